@@ -1,1 +1,14 @@
-//! actifix-domain
+//! The pure middle of Actifix: types, rules and state machines.
+//!
+//! Nothing here does I/O, awaits, reads a clock or draws a random number: time and ids are arguments.
+//! Whoever reads this crate learns what an event, a ticket and a decision are without meeting SQL or HTTP.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod access;
+pub mod event;
+pub mod id;
+pub mod outcome;
+pub mod project;
+pub mod ticket;
+pub mod time;
