@@ -1,0 +1,5 @@
+//! The ingest pipeline.
+
+mod redacted;
+
+pub use redacted::Redacted;

@@ -1,0 +1,209 @@
+//! What the middle asks of the outside world. Edges implement these; nothing else crosses the wall.
+//!
+//! Store verbs are coarse: one verb is one transaction. Lookups return `Option`; a write on an aggregate takes
+//! the version that the decision was made on.
+
+mod data;
+
+pub use data::{
+    ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
+    Facet, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, KeyRecord, Lease,
+    MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded,
+    RetentionPolicy, RetentionReport, SealedInput, SessionCount, Sort, StoreStats, StoredEvent, Submission,
+    ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord,
+};
+
+use crate::error::Result;
+use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
+use actifix_domain::project::{Project, ProjectKey};
+use actifix_domain::throttle::ThrottleView;
+use actifix_domain::ticket::Ticket;
+use actifix_domain::time::Timestamp;
+use async_trait::async_trait;
+
+/// Wall time. The only source of "now".
+pub trait Clock: Send + Sync + 'static {
+    /// Now, UTC.
+    fn now(&self) -> Timestamp;
+    /// Microseconds of a clock that never goes back, from an arbitrary start.
+    fn monotonic_micros(&self) -> i64;
+}
+
+/// Source of identities and secrets.
+pub trait Ids: Send + Sync + 'static {
+    /// A new random event id (version 4 layout).
+    fn event_id(&self) -> EventId;
+    /// Fills `out` from the operating system's generator.
+    fn random(&self, out: &mut [u8]);
+}
+
+/// Keyed secrets of the installation. What it derives never leaves it in clear.
+pub trait Vault: Send + Sync + 'static {
+    /// A 256-bit key for `purpose`, derived from the root key; stable over restarts.
+    fn derive(&self, purpose: &'static str) -> [u8; 32];
+    /// Encrypts and authenticates; the result names its nonce.
+    fn seal(&self, purpose: &'static str, clear: &[u8]) -> Result<Vec<u8>>;
+    /// Reverse of [`Vault::seal`]; fails on any change.
+    fn open(&self, purpose: &'static str, sealed: &[u8]) -> Result<Vec<u8>>;
+}
+
+/// Everything that is kept. Implemented once per database.
+pub trait Store:
+    IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + Send + Sync + 'static
+{
+}
+
+impl<T> Store for T where
+    T: IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + Send + Sync + 'static
+{
+}
+
+/// The hot path.
+#[async_trait]
+pub trait IngestStore {
+    /// Records all that one request brought, in one transaction, and returns after it is durable.
+    ///
+    /// One [`Recorded`] per event of the submission, in order. A full queue is `Unavailable`.
+    async fn ingest(&self, submission: Submission) -> Result<Vec<Recorded>>;
+
+    /// Number of submissions waiting for the writer.
+    fn queue_depth(&self) -> usize;
+}
+
+/// Tickets and their events.
+#[async_trait]
+pub trait TicketStore {
+    /// One ticket; merged ids resolve to the ticket that took them over.
+    async fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>>;
+    /// A page of tickets, newest first by the sort's key, and the number of matches (capped).
+    async fn tickets(&self, query: TicketQuery) -> Result<Page<Ticket>>;
+    /// What a ticket's page shows beyond the ticket.
+    async fn ticket_detail(&self, id: &TicketId) -> Result<Option<TicketDetail>>;
+    /// Tickets of the project with this near key, most recent first, at most `limit`.
+    async fn similar(&self, project: ProjectId, near_key: Fingerprint, limit: u32) -> Result<Vec<Ticket>>;
+    /// Stored events of a ticket, newest first.
+    async fn ticket_events(
+        &self,
+        id: &TicketId,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<EventSummary>>;
+    /// One event with its body. Without a project, of any project.
+    async fn event(&self, project: Option<ProjectId>, id: EventId) -> Result<Option<StoredEvent>>;
+    /// Names and sizes of an event's attachments.
+    async fn attachments(&self, project: ProjectId, id: EventId) -> Result<Vec<AttachmentInfo>>;
+    /// One attachment with its bytes, where those were kept.
+    async fn attachment(&self, project: ProjectId, id: EventId, number: u32) -> Result<Option<Attachment>>;
+    /// Saves a decision about one ticket: fields, lease, activity. `Conflict` when the version moved.
+    async fn save_ticket(&self, save: TicketSave) -> Result<Ticket>;
+    /// Moves keys, events and counts of `from` into `into`; the old id keeps resolving. Same project only.
+    async fn merge_tickets(
+        &self,
+        into: &TicketId,
+        from: &[TicketId],
+        activity: ActivityEntry,
+    ) -> Result<Ticket>;
+    /// Pins `fingerprint`, one of several of the ticket, to a ticket of its own, with its stored events.
+    async fn split_ticket(
+        &self,
+        id: &TicketId,
+        fingerprint: Fingerprint,
+        activity: ActivityEntry,
+    ) -> Result<Ticket>;
+    /// Opens up to `limit` held tickets, oldest first, as the throttle's budget allows; with `force` regardless of it.
+    async fn promote_held(
+        &self,
+        project: ProjectId,
+        only: Option<&TicketId>,
+        limit: u32,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<Vec<TicketId>>;
+    /// State of the throttle.
+    async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)>;
+    /// Latest decisions of the throttle over all projects, newest first, at most `limit` (5,000).
+    async fn throttle_history(&self, limit: u32) -> Result<Vec<ThrottleRecord>>;
+    /// Forgets windows and releases the brake.
+    async fn reset_throttle(&self, project: ProjectId, now: Timestamp) -> Result<()>;
+}
+
+/// Projects and keys.
+#[async_trait]
+pub trait ProjectStore {
+    /// Creates a project. `Conflict` when id or name is taken. `id: None` takes the next free one.
+    async fn create_project(&self, id: Option<ProjectId>, name: &str, now: Timestamp) -> Result<Project>;
+    /// One project.
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>>;
+    /// One project by name.
+    async fn project_by_name(&self, name: &str) -> Result<Option<Project>>;
+    /// All projects by id; at most 1,000.
+    async fn projects(&self) -> Result<Vec<Project>>;
+    /// Saves name and settings. `Conflict` (stale) when the version moved.
+    async fn save_project(&self, project: &Project) -> Result<Project>;
+    /// Adds a key. `Conflict` when it exists.
+    async fn add_key(&self, key: &ProjectKey) -> Result<()>;
+    /// Saves a key.
+    async fn save_key(&self, key: &ProjectKey) -> Result<()>;
+    /// A key by its public part.
+    async fn key(&self, public_key: &PublicKey) -> Result<Option<ProjectKey>>;
+    /// Keys of a project.
+    async fn keys(&self, project: ProjectId) -> Result<Vec<KeyRecord>>;
+    /// Monitors of a project, at most 1,000.
+    async fn monitors(&self, project: ProjectId) -> Result<Vec<MonitorView>>;
+    /// Outcome totals of a project since `from` (hour resolution), SDK discards included.
+    async fn outcomes(&self, project: ProjectId, from: Timestamp) -> Result<Vec<OutcomeTotal>>;
+}
+
+/// API tokens; only hashes are kept.
+#[async_trait]
+pub trait TokenStore {
+    /// Adds a token's row.
+    async fn add_token(&self, token: &TokenRecord) -> Result<()>;
+    /// The row of a token by the hash of its text.
+    async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>>;
+    /// All rows, newest first; at most 1,000.
+    async fn tokens(&self) -> Result<Vec<TokenRecord>>;
+    /// Revokes one, or all when `id` is none; returns how many.
+    async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp) -> Result<u64>;
+}
+
+/// Findings, quarantine, retention, figures.
+#[async_trait]
+pub trait CareStore {
+    /// A page of findings, last seen first.
+    async fn findings(&self, query: FindingQuery) -> Result<Page<FindingView>>;
+    /// One finding with its places.
+    async fn finding(&self, id: &str) -> Result<Option<FindingView>>;
+    /// Sets the state of a finding.
+    async fn set_finding_state(
+        &self,
+        id: &str,
+        state: FindingState,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<FindingView>;
+    /// A page of quarantined input, newest first.
+    async fn quarantine(
+        &self,
+        project: Option<ProjectId>,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<QuarantineEntry>>;
+    /// One entry with its sealed bytes.
+    async fn quarantined(&self, id: &str) -> Result<Option<QuarantineItem>>;
+    /// Deletes one entry; false when there is none.
+    async fn delete_quarantined(&self, id: &str) -> Result<bool>;
+    /// Deletes what the policy no longer keeps, in small batches; with `dry_run` only counts.
+    async fn run_retention(
+        &self,
+        policy: &RetentionPolicy,
+        now: Timestamp,
+        dry_run: bool,
+    ) -> Result<RetentionReport>;
+    /// Sizes and counts for metrics and `doctor`.
+    async fn stats(&self) -> Result<StoreStats>;
+    /// Cheap proof that reads and writes work.
+    async fn ready(&self) -> Result<()>;
+    /// Stops taking work, finishes what was taken, checkpoints. Idempotent.
+    async fn close(&self) -> Result<()>;
+}
