@@ -25,8 +25,8 @@ pub struct AppSettings {
     pub rates: RateLimits,
     /// `ACTIFIX_RATE_LIMIT_DISABLED=1`: no rate is limited.
     pub rate_limit_disabled: bool,
-    /// Default of [`actifix_domain::project::ProjectSettings::sample_after`] of the instance; 0 = keep all bodies.
-    pub sample_after: Option<u32>,
+    /// Bodies kept per ticket and clock hour before sampling, where a project says nothing; 0 = all.
+    pub sample_after: u32,
     /// What is kept, and for how long.
     pub retention: crate::ports::RetentionPolicy,
     /// Requests that are decoded at the same time; at least 1.

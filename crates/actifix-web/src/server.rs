@@ -82,7 +82,14 @@ pub async fn serve(door: Door, router: Router, limits: ServerLimits, mut stop: w
         match accepted {
             Ok((stream, peer)) => {
                 let watcher = graceful.watcher();
-                let _task = connections.spawn(connection(stream, peer, router.clone(), limits.clone(), watcher, slot));
+                let _task = connections.spawn(connection(
+                    stream,
+                    peer,
+                    router.clone(),
+                    limits.clone(),
+                    watcher,
+                    slot,
+                ));
             }
             Err(error) => {
                 tracing::warn!(error = %error, "accept failed");
