@@ -293,6 +293,8 @@ impl<R: Read> EnvelopeReader<R> {
         }
         let taken = match header.length {
             Some(length) => self.sized(length, max.is_some() && !announced_over)?,
+            // Nothing after an event that refuses the request needs to be read.
+            None if refuses => self.input.short_line(max.unwrap_or(0))?,
             None => self.input.line(max)?,
         };
         let over = taken.over || announced_over;

@@ -36,34 +36,25 @@ impl<R: Read> Input<R> {
     /// Takes bytes up to the next newline, which is taken too but not returned. With `max` of `None` nothing is
     /// kept.
     pub(super) fn line(&mut self, max: Option<u64>) -> Result<Taken, DecodeError> {
+        self.up_to_newline(max, false)
+    }
+
+    /// Like [`Self::line`], but stops early once the line is over `max`.
+    pub(super) fn short_line(&mut self, max: u64) -> Result<Taken, DecodeError> {
+        self.up_to_newline(Some(max), true)
+    }
+
+    fn up_to_newline(&mut self, max: Option<u64>, stop_when_over: bool) -> Result<Taken, DecodeError> {
         let mut taken = Taken::new();
+        // Ends: each turn takes a piece, or finds the end of the input.
         loop {
             let seen = self.fill()?;
-            if seen.is_empty() {
+            if seen.is_empty() || (stop_when_over && taken.over) {
                 return Ok(taken);
             }
             let newline = memchr::memchr(b'\n', seen);
             let piece = newline.unwrap_or(seen.len());
             taken.add(seen.get(..piece).unwrap_or_default(), max);
-            self.start += piece + usize::from(newline.is_some());
-            if newline.is_some() {
-                taken.complete = true;
-                return Ok(taken);
-            }
-        }
-    }
-
-    /// Like [`Self::line`], but stops early once the line is over `max`.
-    pub(super) fn short_line(&mut self, max: u64) -> Result<Taken, DecodeError> {
-        let mut taken = Taken::new();
-        loop {
-            let seen = self.fill()?;
-            if seen.is_empty() || taken.over {
-                return Ok(taken);
-            }
-            let newline = memchr::memchr(b'\n', seen);
-            let piece = newline.unwrap_or(seen.len());
-            taken.add(seen.get(..piece).unwrap_or_default(), Some(max));
             self.start += piece + usize::from(newline.is_some());
             if newline.is_some() {
                 taken.complete = true;
