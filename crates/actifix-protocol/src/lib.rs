@@ -1,1 +1,4 @@
 //! actifix-protocol
+
+pub mod otlp;
+pub mod stacktext;
