@@ -1,4 +1,5 @@
 //! actifix-protocol
 
+pub mod logs;
 pub mod otlp;
 pub mod stacktext;

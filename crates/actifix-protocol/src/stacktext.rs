@@ -17,7 +17,7 @@ mod ruby;
 mod rust;
 mod scan;
 
-pub(crate) use scan::cut;
+pub(crate) use scan::{cut, head, is_name};
 
 /// Bytes of a text that are looked at; the rest is ignored.
 pub const TEXT_BYTES_MAX: usize = 1024 * 1024;
@@ -271,4 +271,33 @@ fn parse_as(lines: &[&str], language: Language) -> Option<ParsedTrace> {
         }
     }
     (!trace.exceptions.is_empty()).then_some(trace)
+}
+
+/// What single lines say, for the reader that joins log lines to traces.
+pub(crate) mod line {
+    pub(crate) use super::go::{is_dump_line as is_go_dump, starts_goroutine as is_goroutine};
+    pub(crate) use super::php::{is_call as is_php_call, is_stack_head as is_php_stack_head};
+    pub(crate) use super::python::{is_chain_line as is_python_chain, is_header as is_python_header};
+    pub(crate) use super::ruby::is_frame as is_ruby_frame;
+    pub(crate) use super::rust::{is_backtrace_head as is_rust_backtrace_head, is_panic as is_rust_panic};
+    pub(crate) use super::scan::exception_head;
+
+    pub(crate) use super::scan::is_exception_name as is_exception;
+
+    /// A frame of JavaScript, Java or .NET.
+    pub(crate) fn is_at_frame(text: &str) -> bool {
+        let is_at = text.trim_start().starts_with("at ");
+        (is_at && (super::java::is_frame(text) || super::dotnet::is_frame(text)))
+            || super::javascript::is_frame(text)
+    }
+
+    /// `... 12 more` without indentation.
+    pub(crate) fn is_more(text: &str) -> bool {
+        text.starts_with("... ") && text.ends_with(" more")
+    }
+
+    /// The line of a Ruby trace that names the exception.
+    pub(crate) fn is_ruby_crash(text: &str) -> bool {
+        super::ruby::crash_line(text).is_some()
+    }
 }

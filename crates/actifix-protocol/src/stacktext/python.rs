@@ -48,6 +48,12 @@ pub(crate) fn is_header(line: &str) -> bool {
     text == HEADER || text == GROUP_HEADER
 }
 
+/// True for the lines that stand between the tracebacks of a chain.
+pub(crate) fn is_chain_line(line: &str) -> bool {
+    let text = strip_margin(line).1.trim();
+    text == CONTEXT || text == CAUSE
+}
+
 /// Takes off what exception groups put before a line (`  | `, `  + `): number of margins, rest.
 fn strip_margin(line: &str) -> (usize, &str) {
     let trimmed = line.trim_start();

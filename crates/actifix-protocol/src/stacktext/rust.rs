@@ -150,11 +150,6 @@ fn backtrace(lines: &[&str]) -> Vec<Frame> {
     frames
 }
 
-/// True for a numbered frame or the place below it.
-pub(crate) fn is_backtrace_line(line: &str) -> bool {
-    numbered(line).is_some() || (line.starts_with("    ") && line.trim_start().starts_with("at "))
-}
-
 /// `  12:     0x55d0 - shop::pay::charge` → the name.
 fn numbered(line: &str) -> Option<&str> {
     let (number, name) = line.trim_start().split_once(": ")?;
