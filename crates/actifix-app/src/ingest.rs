@@ -1,5 +1,336 @@
-//! The ingest pipeline.
+//! The ingest pipeline: bytes become facts, facts are decided, decisions are kept.
+//!
+//! ```text
+//! knock -> read -> decode -> redact -> normalise -> group -> prioritise -> store (sample, throttle) -> answer
+//! ```
+//! What is not [`Redacted`] cannot be grouped or stored: the types of the stages see to it.
 
+mod admit;
+mod answer;
+mod counters;
+mod decode;
+mod gate;
+pub mod origin;
+mod own;
+mod quarantine;
+mod redact;
 mod redacted;
+mod special;
 
+pub use answer::{AnswerBody, IngestAnswer, Limited, Refusal};
+pub use gate::{ByteRoom, Gate, Knock, Pass};
+pub use own::{OwnEvent, UserInput};
 pub use redacted::Redacted;
+
+pub(crate) use counters::Counters;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::ports::Submission;
+use actifix_domain::access::Actor;
+use actifix_domain::event::{OriginClass, Provenance, Transport};
+use actifix_domain::id::{EventId, PublicKey};
+use actifix_domain::project::KeyKind;
+use actifix_protocol::answer::{DROP_KINDS, PIXEL_GIF};
+use actifix_protocol::auth::{Conflict, Credentials, Found};
+use actifix_protocol::otlp;
+use bytes::Bytes;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A transparent pixel, the answer to very old browsers.
+pub const PIXEL: &[u8] = &PIXEL_GIF;
+
+/// Which endpoint a request came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An envelope.
+    Envelope,
+    /// One event as JSON.
+    Store,
+    /// One event in the query.
+    StoreQuery,
+    /// Browser security reports.
+    Security,
+    /// A native crash.
+    Minidump,
+    /// An Unreal crash: counted only.
+    Unreal,
+    /// Attachments of an earlier event.
+    Attachments(EventId),
+    /// A heartbeat by URL.
+    Cron {
+        /// Name of the monitor.
+        slug: String,
+    },
+    /// OpenTelemetry.
+    Otlp(OtlpSignal),
+    /// Counted, not stored; the category.
+    Ignored(&'static str),
+}
+
+/// Which signal of OpenTelemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtlpSignal {
+    /// Log records.
+    Logs,
+    /// Spans with exceptions.
+    Traces,
+}
+
+/// One request with its body.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Endpoint.
+    pub kind: Kind,
+    /// `Content-Encoding`, all lines joined.
+    pub content_encoding: String,
+    /// `Content-Type`.
+    pub content_type: String,
+    /// `User-Agent`.
+    pub user_agent: String,
+    /// Query string without its `?`.
+    pub query: String,
+    /// The other end of the connection.
+    pub peer: Option<IpAddr>,
+    /// Body as sent.
+    pub body: Bytes,
+}
+
+/// Keys found in headers, query and path. Malformed ones are kept as `None`: they were meant as keys.
+pub fn credentials(
+    sentry_auth: Option<&str>,
+    authorization: Option<&str>,
+    query: &str,
+    path_key: Option<&str>,
+    bearer: bool,
+) -> Vec<Option<PublicKey>> {
+    let mut found = Credentials::default();
+    if let Some(text) = sentry_auth {
+        found.add_header(text);
+    }
+    if let Some(text) = authorization {
+        found.add_authorization(text);
+        if bearer {
+            found.add_bearer(text);
+        }
+    }
+    found.add_query(query);
+    if let Some(key) = path_key {
+        found.add_key(key);
+    }
+    let key = |found: &Found| match found {
+        Found::Key(key) => Some(key.clone()),
+        Found::Malformed => None,
+    };
+    found.found().iter().map(key).collect()
+}
+
+impl From<Conflict> for Refusal {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::Disagree => Self::ConflictingKeys,
+            Conflict::Malformed => Self::UnknownKey,
+        }
+    }
+}
+
+/// What the CPU part of a request made of it.
+struct Processed {
+    submission: Submission,
+    /// First event id of the request, for the answer.
+    id: Option<EventId>,
+    /// Part of the request was over a limit.
+    limited: Option<Limited>,
+    /// The request was faulty, but what was whole before the fault counts.
+    fault: Option<Refusal>,
+    /// A kind was dropped that SDKs need not send.
+    dropped_kinds: bool,
+    /// OTLP records refused, with a text.
+    rejected: (u64, String),
+}
+
+impl App {
+    /// Takes one request through the pipeline. The second value says whether the page may read the answer.
+    pub async fn deliver(
+        self: &Arc<Self>,
+        knock: &Knock<'_>,
+        pass: Option<Pass>,
+        delivery: Delivery,
+    ) -> (IngestAnswer, bool) {
+        let started = self.clock.monotonic_micros();
+        let pass = match pass {
+            Some(pass) => pass,
+            None => match self.knock_again(knock, &delivery).await {
+                Ok(pass) => pass,
+                Err(refusal) => {
+                    self.count_refusal(knock, &delivery.kind, &refusal).await;
+                    return (self.refused(&delivery.kind, &delivery.content_type, &refusal), false);
+                }
+            },
+        };
+        let echo = pass.echo_origin;
+        let kind = delivery.kind.clone();
+        let content_type = delivery.content_type.clone();
+        let project = pass.known.project.id;
+        let answer = match self.process_and_store(pass, delivery).await {
+            Ok(processed) => finished(&kind, &content_type, processed),
+            Err(refusal) => {
+                self.counters.refused(project, category(&kind), &refusal);
+                self.refused(&kind, &content_type, &refusal)
+            }
+        };
+        let micros = self.clock.monotonic_micros().saturating_sub(started);
+        metrics::histogram!("actifix_ingest_seconds").record(micros as f64 / 1e6);
+        (answer, echo)
+    }
+
+    /// The pipeline on one screen.
+    async fn process_and_store(
+        self: &Arc<Self>,
+        pass: Pass,
+        delivery: Delivery,
+    ) -> Result<Processed, Refusal> {
+        let permit = Arc::clone(&self.gate.decoders).acquire_owned().await.map_err(|_| Refusal::Internal)?;
+        let app = Arc::clone(self);
+        let received_at = self.now();
+        // CPU work leaves the I/O threads; a panic in it costs this request alone.
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let decoded = app.decode(&pass, &delivery, received_at)?;
+            let limited = app.limit(&pass, decoded);
+            let redacted = app.redact(&pass, limited);
+            Ok(app.admit(&pass, redacted))
+        });
+        let mut processed: Processed = work.await.map_err(|_| {
+            metrics::counter!("actifix_panics_total").increment(1);
+            Refusal::Internal
+        })??;
+        if !processed.submission.is_empty() {
+            let submission = std::mem::replace(
+                &mut processed.submission,
+                Submission::new(project_of(&processed), received_at),
+            );
+            self.counters.submitted(&submission);
+            let recorded = self.store.ingest(submission).await.map_err(|error| refuse_error(&error))?;
+            self.counters.recorded(project_of(&processed), &recorded);
+        }
+        Ok(processed)
+    }
+
+    /// The envelope's header may hold the only key.
+    async fn knock_again(&self, knock: &Knock<'_>, delivery: &Delivery) -> Result<Pass, Refusal> {
+        let key = self.key_of_header(delivery)?.ok_or(Refusal::NoKey)?;
+        self.admit_key(&key, knock).await
+    }
+
+    /// The answer to a refused request, in the client's own format.
+    pub fn refused(&self, kind: &Kind, content_type: &str, refusal: &Refusal) -> IngestAnswer {
+        let mut answer = refusal.answer();
+        if let (Kind::Otlp(_), AnswerBody::Error { detail, .. }) = (kind, &answer.body) {
+            let format = otlp::Format::of_content_type(content_type).unwrap_or(otlp::Format::Json);
+            let code = match answer.status {
+                401 => 16,
+                403 => 7,
+                429 => 8,
+                503 => 14,
+                _ => 3,
+            };
+            let bytes = otlp::error_body(format, code, detail);
+            answer.body = AnswerBody::Bytes { content_type: format.content_type(), bytes };
+        }
+        answer
+    }
+
+    /// Counts a request that was refused before it could be read.
+    pub async fn count_refusal(&self, knock: &Knock<'_>, kind: &Kind, refusal: &Refusal) {
+        if refusal.reason().is_none() {
+            let reason = match refusal {
+                Refusal::NoKey => "no_key",
+                Refusal::ConflictingKeys => "conflict",
+                _ => "unknown_key",
+            };
+            metrics::counter!("actifix_auth_failures_total", "reason" => reason).increment(1);
+            return;
+        }
+        if let Some(Some(key)) = knock.keys.first()
+            && let Ok(Some(known)) = self.known_key(key).await
+        {
+            self.counters.refused(known.project.id, category(kind), refusal);
+        }
+    }
+
+    /// How an event of this request came in.
+    fn provenance(pass: &Pass, transport: Transport) -> Provenance {
+        let origin_class = match pass.known.key.kind {
+            KeyKind::Server if !pass.with_origin => OriginClass::Server,
+            _ => OriginClass::Anyone,
+        };
+        Provenance { key: Some(pass.known.key.public_key.clone()), transport, origin_class }
+    }
+
+    /// The actor of a request with an ingest key.
+    fn key_actor(pass: &Pass) -> Actor {
+        Actor::IngestKey { key: pass.known.key.public_key.clone(), project: pass.known.project.id }
+    }
+}
+
+fn project_of(processed: &Processed) -> actifix_domain::id::ProjectId {
+    processed.submission.project
+}
+
+/// Category of a whole request, for counting refusals.
+fn category(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Security => "security",
+        Kind::Attachments(_) => "attachment",
+        Kind::Cron { .. } => "monitor",
+        Kind::Ignored(category) => category,
+        _ => "error",
+    }
+}
+
+/// The answer to a request that was stored.
+fn finished(kind: &Kind, content_type: &str, processed: Processed) -> IngestAnswer {
+    let mut answer = match (&processed.fault, kind) {
+        (Some(fault), _) => fault.answer(),
+        (None, Kind::StoreQuery) => IngestAnswer::new(200, AnswerBody::Gif),
+        (None, Kind::Security) => IngestAnswer::new(200, AnswerBody::Empty),
+        (None, Kind::Cron { .. }) => IngestAnswer::new(202, AnswerBody::Empty),
+        (None, Kind::Attachments(_)) => IngestAnswer::new(201, AnswerBody::Empty),
+        (None, Kind::Minidump | Kind::Unreal) => match processed.id {
+            Some(id) => IngestAnswer::new(200, AnswerBody::IdText(id)),
+            None => IngestAnswer::new(200, AnswerBody::Empty),
+        },
+        (None, Kind::Otlp(signal)) => {
+            let format = otlp::Format::of_content_type(content_type).unwrap_or(otlp::Format::Json);
+            let kind = match signal {
+                OtlpSignal::Logs => otlp::Kind::Logs,
+                OtlpSignal::Traces => otlp::Kind::Traces,
+            };
+            let (rejected, message) = &processed.rejected;
+            let bytes = otlp::answer(format, kind, *rejected, message);
+            IngestAnswer::new(200, AnswerBody::Bytes { content_type: format.content_type(), bytes })
+        }
+        (None, _) => IngestAnswer::new(200, AnswerBody::Id(processed.id)),
+    };
+    if let Some(limited) = &processed.limited {
+        answer = Refusal::Limited(limited.clone()).answer();
+    } else if processed.dropped_kinds && answer.status == 200 {
+        answer.rate_limits = Some(DROP_KINDS.to_owned());
+    }
+    answer
+}
+
+/// A store that cannot take it now is an answer of 503, whatever the cause.
+pub(crate) fn refuse_error(error: &Error) -> Refusal {
+    match error {
+        Error::Unavailable { message, retry_after_seconds } => {
+            Refusal::Overload { message, retry_after: *retry_after_seconds }
+        }
+        other => {
+            tracing::error!(error = %other, source = ?std::error::Error::source(other).map(ToString::to_string), "ingest failed");
+            Refusal::Internal
+        }
+    }
+}

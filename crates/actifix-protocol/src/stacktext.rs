@@ -212,7 +212,8 @@ impl ParsedTrace {
         if self.unhandled
             && let Some(Value::Object(last)) = values.last_mut()
         {
-            let kind = if matches!(self.language, Language::Rust | Language::Go) { "panic" } else { "generic" };
+            let kind =
+                if matches!(self.language, Language::Rust | Language::Go) { "panic" } else { "generic" };
             let mechanism = last.entry("mechanism").or_insert_with(|| json!({}));
             if let Value::Object(mechanism) = mechanism {
                 mechanism.insert("type".to_owned(), kind.into());

@@ -132,7 +132,9 @@ impl Refusal {
             Self::Overload { message, retry_after } => {
                 IngestAnswer { retry_after: Some(*retry_after), ..IngestAnswer::error(503, *message) }
             }
-            Self::Internal => IngestAnswer { retry_after: Some(5), ..IngestAnswer::error(503, "not available now") },
+            Self::Internal => {
+                IngestAnswer { retry_after: Some(5), ..IngestAnswer::error(503, "not available now") }
+            }
         }
     }
 

@@ -153,10 +153,13 @@ impl Gate {
         }
         let mut charged = Vec::with_capacity(asked.len());
         for (id, capacity, per_micros, reason) in asked {
-            let mut bucket =
-                buckets.get(id).cloned().unwrap_or_else(|| Bucket::full(*capacity, now));
+            let mut bucket = buckets.get(id).cloned().unwrap_or_else(|| Bucket::full(*capacity, now));
             if let Err(retry_after) = bucket.take(*capacity, *per_micros, n, now) {
-                return Err(Limited { reason: *reason, retry_after: retry_after.max(1), categories: Vec::new() });
+                return Err(Limited {
+                    reason: *reason,
+                    retry_after: retry_after.max(1),
+                    categories: Vec::new(),
+                });
             }
             charged.push((id.clone(), bucket));
         }

@@ -65,7 +65,10 @@ fn normal(origin: &str) -> Option<String> {
     }
     let lower = origin.to_ascii_lowercase();
     let (scheme, rest) = lower.split_once("://")?;
-    if !matches!(scheme, "http" | "https") || rest.is_empty() || rest.contains(['/', '?', '#', '@', '\\', ' ']) {
+    if !matches!(scheme, "http" | "https")
+        || rest.is_empty()
+        || rest.contains(['/', '?', '#', '@', '\\', ' '])
+    {
         return None;
     }
     let (host, port) = split_port(rest)?;
@@ -138,12 +141,18 @@ mod tests {
 
     #[test]
     fn an_empty_list_accepts_all_and_shows_answers_to_localhost_only() {
-        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:8080", "HTTP://LocalHost"] {
+        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:8080", "HTTP://LocalHost"]
+        {
             assert_eq!(verdict(&[], Some(origin)), ECHOED, "{origin}");
         }
-        for origin in
-            ["https://shop.example.net", "http://localhost.evil.example", "https://evil-localhost", "null", "file://", "http://localhost@evil.example"]
-        {
+        for origin in [
+            "https://shop.example.net",
+            "http://localhost.evil.example",
+            "https://evil-localhost",
+            "null",
+            "file://",
+            "http://localhost@evil.example",
+        ] {
             assert_eq!(verdict(&[], Some(origin)), SILENT, "{origin}");
         }
     }
@@ -151,7 +160,12 @@ mod tests {
     #[test]
     fn a_list_admits_only_what_it_names() {
         let list = ["https://shop.example.net", "*.example.org"];
-        for origin in ["https://shop.example.net", "https://shop.example.net:443", "http://a.example.org", "https://a.b.example.org:8443"] {
+        for origin in [
+            "https://shop.example.net",
+            "https://shop.example.net:443",
+            "http://a.example.org",
+            "https://a.b.example.org:8443",
+        ] {
             assert_eq!(verdict(&list, Some(origin)), ECHOED, "{origin}");
         }
         for origin in [
@@ -181,7 +195,18 @@ mod tests {
         for good in ["any", "https://shop.example.net", "http://localhost:3000", "*.example.net"] {
             assert!(is_valid_entry(good), "{good}");
         }
-        for bad in ["*", "", "null", "https://", "https://a/b", "*.net", "https://a.example.net/", "ftp://a.example", "https://u@a.example", "*.*.example"] {
+        for bad in [
+            "*",
+            "",
+            "null",
+            "https://",
+            "https://a/b",
+            "*.net",
+            "https://a.example.net/",
+            "ftp://a.example",
+            "https://u@a.example",
+            "*.*.example",
+        ] {
             assert!(!is_valid_entry(bad), "{bad}");
         }
     }

@@ -35,7 +35,9 @@ pub(super) fn parse(line: &str) -> Option<Header> {
         return None;
     }
     let (priority, rest) = priority(line);
-    if let Some(header) = glog(rest).or_else(|| ruby(rest)).or_else(|| console(rest)).or_else(|| logfmt::parse(rest)) {
+    if let Some(header) =
+        glog(rest).or_else(|| ruby(rest)).or_else(|| console(rest)).or_else(|| logfmt::parse(rest))
+    {
         return Some(header);
     }
     let mut header = general(rest, priority.is_some())?;
@@ -48,13 +50,13 @@ pub(super) fn parse(line: &str) -> Option<Header> {
 /// The level of a word that names one.
 pub(super) fn level_of_word(word: &str) -> Option<Level> {
     Some(match word.to_ascii_lowercase().as_str() {
-        "trace" | "trc" | "trce" | "verbose" | "vrb" | "finest" | "finer" | "debug" | "dbg" | "dbug" | "fine"
-        | "debu" => Level::Debug,
+        "trace" | "trc" | "trce" | "verbose" | "vrb" | "finest" | "finer" | "debug" | "dbg" | "dbug"
+        | "fine" | "debu" => Level::Debug,
         "info" | "inf" | "information" | "notice" | "log" | "config" | "informational" => Level::Info,
         "warn" | "warning" | "wrn" => Level::Warning,
         "error" | "err" | "erro" | "severe" | "fail" => Level::Error,
-        "fatal" | "ftl" | "critical" | "crit" | "crt" | "emerg" | "emergency" | "alert" | "panic" | "dpanic"
-        | "fata" => Level::Fatal,
+        "fatal" | "ftl" | "critical" | "crit" | "crt" | "emerg" | "emergency" | "alert" | "panic"
+        | "dpanic" | "fata" => Level::Fatal,
         _ => return None,
     })
 }
@@ -99,10 +101,12 @@ fn glog(line: &str) -> Option<Header> {
     if date.len() != 4 || !date.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let (place, message) = head(rest, SCAN_BYTES_MAX).split_once("] ").map(|(place, _)| place).and_then(|place| {
-        Some((place, rest.get(place.len() + 2..)?))
-    })?;
-    let file = place.rsplit(' ').next().and_then(|place| place.rsplit_once(':')).map(|(file, _)| file.to_owned());
+    let (place, message) = head(rest, SCAN_BYTES_MAX)
+        .split_once("] ")
+        .map(|(place, _)| place)
+        .and_then(|place| Some((place, rest.get(place.len() + 2..)?)))?;
+    let file =
+        place.rsplit(' ').next().and_then(|place| place.rsplit_once(':')).map(|(file, _)| file.to_owned());
     Some(Header { level: Some(level), logger: file, message: message.to_owned(), ..Header::default() })
 }
 
@@ -129,7 +133,8 @@ fn console(line: &str) -> Option<Header> {
         return None;
     }
     let (category, number) = rest.trim_end().strip_suffix(']')?.rsplit_once('[')?;
-    let fine = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') && is_name(category, &['.', '-']);
+    let fine =
+        number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') && is_name(category, &['.', '-']);
     let level = level_of_word(word)?;
     fine.then(|| Header { level: Some(level), logger: Some(category.to_owned()), ..Header::default() })
 }
@@ -145,8 +150,13 @@ struct Reader<'a> {
 
 /// Time, level, names and groups in any of the usual orders. `known`: a priority came before.
 fn general(line: &str, known: bool) -> Option<Header> {
-    let mut reader =
-        Reader { rest: line, header: Header::default(), has_time: false, words: Vec::new(), groups: Vec::new() };
+    let mut reader = Reader {
+        rest: line,
+        header: Header::default(),
+        has_time: false,
+        words: Vec::new(),
+        groups: Vec::new(),
+    };
     let mut behind_time = line;
     for part in 0..PARTS_MAX {
         reader.rest = reader.rest.trim_start();
@@ -273,7 +283,9 @@ impl<'a> Reader<'a> {
         let mut parts = behind_time.trim_start().splitn(3, ' ');
         let (host, tag, text) = (parts.next(), parts.next(), parts.next());
         match (host, tag, text) {
-            (Some(host), Some(tag), Some(text)) if is_word(host) && tag.ends_with(':') && is_word(&tag.replace(['[', ']', ':'], "")) => {
+            (Some(host), Some(tag), Some(text))
+                if is_word(host) && tag.ends_with(':') && is_word(&tag.replace(['[', ']', ':'], "")) =>
+            {
                 self.header.host = Some(host.to_owned());
                 self.header.tag = Some(tag.trim_end_matches(':').to_owned());
                 self.header.message = text.to_owned();
@@ -323,7 +335,8 @@ fn logger(text: &str) -> Option<(&str, usize)> {
     let after = text.get(word.len()..)?.trim_start();
     let name = word.trim_end_matches(':');
     let ends = word.len() > name.len() || after.starts_with("- ") || after.starts_with(": ");
-    let is_path = name.contains('.') || name.contains("::") || after.starts_with(": ") || after.starts_with("- ");
+    let is_path =
+        name.contains('.') || name.contains("::") || after.starts_with(": ") || after.starts_with("- ");
     (ends && is_path && is_name(name, &['.', ':', '-', '/']) && !crate::stacktext::line::is_exception(name))
         .then_some((name, word.len()))
 }

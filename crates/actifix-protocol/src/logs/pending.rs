@@ -72,7 +72,8 @@ impl Pending {
     }
 
     fn take(&mut self, text: &str) -> bool {
-        let may_trace = self.header.as_ref().and_then(|header| header.level).is_none_or(|level| level >= Level::Warning);
+        let may_trace =
+            self.header.as_ref().and_then(|header| header.level).is_none_or(|level| level >= Level::Warning);
         let is_new_trace = self.joiner.stage == Stage::Record && starts(text).is_some();
         if (is_new_trace && !may_trace) || !self.joiner.joins(text) {
             return false;

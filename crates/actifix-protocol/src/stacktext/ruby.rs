@@ -49,7 +49,12 @@ pub(super) fn parse(lines: &[&str]) -> Option<ParsedTrace> {
     }
     // The exception that was raised last is printed first, its causes below it.
     chain.reverse();
-    (!chain.is_empty()).then_some(ParsedTrace { language: Language::Ruby, exceptions: chain, unhandled, fatal: false })
+    (!chain.is_empty()).then_some(ParsedTrace {
+        language: Language::Ruby,
+        exceptions: chain,
+        unhandled,
+        fatal: false,
+    })
 }
 
 fn is_traceback(line: &str) -> bool {
@@ -89,7 +94,10 @@ fn split_type(text: &str) -> Option<(&str, &str)> {
 /// Reads the type off the text. Of a text with several lines the type stands at the end of the first.
 fn with_text(lines: &[&str], at: usize, text: &str) -> (ParsedException, usize) {
     if text == "unhandled exception" {
-        return (ParsedException { exception_type: scan::some("RuntimeError"), ..ParsedException::default() }, at);
+        return (
+            ParsedException { exception_type: scan::some("RuntimeError"), ..ParsedException::default() },
+            at,
+        );
     }
     let mut next = at;
     let mut rest: Vec<&str> = Vec::new();

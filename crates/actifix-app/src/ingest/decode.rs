@@ -1,0 +1,366 @@
+//! Step 1: bytes into values. Lenient, bounded, never panics; nothing here is redacted yet, so nothing of it may
+//! be logged, grouped or stored.
+
+use super::answer::{Limited, Refusal};
+use super::gate::Pass;
+use super::{Delivery, Kind, OtlpSignal};
+use crate::app::App;
+use crate::ports::OutcomeCount;
+use actifix_domain::event::Transport;
+use actifix_domain::id::{EventId, PublicKey};
+use actifix_domain::outcome::{Outcome, Reason};
+use actifix_domain::time::Timestamp;
+use actifix_protocol::encoding::{self, DecodeError};
+use actifix_protocol::envelope::{EnvelopeError, EnvelopeReader, Fate, Item, ItemKind};
+use actifix_protocol::json;
+use actifix_protocol::otlp::DedupeKey;
+use serde_json::Value;
+
+/// What a value is, and so what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Event,
+    Feedback,
+    UserReport,
+    CheckIn,
+    ClientReport,
+    Logs,
+    OtelLog,
+    Session,
+    Sessions,
+    Security { content_type: String },
+}
+
+/// One value of a request, not redacted.
+#[derive(Clone, Debug)]
+pub(super) struct RawItem {
+    pub shape: Shape,
+    pub value: Value,
+    /// Keyed hash of the user, taken before redaction makes all users look alike.
+    pub user_hash: Option<u64>,
+    /// To find the same failure sent as log and as span.
+    pub dedupe: Option<DedupeKey>,
+}
+
+/// One file of a request, not redacted.
+#[derive(Clone, Debug)]
+pub(super) struct RawFile {
+    pub name: String,
+    pub content_type: String,
+    pub attachment_type: String,
+    pub bytes: Vec<u8>,
+}
+
+/// What a request held, not redacted.
+#[derive(Clone, Debug)]
+pub(super) struct Decoded {
+    pub received_at: Timestamp,
+    pub transport: Transport,
+    /// Wins over the id in the payload.
+    pub header_event_id: Option<EventId>,
+    pub sent_at: Option<Value>,
+    pub items: Vec<RawItem>,
+    pub files: Vec<RawFile>,
+    /// Files belong to this earlier event.
+    pub files_of: Option<EventId>,
+    pub counts: Vec<OutcomeCount>,
+    pub fault: Option<Refusal>,
+    pub limited: Option<Limited>,
+    pub dropped_kinds: bool,
+    pub rejected: (u64, String),
+    pub query: String,
+    pub user_agent: String,
+    pub peer: Option<std::net::IpAddr>,
+}
+
+impl Decoded {
+    pub(super) fn new(received_at: Timestamp, transport: Transport) -> Self {
+        Self {
+            received_at,
+            transport,
+            header_event_id: None,
+            sent_at: None,
+            items: Vec::new(),
+            files: Vec::new(),
+            files_of: None,
+            counts: Vec::new(),
+            fault: None,
+            limited: None,
+            dropped_kinds: false,
+            rejected: (0, String::new()),
+            query: String::new(),
+            user_agent: String::new(),
+            peer: None,
+        }
+    }
+
+    pub(super) fn count(&mut self, outcome: Outcome, reason: Reason, category: &'static str, quantity: u64) {
+        if quantity > 0 {
+            self.counts.push(OutcomeCount { outcome, reason, category, quantity });
+        }
+    }
+}
+
+impl App {
+    /// Undoes encoding and framing, and parses.
+    pub(super) fn decode(
+        &self,
+        pass: &Pass,
+        delivery: &Delivery,
+        received_at: Timestamp,
+    ) -> Result<Decoded, Refusal> {
+        let transport =
+            if matches!(delivery.kind, Kind::Otlp(_)) { Transport::Otlp } else { Transport::Sentry };
+        let mut decoded = Decoded::new(received_at, transport);
+        decoded.query.clone_from(&delivery.query);
+        decoded.user_agent.clone_from(&delivery.user_agent);
+        decoded.peer = delivery.peer;
+        match &delivery.kind {
+            Kind::Envelope => self.decode_envelope(delivery, &mut decoded)?,
+            Kind::Store if is_envelope_type(&delivery.content_type) => {
+                self.decode_envelope(delivery, &mut decoded)?
+            }
+            Kind::Store => {
+                let body = self.whole(delivery, self.settings.limits.event_bytes_max.saturating_mul(2))?;
+                let text = actifix_protocol::legacy::store_body(&body, &self.settings.limits)
+                    .map_err(refuse_decode)?;
+                self.one_event(&text, &mut decoded)?;
+            }
+            Kind::StoreQuery => {
+                let text = actifix_protocol::legacy::store_query(&delivery.query, &self.settings.limits)
+                    .map_err(refuse_decode)?
+                    .ok_or_else(|| broken(Reason::Json, "no sentry_data in the query"))?;
+                self.one_event(&text, &mut decoded)?;
+            }
+            Kind::Security => {
+                let body = self.whole(delivery, self.settings.limits.event_bytes_max)?;
+                let value = self.parse(&body)?;
+                let content_type = delivery.content_type.clone();
+                decoded.items.push(self.raw(Shape::Security { content_type }, value));
+            }
+            Kind::Minidump => self.decode_minidump(delivery, &mut decoded)?,
+            Kind::Unreal => {
+                decoded.count(Outcome::Filtered, Reason::Unsupported, "error", 1);
+                decoded.header_event_id = Some(self.ids.event_id());
+            }
+            Kind::Attachments(event_id) => self.decode_attachments(delivery, *event_id, &mut decoded)?,
+            Kind::Cron { slug } => {
+                let value = super::special::check_in_value(slug, &delivery.query);
+                decoded.items.push(self.raw(Shape::CheckIn, value));
+            }
+            Kind::Otlp(signal) => self.decode_otlp(pass, delivery, *signal, &mut decoded)?,
+            Kind::Ignored(category) => decoded.count(Outcome::Filtered, Reason::Unsupported, category, 1),
+        }
+        Ok(decoded)
+    }
+
+    /// The key that an envelope's header names; reads no more than that line.
+    pub(super) fn key_of_header(&self, delivery: &Delivery) -> Result<Option<PublicKey>, Refusal> {
+        if delivery.kind == Kind::Store && !is_envelope_type(&delivery.content_type) {
+            return Ok(None);
+        }
+        let limits = &self.settings.limits;
+        let reader =
+            encoding::decoder(&delivery.content_encoding, &delivery.body, limits).map_err(refuse_decode)?;
+        match EnvelopeReader::open(reader, limits) {
+            Ok(reader) => Ok(reader.header().dsn.as_ref().map(|dsn| dsn.public_key().clone())),
+            // Without a readable header there is no key: 401 rather than a hint about framing.
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn decode_envelope(&self, delivery: &Delivery, decoded: &mut Decoded) -> Result<(), Refusal> {
+        let limits = &self.settings.limits;
+        let reader =
+            encoding::decoder(&delivery.content_encoding, &delivery.body, limits).map_err(refuse_decode)?;
+        let read = EnvelopeReader::open(reader, limits)
+            .map_err(|fault| EnvelopeError { fault, partial: Box::default() })
+            .and_then(|reader| reader.read_items(|header| header.kind().want(limits)));
+        let envelope = match read {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let refusal = refuse_fault(error.fault);
+                if !error.fault.keeps_partial() || error.partial.items.is_empty() {
+                    return Err(refusal);
+                }
+                decoded.fault = Some(refusal);
+                decoded.count(Outcome::Invalid, error.fault.reason(), "default", 1);
+                *error.partial
+            }
+        };
+        decoded.header_event_id = envelope.header.event_id;
+        decoded.sent_at = envelope.header.sent_at;
+        for dropped in &envelope.dropped {
+            let outcome = match dropped.reason {
+                Reason::Unsupported => Outcome::Filtered,
+                _ => Outcome::Invalid,
+            };
+            decoded.count(outcome, dropped.reason, dropped.kind.category().as_str(), 1);
+            decoded.dropped_kinds |= dropped.kind.fate() == Fate::Drop
+                && !matches!(dropped.kind, ItemKind::Unknown | ItemKind::Statsd);
+        }
+        for item in envelope.items {
+            self.decode_item(item, decoded);
+        }
+        Ok(())
+    }
+
+    /// One whole item. JSON beyond repair costs that item alone, and the answer says so.
+    fn decode_item(&self, item: Item, decoded: &mut Decoded) {
+        let kind = item.header.kind();
+        let shape = match kind {
+            ItemKind::Attachment => {
+                decoded.files.push(RawFile {
+                    name: item.header.filename.unwrap_or_else(|| "attachment".to_owned()),
+                    content_type: item.header.content_type.unwrap_or_default(),
+                    attachment_type: item
+                        .header
+                        .attachment_type
+                        .unwrap_or_else(|| "event.attachment".to_owned()),
+                    bytes: item.payload,
+                });
+                return;
+            }
+            ItemKind::Event => Shape::Event,
+            ItemKind::Feedback => Shape::Feedback,
+            ItemKind::UserReport => Shape::UserReport,
+            ItemKind::CheckIn => Shape::CheckIn,
+            ItemKind::ClientReport => Shape::ClientReport,
+            ItemKind::Log => Shape::Logs,
+            ItemKind::OtelLog => Shape::OtelLog,
+            ItemKind::Session => Shape::Session,
+            ItemKind::Sessions => Shape::Sessions,
+            ItemKind::Security | ItemKind::RawSecurity => {
+                Shape::Security { content_type: "application/json".to_owned() }
+            }
+            _ => return decoded.count(Outcome::Filtered, Reason::Unsupported, kind.category().as_str(), 1),
+        };
+        match json::parse(&item.payload, &self.settings.limits.json()) {
+            Ok(value) => decoded.items.push(self.raw(shape, value)),
+            Err(error) => {
+                decoded.count(Outcome::Invalid, Reason::Json, kind.category().as_str(), 1);
+                decoded.fault.get_or_insert_with(|| broken(Reason::Json, &error.to_string()));
+            }
+        }
+    }
+
+    fn one_event(&self, text: &[u8], decoded: &mut Decoded) -> Result<(), Refusal> {
+        if text.len() as u64 > self.settings.limits.event_bytes_max {
+            return Err(Refusal::TooLarge("event"));
+        }
+        let value = self.parse(text)?;
+        decoded.items.push(self.raw(Shape::Event, value));
+        Ok(())
+    }
+
+    fn decode_otlp(
+        &self,
+        pass: &Pass,
+        delivery: &Delivery,
+        signal: OtlpSignal,
+        decoded: &mut Decoded,
+    ) -> Result<(), Refusal> {
+        let body = self.whole(delivery, self.settings.limits.decoded_bytes_max)?;
+        let project = &pass.known.project;
+        let batch = match signal {
+            OtlpSignal::Logs => actifix_protocol::otlp::decode_logs(
+                project.id,
+                &delivery.content_type,
+                &body,
+                i32::from(project.settings.otlp_min_severity),
+            ),
+            OtlpSignal::Traces => {
+                actifix_protocol::otlp::decode_traces(project.id, &delivery.content_type, &body)
+            }
+        };
+        let batch = batch.map_err(|error| match error.status() {
+            415 => Refusal::Unsupported("content type"),
+            _ => broken(Reason::Framing, &error.to_string()),
+        })?;
+        let category = match signal {
+            OtlpSignal::Logs => "log_item",
+            OtlpSignal::Traces => "span",
+        };
+        decoded.count(Outcome::Filtered, Reason::Unsupported, category, batch.ignored);
+        decoded.count(Outcome::Invalid, Reason::TooLarge, category, batch.rejected);
+        decoded.rejected = (batch.rejected, batch.problems.join("; "));
+        for event in batch.events {
+            if self.gate.seen_by_other_signal(project.id, signal, &event.dedupe) {
+                decoded.count(Outcome::Duplicate, Reason::None, "error", 1);
+                continue;
+            }
+            let dedupe = Some(event.dedupe);
+            decoded.items.push(RawItem { dedupe, ..self.raw(Shape::Event, event.value) });
+        }
+        Ok(())
+    }
+
+    /// The whole decoded body, at most `bytes_max`.
+    pub(super) fn whole(&self, delivery: &Delivery, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
+        let reader = encoding::decoder(&delivery.content_encoding, &delivery.body, &self.settings.limits)
+            .map_err(refuse_decode)?;
+        let body = reader.read_all(bytes_max).map_err(refuse_decode)?;
+        if body.is_empty() && delivery.content_type.starts_with("application/x-protobuf") {
+            return Ok(body);
+        }
+        if body.is_empty() {
+            return Err(broken(Reason::Framing, actifix_protocol::answer::EMPTY_BODY));
+        }
+        Ok(body)
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Value, Refusal> {
+        json::parse(text, &self.settings.limits.json())
+            .map_err(|error| broken(Reason::Json, &error.to_string()))
+    }
+
+    /// Wraps a value and takes the user's hash off it.
+    pub(super) fn raw(&self, shape: Shape, value: Value) -> RawItem {
+        let user_hash = (shape == Shape::Event).then(|| self.user_hash(&value)).flatten();
+        RawItem { shape, value, user_hash, dedupe: None }
+    }
+
+    /// Keyed hash of whatever names the user: id, else name, else e-mail, else address.
+    fn user_hash(&self, event: &Value) -> Option<u64> {
+        let user = event.get("user").or_else(|| event.get("sentry.interfaces.User"))?;
+        let named = ["id", "username", "email", "ip_address"].into_iter().find_map(|field| {
+            let value = user.get(field)?;
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                _ => return None,
+            };
+            (!text.trim().is_empty() && text != "{{auto}}").then(|| format!("{field}:{text}"))
+        })?;
+        let digest = blake3::keyed_hash(&self.user_key, named.as_bytes());
+        let mut short = [0u8; 8];
+        for (to, from) in short.iter_mut().zip(digest.as_bytes()) {
+            *to = *from;
+        }
+        Some(u64::from_le_bytes(short))
+    }
+}
+
+fn is_envelope_type(content_type: &str) -> bool {
+    content_type.trim_start().to_ascii_lowercase().starts_with("application/x-sentry-envelope")
+}
+
+pub(super) fn broken(reason: Reason, detail: &str) -> Refusal {
+    Refusal::Broken { reason, detail: detail.to_owned() }
+}
+
+pub(super) fn refuse_decode(error: DecodeError) -> Refusal {
+    match error {
+        DecodeError::TooLarge => Refusal::TooLarge("request body"),
+        DecodeError::Unsupported => Refusal::Unsupported("content encoding"),
+        DecodeError::Corrupt => broken(Reason::Encoding, &error.to_string()),
+    }
+}
+
+fn refuse_fault(fault: actifix_protocol::envelope::EnvelopeFault) -> Refusal {
+    match fault.status() {
+        413 => Refusal::TooLarge("envelope, or an item of it,"),
+        415 => Refusal::Unsupported("content encoding"),
+        _ => broken(fault.reason(), &fault.to_string()),
+    }
+}

@@ -1,0 +1,187 @@
+//! Inputs that are not one JSON value: heartbeats by URL, native crashes, attachments alone.
+
+use super::answer::Refusal;
+use super::decode::{Decoded, RawFile, Shape, broken};
+use super::{Delivery, OtlpSignal};
+use crate::app::App;
+use actifix_domain::event::{Event, EventType, Level, LogEntry};
+use actifix_domain::id::{EventId, ProjectId};
+use actifix_domain::outcome::{Outcome, Reason};
+use actifix_domain::time::Timestamp;
+use actifix_protocol::items::{IntervalUnit, MonitorConfig, Schedule};
+use actifix_protocol::multipart::{self, MultipartError, Part};
+use actifix_protocol::otlp::DedupeKey;
+use actifix_protocol::{json, minidump};
+use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+/// Pairs of a query that are looked at.
+const QUERY_PAIRS_MAX: usize = 100;
+/// Failures whose other report is waited for.
+const RECENT_MAX: usize = 2_000;
+
+/// Failures that OTLP reported lately, to know the same one by its other signal.
+#[derive(Debug, Default)]
+pub(super) struct Recent(Mutex<VecDeque<(ProjectId, OtlpSignal, DedupeKey)>>);
+
+impl Recent {
+    /// Whether the other signal reported the same failure; remembers this one.
+    pub(super) fn seen_by_other(&self, project: ProjectId, signal: OtlpSignal, key: &DedupeKey) -> bool {
+        if key.trace_id.is_empty() {
+            return false;
+        }
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen =
+            recent.iter().any(|(p, s, known)| *p == project && *s != signal && known.is_same_failure(key));
+        if !seen {
+            if recent.len() >= RECENT_MAX {
+                recent.pop_front();
+            }
+            recent.push_back((project, signal, key.clone()));
+        }
+        seen
+    }
+}
+
+/// Decoded pairs of a query.
+pub(super) fn query_pairs(query: &str) -> Vec<(String, String)> {
+    let clean = |text: &str| json::clean(text).into_owned();
+    url::form_urlencoded::parse(query.as_bytes())
+        .take(QUERY_PAIRS_MAX)
+        .map(|(name, value)| (clean(&name), clean(&value)))
+        .collect()
+}
+
+/// A heartbeat by URL in the form of its item, so that it is redacted and read like one.
+pub(super) fn check_in_value(slug: &str, query: &str) -> Value {
+    let mut map = Map::new();
+    map.insert("monitor_slug".into(), json!(json::clean(slug)));
+    map.insert("status".into(), json!("ok"));
+    for (name, value) in query_pairs(query) {
+        if name == "duration" {
+            map.insert(name, value.parse::<f64>().map_or(Value::Null, |seconds| json!(seconds)));
+        } else if matches!(name.as_str(), "status" | "environment" | "check_in_id") {
+            map.insert(name, json!(value));
+        }
+    }
+    Value::Object(map)
+}
+
+/// The event of a monitor that failed, in our words.
+pub(super) fn monitor_event(
+    event_id: EventId,
+    slug: &str,
+    what: &str,
+    environment: Option<String>,
+    release: Option<String>,
+    timestamp: Timestamp,
+) -> Event {
+    Event {
+        event_id,
+        event_type: EventType::Default,
+        timestamp,
+        level: Level::Error,
+        logentry: Some(LogEntry { message: Some(format!("Monitor {slug} {what}")), ..LogEntry::default() }),
+        logger: Some("actifix.monitor".to_owned()),
+        tags: [("monitor.slug".to_owned(), slug.to_owned())].into(),
+        environment,
+        release,
+        ..Event::default()
+    }
+}
+
+/// A monitor's configuration as the store keeps it.
+pub(super) fn config_value(config: &MonitorConfig) -> Value {
+    let schedule = match &config.schedule {
+        Some(Schedule::Crontab(text)) => json!({ "type": "crontab", "value": text }),
+        Some(Schedule::Interval { value, unit }) => {
+            let unit = match unit {
+                IntervalUnit::Minute => "minute",
+                IntervalUnit::Hour => "hour",
+                IntervalUnit::Day => "day",
+                IntervalUnit::Week => "week",
+                IntervalUnit::Month => "month",
+                IntervalUnit::Year => "year",
+            };
+            json!({ "type": "interval", "value": value, "unit": unit })
+        }
+        None => Value::Null,
+    };
+    json!({
+        "schedule": schedule,
+        "checkin_margin": config.checkin_margin_minutes,
+        "max_runtime": config.max_runtime_minutes,
+        "timezone": config.timezone,
+    })
+}
+
+impl App {
+    /// A native crash: facts are taken from the memory image, the image itself is a file like any other.
+    pub(super) fn decode_minidump(&self, delivery: &Delivery, decoded: &mut Decoded) -> Result<(), Refusal> {
+        let body = self.whole(delivery, self.settings.limits.decoded_bytes_max)?;
+        let parts = multipart::parse(&delivery.content_type, &body).map_err(refuse_multipart)?;
+        let mut fields = Vec::new();
+        let mut dump = None;
+        for part in parts {
+            if part.name == "upload_file_minidump" {
+                dump = Some(part.bytes.to_vec());
+                decoded.files.push(file_of(&part, "event.minidump"));
+            } else if part.filename.is_some() {
+                self.push_file(&part, decoded);
+            } else {
+                fields.push((part.name.clone(), String::from_utf8_lossy(part.bytes).into_owned()));
+            }
+        }
+        let dump = dump.ok_or_else(|| broken(Reason::Framing, "no field upload_file_minidump"))?;
+        let facts = minidump::parse(&dump).map_err(|error| broken(Reason::Framing, &error.to_string()))?;
+        let limits = self.settings.limits.json();
+        let sentry =
+            minidump::form_fields_to_value(fields, |text| json::parse(text.as_bytes(), &limits).ok());
+        decoded.items.push(self.raw(Shape::Event, minidump::to_event(facts, sentry)));
+        Ok(())
+    }
+
+    /// Attachments of an earlier event.
+    pub(super) fn decode_attachments(
+        &self,
+        delivery: &Delivery,
+        event_id: EventId,
+        decoded: &mut Decoded,
+    ) -> Result<(), Refusal> {
+        let body = self.whole(delivery, self.settings.limits.attachments_bytes_max)?;
+        let parts = multipart::parse(&delivery.content_type, &body).map_err(refuse_multipart)?;
+        decoded.files_of = Some(event_id);
+        for part in parts {
+            if part.filename.is_some() {
+                self.push_file(&part, decoded);
+            }
+        }
+        Ok(())
+    }
+
+    fn push_file(&self, part: &Part<'_>, decoded: &mut Decoded) {
+        if part.bytes.len() as u64 > self.settings.limits.attachment_bytes_max {
+            decoded.count(Outcome::Invalid, Reason::TooLarge, "attachment", 1);
+            return;
+        }
+        decoded.files.push(file_of(part, "event.attachment"));
+    }
+}
+
+fn file_of(part: &Part<'_>, attachment_type: &str) -> RawFile {
+    RawFile {
+        name: part.filename.clone().unwrap_or_else(|| part.name.clone()),
+        content_type: part.content_type.clone().unwrap_or_default(),
+        attachment_type: attachment_type.to_owned(),
+        bytes: part.bytes.to_vec(),
+    }
+}
+
+fn refuse_multipart(error: MultipartError) -> Refusal {
+    match error.status() {
+        413 => Refusal::TooLarge("multipart body"),
+        415 => Refusal::Unsupported("content type"),
+        _ => broken(Reason::Framing, &error.to_string()),
+    }
+}
