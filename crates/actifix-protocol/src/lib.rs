@@ -6,5 +6,6 @@
 
 pub mod event;
 pub mod items;
+pub mod minidump;
 pub mod security;
 pub mod when;
