@@ -5,6 +5,11 @@ mod speed;
 use super::*;
 use serde_json::json;
 
+/// Payloads of the items of a type in a captured request.
+pub(crate) fn captured_items(file: &str, wanted: &str) -> Vec<Value> {
+    captures::items(file, wanted).1
+}
+
 /// 2026-11-24T10:00:00Z
 const NOW: i64 = 1_795_514_400_000_000;
 

@@ -41,22 +41,34 @@ fn body(file: &str) -> Vec<u8> {
 pub(crate) fn items(file: &str, wanted: &str) -> (Value, Vec<Value>) {
     let bytes = body(file);
     let mut rest = bytes.as_slice();
-    let mut line = || {
-        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        let found = &rest[..end];
-        rest = &rest[(end + 1).min(rest.len())..];
-        found
-    };
-    let header: Value = serde_json::from_slice(line()).unwrap();
+    let header: Value = serde_json::from_slice(line(&mut rest)).unwrap();
     let mut found = Vec::new();
-    for _ in 0..200 {
-        let head = line();
-        let Ok(head) = serde_json::from_slice::<Value>(head) else { continue };
+    while !rest.is_empty() {
+        let head = line(&mut rest);
+        if head.is_empty() {
+            continue;
+        }
+        let head: Value = serde_json::from_slice(head).unwrap();
+        let payload = match head["length"].as_u64() {
+            Some(length) => {
+                let (payload, tail) = rest.split_at(usize::try_from(length).unwrap());
+                rest = tail;
+                payload
+            }
+            None => line(&mut rest),
+        };
         if head["type"] == wanted {
-            found.push(serde_json::from_slice(line()).unwrap());
+            found.push(serde_json::from_slice(payload).unwrap());
         }
     }
     (header, found)
+}
+
+fn line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    let found = &rest[..end];
+    *rest = &rest[(end + 1).min(rest.len())..];
+    found
 }
 
 fn event_of(file: &str, path: &str) -> Event {
