@@ -444,5 +444,9 @@ fn images(value: Value, rest: &mut Rest) -> Vec<Value> {
     images
 }
 
+/// Payloads of a captured request, for the tests of other modules.
+#[cfg(test)]
+pub(crate) use self::tests::captured_items;
+
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ pub mod json;
 pub mod legacy;
 pub mod limits;
 pub mod logs;
+pub mod minidump;
 pub mod multipart;
 pub mod otlp;
 pub mod security;

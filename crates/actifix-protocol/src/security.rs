@@ -68,12 +68,12 @@ pub enum SecurityReport {
 
 /// An event without its id, as one body may hold several.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SecurityDraft(Event);
+pub struct SecurityDraft(Box<Event>);
 
 impl SecurityDraft {
     /// The event.
     pub fn into_event(self, event_id: EventId) -> Event {
-        Event { event_id, ..self.0 }
+        Event { event_id, ..*self.0 }
     }
 }
 
@@ -192,7 +192,7 @@ fn draft(
     let release = named(&ctx.release, RELEASE_CHARS_MAX, "the release is not valid and was left out");
     let environment =
         named(&ctx.environment, ENVIRONMENT_CHARS_MAX, "the environment is not valid and was left out");
-    SecurityReport::Event(SecurityDraft(Event {
+    SecurityReport::Event(SecurityDraft(Box::new(Event {
         event_type: EventType::Csp,
         timestamp: ctx.received_at.plus(-age),
         level: Level::Warning,
@@ -204,7 +204,7 @@ fn draft(
         extra,
         problems,
         ..Event::default()
-    }))
+    })))
 }
 
 /// Takes the members of [`Csp`] out of a report, by their names in any of the three forms.

@@ -164,16 +164,13 @@ fn unquote(value: &mut Value) {
 
 fn unquote_members(map: &mut FreeMap) {
     map.values_mut().for_each(unquote);
-    if !map.keys().any(|key| bare(key).is_some()) {
-        return;
-    }
-    for (key, value) in std::mem::take(map) {
-        let key = match bare(&key) {
-            // Two keys of one text: the quoted one keeps its quotes.
-            Some(bare) if !map.contains_key(bare) => bare.to_owned(),
-            _ => key,
-        };
-        map.insert(key, value);
+    // Two keys of one text: the quoted one keeps its quotes.
+    let quoted: Vec<String> =
+        map.keys().filter(|key| bare(key).is_some_and(|bare| !map.contains_key(bare))).cloned().collect();
+    for key in quoted {
+        if let (Some(value), Some(bare)) = (map.remove(&key), bare(&key)) {
+            map.insert(bare.to_owned(), value);
+        }
     }
 }
 

@@ -1,0 +1,79 @@
+//! Checked reads from a dump.
+
+use super::{MinidumpError, NAME_UNITS_MAX, UNPACKED_BYTES_MAX};
+use std::io::Read;
+
+/// Bytes of a dump and their order.
+#[derive(Clone, Copy)]
+pub(super) struct Bytes<'a> {
+    pub(super) all: &'a [u8],
+    pub(super) big_endian: bool,
+}
+
+impl<'a> Bytes<'a> {
+    /// `len` bytes from `at` on, if they exist.
+    pub(super) fn part(self, at: usize, len: usize) -> Option<&'a [u8]> {
+        self.all.get(at..at.checked_add(len)?)
+    }
+
+    fn array<const N: usize>(self, at: usize) -> Option<[u8; N]> {
+        let mut bytes: [u8; N] = self.part(at, N)?.try_into().ok()?;
+        if self.big_endian {
+            bytes.reverse();
+        }
+        Some(bytes)
+    }
+
+    pub(super) fn u16(self, at: usize) -> Option<u16> {
+        self.array(at).map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u32(self, at: usize) -> Option<u32> {
+        self.array(at).map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u64(self, at: usize) -> Option<u64> {
+        self.array(at).map(u64::from_le_bytes)
+    }
+
+    /// A 32-bit number used as offset or count.
+    pub(super) fn size(self, at: usize) -> Option<usize> {
+        self.u32(at).and_then(|number| usize::try_from(number).ok())
+    }
+
+    /// A text with its length in bytes before it, in UTF-16; at most [`NAME_UNITS_MAX`] units, cleaned.
+    pub(super) fn string(self, at: usize) -> Option<String> {
+        if at == 0 {
+            return None;
+        }
+        let units = (self.size(at)? / 2).min(NAME_UNITS_MAX);
+        let start = at.checked_add(4)?;
+        let units = (0..units).map_while(|n| self.u16(start.checked_add(n * 2)?));
+        let text: String = char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect();
+        let text = clean(&text);
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// Text without control, zero-width, bidi and tag characters: what comes from a dump or a form has not passed the
+/// JSON parser, which takes them out elsewhere.
+pub(super) fn clean(text: &str) -> String {
+    let hidden = |c: char| {
+        (c.is_control() && c != '\t' && c != '\n')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+            || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
+    text.chars().filter(|c| !hidden(*c)).collect()
+}
+
+/// Undoes gzip, with a bound.
+pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<u8>, MinidumpError> {
+    let mut out = Vec::new();
+    let bound = u64::try_from(UNPACKED_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(bound);
+    reader.read_to_end(&mut out).map_err(|_| MinidumpError::Packed)?;
+    if out.len() > UNPACKED_BYTES_MAX {
+        return Err(MinidumpError::Packed);
+    }
+    Ok(out)
+}
