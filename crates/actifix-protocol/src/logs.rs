@@ -149,3 +149,6 @@ impl LogReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,8 @@ impl Format {
     /// The format of a content type, whatever its parameters; `None`: answer 415.
     pub fn of_content_type(content_type: &str) -> Option<Self> {
         let essence = content_type.split(';').next().unwrap_or("").trim();
-        if essence.eq_ignore_ascii_case("application/x-protobuf") || essence.eq_ignore_ascii_case("application/protobuf")
+        if essence.eq_ignore_ascii_case("application/x-protobuf")
+            || essence.eq_ignore_ascii_case("application/protobuf")
         {
             Some(Self::Protobuf)
         } else if essence.eq_ignore_ascii_case("application/json") {
@@ -245,9 +246,12 @@ impl Collector {
             Ok(())
         })?;
         let resource = self.resource(resource);
-        wire::members(group, |tag, scope| {
-            if tag == 2 { self.protobuf_scope(&resource, scope) } else { Ok(()) }
-        })
+        wire::members(
+            group,
+            |tag, scope| {
+                if tag == 2 { self.protobuf_scope(&resource, scope) } else { Ok(()) }
+            },
+        )
     }
 
     /// `ScopeLogs` or `ScopeSpans`: 1 = scope, 2 = records.
@@ -255,7 +259,9 @@ impl Collector {
         let mut logger = String::new();
         wire::members(scope, |tag, bytes| {
             if tag == 1 && bytes.len() <= RESOURCE_BYTES_MAX {
-                logger = proto::Scope::decode(bytes).map(|scope| attributes::lossy(&scope.name)).unwrap_or_default();
+                logger = proto::Scope::decode(bytes)
+                    .map(|scope| attributes::lossy(&scope.name))
+                    .unwrap_or_default();
             }
             Ok(())
         })?;
@@ -369,3 +375,6 @@ enum Record {
     Log(proto::LogRecord),
     Span(proto::Span),
 }
+
+#[cfg(test)]
+mod tests;

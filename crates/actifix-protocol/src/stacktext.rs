@@ -212,7 +212,8 @@ impl ParsedTrace {
         if self.unhandled
             && let Some(Value::Object(last)) = values.last_mut()
         {
-            let kind = if matches!(self.language, Language::Rust | Language::Go) { "panic" } else { "generic" };
+            let kind =
+                if matches!(self.language, Language::Rust | Language::Go) { "panic" } else { "generic" };
             let mechanism = last.entry("mechanism").or_insert_with(|| json!({}));
             if let Value::Object(mechanism) = mechanism {
                 mechanism.insert("type".to_owned(), kind.into());
@@ -282,7 +283,10 @@ pub(crate) mod line {
     pub(crate) use super::rust::{is_backtrace_head as is_rust_backtrace_head, is_panic as is_rust_panic};
     pub(crate) use super::scan::exception_head;
 
-    pub(crate) use super::scan::is_exception_name as is_exception;
+    /// `RuntimeError (text):`, which Rails puts above a backtrace.
+    pub(crate) fn is_rails_head(text: &str) -> bool {
+        super::ruby::rails_head(text).is_some()
+    }
 
     /// A frame of JavaScript, Java or .NET.
     pub(crate) fn is_at_frame(text: &str) -> bool {
@@ -301,3 +305,6 @@ pub(crate) mod line {
         super::ruby::crash_line(text).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests;

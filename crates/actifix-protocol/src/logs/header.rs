@@ -35,7 +35,9 @@ pub(super) fn parse(line: &str) -> Option<Header> {
         return None;
     }
     let (priority, rest) = priority(line);
-    if let Some(header) = glog(rest).or_else(|| ruby(rest)).or_else(|| console(rest)).or_else(|| logfmt::parse(rest)) {
+    if let Some(header) =
+        glog(rest).or_else(|| ruby(rest)).or_else(|| console(rest)).or_else(|| logfmt::parse(rest))
+    {
         return Some(header);
     }
     let mut header = general(rest, priority.is_some())?;
@@ -48,13 +50,13 @@ pub(super) fn parse(line: &str) -> Option<Header> {
 /// The level of a word that names one.
 pub(super) fn level_of_word(word: &str) -> Option<Level> {
     Some(match word.to_ascii_lowercase().as_str() {
-        "trace" | "trc" | "trce" | "verbose" | "vrb" | "finest" | "finer" | "debug" | "dbg" | "dbug" | "fine"
-        | "debu" => Level::Debug,
+        "trace" | "trc" | "trce" | "verbose" | "vrb" | "finest" | "finer" | "debug" | "dbg" | "dbug"
+        | "fine" | "debu" => Level::Debug,
         "info" | "inf" | "information" | "notice" | "log" | "config" | "informational" => Level::Info,
         "warn" | "warning" | "wrn" => Level::Warning,
         "error" | "err" | "erro" | "severe" | "fail" => Level::Error,
-        "fatal" | "ftl" | "critical" | "crit" | "crt" | "emerg" | "emergency" | "alert" | "panic" | "dpanic"
-        | "fata" => Level::Fatal,
+        "fatal" | "ftl" | "critical" | "crit" | "crt" | "emerg" | "emergency" | "alert" | "panic"
+        | "dpanic" | "fata" => Level::Fatal,
         _ => return None,
     })
 }
@@ -99,10 +101,12 @@ fn glog(line: &str) -> Option<Header> {
     if date.len() != 4 || !date.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let (place, message) = head(rest, SCAN_BYTES_MAX).split_once("] ").map(|(place, _)| place).and_then(|place| {
-        Some((place, rest.get(place.len() + 2..)?))
-    })?;
-    let file = place.rsplit(' ').next().and_then(|place| place.rsplit_once(':')).map(|(file, _)| file.to_owned());
+    let (place, message) = head(rest, SCAN_BYTES_MAX)
+        .split_once("] ")
+        .map(|(place, _)| place)
+        .and_then(|place| Some((place, rest.get(place.len() + 2..)?)))?;
+    let file =
+        place.rsplit(' ').next().and_then(|place| place.rsplit_once(':')).map(|(file, _)| file.to_owned());
     Some(Header { level: Some(level), logger: file, message: message.to_owned(), ..Header::default() })
 }
 
@@ -129,7 +133,8 @@ fn console(line: &str) -> Option<Header> {
         return None;
     }
     let (category, number) = rest.trim_end().strip_suffix(']')?.rsplit_once('[')?;
-    let fine = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') && is_name(category, &['.', '-']);
+    let fine =
+        number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') && is_name(category, &['.', '-']);
     let level = level_of_word(word)?;
     fine.then(|| Header { level: Some(level), logger: Some(category.to_owned()), ..Header::default() })
 }
@@ -145,8 +150,13 @@ struct Reader<'a> {
 
 /// Time, level, names and groups in any of the usual orders. `known`: a priority came before.
 fn general(line: &str, known: bool) -> Option<Header> {
-    let mut reader =
-        Reader { rest: line, header: Header::default(), has_time: false, words: Vec::new(), groups: Vec::new() };
+    let mut reader = Reader {
+        rest: line,
+        header: Header::default(),
+        has_time: false,
+        words: Vec::new(),
+        groups: Vec::new(),
+    };
     let mut behind_time = line;
     for part in 0..PARTS_MAX {
         reader.rest = reader.rest.trim_start();
@@ -159,6 +169,10 @@ fn general(line: &str, known: bool) -> Option<Header> {
             behind_time = reader.rest;
         }
     }
+    let dateless = reader.has_time && reader.header.timestamp.is_none();
+    if let Some(system) = syslog(behind_time, known || dateless) {
+        return Some(Header { timestamp: system.timestamp.or(reader.header.timestamp), ..system });
+    }
     if reader.header.level.is_some() {
         reader.after_level();
         return Some(reader.header);
@@ -166,8 +180,30 @@ fn general(line: &str, known: bool) -> Option<Header> {
     if !reader.has_time && !known {
         return None;
     }
-    reader.without_level(behind_time);
+    reader.header.message = behind_time.trim().to_owned();
     Some(reader.header)
+}
+
+/// What follows the time in a system log: `host shop[12]: text`. Without a process number only a line that
+/// has other signs of such a log (`likely`) is one.
+fn syslog(behind_time: &str, likely: bool) -> Option<Header> {
+    let mut parts = behind_time.trim_start().splitn(3, ' ');
+    let (host, tag, text) = (parts.next()?, parts.next()?.strip_suffix(':')?, parts.next()?);
+    let program = match tag.strip_suffix(']').and_then(|tag| tag.split_once('[')) {
+        Some((program, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => program,
+        _ if likely => tag,
+        _ => return None,
+    };
+    if !is_name(program, &['.', '-', '/']) || !is_word(host) || level_of_word(host).is_some() {
+        return None;
+    }
+    let header = Header { host: Some(host.to_owned()), tag: Some(tag.to_owned()), ..Header::default() };
+    // The program's own line may have a level.
+    let own = if text.starts_with([' ', '\t']) { None } else { general(text, false) };
+    Some(match own.filter(|own| own.level.is_some() && own.tag.is_none()) {
+        Some(own) => Header { host: header.host, tag: header.tag, ..own },
+        None => Header { message: text.to_owned(), ..header },
+    })
 }
 
 impl<'a> Reader<'a> {
@@ -267,29 +303,6 @@ impl<'a> Reader<'a> {
             self.header.logger = word.or(group).map(|name| (*name).to_owned());
         }
     }
-
-    /// A time but no level: perhaps a system log (`Nov 24 09:47:29 host shop[12]: text`).
-    fn without_level(&mut self, behind_time: &str) {
-        let mut parts = behind_time.trim_start().splitn(3, ' ');
-        let (host, tag, text) = (parts.next(), parts.next(), parts.next());
-        match (host, tag, text) {
-            (Some(host), Some(tag), Some(text)) if is_word(host) && tag.ends_with(':') && is_word(&tag.replace(['[', ']', ':'], "")) => {
-                self.header.host = Some(host.to_owned());
-                self.header.tag = Some(tag.trim_end_matches(':').to_owned());
-                self.header.message = text.to_owned();
-                // The program's own line may have a level.
-                if !text.starts_with([' ', '\t'])
-                    && let Some(inner) = general(text, false).filter(|inner| inner.level.is_some())
-                {
-                    self.header.level = inner.level;
-                    self.header.logger = inner.logger;
-                    self.header.message = inner.message;
-                    self.header.timestamp = inner.timestamp.or(self.header.timestamp.take());
-                }
-            }
-            _ => self.header.message = behind_time.trim().to_owned(),
-        }
-    }
 }
 
 /// A group in brackets at the start: what is inside, and the length of all.
@@ -311,9 +324,9 @@ fn level_at(word: &str, first: bool, after_time: bool) -> Option<(Level, usize)>
     let level = level_of_word(bare)?;
     let upper = bare.bytes().all(|byte| byte.is_ascii_uppercase());
     let colon = word.get(name.len()..).is_some_and(|rest| rest.starts_with(':'));
-    // `Error: x` is how JavaScript prints an exception, `LOG` and `CONFIG` are words of texts.
+    // `Error: x` is how JavaScript prints an exception, `panic: x` how Go ends.
     let lower = bare.bytes().all(|byte| byte.is_ascii_lowercase());
-    let fine = upper || (lower && ((first && colon) || after_time));
+    let fine = upper || (lower && ((first && colon && bare != "panic") || after_time));
     (fine && bare.len() > 2).then_some((level, name.len()))
 }
 
@@ -323,9 +336,11 @@ fn logger(text: &str) -> Option<(&str, usize)> {
     let after = text.get(word.len()..)?.trim_start();
     let name = word.trim_end_matches(':');
     let ends = word.len() > name.len() || after.starts_with("- ") || after.starts_with(": ");
-    let is_path = name.contains('.') || name.contains("::") || after.starts_with(": ") || after.starts_with("- ");
-    (ends && is_path && is_name(name, &['.', ':', '-', '/']) && !crate::stacktext::line::is_exception(name))
-        .then_some((name, word.len()))
+    // `java.io.IOException: x` is the text's exception, no logger.
+    let is_head = word.len() > name.len() && (name.ends_with("Error") || name.ends_with("Exception"));
+    let is_path =
+        name.contains('.') || name.contains("::") || after.starts_with(": ") || after.starts_with("- ");
+    (ends && is_path && is_name(name, &['.', ':', '-', '/']) && !is_head).then_some((name, word.len()))
 }
 
 fn is_word(text: &str) -> bool {

@@ -51,13 +51,20 @@ pub(super) fn starts(text: &str) -> Option<Stage> {
         Some(Stage::Php)
     } else if line::is_ruby_frame(text) {
         Some(Stage::Ruby)
-    } else if text.starts_with("Exception in thread \"") || text.starts_with("Unhandled ") && text.contains(": ") {
-        Some(Stage::Head(0))
-    } else if !text.starts_with([' ', '\t']) && (exception_head(text).is_some() || text.starts_with("Uncaught ")) {
+    } else if is_head(text) {
         Some(Stage::Head(0))
     } else {
         None
     }
+}
+
+/// A line that names an exception whose frames are still to come.
+fn is_head(text: &str) -> bool {
+    text.starts_with("Exception in thread \"")
+        || text.starts_with("Uncaught ")
+        || (text.starts_with("Unhandled ") && text.contains(": "))
+        || line::is_rails_head(text)
+        || (!text.starts_with([' ', '\t']) && exception_head(text).is_some())
 }
 
 impl Joiner {
@@ -99,7 +106,8 @@ impl Joiner {
         if line::is_python_chain(text) && matches!(self.stage, Stage::Python(_)) {
             return true;
         }
-        if line::is_rust_backtrace_head(text) || (text.trim() == "Caused by:" && self.stage != Stage::Record) {
+        if line::is_rust_backtrace_head(text) || (text.trim() == "Caused by:" && self.stage != Stage::Record)
+        {
             self.stage = Stage::Rust(TEXT_LINES_MAX);
             return true;
         }
@@ -121,8 +129,12 @@ impl Joiner {
             },
             Stage::Head(count) => self.head(text, count, after_blank),
             Stage::Python(done) => self.python(text, done, after_blank),
-            Stage::At => line::is_at_frame(text) || text == "}" || text.starts_with("Node.js v") || line::is_more(text),
-            Stage::Go => line::is_go_dump(text) || text.starts_with("panic: ") || text.starts_with("fatal error: "),
+            Stage::At => {
+                line::is_at_frame(text) || text == "}" || text.starts_with("Node.js v") || line::is_more(text)
+            }
+            Stage::Go => {
+                line::is_go_dump(text) || text.starts_with("panic: ") || text.starts_with("fatal error: ")
+            }
             Stage::Rust(count) => {
                 let text_line = count == 0 && !after_blank;
                 self.stage = Stage::Rust(count.saturating_add(1));

@@ -7,17 +7,34 @@ use actifix_domain::event::Level;
 use serde_json::{Map, Value, json};
 
 const LEVEL: [&str; 11] = [
-    "level", "severity", "lvl", "levelname", "log.level", "@l", "level_name", "loglevel", "logLevel", "LogLevel",
+    "level",
+    "severity",
+    "lvl",
+    "levelname",
+    "log.level",
+    "@l",
+    "level_name",
+    "loglevel",
+    "logLevel",
+    "LogLevel",
     "severity_text",
 ];
-const MESSAGE: [&str; 8] = ["msg", "message", "@m", "event", "textPayload", "MESSAGE", "short_message", "Message"];
+const MESSAGE: [&str; 8] =
+    ["msg", "message", "@m", "event", "textPayload", "MESSAGE", "short_message", "Message"];
 const TEMPLATE: [&str; 3] = ["@mt", "message_template", "MessageTemplate"];
 const TIME: [&str; 9] =
     ["time", "ts", "timestamp", "@timestamp", "@t", "datetime", "asctime", "Timestamp", "timeMillis"];
 const LOGGER: [&str; 8] =
     ["logger", "logger_name", "loggerName", "log.logger", "target", "SourceContext", "channel", "name"];
 const STACK: [&str; 9] = [
-    "stack_trace", "stack", "stacktrace", "exc_info", "exception", "@x", "error.stack_trace", "errorVerbose",
+    "stack_trace",
+    "stack",
+    "stacktrace",
+    "exc_info",
+    "exception",
+    "@x",
+    "error.stack_trace",
+    "errorVerbose",
     "traceback",
 ];
 const ERROR: [&str; 6] = ["err", "error", "exception", "thrown", "exc", "Error"];
@@ -225,8 +242,10 @@ fn exceptions(map: &mut Map<String, Value>) -> Found {
             }
         }
     }
-    let error_type = take_text(map, &["error.type", "exception.type", "exc_type", "error_type", "exception_class"]);
-    let error_text = take_text(map, &["error.message", "exception.message", "exc_value", "exception_message"]);
+    let error_type =
+        take_text(map, &["error.type", "exception.type", "exc_type", "error_type", "exception_class"]);
+    let error_text =
+        take_text(map, &["error.message", "exception.message", "exc_value", "exception_message"]);
     let stack = STACK.iter().find_map(|name| {
         let text = map.get(*name).and_then(stack_text)?;
         let trace = stacktext::parse(&text, None)?;
@@ -278,7 +297,8 @@ fn of_object(error: &Map<String, Value>) -> Found {
     let mut next = Some(error);
     for _ in 0..CAUSES_MAX {
         let Some(error) = next else { break };
-        let text = |names: &[&str]| names.iter().find_map(|name| error.get(*name)?.as_str().map(str::to_owned));
+        let text =
+            |names: &[&str]| names.iter().find_map(|name| error.get(*name)?.as_str().map(str::to_owned));
         let name = text(&["type", "name", "class", "kind", "exc_type"]);
         let message = text(&["message", "msg", "localizedMessage", "exc_value"]);
         let stack = ["stack", "stack_trace", "extendedStackTrace", "stacktrace", "trace"];

@@ -4,7 +4,7 @@ use super::header::{self, Header};
 use super::join::{Joiner, Stage, starts};
 use super::wrap::Line;
 use super::{EVENT_BYTES_MAX, EVENT_LINES_MAX, LogEvent};
-use crate::stacktext::{self, Language};
+use crate::stacktext::{self, Language, ParsedTrace};
 use actifix_domain::event::Level;
 use serde_json::{Map, Value, json};
 
@@ -72,7 +72,8 @@ impl Pending {
     }
 
     fn take(&mut self, text: &str) -> bool {
-        let may_trace = self.header.as_ref().and_then(|header| header.level).is_none_or(|level| level >= Level::Warning);
+        let may_trace =
+            self.header.as_ref().and_then(|header| header.level).is_none_or(|level| level >= Level::Warning);
         let is_new_trace = self.joiner.stage == Stage::Record && starts(text).is_some();
         if (is_new_trace && !may_trace) || !self.joiner.joins(text) {
             return false;
@@ -111,7 +112,9 @@ impl Pending {
             .then(|| stacktext::parse(&text, None))
             .flatten()
             .filter(|trace| trace.frame_count() > 0 || trace.unhandled || severe);
-        if !severe && trace.is_none() {
+        // A bare list of frames that names no error is a program looking at itself.
+        let is_named = self.header.is_some() || trace.as_ref().is_some_and(names_an_error);
+        if !(severe || trace.is_some()) || !is_named {
             return None;
         }
         let lines = self.lines.len() as u64 + self.cut_lines;
@@ -183,4 +186,8 @@ impl Pending {
             members.insert("extra".to_owned(), Value::Object(extra));
         }
     }
+}
+
+fn names_an_error(trace: &ParsedTrace) -> bool {
+    trace.exceptions.iter().any(|exception| exception.exception_type.is_some() || exception.value.is_some())
 }

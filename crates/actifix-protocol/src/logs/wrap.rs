@@ -55,11 +55,14 @@ fn cri(line: &str) -> Option<(&str, &str)> {
 
 /// `web-1  | text`
 fn compose(line: &str) -> Option<(&str, &str)> {
-    let (name, text) = stacktext::head(line, 256).split_once(" | ").map(|(name, _)| name).and_then(|name| {
-        Some((name.trim_end(), line.get(name.len() + 3..)?))
-    })?;
+    let (name, text) = stacktext::head(line, 256)
+        .split_once(" | ")
+        .map(|(name, _)| name)
+        .and_then(|name| Some((name.trim_end(), line.get(name.len() + 3..)?)))?;
     let fine = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte))
         && name.rsplit_once(['-', '_']).is_some_and(|(_, n)| n.bytes().all(|byte| byte.is_ascii_digit()));
     fine.then_some((name, text))
 }

@@ -4,8 +4,10 @@
 //! `null` for absent, unknown members skipped. Ids are hex. Records are kept as raw text until their turn
 //! comes, for the reason given in [`super::proto`].
 
-use super::proto::{Any, AnyValue, ArrayValue, KeyValue, KeyValueList, LogRecord, Resource, Scope, Span, SpanEvent};
 use super::RECORDS_MAX;
+use super::proto::{
+    Any, AnyValue, ArrayValue, KeyValue, KeyValueList, LogRecord, Resource, Scope, Span, SpanEvent,
+};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -144,10 +146,7 @@ fn attributes(value: Option<&Value>) -> Vec<KeyValue> {
     let Some(Value::Array(list)) = value else { return Vec::new() };
     list.iter()
         .filter_map(Value::as_object)
-        .map(|map| KeyValue {
-            key: text(get(map, &["key"])),
-            value: get(map, &["value"]).map(any_value),
-        })
+        .map(|map| KeyValue { key: text(get(map, &["key"])), value: get(map, &["value"]).map(any_value) })
         .collect()
 }
 
@@ -159,7 +158,9 @@ fn any_value(value: &Value) -> AnyValue {
     };
     let found = map.iter().find_map(|(key, value)| match key.as_str() {
         "stringValue" | "string_value" => Some(Any::Text(text(Some(value)))),
-        "boolValue" | "bool_value" => Some(Any::Bool(value.as_bool().unwrap_or(value.as_str() == Some("true")))),
+        "boolValue" | "bool_value" => {
+            Some(Any::Bool(value.as_bool().unwrap_or(value.as_str() == Some("true"))))
+        }
         "intValue" | "int_value" => Some(Any::Int(signed(value))),
         "doubleValue" | "double_value" => Some(Any::Double(double(value))),
         "arrayValue" | "array_value" => {
@@ -180,9 +181,7 @@ fn plain(value: &Value) -> Option<Any> {
     match value {
         Value::String(text) => Some(Any::Text(text.clone().into_bytes())),
         Value::Bool(flag) => Some(Any::Bool(*flag)),
-        Value::Number(number) => {
-            number.as_i64().map(Any::Int).or_else(|| number.as_f64().map(Any::Double))
-        }
+        Value::Number(number) => number.as_i64().map(Any::Int).or_else(|| number.as_f64().map(Any::Double)),
         Value::Array(_) | Value::Object(_) | Value::Null => None,
     }
 }

@@ -92,7 +92,8 @@ pub(super) fn log_record(
     let mut cut = false;
     let mut members = Map::new();
     let body = record.body.and_then(|body| body_text(body, &mut members, &mut cut));
-    let template = attributes.take_text(&["message_template.text", "{OriginalFormat}", "log.record.template"]);
+    let template =
+        attributes.take_text(&["message_template.text", "{OriginalFormat}", "log.record.template"]);
     if let Some(entry) = log_entry(template, body.clone()) {
         members.insert("logentry".to_owned(), entry);
     }

@@ -74,7 +74,9 @@ fn exception(lines: &[&str]) -> ParsedException {
 
 /// `(Inner Exception #0) System.X: y` → `System.X: y`
 fn without_inner_number(line: &str) -> &str {
-    line.strip_prefix("(Inner Exception #").and_then(|rest| rest.split_once(") ")).map_or(line, |(_, rest)| rest)
+    line.strip_prefix("(Inner Exception #")
+        .and_then(|rest| rest.split_once(") "))
+        .map_or(line, |(_, rest)| rest)
 }
 
 /// True for a line that is a frame of this language.
@@ -86,7 +88,8 @@ pub(crate) fn is_frame(line: &str) -> bool {
 fn frame_line(line: &str) -> Option<Frame> {
     let text = line.trim_start().strip_prefix("at ")?;
     let (name, rest) = text.split_once('(')?;
-    let (arguments, place) = rest.rsplit_once(" in ").map_or((rest, None), |(args, place)| (args, Some(place)));
+    let (arguments, place) =
+        rest.rsplit_once(" in ").map_or((rest, None), |(args, place)| (args, Some(place)));
     let (arguments, _) = arguments.rsplit_once(')')?;
     let name = name.trim_end();
     let java_place = arguments == "Native Method" || arguments == "Unknown Source" || arguments.contains(':');
@@ -94,7 +97,8 @@ fn frame_line(line: &str) -> Option<Frame> {
         return None;
     }
     let (module, function) = names(name);
-    let mut frame = Frame { function: scan::some(&function), module: scan::some(&module), ..Frame::default() };
+    let mut frame =
+        Frame { function: scan::some(&function), module: scan::some(&module), ..Frame::default() };
     if is_runtime(&module) {
         frame.in_app = Some(false);
     }
@@ -107,7 +111,9 @@ fn frame_line(line: &str) -> Option<Frame> {
 }
 
 fn is_runtime(module: &str) -> bool {
-    ["System.", "Microsoft.", "Interop.", "Interop+", "Internal."].iter().any(|start| module.starts_with(start))
+    ["System.", "Microsoft.", "Interop.", "Interop+", "Internal."]
+        .iter()
+        .any(|start| module.starts_with(start))
 }
 
 /// Declaring type and method, as the SDK sends them.

@@ -50,7 +50,8 @@ fn heads(lines: &[&str]) -> (Vec<ParsedException>, bool) {
             texts = vec![rest];
             kind = found;
             seen = true;
-        } else if seen && !text.is_empty() && !text.starts_with("[signal ") && !text.starts_with("goroutine ") {
+        } else if seen && !text.is_empty() && !text.starts_with("[signal ") && !text.starts_with("goroutine ")
+        {
             texts.push(line);
         }
     }
@@ -78,7 +79,9 @@ fn exception(kind: &str, lines: &[&str]) -> ParsedException {
 /// The Go SDK sends the type of the recovered value. The text shows it for errors of the runtime and for
 /// values with a named type (`main.Code(3)`); all others are a plain panic.
 fn type_of(kind: &str, text: &str) -> String {
-    if text.starts_with("runtime error: index out of range") || text.starts_with("runtime error: slice bounds") {
+    if text.starts_with("runtime error: index out of range")
+        || text.starts_with("runtime error: slice bounds")
+    {
         return "runtime.boundsError".to_owned();
     }
     if text.starts_with("runtime error: ") {

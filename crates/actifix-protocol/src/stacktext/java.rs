@@ -8,7 +8,16 @@ const SUPPRESSED: &str = "Suppressed: ";
 const THREAD: &str = "Exception in thread \"";
 /// Packages of the runtime itself.
 const RUNTIME: [&str; 10] = [
-    "java.", "javax.", "jdk.", "sun.", "com.sun.", "kotlin.", "kotlinx.", "scala.", "android.", "com.android.",
+    "java.",
+    "javax.",
+    "jdk.",
+    "sun.",
+    "com.sun.",
+    "kotlin.",
+    "kotlinx.",
+    "scala.",
+    "android.",
+    "com.android.",
 ];
 
 pub(super) fn parse(lines: &[&str]) -> Option<ParsedTrace> {
@@ -18,7 +27,8 @@ pub(super) fn parse(lines: &[&str]) -> Option<ParsedTrace> {
     let unhandled = head.iter().any(|line| line.starts_with(THREAD));
     let cleaned: Vec<&str> = head.iter().map(|line| without_thread(line)).collect();
     // A head that is a cause already (the text began in the middle) still names its exception.
-    let cleaned: Vec<&str> = cleaned.iter().map(|line| line.strip_prefix(CAUSED_BY).unwrap_or(line)).collect();
+    let cleaned: Vec<&str> =
+        cleaned.iter().map(|line| line.strip_prefix(CAUSED_BY).unwrap_or(line)).collect();
     // Innermost frame first while reading, as printed; turned round at the end.
     let mut chain = vec![exception(&cleaned)];
     let mut suppressed_at: Option<usize> = None;

@@ -3,7 +3,8 @@
 use super::scan;
 use super::{Frame, Language, ParsedException, ParsedTrace};
 
-const UNCAUGHT: [&str; 4] = ["Uncaught (in promise) ", "Uncaught ", "Unhandled Rejection: ", "error: Uncaught "];
+const UNCAUGHT: [&str; 4] =
+    ["Uncaught (in promise) ", "Uncaught ", "Unhandled Rejection: ", "error: Uncaught "];
 
 pub(super) fn parse(lines: &[&str]) -> Option<ParsedTrace> {
     let mut exceptions: Vec<ParsedException> = Vec::new();
@@ -100,7 +101,8 @@ fn frame_line(line: &str) -> Option<Frame> {
 
 fn v8_frame(text: &str) -> Option<Frame> {
     let text = text.strip_prefix("async ").unwrap_or(text);
-    let Some((function, place)) = text.split_once(" (").and_then(|(f, p)| Some((f, p.strip_suffix(')')?))) else {
+    let Some((function, place)) = text.split_once(" (").and_then(|(f, p)| Some((f, p.strip_suffix(')')?)))
+    else {
         let (file, line, column) = scan::location(text)?;
         column?;
         return Some(frame(None, file, line, column));

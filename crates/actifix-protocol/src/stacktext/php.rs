@@ -103,7 +103,8 @@ fn uncaught_head<'a>(line: &'a str, below: &[&'a str]) -> Option<Head<'a>> {
     let mut all = vec![rest];
     all.extend(below.iter().filter(|line| !line.trim().is_empty()));
     let (last, before) = all.split_last()?;
-    let (end, place) = last.rsplit_once(" in ").or_else(|| last.strip_prefix("in ").map(|place| ("", place)))?;
+    let (end, place) =
+        last.rsplit_once(" in ").or_else(|| last.strip_prefix("in ").map(|place| ("", place)))?;
     let (file, line) = place.trim().rsplit_once(':')?;
     let mut texts = before.to_vec();
     texts.push(end);

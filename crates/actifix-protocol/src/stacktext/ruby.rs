@@ -49,7 +49,12 @@ pub(super) fn parse(lines: &[&str]) -> Option<ParsedTrace> {
     }
     // The exception that was raised last is printed first, its causes below it.
     chain.reverse();
-    (!chain.is_empty()).then_some(ParsedTrace { language: Language::Ruby, exceptions: chain, unhandled, fatal: false })
+    (!chain.is_empty()).then_some(ParsedTrace {
+        language: Language::Ruby,
+        exceptions: chain,
+        unhandled,
+        fatal: false,
+    })
 }
 
 fn is_traceback(line: &str) -> bool {
@@ -89,7 +94,10 @@ fn split_type(text: &str) -> Option<(&str, &str)> {
 /// Reads the type off the text. Of a text with several lines the type stands at the end of the first.
 fn with_text(lines: &[&str], at: usize, text: &str) -> (ParsedException, usize) {
     if text == "unhandled exception" {
-        return (ParsedException { exception_type: scan::some("RuntimeError"), ..ParsedException::default() }, at);
+        return (
+            ParsedException { exception_type: scan::some("RuntimeError"), ..ParsedException::default() },
+            at,
+        );
     }
     let mut next = at;
     let mut rest: Vec<&str> = Vec::new();
@@ -123,14 +131,18 @@ fn named(name: &str, value: Option<String>) -> ParsedException {
     }
 }
 
+/// `RuntimeError (text):` → type and text.
+pub(crate) fn rails_head(line: &str) -> Option<(&str, &str)> {
+    let (name, text) = line.trim().strip_suffix("):")?.split_once(" (")?;
+    let is_class = scan::is_name(name, &[':']) && name.starts_with(|c: char| c.is_uppercase());
+    is_class.then_some((name, text))
+}
+
 /// `RuntimeError (text):` (Rails), `RuntimeError: text`, `text (RuntimeError)`.
 fn head_of(lines: &[&str]) -> ParsedException {
     for (at, line) in lines.iter().enumerate() {
         let line = line.trim();
-        if let Some((name, text)) = line.strip_suffix("):").and_then(|line| line.split_once(" ("))
-            && scan::is_name(name, &[':'])
-            && name.starts_with(|c: char| c.is_uppercase())
-        {
+        if let Some((name, text)) = rails_head(line) {
             return named(name, scan::some(text));
         }
         if let Some((text, name)) = split_type(line)

@@ -3,6 +3,9 @@
 use super::scan;
 use super::{Frame, Language, ParsedException, ParsedTrace};
 
+/// File, line, column.
+type Place<'a> = (&'a str, u32, Option<u32>);
+
 pub(super) fn parse(lines: &[&str]) -> Option<ParsedTrace> {
     panic_trace(lines).or_else(|| report(lines))
 }
@@ -44,12 +47,13 @@ fn panic_trace(lines: &[&str]) -> Option<ParsedTrace> {
 }
 
 /// Text and place of `'text', src/main.rs:1:2`, where the text may go on over several lines.
-fn old_form<'a>(first: &'a str, below: &[&'a str]) -> (Option<String>, Option<(&'a str, u32, Option<u32>)>) {
+fn old_form<'a>(first: &'a str, below: &[&'a str]) -> (Option<String>, Option<Place<'a>>) {
     let mut all = vec![first];
     all.extend(below);
     let last = all.iter().rposition(|line| line.contains("', ")).unwrap_or(0);
     let lines = all.get(..=last).unwrap_or_default();
-    let place = lines.last().and_then(|line| line.rsplit_once("', ")).and_then(|(_, place)| scan::location(place));
+    let place =
+        lines.last().and_then(|line| line.rsplit_once("', ")).and_then(|(_, place)| scan::location(place));
     let text = lines.join("\n");
     let text = text.rsplit_once("', ").map_or(text.as_str(), |(text, _)| text);
     (scan::some(text.strip_prefix('\'').unwrap_or(text).trim()), place)
@@ -140,9 +144,9 @@ fn backtrace(lines: &[&str]) -> Vec<Frame> {
             break;
         }
     }
-    let entry = frames.iter().rposition(|frame| {
-        frame.function.as_deref().is_some_and(|name| name.ends_with("rust_begin_unwind"))
-    });
+    let entry = frames
+        .iter()
+        .rposition(|frame| frame.function.as_deref().is_some_and(|name| name.ends_with("rust_begin_unwind")));
     if let Some(entry) = entry {
         frames.drain(..=entry);
     }
@@ -164,13 +168,13 @@ fn numbered(line: &str) -> Option<&str> {
 
 /// Symbols end in `::h` and 16 hex digits, which change with every build.
 fn without_hash(name: &str) -> String {
-    let hash = name.rsplit_once("::h").filter(|(_, hash)| {
-        hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
+    let hash = name
+        .rsplit_once("::h")
+        .filter(|(_, hash)| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
     hash.map_or(name, |(name, _)| name).to_owned()
 }
 
-fn located(function: Option<String>, (file, line, column): (&str, u32, Option<u32>)) -> Frame {
+fn located(function: Option<String>, (file, line, column): Place<'_>) -> Frame {
     Frame {
         function,
         filename: scan::some(scan::base_name(file)),

@@ -73,7 +73,18 @@ pub(crate) fn is_exception_name(text: &str) -> bool {
     }
     let last = text.rsplit(['.', ':', '$']).next().unwrap_or(text);
     let qualified = last.len() < text.len();
-    let telling = ["Error", "Exception", "Throwable", "Failure", "Fault", "Warning", "Interrupt", "Exit", "Timeout", "Group"];
+    let telling = [
+        "Error",
+        "Exception",
+        "Throwable",
+        "Failure",
+        "Fault",
+        "Warning",
+        "Interrupt",
+        "Exit",
+        "Timeout",
+        "Group",
+    ];
     telling.iter().any(|end| last.ends_with(end))
         || (qualified && last.chars().next().is_some_and(char::is_uppercase))
 }

@@ -54,7 +54,8 @@ fn month_first(text: &str) -> Option<Found> {
     let (clock, fraction, taken) = clock(after)?;
     rest = after.get(taken..)?;
     let year = rest.strip_prefix(' ').and_then(|rest| rest.get(..4));
-    let year = year.filter(|year| year.bytes().all(|byte| byte.is_ascii_digit()) && year.starts_with(['1', '2']));
+    let year =
+        year.filter(|year| year.bytes().all(|byte| byte.is_ascii_digit()) && year.starts_with(['1', '2']));
     let mut length = text.len() - rest.len();
     let text = year.map(|year| {
         length += 5;
@@ -126,9 +127,7 @@ fn zone(text: &str) -> (String, usize) {
     let colon = trimmed.get(3..4) == Some(":");
     let minutes_at = if colon { 4 } else { 3 };
     match (digits(1..3), digits(minutes_at..minutes_at + 2)) {
-        (Some(hours), Some(minutes)) => {
-            (format!("{sign}{hours}:{minutes}"), skipped + minutes_at + 2)
-        }
+        (Some(hours), Some(minutes)) => (format!("{sign}{hours}:{minutes}"), skipped + minutes_at + 2),
         _ => (String::new(), 0),
     }
 }
