@@ -40,7 +40,7 @@ pub(super) fn parse(line: &str) -> Option<Header> {
     {
         return Some(header);
     }
-    let mut header = general(rest, priority.is_some())?;
+    let mut header = general(rest, priority.is_some(), false)?;
     if header.level.is_none() {
         header.level = priority;
     }
@@ -148,8 +148,9 @@ struct Reader<'a> {
     groups: Vec<&'a str>,
 }
 
-/// Time, level, names and groups in any of the usual orders. `known`: a priority came before.
-fn general(line: &str, known: bool) -> Option<Header> {
+/// Time, level, names and groups in any of the usual orders. `known`: a priority came before. `nested`: this is
+/// a program's own line inside of a system log's, which holds no third one.
+fn general(line: &str, known: bool, nested: bool) -> Option<Header> {
     let mut reader = Reader {
         rest: line,
         header: Header::default(),
@@ -170,7 +171,7 @@ fn general(line: &str, known: bool) -> Option<Header> {
         }
     }
     let dateless = reader.has_time && reader.header.timestamp.is_none();
-    if let Some(system) = syslog(behind_time, known || dateless) {
+    if !nested && let Some(system) = syslog(behind_time, known || dateless) {
         return Some(Header { timestamp: system.timestamp.or(reader.header.timestamp), ..system });
     }
     if reader.header.level.is_some() {
@@ -199,8 +200,8 @@ fn syslog(behind_time: &str, likely: bool) -> Option<Header> {
     }
     let header = Header { host: Some(host.to_owned()), tag: Some(tag.to_owned()), ..Header::default() };
     // The program's own line may have a level.
-    let own = if text.starts_with([' ', '\t']) { None } else { general(text, false) };
-    Some(match own.filter(|own| own.level.is_some() && own.tag.is_none()) {
+    let own = if text.starts_with([' ', '\t']) { None } else { general(text, false, true) };
+    Some(match own.filter(|own| own.level.is_some()) {
         Some(own) => Header { host: header.host, tag: header.tag, ..own },
         None => Header { message: text.to_owned(), ..header },
     })

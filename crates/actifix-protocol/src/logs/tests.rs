@@ -290,6 +290,17 @@ fn long_events_are_cut_with_a_note() {
 }
 
 #[test]
+fn nested_headers_do_not_recurse() {
+    for part in
+        ["Nov 24 09:47:29 h a[1]: ", "<11>", "[", "2026-11-24 09:47:29 ", "a.b: ", "[cause]: ", "x=", "x "]
+    {
+        let line = part.repeat(100_000);
+        let _ = read(&line);
+        let _ = read(&format!("ERROR {line}\n  {line}\n"));
+    }
+}
+
+#[test]
 fn formats_are_kept_apart() {
     let text = "{\"level\":\"error\",\"msg\":\"x\"}\nERROR y\n";
     for (format, expected) in [(LogFormat::Json, "error -: x"), (LogFormat::Plain, "error -: y")] {

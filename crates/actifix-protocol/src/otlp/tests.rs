@@ -311,7 +311,25 @@ fn bounds_are_counted() {
     let batch = decode_logs(PROJECT, PROTOBUF, &request(Vec::new(), vec![deep]), 17).unwrap();
     let text = batch.events[0].value["extra"]["deep"].to_string();
     assert!(text.contains("[truncated]") && text.matches('[').count() == 16, "{text}");
-    assert_eq!(batch.problems, ["attributes cut"]);
+    assert_eq!(batch.problems, ["attributes or frames cut"]);
+}
+
+#[test]
+fn small_input_does_not_grow_large() {
+    let many = vec![AnyValue::default(); 500_000];
+    let wide = LogRecord {
+        severity_number: 17,
+        attributes: vec![pair("wide", Any::Array(super::proto::ArrayValue { values: many }))],
+        ..LogRecord::default()
+    };
+    let batch = decode_logs(PROJECT, PROTOBUF, &request(Vec::new(), vec![wide; 4]), 17).unwrap();
+    let sizes: Vec<usize> = batch
+        .events
+        .iter()
+        .map(|event| event.value["extra"]["wide"].as_array().map_or(0, Vec::len))
+        .collect();
+    assert!(sizes.iter().sum::<usize>() <= super::VALUES_MAX, "{sizes:?}");
+    assert_eq!(batch.problems, ["attributes or frames cut"]);
 }
 
 #[test]
