@@ -383,6 +383,21 @@ const WORDS: [&str; 26] = [
     "\n",
 ];
 
+#[test]
+fn hostile_repetition_is_survived() {
+    for first in WORDS {
+        for second in
+            ["", "x: ", "a.B: ", "  File \"/a.py\", line 1, in f\n", "\tat a.b.C.d(C.java:1)\n", "\n"]
+        {
+            let part = format!("{first}{second}");
+            let text = part.repeat(8_000 / part.len());
+            for language in Language::ALL {
+                let _ = parse(&text, Some(language));
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn never_panics_on_any_text(text in any::<String>()) {
