@@ -86,7 +86,7 @@ impl LogReader {
                 Some((b'\n', body)) => (body, true),
                 _ => (piece, false),
             };
-            self.carry.extend(body.iter().take(room));
+            self.carry.extend_from_slice(body.get(..room).unwrap_or(body));
             if ended {
                 self.end_line(&mut events);
             }
@@ -149,3 +149,6 @@ impl LogReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,10 @@ pub const RESOURCE_BYTES_MAX: usize = 64 * 1024;
 pub const ATTRIBUTE_DEPTH_MAX: usize = 16;
 /// Attributes read of one record; the surplus is left out and counted.
 pub const ATTRIBUTES_MAX: usize = 1_000;
+/// JSON values that the attributes of one request may become; the surplus is left out and counted.
+pub const VALUES_MAX: usize = 1_000_000;
+/// Stack frames made of one request; stacks beyond stay text.
+pub const FRAMES_MAX: usize = 100_000;
 /// Distinct problems reported of one request.
 pub const PROBLEMS_MAX: usize = 16;
 /// From this severity on a record without exception becomes an event; the default of `otlp_min_severity`.
@@ -213,7 +217,9 @@ fn decode(
     min_severity: i32,
 ) -> Result<OtlpBatch, OtlpError> {
     let format = Format::of_content_type(content_type).ok_or(OtlpError::UnsupportedContentType)?;
-    let mut collector = Collector { batch: OtlpBatch::default(), records: 0, project, kind, min_severity };
+    let budget = attributes::Budget { values: VALUES_MAX, frames: FRAMES_MAX, cut: false };
+    let mut collector =
+        Collector { batch: OtlpBatch::default(), records: 0, project, kind, min_severity, budget };
     match format {
         Format::Protobuf => collector.protobuf(body).map_err(|_| OtlpError::BadProtobuf)?,
         Format::Json => collector.json(body).map_err(|_| OtlpError::BadJson)?,
@@ -228,6 +234,7 @@ struct Collector {
     project: ProjectId,
     kind: Kind,
     min_severity: i32,
+    budget: attributes::Budget,
 }
 
 impl Collector {
@@ -302,12 +309,15 @@ impl Collector {
     }
 
     fn resource(&mut self, resource: Option<proto::Resource>) -> to_event::Resource {
-        let mut cut = false;
-        let resource = to_event::Resource::read(resource.unwrap_or_default(), &mut cut);
-        if cut {
-            self.problem("attributes cut");
-        }
+        let resource = to_event::Resource::read(resource.unwrap_or_default(), &mut self.budget);
+        self.note_cut();
         resource
+    }
+
+    fn note_cut(&mut self) {
+        if std::mem::take(&mut self.budget.cut) {
+            self.problem("attributes or frames cut");
+        }
     }
 
     /// Takes one record, within the bounds.
@@ -325,22 +335,21 @@ impl Collector {
         if bytes > RECORD_BYTES_MAX {
             return self.reject("record too large");
         }
+        let (project, min) = (self.project, self.min_severity);
         let found = match read(self.kind) {
             Some(Record::Log(record)) => {
-                to_event::log_record(self.project, resource, logger, record, self.min_severity)
+                to_event::log_record(project, resource, logger, record, min, &mut self.budget)
                     .into_iter()
                     .collect()
             }
-            Some(Record::Span(span)) => to_event::span(self.project, resource, logger, span),
+            Some(Record::Span(span)) => to_event::span(project, resource, logger, span, &mut self.budget),
             None => return self.reject("record unreadable"),
         };
+        self.note_cut();
         if found.is_empty() {
             self.batch.ignored += 1;
         }
-        for to_event::Made { event, cut } in found {
-            if cut {
-                self.problem("attributes cut");
-            }
+        for event in found {
             if self.batch.events.len() >= EVENTS_MAX {
                 self.reject("more exceptions than a request may have");
             } else {
@@ -375,3 +384,6 @@ enum Record {
     Log(proto::LogRecord),
     Span(proto::Span),
 }
+
+#[cfg(test)]
+mod tests;

@@ -283,7 +283,10 @@ pub(crate) mod line {
     pub(crate) use super::rust::{is_backtrace_head as is_rust_backtrace_head, is_panic as is_rust_panic};
     pub(crate) use super::scan::exception_head;
 
-    pub(crate) use super::scan::is_exception_name as is_exception;
+    /// `RuntimeError (text):`, which Rails puts above a backtrace.
+    pub(crate) fn is_rails_head(text: &str) -> bool {
+        super::ruby::rails_head(text).is_some()
+    }
 
     /// A frame of JavaScript, Java or .NET.
     pub(crate) fn is_at_frame(text: &str) -> bool {
@@ -302,3 +305,6 @@ pub(crate) mod line {
         super::ruby::crash_line(text).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests;

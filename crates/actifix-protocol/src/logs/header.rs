@@ -40,7 +40,7 @@ pub(super) fn parse(line: &str) -> Option<Header> {
     {
         return Some(header);
     }
-    let mut header = general(rest, priority.is_some())?;
+    let mut header = general(rest, priority.is_some(), false)?;
     if header.level.is_none() {
         header.level = priority;
     }
@@ -148,8 +148,14 @@ struct Reader<'a> {
     groups: Vec<&'a str>,
 }
 
+<<<<<<< HEAD
 /// Time, level, names and groups in any of the usual orders. `known`: a priority came before.
 fn general(line: &str, known: bool) -> Option<Header> {
+=======
+/// Time, level, names and groups in any of the usual orders. `known`: a priority came before. `nested`: this is
+/// a program's own line inside of a system log's, which holds no third one.
+fn general(line: &str, known: bool, nested: bool) -> Option<Header> {
+>>>>>>> otlp
     let mut reader = Reader {
         rest: line,
         header: Header::default(),
@@ -169,6 +175,10 @@ fn general(line: &str, known: bool) -> Option<Header> {
             behind_time = reader.rest;
         }
     }
+    let dateless = reader.has_time && reader.header.timestamp.is_none();
+    if !nested && let Some(system) = syslog(behind_time, known || dateless) {
+        return Some(Header { timestamp: system.timestamp.or(reader.header.timestamp), ..system });
+    }
     if reader.header.level.is_some() {
         reader.after_level();
         return Some(reader.header);
@@ -176,8 +186,30 @@ fn general(line: &str, known: bool) -> Option<Header> {
     if !reader.has_time && !known {
         return None;
     }
-    reader.without_level(behind_time);
+    reader.header.message = behind_time.trim().to_owned();
     Some(reader.header)
+}
+
+/// What follows the time in a system log: `host shop[12]: text`. Without a process number only a line that
+/// has other signs of such a log (`likely`) is one.
+fn syslog(behind_time: &str, likely: bool) -> Option<Header> {
+    let mut parts = behind_time.trim_start().splitn(3, ' ');
+    let (host, tag, text) = (parts.next()?, parts.next()?.strip_suffix(':')?, parts.next()?);
+    let program = match tag.strip_suffix(']').and_then(|tag| tag.split_once('[')) {
+        Some((program, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => program,
+        _ if likely => tag,
+        _ => return None,
+    };
+    if !is_name(program, &['.', '-', '/']) || !is_word(host) || level_of_word(host).is_some() {
+        return None;
+    }
+    let header = Header { host: Some(host.to_owned()), tag: Some(tag.to_owned()), ..Header::default() };
+    // The program's own line may have a level.
+    let own = if text.starts_with([' ', '\t']) { None } else { general(text, false, true) };
+    Some(match own.filter(|own| own.level.is_some()) {
+        Some(own) => Header { host: header.host, tag: header.tag, ..own },
+        None => Header { message: text.to_owned(), ..header },
+    })
 }
 
 impl<'a> Reader<'a> {
@@ -277,6 +309,7 @@ impl<'a> Reader<'a> {
             self.header.logger = word.or(group).map(|name| (*name).to_owned());
         }
     }
+<<<<<<< HEAD
 
     /// A time but no level: perhaps a system log (`Nov 24 09:47:29 host shop[12]: text`).
     fn without_level(&mut self, behind_time: &str) {
@@ -302,6 +335,8 @@ impl<'a> Reader<'a> {
             _ => self.header.message = behind_time.trim().to_owned(),
         }
     }
+=======
+>>>>>>> otlp
 }
 
 /// A group in brackets at the start: what is inside, and the length of all.
@@ -323,9 +358,9 @@ fn level_at(word: &str, first: bool, after_time: bool) -> Option<(Level, usize)>
     let level = level_of_word(bare)?;
     let upper = bare.bytes().all(|byte| byte.is_ascii_uppercase());
     let colon = word.get(name.len()..).is_some_and(|rest| rest.starts_with(':'));
-    // `Error: x` is how JavaScript prints an exception, `LOG` and `CONFIG` are words of texts.
+    // `Error: x` is how JavaScript prints an exception, `panic: x` how Go ends.
     let lower = bare.bytes().all(|byte| byte.is_ascii_lowercase());
-    let fine = upper || (lower && ((first && colon) || after_time));
+    let fine = upper || (lower && ((first && colon && bare != "panic") || after_time));
     (fine && bare.len() > 2).then_some((level, name.len()))
 }
 
@@ -335,10 +370,18 @@ fn logger(text: &str) -> Option<(&str, usize)> {
     let after = text.get(word.len()..)?.trim_start();
     let name = word.trim_end_matches(':');
     let ends = word.len() > name.len() || after.starts_with("- ") || after.starts_with(": ");
+<<<<<<< HEAD
     let is_path =
         name.contains('.') || name.contains("::") || after.starts_with(": ") || after.starts_with("- ");
     (ends && is_path && is_name(name, &['.', ':', '-', '/']) && !crate::stacktext::line::is_exception(name))
         .then_some((name, word.len()))
+=======
+    // `java.io.IOException: x` is the text's exception, no logger.
+    let is_head = word.len() > name.len() && (name.ends_with("Error") || name.ends_with("Exception"));
+    let is_path =
+        name.contains('.') || name.contains("::") || after.starts_with(": ") || after.starts_with("- ");
+    (ends && is_path && is_name(name, &['.', ':', '-', '/']) && !is_head).then_some((name, word.len()))
+>>>>>>> otlp
 }
 
 fn is_word(text: &str) -> bool {

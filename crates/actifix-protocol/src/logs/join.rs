@@ -51,6 +51,7 @@ pub(super) fn starts(text: &str) -> Option<Stage> {
         Some(Stage::Php)
     } else if line::is_ruby_frame(text) {
         Some(Stage::Ruby)
+<<<<<<< HEAD
     } else if text.starts_with("Exception in thread \"")
         || text.starts_with("Unhandled ") && text.contains(": ")
     {
@@ -58,10 +59,22 @@ pub(super) fn starts(text: &str) -> Option<Stage> {
     } else if !text.starts_with([' ', '\t'])
         && (exception_head(text).is_some() || text.starts_with("Uncaught "))
     {
+=======
+    } else if is_head(text) {
+>>>>>>> otlp
         Some(Stage::Head(0))
     } else {
         None
     }
+}
+
+/// A line that names an exception whose frames are still to come.
+fn is_head(text: &str) -> bool {
+    text.starts_with("Exception in thread \"")
+        || text.starts_with("Uncaught ")
+        || (text.starts_with("Unhandled ") && text.contains(": "))
+        || line::is_rails_head(text)
+        || (!text.starts_with([' ', '\t']) && exception_head(text).is_some())
 }
 
 impl Joiner {

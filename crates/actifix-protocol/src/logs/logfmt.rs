@@ -42,15 +42,12 @@ fn take(fields: &mut Map<String, Value>, names: &[&str]) -> Option<String> {
 fn pairs(line: &str) -> Option<Map<String, Value>> {
     let mut fields = Map::new();
     let mut rest = line.trim();
-    while !rest.is_empty() && fields.len() < PAIRS_MAX {
-        let end = rest.find([' ', '='])?.min(rest.len());
+    while fields.len() < PAIRS_MAX {
+        let Some(end) = rest.find([' ', '=']) else { break };
         let key = rest.get(..end)?;
         rest = rest.get(end..)?;
         let Some(after) = rest.strip_prefix('=') else {
             rest = rest.trim_start();
-            if !rest.contains('=') {
-                break;
-            }
             continue;
         };
         let (value, length) = match after.strip_prefix('"') {
@@ -64,9 +61,6 @@ fn pairs(line: &str) -> Option<Map<String, Value>> {
             fields.insert(key.to_owned(), Value::String(value));
         }
         rest = after.get(length..).unwrap_or("").trim_start();
-        if !rest.contains('=') {
-            break;
-        }
     }
     Some(fields)
 }

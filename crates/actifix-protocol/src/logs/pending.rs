@@ -4,7 +4,7 @@ use super::header::{self, Header};
 use super::join::{Joiner, Stage, starts};
 use super::wrap::Line;
 use super::{EVENT_BYTES_MAX, EVENT_LINES_MAX, LogEvent};
-use crate::stacktext::{self, Language};
+use crate::stacktext::{self, Language, ParsedTrace};
 use actifix_domain::event::Level;
 use serde_json::{Map, Value, json};
 
@@ -112,7 +112,9 @@ impl Pending {
             .then(|| stacktext::parse(&text, None))
             .flatten()
             .filter(|trace| trace.frame_count() > 0 || trace.unhandled || severe);
-        if !severe && trace.is_none() {
+        // A bare list of frames that names no error is a program looking at itself.
+        let is_named = self.header.is_some() || trace.as_ref().is_some_and(names_an_error);
+        if !(severe || trace.is_some()) || !is_named {
             return None;
         }
         let lines = self.lines.len() as u64 + self.cut_lines;
@@ -184,4 +186,8 @@ impl Pending {
             members.insert("extra".to_owned(), Value::Object(extra));
         }
     }
+}
+
+fn names_an_error(trace: &ParsedTrace) -> bool {
+    trace.exceptions.iter().any(|exception| exception.exception_type.is_some() || exception.value.is_some())
 }

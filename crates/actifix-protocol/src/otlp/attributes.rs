@@ -8,11 +8,36 @@ use std::collections::HashMap;
 /// What stands where attributes nest too deep.
 const TRUNCATED: &str = "[truncated]";
 
+/// Values that one attribute may have inside where it is wanted as text.
+const TEXT_VALUES_MAX: usize = 1_000;
+
+/// What a request may still become in memory: small input must not grow large.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// JSON values.
+    pub values: usize,
+    /// Stack frames.
+    pub frames: usize,
+    /// Something was left out of the record at hand.
+    pub cut: bool,
+}
+
+impl Budget {
+    /// Takes one value; `false`: there is none left.
+    fn take(&mut self) -> bool {
+        if self.values == 0 {
+            self.cut = true;
+            return false;
+        }
+        self.values -= 1;
+        true
+    }
+}
+
 /// The attributes of one record by name. Those that mean something to us are taken out; what stays is extra.
 pub(super) struct Attributes {
     map: HashMap<String, AnyValue>,
-    /// Something was left out.
-    pub cut: bool,
+    cut: bool,
 }
 
 impl Attributes {
@@ -28,7 +53,9 @@ impl Attributes {
     pub fn take_text(&mut self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| {
             let value = self.map.get(*name)?;
-            let text = text_of(value, &mut self.cut)?;
+            let mut small = Budget { values: TEXT_VALUES_MAX, frames: 0, cut: false };
+            let text = text_of(value, &mut small)?;
+            self.cut |= small.cut;
             if text.is_empty() {
                 return None;
             }
@@ -61,10 +88,9 @@ impl Attributes {
     }
 
     /// All that was not taken out.
-    pub fn into_extra(mut self) -> (Map<String, Value>, bool) {
-        let mut cut = self.cut;
-        let map = self.map.drain().map(|(key, value)| (key, to_value(value, 1, &mut cut))).collect();
-        (map, cut)
+    pub fn into_extra(self, budget: &mut Budget) -> Map<String, Value> {
+        budget.cut |= self.cut;
+        self.map.into_iter().map(|(key, value)| (key, to_value(value, 1, budget))).collect()
     }
 }
 
@@ -74,15 +100,18 @@ pub(super) fn lossy(bytes: &[u8]) -> String {
 }
 
 /// A value as text: texts as they are, others as JSON. `None` for an empty value.
-pub(super) fn text_of(value: &AnyValue, cut: &mut bool) -> Option<String> {
+pub(super) fn text_of(value: &AnyValue, budget: &mut Budget) -> Option<String> {
     match value.value.as_ref()? {
         Any::Text(text) => Some(lossy(text)),
-        _ => Some(to_value(value.clone(), 1, cut).to_string()),
+        _ => Some(to_value(value.clone(), 1, budget).to_string()),
     }
 }
 
 /// A value as JSON. `depth` counts from 1.
-pub(super) fn to_value(value: AnyValue, depth: usize, cut: &mut bool) -> Value {
+pub(super) fn to_value(value: AnyValue, depth: usize, budget: &mut Budget) -> Value {
+    if !budget.take() {
+        return Value::Null;
+    }
     match value.value {
         None => Value::Null,
         Some(Any::Text(text)) => Value::String(lossy(&text)),
@@ -96,17 +125,27 @@ pub(super) fn to_value(value: AnyValue, depth: usize, cut: &mut bool) -> Value {
             Value::String(base64::engine::general_purpose::STANDARD.encode(bytes))
         }
         Some(Any::Array(_) | Any::Map(_)) if depth >= ATTRIBUTE_DEPTH_MAX => {
-            *cut = true;
+            budget.cut = true;
             Value::String(TRUNCATED.to_owned())
         }
         Some(Any::Array(list)) => {
-            Value::Array(list.values.into_iter().map(|member| to_value(member, depth + 1, cut)).collect())
+            let members = list.values.into_iter().map_while(|member| member_value(member, depth, budget));
+            Value::Array(members.collect())
         }
         Some(Any::Map(list)) => {
-            let pairs = list.values.into_iter();
-            let pairs = pairs
-                .map(|pair| (lossy(&pair.key), to_value(pair.value.unwrap_or_default(), depth + 1, cut)));
+            let pairs = list.values.into_iter().map_while(|pair| {
+                Some((lossy(&pair.key), member_value(pair.value.unwrap_or_default(), depth, budget)?))
+            });
             Value::Object(pairs.collect())
         }
     }
+}
+
+/// A member of a list or map; `None` ends it, the budget is spent.
+fn member_value(value: AnyValue, depth: usize, budget: &mut Budget) -> Option<Value> {
+    if budget.values == 0 {
+        budget.cut = true;
+        return None;
+    }
+    Some(to_value(value, depth + 1, budget))
 }

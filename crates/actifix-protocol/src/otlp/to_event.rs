@@ -1,6 +1,6 @@
 //! The mapping of `ingest.md` §11: one record becomes one raw event.
 
-use super::attributes::{Attributes, lossy, text_of, to_value};
+use super::attributes::{Attributes, Budget, lossy, text_of, to_value};
 use super::proto::{Any, AnyValue, LogRecord, Resource as ProtoResource, Span, SpanEvent};
 use super::{DedupeKey, OtlpEvent};
 use crate::stacktext::{self, Frame, Language};
@@ -22,14 +22,8 @@ pub(super) struct Resource {
     language: Option<Language>,
 }
 
-/// An event, and whether attributes were cut.
-pub(super) struct Made {
-    pub event: OtlpEvent,
-    pub cut: bool,
-}
-
 impl Resource {
-    pub fn read(resource: ProtoResource, cut: &mut bool) -> Self {
+    pub fn read(resource: ProtoResource, budget: &mut Budget) -> Self {
         let mut attributes = Attributes::new(resource.attributes);
         let mut members = Map::new();
         let plain = [
@@ -49,11 +43,10 @@ impl Resource {
         if let Some(word) = &language {
             members.insert("platform".to_owned(), platform(word).into());
         }
-        let (mut extra, was_cut) = attributes.into_extra();
-        *cut |= was_cut;
+        let mut extra = attributes.into_extra(budget);
         if Value::Object(extra.clone()).to_string().len() > RESOURCE_EXTRA_BYTES_MAX {
             extra.clear();
-            *cut = true;
+            budget.cut = true;
         }
         let language = language.as_deref().and_then(Language::from_platform);
         Self { members, extra, language }
@@ -83,15 +76,19 @@ pub(super) fn log_record(
     logger: &str,
     record: LogRecord,
     min_severity: i32,
-) -> Option<Made> {
+    budget: &mut Budget,
+) -> Option<OtlpEvent> {
     let mut attributes = Attributes::new(record.attributes);
     let is_exception = attributes.has(&["exception.type", "exception.message"]);
     if !is_exception && record.severity_number < min_severity.max(1) {
         return None;
     }
-    let mut cut = false;
     let mut members = Map::new();
+<<<<<<< HEAD
     let body = record.body.and_then(|body| body_text(body, &mut members, &mut cut));
+=======
+    let body = record.body.and_then(|body| body_text(body, &mut members, budget));
+>>>>>>> otlp
     let template =
         attributes.take_text(&["message_template.text", "{OriginalFormat}", "log.record.template"]);
     if let Some(entry) = log_entry(template, body.clone()) {
@@ -103,31 +100,35 @@ pub(super) fn log_record(
         tag(&mut members, "event.name", &lossy(&record.event_name));
     }
     let source = Source { project, resource, logger, trace_id: &record.trace_id, span_id: &record.span_id };
-    let mut made = source.event(members, attributes, level, time, body);
-    made.cut |= cut;
-    Some(made)
+    Some(source.event(members, attributes, level, time, body, budget))
 }
 
 /// One event for each exception recorded on the span; the span itself is dropped.
-pub(super) fn span(project: ProjectId, resource: &Resource, logger: &str, span: Span) -> Vec<Made> {
+pub(super) fn span(
+    project: ProjectId,
+    resource: &Resource,
+    logger: &str,
+    span: Span,
+    budget: &mut Budget,
+) -> Vec<OtlpEvent> {
     let source = Source { project, resource, logger, trace_id: &span.trace_id, span_id: &span.span_id };
     span.events
         .into_iter()
         .filter(|event| event.name == b"exception")
         .map(|SpanEvent { time_unix_nano, attributes, .. }| {
             let time = (time_unix_nano > 0).then_some(time_unix_nano);
-            source.event(Map::new(), Attributes::new(attributes), "error", time, None)
+            source.event(Map::new(), Attributes::new(attributes), "error", time, None, budget)
         })
         .collect()
 }
 
 /// The message of a record. A structured body has none of its own: a member that is named like one is
 /// taken, and the whole body is kept as extra.
-fn body_text(body: AnyValue, members: &mut Map<String, Value>, cut: &mut bool) -> Option<String> {
+fn body_text(body: AnyValue, members: &mut Map<String, Value>, budget: &mut Budget) -> Option<String> {
     if !matches!(body.value, Some(Any::Map(_))) {
-        return text_of(&body, cut).filter(|text| !text.is_empty());
+        return text_of(&body, budget).filter(|text| !text.is_empty());
     }
-    let value = to_value(body, 1, cut);
+    let value = to_value(body, 1, budget);
     let named = ["message", "msg", "event"].iter().find_map(|name| value.get(*name)?.as_str());
     let text = named.map_or_else(|| value.to_string(), str::to_owned);
     members.insert("extra".to_owned(), json!({ "body": value }));
@@ -177,10 +178,11 @@ impl Source<'_> {
         level: &str,
         time: Option<u64>,
         body: Option<String>,
-    ) -> Made {
+        budget: &mut Budget,
+    ) -> OtlpEvent {
         let trace_id = hex_id(self.trace_id, 16);
         let span_id = hex_id(self.span_id, 8);
-        let (exceptions, language) = self.exceptions(&mut attributes);
+        let (exceptions, language) = self.exceptions(&mut attributes, budget);
         let last = exceptions.last().and_then(Value::as_object);
         let text = |name: &str| last.and_then(|last| last.get(name)).and_then(Value::as_str).unwrap_or("");
         let exception_type = text("type").to_owned();
@@ -223,16 +225,16 @@ impl Source<'_> {
         } else {
             members.insert("exception".to_owned(), json!({ "values": exceptions }));
         }
-        let cut = self.add_extra(&mut members, attributes);
+        self.add_extra(&mut members, attributes, budget);
         let hash = Sha256::digest(message.as_bytes());
         let mut message_hash = [0; 16];
         message_hash.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
         let dedupe = DedupeKey { trace_id, span_id, exception_type, message_hash, at };
-        Made { event: OtlpEvent { value: Value::Object(members), dedupe }, cut }
+        OtlpEvent { value: Value::Object(members), dedupe }
     }
 
     /// The chain of exceptions that the attributes tell, oldest first, and the language of its text.
-    fn exceptions(&self, attributes: &mut Attributes) -> (Vec<Value>, Option<Language>) {
+    fn exceptions(&self, attributes: &mut Attributes, budget: &mut Budget) -> (Vec<Value>, Option<Language>) {
         let name = attributes.take_text(&["exception.type"]);
         let message = attributes.take_text(&["exception.message"]);
         let stack = attributes.take_text(&["exception.stacktrace"]);
@@ -245,6 +247,11 @@ impl Source<'_> {
         }
         let parsed = stack.as_deref().and_then(|stack| stacktext::parse(stack, self.resource.language));
         let language = parsed.as_ref().map(|trace| trace.language);
+        // Without budget for its frames a stack stays the text that it is.
+        let frames = parsed.as_ref().map_or(0, stacktext::ParsedTrace::frame_count);
+        let parsed = parsed.filter(|_| frames <= budget.frames);
+        budget.cut |= frames > budget.frames;
+        budget.frames = budget.frames.saturating_sub(frames);
         let mut values = parsed.map(|trace| trace.to_values()).unwrap_or_default();
         values.iter_mut().for_each(split_type);
         if values.is_empty() {
@@ -262,8 +269,8 @@ impl Source<'_> {
         (values, language)
     }
 
-    fn add_extra(&self, members: &mut Map<String, Value>, attributes: Attributes) -> bool {
-        let (extra, cut) = attributes.into_extra();
+    fn add_extra(&self, members: &mut Map<String, Value>, attributes: Attributes, budget: &mut Budget) {
+        let extra = attributes.into_extra(budget);
         let mut all = match members.remove("extra") {
             Some(Value::Object(map)) => map,
             _ => Map::new(),
@@ -275,7 +282,6 @@ impl Source<'_> {
         if !all.is_empty() {
             members.insert("extra".to_owned(), Value::Object(all));
         }
-        cut
     }
 }
 

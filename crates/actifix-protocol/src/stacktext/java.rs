@@ -37,6 +37,9 @@ pub(super) fn parse(lines: &[&str]) -> Option<ParsedTrace> {
         let text = line.trim_start();
         let indent = scan::indent(line);
         at += 1;
+        if chain.len() > super::EXCEPTIONS_MAX {
+            break;
+        }
         if text.starts_with(SUPPRESSED) {
             suppressed_at.get_or_insert(indent);
         } else if suppressed_at.is_some_and(|open| indent > open) {

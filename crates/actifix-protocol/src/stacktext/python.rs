@@ -277,10 +277,15 @@ fn tail(path: &str, count: usize) -> String {
 }
 
 /// The file whose module-level code is outermost is the script that was run: Python calls it `__main__`.
+/// Module-level code below the import machinery is an imported module instead.
 fn name_main(exceptions: &mut [ParsedException]) {
-    let script = exceptions.iter().rev().flat_map(|exception| exception.frames.first()).find_map(|frame| {
-        let is_script = frame.function.as_deref() == Some("<module>");
-        is_script.then(|| frame.abs_path.clone()).flatten()
+    let script = exceptions.iter().rev().find_map(|exception| {
+        let is_import = |frame: &Frame| {
+            frame.abs_path.as_deref().is_some_and(|path| path.starts_with("<frozen importlib"))
+        };
+        let outer = exception.frames.iter().take_while(|frame| !is_import(frame));
+        let mut script = outer.filter(|frame| frame.function.as_deref() == Some("<module>"));
+        script.find_map(|frame| frame.abs_path.clone().filter(|path| !path.starts_with('<')))
     });
     let Some(script) = script else { return };
     for frame in exceptions.iter_mut().flat_map(|exception| &mut exception.frames) {

@@ -131,14 +131,18 @@ fn named(name: &str, value: Option<String>) -> ParsedException {
     }
 }
 
+/// `RuntimeError (text):` → type and text.
+pub(crate) fn rails_head(line: &str) -> Option<(&str, &str)> {
+    let (name, text) = line.trim().strip_suffix("):")?.split_once(" (")?;
+    let is_class = scan::is_name(name, &[':']) && name.starts_with(|c: char| c.is_uppercase());
+    is_class.then_some((name, text))
+}
+
 /// `RuntimeError (text):` (Rails), `RuntimeError: text`, `text (RuntimeError)`.
 fn head_of(lines: &[&str]) -> ParsedException {
     for (at, line) in lines.iter().enumerate() {
         let line = line.trim();
-        if let Some((name, text)) = line.strip_suffix("):").and_then(|line| line.split_once(" ("))
-            && scan::is_name(name, &[':'])
-            && name.starts_with(|c: char| c.is_uppercase())
-        {
+        if let Some((name, text)) = rails_head(line) {
             return named(name, scan::some(text));
         }
         if let Some((text, name)) = split_type(line)

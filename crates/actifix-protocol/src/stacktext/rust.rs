@@ -3,6 +3,9 @@
 use super::scan;
 use super::{Frame, Language, ParsedException, ParsedTrace};
 
+/// File, line, column.
+type Place<'a> = (&'a str, u32, Option<u32>);
+
 pub(super) fn parse(lines: &[&str]) -> Option<ParsedTrace> {
     panic_trace(lines).or_else(|| report(lines))
 }
@@ -44,7 +47,7 @@ fn panic_trace(lines: &[&str]) -> Option<ParsedTrace> {
 }
 
 /// Text and place of `'text', src/main.rs:1:2`, where the text may go on over several lines.
-fn old_form<'a>(first: &'a str, below: &[&'a str]) -> (Option<String>, Option<(&'a str, u32, Option<u32>)>) {
+fn old_form<'a>(first: &'a str, below: &[&'a str]) -> (Option<String>, Option<Place<'a>>) {
     let mut all = vec![first];
     all.extend(below);
     let last = all.iter().rposition(|line| line.contains("', ")).unwrap_or(0);
@@ -171,7 +174,7 @@ fn without_hash(name: &str) -> String {
     hash.map_or(name, |(name, _)| name).to_owned()
 }
 
-fn located(function: Option<String>, (file, line, column): (&str, u32, Option<u32>)) -> Frame {
+fn located(function: Option<String>, (file, line, column): Place<'_>) -> Frame {
     Frame {
         function,
         filename: scan::some(scan::base_name(file)),
