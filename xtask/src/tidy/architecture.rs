@@ -42,7 +42,7 @@ const IMPURE_TOKENS: &[&str] = &[
 /// Traits that an `Arc<dyn>` may hold besides those declared in the application's `ports` module.
 const PORTS: &[&str] = &["Store", "Clock", "Ids", "Vault", "Mailer", "WebhookSender"];
 
-/// Tokens that only the named places may use. Tests and xtask may use all of them.
+/// Tokens that only the named places may use. Tests, build scripts and xtask may use all of them.
 const CONFINED: &[Confined] = &[
     Confined {
         rule: RULE_ENVIRONMENT,
@@ -78,7 +78,7 @@ const LISTENER_TOKENS: &[&str] =
     &["TcpListener::bind", "UnixListener::bind", "TcpSocket::new_v4", "TcpSocket::new_v6"];
 const LISTENER_PLACES: &[&str] = &["crates/actifix/src/", "crates/actifix-web/src/"];
 
-const SQL_PLACES: &[&str] = &["crates/actifix-store/", "xtask/"];
+const SQL_PLACES: &[&str] = &["crates/actifix-store/"];
 
 struct Confined {
     rule: &'static str,
@@ -99,7 +99,7 @@ pub fn check(file: &SourceFile, declared_ports: &[String]) -> Vec<Finding> {
 pub fn check_listeners(files: &[SourceFile]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut home: Option<&str> = None;
-    for file in files.iter().filter(|file| !is_automation(file)) {
+    for file in files.iter().filter(|file| !file.is_automation()) {
         for at in LISTENER_TOKENS.iter().flat_map(|token| file.find_outside_tests(token)) {
             let allowed = LISTENER_PLACES.iter().any(|place| file.path.starts_with(place));
             let message = match home {
@@ -120,7 +120,7 @@ pub fn check_listeners(files: &[SourceFile]) -> Vec<Finding> {
 
 impl Confined {
     fn check(&self, file: &SourceFile) -> Vec<Finding> {
-        if is_automation(file) || self.places.iter().any(|place| file.path.starts_with(place)) {
+        if file.is_automation() || self.places.iter().any(|place| file.path.starts_with(place)) {
             return Vec::new();
         }
         let places =
@@ -131,10 +131,6 @@ impl Confined {
             })
             .collect()
     }
-}
-
-fn is_automation(file: &SourceFile) -> bool {
-    file.path.starts_with("xtask/")
 }
 
 fn impure(file: &SourceFile) -> Vec<Finding> {
@@ -175,7 +171,7 @@ fn trait_behind(code: &str, at: usize) -> Option<&str> {
 }
 
 fn sql(file: &SourceFile) -> Vec<Finding> {
-    if file.is_test || SQL_PLACES.iter().any(|place| file.path.starts_with(place)) {
+    if file.is_test || file.is_automation() || SQL_PLACES.iter().any(|place| file.path.starts_with(place)) {
         return Vec::new();
     }
     let statements =
@@ -256,7 +252,10 @@ mod tests {
                     let found = rules(&path, &text);
                     assert!(!found.iter().any(|(rule, _)| *rule == confined.rule), "{token} in {path}");
                 }
-                assert_eq!(rules("crates/actifix/tests/it/a.rs", &text), []);
+                for path in ["crates/actifix/tests/it/a.rs", "crates/actifix-web/build.rs", "xtask/src/a.rs"]
+                {
+                    assert_eq!(rules(path, &text), []);
+                }
             }
         }
     }

@@ -102,6 +102,11 @@ impl SourceFile {
         self.line_starts.partition_point(|start| *start <= offset)
     }
 
+    /// Whether this runs on the developer's machine only: xtask and build scripts.
+    pub fn is_automation(&self) -> bool {
+        self.path.starts_with("xtask/") || self.path.ends_with("/build.rs") && !self.path.contains("/src/")
+    }
+
     pub fn is_test_at(&self, offset: usize) -> bool {
         self.is_test || self.test_ranges.iter().any(|(from, to)| (*from..*to).contains(&offset))
     }
