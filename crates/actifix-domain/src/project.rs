@@ -113,8 +113,9 @@ pub struct ProjectSettings {
     pub binary_attachments: bool,
     /// Keep minidumps.
     pub keep_minidumps: bool,
-    /// Events of one ticket in a clock hour whose bodies are all kept; 0 = all.
-    pub sample_after: u32,
+    /// Bodies kept per ticket and clock hour before sampling; 0 = all, none = the default of the instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_after: Option<u32>,
     /// Fingerprint rules, first match wins.
     pub fingerprint_rules: Vec<FingerprintRule>,
     /// In-app rules, last match wins.
@@ -133,7 +134,7 @@ impl Default for ProjectSettings {
             otlp_min_severity: 17,
             binary_attachments: false,
             keep_minidumps: false,
-            sample_after: 100,
+            sample_after: None,
             fingerprint_rules: Vec::new(),
             in_app_rules: Vec::new(),
             priority_rules: Vec::new(),

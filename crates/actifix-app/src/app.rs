@@ -1,0 +1,119 @@
+//! The only door to every use case.
+
+use crate::error::{Error, Result};
+use crate::ingest::Gate;
+use crate::ports::{Clock, Ids, Store, Vault};
+use crate::projects::KeyCache;
+use crate::tokens::TokenCache;
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::bucket::RateLimits;
+use actifix_domain::id::ProjectId;
+use actifix_domain::time::Timestamp;
+use actifix_protocol::limits::Limits;
+use actifix_secrets::Engine;
+use std::fmt;
+use std::sync::Arc;
+
+/// What an operator may set that use cases need.
+#[derive(Clone, Debug)]
+pub struct AppSettings {
+    /// Base of DSNs and links, without a slash at the end; may hold a path prefix.
+    pub public_url: String,
+    /// Sizes of what is received.
+    pub limits: Limits,
+    /// Rates of what is received.
+    pub rates: RateLimits,
+    /// `ACTIFIX_RATE_LIMIT_DISABLED=1`: no rate is limited.
+    pub rate_limit_disabled: bool,
+    /// Bodies kept per ticket and clock hour before sampling, where a project says nothing; 0 = all.
+    pub sample_after: u32,
+    /// What is kept, and for how long.
+    pub retention: crate::ports::RetentionPolicy,
+    /// Requests that are decoded at the same time; at least 1.
+    pub decode_parallel: usize,
+}
+
+/// The ports and the state that use cases share.
+pub struct App {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) settings: AppSettings,
+    pub(crate) keys: KeyCache,
+    pub(crate) token_cache: TokenCache,
+    pub(crate) gate: Gate,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Wires the ports together.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        vault: Arc<dyn Vault>,
+        settings: AppSettings,
+    ) -> Arc<Self> {
+        let gate = Gate::new(&settings);
+        Arc::new(Self {
+            store,
+            clock,
+            ids,
+            vault,
+            engine: Engine::builtin(),
+            settings,
+            keys: KeyCache::default(),
+            token_cache: TokenCache::default(),
+            gate,
+        })
+    }
+
+    /// Now, by the injected clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What this installation was told.
+    pub fn settings(&self) -> &AppSettings {
+        &self.settings
+    }
+
+    /// Requires a right, in a project if one is given.
+    pub(crate) fn require(actor: &Actor, scope: Scope, project: Option<ProjectId>) -> Result<()> {
+        if actor.may(scope, project) { Ok(()) } else { Err(Error::Forbidden { needs: scope.as_str() }) }
+    }
+
+    /// As [`App::require`], but a stranger to the project must not learn that it exists.
+    pub(crate) fn require_visible(actor: &Actor, scope: Scope, project: ProjectId, what: &'static str) -> Result<()> {
+        match actor.bound_project() {
+            Some(bound) if bound != project => Err(Error::NotFound { what }),
+            _ => Self::require(actor, scope, Some(project)),
+        }
+    }
+
+    /// The project that a list is confined to: what was asked for, else what the actor is bound to.
+    pub(crate) fn confine(actor: &Actor, scope: Scope, asked: Option<ProjectId>) -> Result<Option<ProjectId>> {
+        match (actor.bound_project(), asked) {
+            (Some(bound), Some(asked)) if bound != asked => Err(Error::NotFound { what: "project" }),
+            (Some(bound), _) => Self::require(actor, scope, Some(bound)).map(|()| Some(bound)),
+            (None, asked) => Self::require(actor, scope, asked).map(|()| asked),
+        }
+    }
+
+    /// Whether reads and writes work.
+    pub async fn ready(&self) -> Result<()> {
+        self.store.ready().await
+    }
+
+    /// Stops the store after what it accepted is durable.
+    pub async fn close(&self) -> Result<()> {
+        self.store.close().await
+    }
+}

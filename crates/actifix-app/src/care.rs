@@ -1,0 +1,111 @@
+//! Findings, throttle, retention: what keeps an installation healthy.
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ports::{
+    FindingQuery, FindingState, FindingView, HeldOverview, Page, RetentionReport, StoreStats, ThrottleRecord,
+};
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::id::{ProjectId, TicketId};
+use actifix_domain::throttle::ThrottleView;
+
+/// Decisions of the throttle that are shown and written to its history file.
+pub const HISTORY_MAX: u32 = 1_000;
+/// Held tickets that one call promotes.
+pub const PROMOTE_MAX: u32 = 1_000;
+
+impl App {
+    /// A page of leaked secrets.
+    pub async fn findings(&self, actor: &Actor, mut query: FindingQuery) -> Result<Page<FindingView>> {
+        query.project = Self::confine(actor, Scope::TicketsRead, query.project)?;
+        query.limit = match query.limit {
+            0 => 50,
+            limit @ 1..=200 => limit,
+            _ => return Err(Error::invalid("limit", "1 to 200")),
+        };
+        self.store.findings(query).await
+    }
+
+    /// One leaked secret.
+    pub async fn finding(&self, actor: &Actor, id: &str) -> Result<FindingView> {
+        let finding = self.store.finding(id).await?.ok_or(Error::NotFound { what: "finding" })?;
+        Self::require_visible(actor, Scope::TicketsRead, finding.project, "finding")?;
+        Ok(finding)
+    }
+
+    /// Says what became of a leaked secret.
+    pub async fn set_finding_state(
+        &self,
+        actor: &Actor,
+        id: &str,
+        state: FindingState,
+        note: &str,
+    ) -> Result<FindingView> {
+        let finding = self.finding(actor, id).await?;
+        Self::require(actor, Scope::TicketsTriage, Some(finding.project))?;
+        if note.chars().count() > 1_000 {
+            return Err(Error::invalid("note", "at most 1,000 characters"));
+        }
+        let note = self.redact_text(note);
+        self.store.set_finding_state(id, state, &note, self.now()).await
+    }
+
+    /// State of a project's throttle.
+    pub async fn throttle(&self, actor: &Actor, project: &str) -> Result<(ThrottleView, HeldOverview)> {
+        let project = self.project(actor, project).await?;
+        self.store.throttle(project.id, self.now()).await
+    }
+
+    /// Latest decisions of the throttle.
+    pub async fn throttle_history(&self, actor: &Actor) -> Result<Vec<ThrottleRecord>> {
+        let bound = Self::confine(actor, Scope::TicketsRead, None)?;
+        let mut records = self.store.throttle_history(HISTORY_MAX).await?;
+        records.retain(|record| bound.is_none_or(|bound| bound == record.project));
+        Ok(records)
+    }
+
+    /// Forgets windows and releases the brake.
+    pub async fn reset_throttle(&self, actor: &Actor, project: &str) -> Result<()> {
+        let project = self.project(actor, project).await?;
+        Self::require(actor, Scope::Admin, Some(project.id))?;
+        self.store.reset_throttle(project.id, self.now()).await
+    }
+
+    /// Opens held tickets by hand: one, or the oldest `limit`.
+    pub async fn promote(
+        &self,
+        actor: &Actor,
+        project: &str,
+        only: Option<&TicketId>,
+        limit: u32,
+    ) -> Result<Vec<TicketId>> {
+        let project = self.project(actor, project).await?;
+        Self::require(actor, Scope::TicketsTriage, Some(project.id))?;
+        if !(1..=PROMOTE_MAX).contains(&limit) {
+            return Err(Error::invalid("limit", format!("1 to {PROMOTE_MAX}")));
+        }
+        self.store.promote_held(project.id, only, limit, true, self.now()).await
+    }
+
+    /// Opens held tickets of all projects as budget frees; called by a worker.
+    pub async fn promote_due(&self) -> Result<Vec<(ProjectId, TicketId)>> {
+        let mut promoted = Vec::new();
+        for project in self.store.projects().await? {
+            let tickets = self.store.promote_held(project.id, None, PROMOTE_MAX, false, self.now()).await?;
+            promoted.extend(tickets.into_iter().map(|ticket| (project.id, ticket)));
+        }
+        Ok(promoted)
+    }
+
+    /// Deletes what the policy no longer keeps.
+    pub async fn run_retention(&self, actor: &Actor, dry_run: bool) -> Result<RetentionReport> {
+        Self::require(actor, Scope::Admin, None)?;
+        self.store.run_retention(&self.settings.retention, self.now(), dry_run).await
+    }
+
+    /// Sizes and counts.
+    pub async fn stats(&self, actor: &Actor) -> Result<StoreStats> {
+        Self::require(actor, Scope::MetricsRead, None)?;
+        self.store.stats().await
+    }
+}

@@ -1,0 +1,221 @@
+//! Before any decoding: who sends, from where, and is there room (`ingest.md` §4, §5, §6, §9).
+
+use super::answer::{Limited, Refusal};
+use super::origin::{self, OriginVerdict};
+use crate::app::{App, AppSettings};
+use crate::projects::KnownKey;
+use actifix_domain::bucket::{Bucket, RateLimits};
+use actifix_domain::id::{ProjectId, PublicKey};
+use actifix_domain::outcome::Reason;
+use actifix_domain::time::{DAY, HOUR, MINUTE, Timestamp};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Buckets that are remembered; idle ones are full again and may be forgotten.
+const BUCKETS_MAX: usize = 20_000;
+/// Longest wait for room in the byte budget.
+const BUDGET_WAIT: Duration = Duration::from_secs(1);
+/// The byte budget is counted in units of this many bytes.
+const BUDGET_UNIT: u64 = 1_024;
+
+/// What a request shows of itself before its body.
+#[derive(Clone, Debug, Default)]
+pub struct Knock<'a> {
+    /// Project of the path; `Some(Err)` when it is not a number.
+    pub path_project: Option<Option<ProjectId>>,
+    /// Keys found in headers, query and path, in that order; malformed ones are `None`.
+    pub keys: Vec<Option<PublicKey>>,
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Referer`.
+    pub referer: Option<&'a str>,
+}
+
+/// A request that may send.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// Its key and project.
+    pub known: Arc<KnownKey>,
+    /// It came with an `Origin`: a browser, whatever the key says.
+    pub with_origin: bool,
+    /// Put this into `Access-Control-Allow-Origin`.
+    pub echo_origin: bool,
+    /// Origin to name in the project's page.
+    pub unlisted_origin: Option<String>,
+}
+
+/// Limits and budgets that live in memory.
+pub struct Gate {
+    rates: RateLimits,
+    disabled: bool,
+    buckets: Mutex<HashMap<BucketId, Bucket>>,
+    bytes: Arc<Semaphore>,
+    pub(super) decoders: Arc<Semaphore>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum BucketId {
+    Request(PublicKey),
+    Key(PublicKey),
+    ProjectMinute(ProjectId),
+    ProjectHour(ProjectId),
+    ProjectDay(ProjectId),
+    InstanceMinute,
+    InstanceDay,
+}
+
+/// Room for a body that is being read; freed when dropped.
+#[derive(Debug)]
+pub struct ByteRoom {
+    budget: Arc<Semaphore>,
+    held: Vec<OwnedSemaphorePermit>,
+    bytes: u64,
+    units: u64,
+}
+
+impl ByteRoom {
+    /// Makes room for `more` bytes; waits at most one second.
+    pub async fn grow(&mut self, more: u64) -> Result<(), Refusal> {
+        self.bytes = self.bytes.saturating_add(more);
+        let wanted = self.bytes.div_ceil(BUDGET_UNIT).saturating_sub(self.units);
+        if wanted == 0 {
+            return Ok(());
+        }
+        let full = Refusal::Overload { message: "too many bytes in flight", retry_after: 2 };
+        let Ok(units) = u32::try_from(wanted) else { return Err(full) };
+        let permit = Arc::clone(&self.budget).acquire_many_owned(units);
+        match tokio::time::timeout(BUDGET_WAIT, permit).await {
+            Ok(Ok(permit)) => {
+                self.held.push(permit);
+                self.units += wanted;
+                Ok(())
+            }
+            _ => Err(full),
+        }
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(settings: &AppSettings) -> Self {
+        let units = settings.limits.in_flight_bytes_max.div_ceil(BUDGET_UNIT);
+        let units = usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS).clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            rates: settings.rates.clone(),
+            disabled: settings.rate_limit_disabled,
+            buckets: Mutex::new(HashMap::new()),
+            bytes: Arc::new(Semaphore::new(units)),
+            decoders: Arc::new(Semaphore::new(settings.decode_parallel.max(1))),
+        }
+    }
+
+    /// An empty room in the byte budget.
+    pub fn room(&self) -> ByteRoom {
+        ByteRoom { budget: Arc::clone(&self.bytes), held: Vec::new(), bytes: 0, units: 0 }
+    }
+
+    /// The coarse limit on requests of a key, before decoding.
+    fn admit_request(&self, known: &KnownKey, now: Timestamp) -> Result<(), Limited> {
+        let rate = self.key_rate(known);
+        self.take(1, now, &[(BucketId::Request(known.key.public_key.clone()), rate, MINUTE, Reason::Key)])
+    }
+
+    /// The limits on events, after framing. All or none of the buckets are charged.
+    pub(super) fn admit_events(&self, known: &KnownKey, events: u64, now: Timestamp) -> Result<(), Limited> {
+        let project = known.project.id;
+        let rates = &self.rates;
+        self.take(
+            events,
+            now,
+            &[
+                (BucketId::Key(known.key.public_key.clone()), self.key_rate(known), MINUTE, Reason::Key),
+                (BucketId::ProjectMinute(project), rates.project_per_minute, MINUTE, Reason::Project),
+                (BucketId::ProjectHour(project), rates.project_per_hour, HOUR, Reason::Project),
+                (BucketId::ProjectDay(project), rates.project_per_day, DAY, Reason::Project),
+                (BucketId::InstanceMinute, rates.instance_per_minute, MINUTE, Reason::Instance),
+                (BucketId::InstanceDay, rates.instance_per_day, DAY, Reason::Instance),
+            ],
+        )
+    }
+
+    fn key_rate(&self, known: &KnownKey) -> u64 {
+        known.key.rate_per_minute.map_or(self.rates.key_per_minute, u64::from)
+    }
+
+    fn take(&self, n: u64, now: Timestamp, asked: &[(BucketId, u64, i64, Reason)]) -> Result<(), Limited> {
+        if self.disabled || n == 0 {
+            return Ok(());
+        }
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() > BUCKETS_MAX {
+            buckets.clear();
+        }
+        let mut charged = Vec::with_capacity(asked.len());
+        for (id, capacity, per_micros, reason) in asked {
+            let mut bucket =
+                buckets.get(id).cloned().unwrap_or_else(|| Bucket::full(*capacity, now));
+            if let Err(retry_after) = bucket.take(*capacity, *per_micros, n, now) {
+                return Err(Limited { reason: *reason, retry_after: retry_after.max(1), categories: Vec::new() });
+            }
+            charged.push((id.clone(), bucket));
+        }
+        buckets.extend(charged);
+        Ok(())
+    }
+}
+
+impl App {
+    /// An empty room in the byte budget of requests in flight.
+    pub fn byte_room(&self) -> ByteRoom {
+        self.gate.room()
+    }
+
+    /// Decides whether a request may send, before its body is decoded. `Ok(None)`: no key so far, but the
+    /// envelope's header may still bring one.
+    pub async fn knock(&self, knock: &Knock<'_>) -> Result<Option<Pass>, Refusal> {
+        let Some(first) = knock.keys.first() else { return Ok(None) };
+        if knock.keys.iter().any(|key| key != first) {
+            return Err(Refusal::ConflictingKeys);
+        }
+        let key = first.as_ref().ok_or(Refusal::UnknownKey)?;
+        self.admit_key(key, knock).await.map(Some)
+    }
+
+    /// As [`App::knock`], with the key that an envelope's header names.
+    pub(super) async fn admit_key(&self, key: &PublicKey, knock: &Knock<'_>) -> Result<Pass, Refusal> {
+        let known = self.known_key(key).await.map_err(|error| super::refuse_error(&error))?;
+        let known = known.filter(|known| known.key.enabled).ok_or(Refusal::UnknownKey)?;
+        match knock.path_project {
+            Some(Some(project)) if project != known.project.id => return Err(Refusal::UnknownKey),
+            Some(None) => return Err(Refusal::UnknownKey),
+            _ => {}
+        }
+        let verdict = origin::judge(&known.key.allowed_origins, knock.origin, knock.referer);
+        let OriginVerdict::Accept { echo, unlisted } = verdict else { return Err(Refusal::Origin) };
+        let now = Timestamp::from_micros(self.clock.monotonic_micros());
+        self.gate.admit_request(&known, now).map_err(Refusal::Limited)?;
+        Ok(Pass {
+            with_origin: knock.origin.is_some(),
+            echo_origin: echo && knock.origin.is_some(),
+            unlisted_origin: if unlisted { knock.origin.and_then(origin::nameable) } else { None },
+            known,
+        })
+    }
+
+    /// Whether a preflight from `origin` may read answers: asked of the key, or of all keys of the project.
+    pub async fn preflight(&self, knock: &Knock<'_>) -> bool {
+        let Some(from) = knock.origin else { return false };
+        let echoed = |allowed: &[String]| {
+            matches!(origin::judge(allowed, Some(from), None), OriginVerdict::Accept { echo: true, .. })
+        };
+        if let Some(Some(key)) = knock.keys.first() {
+            return matches!(self.known_key(key).await, Ok(Some(known)) if echoed(&known.key.allowed_origins));
+        }
+        let Some(Some(project)) = knock.path_project else { return false };
+        match self.store.keys(project).await {
+            Ok(keys) => keys.iter().any(|record| record.key.enabled && echoed(&record.key.allowed_origins)),
+            Err(_) => false,
+        }
+    }
+}

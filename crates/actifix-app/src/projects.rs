@@ -1,0 +1,357 @@
+//! Projects, ingest keys and their settings.
+
+use crate::app::App;
+use crate::error::{Error, FieldError, Result};
+use crate::ports::{KeyRecord, MonitorView, OutcomeTotal};
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::id::{ProjectId, PublicKey};
+use actifix_domain::matcher;
+use actifix_domain::project::{KEYS_MAX, KeyKind, ORIGINS_MAX, Project, ProjectKey, ProjectSettings, RULES_MAX};
+use actifix_domain::time::{SECOND, Timestamp};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Keys that are remembered between requests, unknown ones included.
+const CACHE_MAX: usize = 10_000;
+/// How long a remembered key is believed; a change by another process takes effect within this time.
+const CACHE_MICROS: i64 = 2 * SECOND;
+/// Longest label of a key, characters.
+const LABEL_CHARS_MAX: usize = 64;
+
+/// A key with its project, as ingest needs them.
+#[derive(Clone, Debug)]
+pub struct KnownKey {
+    /// The key.
+    pub key: ProjectKey,
+    /// Its project.
+    pub project: Project,
+}
+
+/// Keys that were asked for lately.
+#[derive(Default)]
+pub(crate) struct KeyCache(Mutex<HashMap<PublicKey, (i64, Option<Arc<KnownKey>>)>>);
+
+impl KeyCache {
+    fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// What shall change on a key; `None` leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct KeyChange {
+    /// Switch on or off.
+    pub enabled: Option<bool>,
+    /// Who may hold it.
+    pub kind: Option<KeyKind>,
+    /// Events per minute; `Some(None)` returns to the default.
+    pub rate_per_minute: Option<Option<u32>>,
+    /// Allowed origins.
+    pub allowed_origins: Option<Vec<String>>,
+    /// Name for people.
+    pub label: Option<String>,
+}
+
+impl App {
+    /// The key with this public part and its project, from memory if possible.
+    pub(crate) async fn known_key(&self, public_key: &PublicKey) -> Result<Option<Arc<KnownKey>>> {
+        let now = self.clock.monotonic_micros();
+        {
+            let map = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((at, known)) = map.get(public_key)
+                && now.saturating_sub(*at) < CACHE_MICROS
+            {
+                return Ok(known.clone());
+            }
+        }
+        let known = match self.store.key(public_key).await? {
+            Some(key) => {
+                self.store.project(key.project).await?.map(|project| Arc::new(KnownKey { key, project }))
+            }
+            None => None,
+        };
+        let mut map = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= CACHE_MAX {
+            map.clear();
+        }
+        map.insert(public_key.clone(), (now, known.clone()));
+        Ok(known)
+    }
+
+    /// Makes a project with one browser key.
+    pub async fn create_project(&self, actor: &Actor, id: Option<ProjectId>, name: &str) -> Result<(Project, ProjectKey)> {
+        Self::require(actor, Scope::Admin, None)?;
+        if !Project::is_valid_name(name) {
+            return Err(Error::invalid(
+                "name",
+                "1 to 64 letters, digits, `-`, `_` or `.`, not only digits, not starting with `-` or `.`",
+            ));
+        }
+        if id.is_some_and(|id| id.0 < 1) {
+            return Err(Error::invalid("id", "a decimal number from 1"));
+        }
+        let now = self.now();
+        let project = self.store.create_project(id, name, now).await?;
+        let key = self.add_key(&project, "default", None, now).await?;
+        Ok((project, key))
+    }
+
+    /// All projects that the actor may see.
+    pub async fn projects(&self, actor: &Actor) -> Result<Vec<Project>> {
+        let bound = Self::confine(actor, Scope::TicketsRead, None)?;
+        let mut projects = self.store.projects().await?;
+        projects.retain(|project| bound.is_none_or(|bound| bound == project.id));
+        Ok(projects)
+    }
+
+    /// A project by id or name.
+    pub async fn project(&self, actor: &Actor, name_or_id: &str) -> Result<Project> {
+        let found = match name_or_id.parse::<ProjectId>() {
+            Ok(id) => self.store.project(id).await?,
+            Err(_) => self.store.project_by_name(name_or_id).await?,
+        };
+        let project = found.ok_or(Error::NotFound { what: "project" })?;
+        Self::require_visible(actor, Scope::TicketsRead, project.id, "project")?;
+        Ok(project)
+    }
+
+    /// Saves a project's settings; `expected_version` refuses a stale change.
+    pub async fn save_project_settings(
+        &self,
+        actor: &Actor,
+        name_or_id: &str,
+        settings: ProjectSettings,
+        expected_version: Option<u64>,
+    ) -> Result<Project> {
+        let mut project = self.project(actor, name_or_id).await?;
+        Self::require(actor, Scope::Admin, Some(project.id))?;
+        check_settings(&settings)?;
+        if expected_version.is_some_and(|expected| expected != project.version) {
+            return Err(Error::stale());
+        }
+        project.settings = settings;
+        let saved = self.store.save_project(&project).await?;
+        self.keys.clear();
+        Ok(saved)
+    }
+
+    /// Keys of a project.
+    pub async fn keys(&self, actor: &Actor, name_or_id: &str) -> Result<Vec<KeyRecord>> {
+        let project = self.project(actor, name_or_id).await?;
+        self.store.keys(project.id).await
+    }
+
+    /// Makes a key, or takes one over from another tracker.
+    pub async fn create_key(
+        &self,
+        actor: &Actor,
+        name_or_id: &str,
+        label: &str,
+        import: Option<PublicKey>,
+    ) -> Result<ProjectKey> {
+        let project = self.project(actor, name_or_id).await?;
+        Self::require(actor, Scope::Admin, Some(project.id))?;
+        if self.store.keys(project.id).await?.len() >= KEYS_MAX {
+            return Err(Error::conflict(format!("the project has {KEYS_MAX} keys already: disable and reuse one")));
+        }
+        check_label(label)?;
+        let key = self.add_key(&project, label, import, self.now()).await?;
+        self.keys.clear();
+        Ok(key)
+    }
+
+    /// Changes a key.
+    pub async fn change_key(
+        &self,
+        actor: &Actor,
+        name_or_id: &str,
+        public_key: &PublicKey,
+        change: KeyChange,
+    ) -> Result<ProjectKey> {
+        let project = self.project(actor, name_or_id).await?;
+        Self::require(actor, Scope::Admin, Some(project.id))?;
+        let mut key = self
+            .store
+            .key(public_key)
+            .await?
+            .filter(|key| key.project == project.id)
+            .ok_or(Error::NotFound { what: "key" })?;
+        if let Some(origins) = change.allowed_origins {
+            check_origins(&origins)?;
+            key.allowed_origins = origins;
+        }
+        if let Some(label) = change.label {
+            check_label(&label)?;
+            key.label = label;
+        }
+        if let Some(rate) = change.rate_per_minute {
+            if rate == Some(0) {
+                return Err(Error::invalid("rate_per_minute", "at least 1; disable the key to stop it"));
+            }
+            key.rate_per_minute = rate;
+        }
+        key.enabled = change.enabled.unwrap_or(key.enabled);
+        key.kind = change.kind.unwrap_or(key.kind);
+        self.store.save_key(&key).await?;
+        self.keys.clear();
+        Ok(key)
+    }
+
+    /// Makes a new key like `public_key`, then disables that one.
+    pub async fn rotate_key(&self, actor: &Actor, name_or_id: &str, public_key: &PublicKey) -> Result<ProjectKey> {
+        let project = self.project(actor, name_or_id).await?;
+        Self::require(actor, Scope::Admin, Some(project.id))?;
+        let mut old = self
+            .store
+            .key(public_key)
+            .await?
+            .filter(|key| key.project == project.id)
+            .ok_or(Error::NotFound { what: "key" })?;
+        let mut new = old.clone();
+        new.public_key = self.new_public_key()?;
+        new.enabled = true;
+        new.created_at = self.now();
+        self.store.add_key(&new).await?;
+        old.enabled = false;
+        self.store.save_key(&old).await?;
+        self.keys.clear();
+        Ok(new)
+    }
+
+    /// DSN of a project: of its first enabled key.
+    pub async fn dsn(&self, actor: &Actor, name_or_id: &str) -> Result<String> {
+        let project = self.project(actor, name_or_id).await?;
+        let keys = self.store.keys(project.id).await?;
+        let record = keys.iter().find(|record| record.key.enabled).ok_or_else(|| {
+            Error::conflict("the project has no enabled key: make one with `actifix project key create`")
+        })?;
+        self.dsn_of(&record.key)
+    }
+
+    /// DSN of a key.
+    pub fn dsn_of(&self, key: &ProjectKey) -> Result<String> {
+        actifix_protocol::dsn::Dsn::new(&self.settings.public_url, &key.public_key, key.project)
+            .map(|dsn| dsn.to_string())
+            .map_err(|error| Error::invalid("server.public_url", error.to_string()))
+    }
+
+    /// Monitors of a project.
+    pub async fn monitors(&self, actor: &Actor, name_or_id: &str) -> Result<Vec<MonitorView>> {
+        let project = self.project(actor, name_or_id).await?;
+        self.store.monitors(project.id).await
+    }
+
+    /// Outcome totals of a project since a time.
+    pub async fn outcomes(&self, actor: &Actor, name_or_id: &str, from: Timestamp) -> Result<Vec<OutcomeTotal>> {
+        let project = self.project(actor, name_or_id).await?;
+        self.store.outcomes(project.id, from).await
+    }
+
+    async fn add_key(
+        &self,
+        project: &Project,
+        label: &str,
+        import: Option<PublicKey>,
+        now: Timestamp,
+    ) -> Result<ProjectKey> {
+        let public_key = match import {
+            Some(key) => key,
+            None => self.new_public_key()?,
+        };
+        let key = ProjectKey {
+            project: project.id,
+            public_key,
+            label: label.to_owned(),
+            kind: KeyKind::default(),
+            enabled: true,
+            allowed_origins: Vec::new(),
+            rate_per_minute: None,
+            created_at: now,
+        };
+        self.store.add_key(&key).await?;
+        Ok(key)
+    }
+
+    fn new_public_key(&self) -> Result<PublicKey> {
+        let mut bytes = [0u8; 16];
+        self.ids.random(&mut bytes);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        hex.parse().map_err(Error::internal)
+    }
+}
+
+fn check_label(label: &str) -> Result<()> {
+    if label.chars().count() > LABEL_CHARS_MAX || label.chars().any(char::is_control) {
+        return Err(Error::invalid("label", format!("at most {LABEL_CHARS_MAX} characters, no control characters")));
+    }
+    Ok(())
+}
+
+/// Exact origins (`https://shop.example.net`), `*.host` suffixes, or `any`.
+fn check_origins(origins: &[String]) -> Result<()> {
+    if origins.len() > ORIGINS_MAX {
+        return Err(Error::invalid("allowed_origins", format!("at most {ORIGINS_MAX}")));
+    }
+    let mut errors = Vec::new();
+    for (place, origin) in origins.iter().enumerate() {
+        if !crate::ingest::origin::is_valid_entry(origin) {
+            errors.push(FieldError {
+                field: format!("allowed_origins[{place}]"),
+                message: "an exact origin such as https://shop.example.net, a suffix such as *.example.net, or any"
+                    .to_owned(),
+            });
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
+}
+
+fn check_settings(settings: &ProjectSettings) -> Result<()> {
+    let mut errors = Vec::new();
+    let mut wrong = |field: String, message: String| errors.push(FieldError { field, message });
+    if !(1..=24).contains(&settings.otlp_min_severity) {
+        wrong("otlp_min_severity".into(), "1 to 24".into());
+    }
+    let lists = [
+        ("fingerprint_rules", settings.fingerprint_rules.len()),
+        ("in_app_rules", settings.in_app_rules.len()),
+        ("priority_rules", settings.priority_rules.len()),
+        ("sensitive_keys", settings.sensitive_keys.len()),
+    ];
+    for (field, len) in lists {
+        if len > RULES_MAX {
+            wrong(field.into(), format!("at most {RULES_MAX}"));
+        }
+    }
+    for (place, rule) in settings.fingerprint_rules.iter().enumerate() {
+        if rule.fingerprint.is_empty() || rule.fingerprint.len() > 20 {
+            wrong(format!("fingerprint_rules[{place}].fingerprint"), "1 to 20 parts".into());
+        }
+        check_matchers(&mut wrong, "fingerprint_rules", place, &rule.matchers);
+    }
+    for (place, rule) in settings.priority_rules.iter().enumerate() {
+        check_matchers(&mut wrong, "priority_rules", place, &rule.matchers);
+    }
+    for (place, rule) in settings.in_app_rules.iter().enumerate() {
+        let known = ["path:", "module:", "function:"].iter().any(|prefix| rule.matcher.starts_with(prefix));
+        if !known || rule.matcher.len() > 512 {
+            wrong(format!("in_app_rules[{place}].matcher"), "path:, module: or function: and a glob".into());
+        }
+    }
+    for (place, key) in settings.sensitive_keys.iter().enumerate() {
+        if !(2..=64).contains(&key.len()) {
+            wrong(format!("sensitive_keys[{place}]"), "2 to 64 bytes".into());
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
+}
+
+fn check_matchers(wrong: &mut impl FnMut(String, String), list: &str, place: usize, matchers: &[String]) {
+    if matchers.is_empty() || matchers.len() > 10 {
+        wrong(format!("{list}[{place}].matchers"), "1 to 10 matchers".into());
+    }
+    for (number, text) in matchers.iter().enumerate() {
+        if let Err(message) = matcher::validate(text) {
+            wrong(format!("{list}[{place}].matchers[{number}]"), message);
+        }
+    }
+}

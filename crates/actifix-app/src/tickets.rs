@@ -1,0 +1,358 @@
+//! Work on tickets: read, claim, decide, merge, split. Counts and times come from events alone.
+
+mod lease;
+
+pub use lease::{LEASE_MINUTES_DEFAULT, LEASE_MINUTES_MAX, LeaseProof};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ports::{
+    ActivityEntry, Attachment, AttachmentInfo, Cursor, EventSummary, Page, Sort, StoredEvent, TicketDetail,
+    TicketQuery, TicketSave,
+};
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
+use actifix_domain::lifecycle::{self, Command, Evidence};
+use actifix_domain::search::Search;
+use actifix_domain::ticket::{Priority, Status, Ticket};
+use serde_json::{Value, json};
+
+/// Largest page.
+pub const PAGE_MAX: u32 = 200;
+/// Longest note, characters.
+pub const NOTE_CHARS_MAX: usize = 10_000;
+/// Tickets that one merge may take over.
+pub const MERGE_MAX: usize = 50;
+/// Similar tickets that are listed.
+const SIMILAR_MAX: u32 = 10;
+/// Tries of a decision whose ticket moved in the meantime.
+const SAVE_TRIES: u32 = 5;
+
+/// What a list of tickets is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ListTickets {
+    /// Project name or id.
+    pub project: Option<String>,
+    /// Search text.
+    pub search: String,
+    /// Only these statuses.
+    pub status: Option<String>,
+    /// Only these priorities.
+    pub priority: Option<String>,
+    /// Order.
+    pub sort: Sort,
+    /// Where to go on.
+    pub cursor: Option<Cursor>,
+    /// 1 to [`PAGE_MAX`]; 0 = 50.
+    pub limit: u32,
+}
+
+/// Fields of a ticket that people set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TicketChange {
+    /// New priority.
+    pub priority: Option<Priority>,
+    /// New assignee; `Some(None)` clears it.
+    pub assignee: Option<Option<String>>,
+}
+
+/// Proof that a ticket is resolved, and where the fix ships.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// The evidence.
+    pub evidence: Evidence,
+    /// Release that fixes it.
+    pub resolved_in: Option<String>,
+}
+
+impl App {
+    /// A page of tickets and the number of matches.
+    pub async fn tickets(&self, actor: &Actor, list: ListTickets) -> Result<Page<Ticket>> {
+        let asked = match &list.project {
+            Some(name) => Some(self.project(actor, name).await?.id),
+            None => None,
+        };
+        let project = Self::confine(actor, Scope::TicketsRead, asked)?;
+        let mut text = list.search;
+        for (key, value) in [("is", &list.status), ("priority", &list.priority)] {
+            if let Some(value) = value {
+                text = format!("{text} {key}:{value}");
+            }
+        }
+        let search = Search::parse(text.trim(), self.now())
+            .map_err(|error| Error::invalid("search", error.to_string()))?;
+        let limit = if list.limit == 0 { 50 } else { list.limit };
+        if limit > PAGE_MAX {
+            return Err(Error::invalid("limit", format!("1 to {PAGE_MAX}")));
+        }
+        self.store
+            .tickets(TicketQuery { project, search, sort: list.sort, cursor: list.cursor, limit, with_total: true })
+            .await
+    }
+
+    /// One ticket with all that its page shows.
+    pub async fn ticket(&self, actor: &Actor, id: &TicketId) -> Result<TicketDetail> {
+        self.visible_ticket(actor, Scope::TicketsRead, id).await
+    }
+
+    /// Tickets that look alike.
+    pub async fn similar_tickets(&self, actor: &Actor, id: &TicketId) -> Result<Vec<Ticket>> {
+        let detail = self.visible_ticket(actor, Scope::TicketsRead, id).await?;
+        let Some(near_key) = detail.ticket.near_key else { return Ok(Vec::new()) };
+        let mut similar = self.store.similar(detail.ticket.project, near_key, SIMILAR_MAX + 1).await?;
+        similar.retain(|ticket| ticket.id != detail.ticket.id);
+        similar.truncate(SIMILAR_MAX as usize);
+        Ok(similar)
+    }
+
+    /// Stored events of a ticket.
+    pub async fn ticket_events(
+        &self,
+        actor: &Actor,
+        id: &TicketId,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<EventSummary>> {
+        let detail = self.visible_ticket(actor, Scope::TicketsRead, id).await?;
+        let limit = if limit == 0 { 50 } else { limit };
+        if limit > PAGE_MAX {
+            return Err(Error::invalid("limit", format!("1 to {PAGE_MAX}")));
+        }
+        self.store.ticket_events(&detail.ticket.id, cursor, limit).await
+    }
+
+    /// One event with its body.
+    pub async fn event(&self, actor: &Actor, project: Option<&str>, id: EventId) -> Result<StoredEvent> {
+        let asked = match project {
+            Some(name) => Some(self.project(actor, name).await?.id),
+            None => None,
+        };
+        let project = Self::confine(actor, Scope::TicketsRead, asked)?;
+        self.store.event(project, id).await?.ok_or(Error::NotFound { what: "event" })
+    }
+
+    /// Attachments of an event.
+    pub async fn attachments(&self, actor: &Actor, id: EventId) -> Result<Vec<AttachmentInfo>> {
+        let event = self.event(actor, None, id).await?;
+        self.store.attachments(event.project, id).await
+    }
+
+    /// One attachment.
+    pub async fn attachment(&self, actor: &Actor, id: EventId, number: u32) -> Result<Attachment> {
+        let event = self.event(actor, None, id).await?;
+        self.store.attachment(event.project, id, number).await?.ok_or(Error::NotFound { what: "attachment" })
+    }
+
+    /// Sets priority or assignee.
+    pub async fn change_ticket(
+        &self,
+        actor: &Actor,
+        id: &TicketId,
+        change: TicketChange,
+        expected_version: Option<u64>,
+    ) -> Result<Ticket> {
+        if change == TicketChange::default() {
+            return Err(Error::invalid("body", "at least one of priority, assignee"));
+        }
+        if let Some(Some(name)) = &change.assignee {
+            check_text("assignee", name, 100)?;
+        }
+        let label = actor.label();
+        self.decide(actor, Scope::TicketsTriage, id, expected_version, |save| {
+            if let Some(priority) = change.priority {
+                save.priority = priority;
+                save.priority_reason = format!("set by {label}");
+            }
+            if let Some(assignee) = &change.assignee {
+                save.assignee.clone_from(assignee);
+            }
+            let data = json!({ "priority": change.priority, "assignee": change.assignee });
+            Ok(("changed", data))
+        })
+        .await
+    }
+
+    /// Adds a note; its text is redacted like an event.
+    pub async fn add_note(&self, actor: &Actor, id: &TicketId, text: &str, proof: Option<&LeaseProof>) -> Result<Ticket> {
+        check_text("text", text, NOTE_CHARS_MAX)?;
+        let text = self.redact_text(text);
+        self.decide_leased(actor, id, proof, |_| Ok(("note", json!({ "text": text })))).await
+    }
+
+    /// Gives the evidence that a ticket is resolved: an agent's leads to review, a person's resolves.
+    pub async fn complete(
+        &self,
+        actor: &Actor,
+        id: &TicketId,
+        completion: Completion,
+        proof: Option<&LeaseProof>,
+    ) -> Result<Ticket> {
+        if let Err(missing) = completion.evidence.check() {
+            let fields = missing.into_iter().map(|missing| crate::error::FieldError {
+                field: missing.field.to_owned(),
+                message: missing.message.to_owned(),
+            });
+            return Err(Error::Invalid(fields.collect()));
+        }
+        let by_agent = is_agent(actor);
+        let now = self.now();
+        let mut evidence = serde_json::to_value(&completion.evidence).map_err(Error::internal)?;
+        self.redact_value(&mut evidence)?;
+        let resolved_in = completion.resolved_in.map(|release| self.redact_text(&release));
+        self.decide_leased(actor, id, proof, |save| {
+            save.status = apply(save.status, Command::Complete { by_agent })?;
+            if save.status == Status::Resolved {
+                save.resolved_at = Some(now);
+                save.resolved_in.clone_from(&resolved_in);
+            }
+            save.lease = None;
+            let kind = if save.status == Status::Resolved { "resolved" } else { "submitted" };
+            Ok((kind, json!({ "evidence": evidence, "resolved_in": resolved_in })))
+        })
+        .await
+    }
+
+    /// Lets agents have the ticket (`agents.md` §1).
+    pub async fn approve(&self, actor: &Actor, id: &TicketId) -> Result<Ticket> {
+        self.decide(actor, Scope::TicketsTriage, id, None, |save| {
+            save.approved = true;
+            Ok(("approved", Value::Null))
+        })
+        .await
+    }
+
+    /// Opens a resolved, reviewed or ignored ticket again.
+    pub async fn reopen(&self, actor: &Actor, id: &TicketId, version: Option<u64>) -> Result<Ticket> {
+        self.decide(actor, Scope::TicketsTriage, id, version, |save| {
+            save.status = apply(save.status, Command::Reopen)?;
+            save.resolved_at = None;
+            save.resolved_in = None;
+            save.lease = None;
+            Ok(("reopened", Value::Null))
+        })
+        .await
+    }
+
+    /// From now on its events only count.
+    pub async fn ignore(&self, actor: &Actor, id: &TicketId, version: Option<u64>) -> Result<Ticket> {
+        self.decide(actor, Scope::TicketsTriage, id, version, |save| {
+            save.status = apply(save.status, Command::Ignore)?;
+            save.lease = None;
+            Ok(("ignored", Value::Null))
+        })
+        .await
+    }
+
+    /// Moves other tickets into this one; their keys follow.
+    pub async fn merge(&self, actor: &Actor, into: &TicketId, from: &[TicketId]) -> Result<Ticket> {
+        if from.is_empty() || from.len() > MERGE_MAX {
+            return Err(Error::invalid("from", format!("1 to {MERGE_MAX} ticket ids")));
+        }
+        let target = self.visible_ticket(actor, Scope::TicketsTriage, into).await?.ticket;
+        for id in from {
+            let other = self.visible_ticket(actor, Scope::TicketsTriage, id).await?.ticket;
+            if other.id == target.id {
+                return Err(Error::invalid("from", "a ticket cannot be merged into itself"));
+            }
+            if other.project != target.project {
+                return Err(Error::conflict("tickets of different projects cannot be merged"));
+            }
+        }
+        let names: Vec<&str> = from.iter().map(TicketId::as_str).collect();
+        let activity = self.activity(actor, "merged", json!({ "from": names }));
+        self.store.merge_tickets(&target.id, from, activity).await
+    }
+
+    /// Pins one of a ticket's keys to a ticket of its own.
+    pub async fn split(&self, actor: &Actor, id: &TicketId, fingerprint: Fingerprint) -> Result<Ticket> {
+        let detail = self.visible_ticket(actor, Scope::TicketsTriage, id).await?;
+        if !detail.fingerprints.contains(&fingerprint) {
+            return Err(Error::invalid("fingerprint", "not a key of this ticket; its page lists them"));
+        }
+        if detail.fingerprints.len() < 2 {
+            return Err(Error::conflict("the ticket has one key only: there is nothing to split off"));
+        }
+        let activity = self.activity(actor, "split", json!({ "fingerprint": fingerprint }));
+        self.store.split_ticket(&detail.ticket.id, fingerprint, activity).await
+    }
+
+    pub(crate) async fn visible_ticket(&self, actor: &Actor, scope: Scope, id: &TicketId) -> Result<TicketDetail> {
+        let detail = self.store.ticket_detail(id).await?;
+        let Some(detail) = detail else {
+            Self::require(actor, scope, actor.bound_project())?;
+            return Err(Error::NotFound { what: "ticket" });
+        };
+        Self::require_visible(actor, scope, detail.ticket.project, "ticket")?;
+        Ok(detail)
+    }
+
+    /// Loads, lets `change` decide on the loaded state, saves; again when the ticket moved and no version was asked for.
+    async fn decide(
+        &self,
+        actor: &Actor,
+        scope: Scope,
+        id: &TicketId,
+        expected_version: Option<u64>,
+        mut change: impl FnMut(&mut TicketSave) -> Result<(&'static str, Value)>,
+    ) -> Result<Ticket> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let detail = self.visible_ticket(actor, scope, id).await?;
+            if expected_version.is_some_and(|expected| expected != detail.ticket.version) {
+                return Err(Error::stale());
+            }
+            let mut save = save_of(&detail);
+            let (kind, data) = change(&mut save)?;
+            save.activity = Some(self.activity(actor, kind, data));
+            match self.store.save_ticket(&save).await {
+                Err(Error::Conflict { stale: true, .. }) if expected_version.is_none() && tries < SAVE_TRIES => {}
+                result => return result,
+            }
+        }
+    }
+
+    pub(crate) fn activity(&self, actor: &Actor, kind: &str, data: Value) -> ActivityEntry {
+        ActivityEntry { at: self.now(), actor: actor.label(), kind: kind.to_owned(), data }
+    }
+
+    /// The project of a ticket, for callers that need no more.
+    pub async fn ticket_project(&self, actor: &Actor, id: &TicketId) -> Result<ProjectId> {
+        Ok(self.visible_ticket(actor, Scope::TicketsRead, id).await?.ticket.project)
+    }
+}
+
+/// The decision that changes nothing.
+fn save_of(detail: &TicketDetail) -> TicketSave {
+    let ticket = &detail.ticket;
+    TicketSave {
+        id: ticket.id.clone(),
+        expected_version: ticket.version,
+        status: ticket.status,
+        priority: ticket.priority,
+        priority_reason: ticket.priority_reason.clone(),
+        assignee: ticket.assignee.clone(),
+        resolved_at: ticket.resolved_at,
+        resolved_in: ticket.resolved_in.clone(),
+        lease: detail.lease.clone(),
+        approved: detail.approved,
+        activity: None,
+    }
+}
+
+/// An agent works within a lease and cannot triage; people and the local operator can.
+fn is_agent(actor: &Actor) -> bool {
+    matches!(actor, Actor::Token { scopes, .. } if !scopes.contains(&Scope::TicketsTriage))
+}
+
+fn apply(status: Status, command: Command) -> Result<Status> {
+    lifecycle::apply(status, command).map_err(|refused| Error::conflict(refused.to_string()))
+}
+
+fn check_text(field: &'static str, text: &str, chars_max: usize) -> Result<()> {
+    let chars = text.chars().count();
+    if chars == 0 || chars > chars_max || text.trim().is_empty() {
+        return Err(Error::invalid(field, format!("1 to {chars_max} characters")));
+    }
+    Ok(())
+}

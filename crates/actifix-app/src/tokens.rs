@@ -1,0 +1,230 @@
+//! API tokens: made, looked up, revoked. The text of a token is shown once and kept only as a hash.
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ports::TokenRecord;
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::id::ProjectId;
+use actifix_domain::time::{DAY, SECOND, Timestamp};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Mutex;
+
+/// Longest life of a token, days.
+pub const TOKEN_DAYS_MAX: u32 = 90;
+/// Tokens whose rows are remembered between requests.
+const CACHE_MAX: usize = 1_000;
+/// How long a remembered row is believed; a revocation by another process takes effect within this time.
+const CACHE_MICROS: i64 = SECOND;
+
+/// The text of a token. Shown once by whoever made it; no `Debug` prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenText(String);
+
+impl TokenText {
+    /// Gives the text away. The only way to see it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenText(…)")
+    }
+}
+
+/// What a new token shall be.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// Name for people, 1 to 64 characters.
+    pub name: String,
+    /// What it may do.
+    pub scopes: BTreeSet<Scope>,
+    /// Bound to one project.
+    pub project: Option<ProjectId>,
+    /// Life in days, 1 to [`TOKEN_DAYS_MAX`].
+    pub days: u32,
+}
+
+/// Rows of tokens that were seen lately.
+#[derive(Default)]
+pub(crate) struct TokenCache(Mutex<HashMap<[u8; 32], (i64, TokenRecord)>>);
+
+impl TokenCache {
+    fn get(&self, hash: &[u8; 32], now: i64) -> Option<TokenRecord> {
+        let map = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        map.get(hash).filter(|(at, _)| now.saturating_sub(*at) < CACHE_MICROS).map(|(_, row)| row.clone())
+    }
+
+    fn put(&self, hash: [u8; 32], now: i64, row: TokenRecord) {
+        let mut map = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if map.len() >= CACHE_MAX {
+            map.clear();
+        }
+        map.insert(hash, (now, row));
+    }
+
+    fn clear(&self) {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+    }
+}
+
+impl App {
+    /// Makes a token. Never wider than its maker.
+    pub async fn create_token(&self, actor: &Actor, new: NewToken) -> Result<(TokenRecord, TokenText)> {
+        Self::require(actor, Scope::Admin, new.project)?;
+        if let Some(bound) = actor.bound_project()
+            && new.project != Some(bound)
+        {
+            return Err(Error::Forbidden { needs: "a token that is not bound to a project" });
+        }
+        if let Some(scope) = new.scopes.iter().find(|scope| !actor.may(**scope, new.project)) {
+            return Err(Error::Forbidden { needs: scope.as_str() });
+        }
+        let name_chars = new.name.chars().count();
+        if !(1..=64).contains(&name_chars) || new.name.chars().any(char::is_control) {
+            return Err(Error::invalid("name", "1 to 64 characters, no control characters"));
+        }
+        if new.scopes.is_empty() {
+            return Err(Error::invalid("scopes", "at least one scope or a role"));
+        }
+        if !(1..=TOKEN_DAYS_MAX).contains(&new.days) {
+            return Err(Error::invalid("expires", format!("1 to {TOKEN_DAYS_MAX} days")));
+        }
+        if let Some(project) = new.project {
+            self.store.project(project).await?.ok_or(Error::NotFound { what: "project" })?;
+        }
+        let text = self.token_text();
+        let now = self.now();
+        let mut id = [0u8; 8];
+        self.ids.random(&mut id);
+        let record = TokenRecord {
+            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            name: new.name,
+            hash: hash(text.reveal()),
+            scopes: new.scopes,
+            project: new.project,
+            created_at: now,
+            expires_at: now.plus(i64::from(new.days) * DAY),
+            revoked_at: None,
+        };
+        self.store.add_token(&record).await?;
+        Ok((record, text))
+    }
+
+    /// The actor behind a bearer token; none when it is unknown, revoked or expired.
+    pub async fn authenticate_token(&self, text: &str) -> Result<Option<Actor>> {
+        if !looks_like_token(text) {
+            return Ok(None);
+        }
+        let hash = hash(text);
+        let monotonic = self.clock.monotonic_micros();
+        let row = match self.token_cache.get(&hash, monotonic) {
+            Some(row) => Some(row),
+            None => self.store.token_by_hash(&hash).await?,
+        };
+        let Some(row) = row else { return Ok(None) };
+        self.token_cache.put(hash, monotonic, row.clone());
+        let alive = row.revoked_at.is_none() && self.now() < row.expires_at;
+        Ok(alive.then(|| Actor::Token { id: row.id, scopes: row.scopes, project: row.project }))
+    }
+
+    /// All tokens, without their texts.
+    pub async fn tokens(&self, actor: &Actor) -> Result<Vec<TokenRecord>> {
+        Self::require(actor, Scope::Admin, None)?;
+        self.store.tokens().await
+    }
+
+    /// Revokes one token, or all; takes effect at once.
+    pub async fn revoke_tokens(&self, actor: &Actor, id: Option<&str>) -> Result<u64> {
+        Self::require(actor, Scope::Admin, None)?;
+        let revoked = self.store.revoke_tokens(id, self.now()).await?;
+        self.token_cache.clear();
+        if revoked == 0 && id.is_some() {
+            return Err(Error::NotFound { what: "token" });
+        }
+        Ok(revoked)
+    }
+
+    /// Whether any token could be used at `now`.
+    pub async fn has_live_token(&self, now: Timestamp) -> Result<bool> {
+        Ok(self.store.tokens().await?.iter().any(|row| row.revoked_at.is_none() && now < row.expires_at))
+    }
+
+    fn token_text(&self) -> TokenText {
+        let mut random = [0u8; 64];
+        self.ids.random(&mut random);
+        // 34 digits of base 62 hold 202 bits; bytes from 248 up are passed over to keep digits even.
+        let mut body = String::with_capacity(34);
+        while body.len() < 34 {
+            for byte in random {
+                if byte < 248 && body.len() < 34 {
+                    body.push(base62_digit(u32::from(byte) % 62));
+                }
+            }
+            self.ids.random(&mut random);
+        }
+        let checksum = checksum(&body);
+        TokenText(format!("afx_{body}{checksum}"))
+    }
+}
+
+/// SHA-256 of a token's text.
+fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Shape and checksum, so that noise costs no lookup.
+fn looks_like_token(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("afx_") else { return false };
+    if rest.len() != 40 || !rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return false;
+    }
+    let (body, sum) = rest.split_at(34);
+    checksum(body) == sum
+}
+
+/// CRC-32 of the body in six digits of base 62, as scanners check it.
+fn checksum(body: &str) -> String {
+    let mut rest = crc32fast::hash(body.as_bytes());
+    let mut digits = ['0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = base62_digit(rest % 62);
+        rest /= 62;
+    }
+    digits.iter().collect()
+}
+
+fn base62_digit(value: u32) -> char {
+    let value = u8::try_from(value % 62).unwrap_or(0);
+    char::from(match value {
+        0..=9 => b'0' + value,
+        10..=35 => b'A' + value - 10,
+        _ => b'a' + value - 36,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_with_a_wrong_checksum_is_noise() {
+        let body = "A".repeat(34);
+        let good = format!("afx_{body}{}", checksum(&body));
+        assert!(looks_like_token(&good));
+        let mut bad = good.clone();
+        bad.pop();
+        bad.push(if good.ends_with('0') { '1' } else { '0' });
+        assert!(!looks_like_token(&bad));
+        assert!(!looks_like_token("afx_"));
+        assert!(!looks_like_token(&"x".repeat(44)));
+    }
+
+    #[test]
+    fn debug_never_shows_the_text() {
+        assert_eq!(format!("{:?}", TokenText("hunter2".into())), "TokenText(…)");
+    }
+}

@@ -1,0 +1,127 @@
+//! The JSON API. One table says what exists: the router and the OpenAPI document are both made from it.
+
+mod admin;
+mod care;
+mod events;
+mod openapi;
+mod tickets;
+
+use crate::extract::{BODY_BYTES_MAX, Who};
+use crate::problem::Problem;
+use actifix_app::App;
+use actifix_app::error::Error;
+use actifix_domain::access::Scope;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use openapi::document;
+
+/// One operation.
+pub(crate) struct Operation {
+    /// Method.
+    pub method: Method,
+    /// Path in axum's and OpenAPI's common form.
+    pub path: &'static str,
+    /// Unique name, `verb_noun`.
+    pub id: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// What the actor must hold; checked before the handler and again, with the project, inside the App.
+    pub scope: Scope,
+    /// Query parameters with one line each.
+    pub query: &'static [(&'static str, &'static str)],
+    /// Members of the JSON body, with form and one line each.
+    pub body: &'static [(&'static str, &'static str, &'static str)],
+    /// Status of success.
+    pub success: u16,
+    /// The handler.
+    pub handler: MethodRouter<Arc<App>>,
+}
+
+impl Operation {
+    pub(crate) fn new(
+        method: Method,
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        scope: Scope,
+        handler: MethodRouter<Arc<App>>,
+    ) -> Self {
+        Self { method, path, id, summary, scope, query: &[], body: &[], success: 200, handler }
+    }
+
+    pub(crate) const fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
+        self.query = query;
+        self
+    }
+
+    pub(crate) const fn body(mut self, body: &'static [(&'static str, &'static str, &'static str)]) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(crate) const fn created(mut self) -> Self {
+        self.success = 201;
+        self
+    }
+}
+
+/// Every operation of the API.
+pub(crate) fn operations() -> Vec<Operation> {
+    let mut all = events::operations();
+    all.extend(tickets::operations());
+    all.extend(admin::operations());
+    all.extend(care::operations());
+    all
+}
+
+/// Routes of the module `api`.
+pub fn router(app: Arc<App>) -> Router {
+    let mut by_path: BTreeMap<&'static str, MethodRouter<Arc<App>>> = BTreeMap::new();
+    for operation in operations() {
+        let scope = operation.scope;
+        let guarded = operation.handler.layer(from_fn_with_state(
+            Arc::clone(&app),
+            move |state: State<Arc<App>>, request: Request, next: Next| guard(state, scope, request, next),
+        ));
+        let merged = match by_path.remove(operation.path) {
+            Some(known) => known.merge(guarded),
+            None => guarded,
+        };
+        by_path.insert(operation.path, merged);
+    }
+    let mut router = Router::new();
+    for (path, methods) in by_path {
+        router = router.route(path, methods);
+    }
+    router
+        .route("/api/openapi.json", axum::routing::get(openapi::serve))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(app)
+}
+
+/// The one choke point: no handler runs before the actor is known and holds the route's scope.
+async fn guard(State(app): State<Arc<App>>, scope: Scope, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let who = match Who::from_request_parts(&mut parts, &app).await {
+        Ok(who) => who,
+        Err(problem) => return problem.into_response(),
+    };
+    // A bound token is judged in its own project here; the App judges it in the project that is asked for.
+    if !who.0.may(scope, who.0.bound_project()) {
+        return Problem::from(Error::Forbidden { needs: scope.as_str() }).into_response();
+    }
+    parts.extensions.insert(who);
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// An id of the path that does not parse names nothing.
+pub(crate) fn path_id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::new(StatusCode::NOT_FOUND, format!("{what} not found")))
+}

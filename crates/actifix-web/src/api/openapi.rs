@@ -1,0 +1,119 @@
+//! OpenAPI 3.1, made from the same table as the router.
+
+use super::{Operation, operations};
+use crate::extract::Who;
+use serde_json::{Map, Value, json};
+
+/// Any credential may read the contract.
+pub(super) async fn serve(_who: Who) -> axum::Json<Value> {
+    axum::Json(document())
+}
+
+/// The whole document.
+pub fn document() -> Value {
+    let mut paths = Map::new();
+    for operation in operations() {
+        let entry = paths.entry(operation.path.to_owned()).or_insert_with(|| json!({}));
+        if let Some(methods) = entry.as_object_mut() {
+            methods.insert(operation.method.as_str().to_ascii_lowercase(), describe(&operation));
+        }
+    }
+    paths.insert(
+        "/api/openapi.json".into(),
+        json!({ "get": {
+            "operationId": "get_openapi", "summary": "This document",
+            "responses": responses(200)
+        }}),
+    );
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Actifix",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Tickets from redacted error events. Errors are application/problem+json (RFC 9457).",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" }
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "token": [] }],
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "bearerFormat": "afx_…" } },
+            "schemas": {
+                "Problem": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail", "request_id"],
+                    "properties": {
+                        "type": { "type": "string" }, "title": { "type": "string" },
+                        "status": { "type": "integer" }, "detail": { "type": "string" },
+                        "request_id": { "type": "string" },
+                        "errors": { "type": "array", "items": {
+                            "type": "object",
+                            "properties": { "field": { "type": "string" }, "message": { "type": "string" } }
+                        }}
+                    }
+                }
+            }
+        },
+        "paths": paths
+    })
+}
+
+fn describe(operation: &Operation) -> Value {
+    let mut parameters = Vec::new();
+    for segment in operation.path.split('/') {
+        if let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
+        }
+    }
+    for (name, help) in operation.query {
+        parameters.push(json!({
+            "name": name, "in": "query", "required": false, "description": help, "schema": { "type": "string" }
+        }));
+    }
+    let mut described = json!({
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "description": format!("Needs the scope `{}`.", operation.scope),
+        "parameters": parameters,
+        "responses": responses(operation.success),
+    });
+    if !operation.body.is_empty() {
+        let properties: Map<String, Value> =
+            operation.body.iter().map(|(name, form, help)| ((*name).to_owned(), property(form, help))).collect();
+        let required: Vec<&str> =
+            operation.body.iter().filter(|(_, form, _)| form.ends_with('!')).map(|(name, ..)| *name).collect();
+        if let Some(map) = described.as_object_mut() {
+            map.insert(
+                "requestBody".into(),
+                json!({
+                    "required": !required.is_empty(),
+                    "content": { "application/json": { "schema": {
+                        "type": "object", "properties": properties, "required": required
+                    }}}
+                }),
+            );
+        }
+    }
+    described
+}
+
+/// `string`, `integer`, `boolean`, `object`, `strings`; a final `!` means required.
+fn property(form: &str, help: &str) -> Value {
+    match form.trim_end_matches('!') {
+        "strings" => json!({ "type": "array", "items": { "type": "string" }, "description": help }),
+        kind => json!({ "type": kind, "description": help }),
+    }
+}
+
+fn responses(success: u16) -> Value {
+    let problem = json!({
+        "description": "Error",
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } }
+    });
+    let mut map = Map::new();
+    map.insert(
+        success.to_string(),
+        json!({ "description": "Success", "content": { "application/json": { "schema": {} } } }),
+    );
+    map.insert("default".into(), problem);
+    Value::Object(map)
+}

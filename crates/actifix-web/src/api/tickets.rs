@@ -1,0 +1,364 @@
+//! Tickets: search, read, work.
+
+use super::{Operation, path_id};
+use crate::extract::{Input, Who, if_match};
+use crate::problem::{ApiResult, Problem};
+use actifix_app::App;
+use actifix_app::ports::{Cursor, Lease, Sort, TicketDetail};
+use actifix_app::tickets::{Completion, LeaseProof, ListTickets, TicketChange};
+use actifix_domain::access::Scope;
+use actifix_domain::id::{Fingerprint, TicketId};
+use actifix_domain::lifecycle::Evidence;
+use actifix_domain::ticket::{Priority, Ticket};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+type AppState = State<Arc<App>>;
+
+const LIST: &[(&str, &str)] = &[
+    ("search", "search text: `is:open priority:<=P1 release:web@* \"free text\"`"),
+    ("status", "one of open, held, in_progress, in_review, resolved, ignored"),
+    ("priority", "P0 to P4, several with commas"),
+    ("project", "name or id"),
+    ("sort", "last_seen (default), first_seen, count, priority"),
+    ("cursor", "`next_cursor` of the last answer"),
+    ("limit", "1 to 200, default 50"),
+];
+const LEASE: (&str, &str, &str) = ("lease_id", "string", "lease that this write belongs to; agents must give it");
+const FENCE: (&str, &str, &str) = ("fence", "integer", "fencing number of the lease");
+
+pub(super) fn operations() -> Vec<Operation> {
+    let read = Scope::TicketsRead;
+    let work = Scope::TicketsWork;
+    let triage = Scope::TicketsTriage;
+    let op = Operation::new;
+    vec![
+        op(Method::GET, "/api/v1/tickets", "list_tickets", "Search tickets", read, get(list)).query(LIST),
+        op(Method::GET, "/api/v1/tickets/{id}", "get_ticket", "One ticket with all that its page shows", read, get(show)),
+        op(
+            Method::PATCH,
+            "/api/v1/tickets/{id}",
+            "change_ticket",
+            "Set priority or assignee",
+            triage,
+            patch(change),
+        )
+        .body(&[("priority", "string", "P0 to P4"), ("assignee", "string", "name, or null to clear")]),
+        op(Method::GET, "/api/v1/tickets/{id}/events", "list_ticket_events", "Stored events, newest first", read, get(events))
+            .query(&[("cursor", "`next_cursor` of the last answer"), ("limit", "1 to 200, default 50")]),
+        op(Method::GET, "/api/v1/tickets/{id}/similar", "list_similar", "Tickets that look alike", read, get(similar)),
+        op(Method::POST, "/api/v1/tickets/{id}/claim", "claim_ticket", "Take a lease", work, post(claim))
+            .body(&[("minutes", "integer", "1 to 240, default 30")]),
+        op(Method::POST, "/api/v1/tickets/{id}/renew", "renew_lease", "Prolong a lease", work, post(renew))
+            .body(&[LEASE, FENCE, ("minutes", "integer", "1 to 240, default 30")]),
+        op(Method::POST, "/api/v1/tickets/{id}/release", "release_ticket", "End a lease", work, post(release))
+            .body(&[LEASE, FENCE, ("reason", "string", "why, and what was learned")]),
+        op(Method::POST, "/api/v1/tickets/{id}/notes", "add_note", "Add a note", work, post(note))
+            .body(&[("text", "string!", "1 to 10,000 characters"), LEASE, FENCE]),
+        op(Method::POST, "/api/v1/tickets/{id}/complete", "complete_ticket", "Give evidence of the fix", work, post(complete))
+            .body(&[
+                ("root_cause", "string!", "what was wrong, in words"),
+                ("commit", "string", "commit of the fix"),
+                ("no_commit_reason", "string", "why there is none"),
+                ("test", "object", "two runs of one command: failed before, passes after"),
+                ("no_test_reason", "string", "why there is none"),
+                ("resolved_in", "string", "release that ships the fix"),
+                LEASE,
+                FENCE,
+            ]),
+        op(Method::POST, "/api/v1/tickets/{id}/approve", "approve_ticket", "Let agents have it", triage, post(approve)),
+        op(Method::POST, "/api/v1/tickets/{id}/reopen", "reopen_ticket", "Open it again", triage, post(reopen)),
+        op(Method::POST, "/api/v1/tickets/{id}/ignore", "ignore_ticket", "Only count its events", triage, post(ignore)),
+        op(Method::POST, "/api/v1/tickets/{id}/assign", "assign_ticket", "Give it to somebody", triage, post(assign))
+            .body(&[("assignee", "string", "name, or null to clear")]),
+        op(Method::POST, "/api/v1/tickets/{id}/merge", "merge_tickets", "Take other tickets over", triage, post(merge))
+            .body(&[("from", "strings!", "1 to 50 ticket ids")]),
+        op(Method::POST, "/api/v1/tickets/{id}/split", "split_ticket", "Pin one key to a ticket of its own", triage, post(split))
+            .body(&[("fingerprint", "string!", "one of the ticket's fingerprints")]),
+    ]
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ListQuery {
+    search: String,
+    status: Option<String>,
+    priority: Option<String>,
+    project: Option<String>,
+    sort: Sort,
+    cursor: Option<Cursor>,
+    limit: u32,
+}
+
+async fn list(State(app): AppState, who: Who, Query(query): Query<ListQuery>) -> ApiResult<Response> {
+    let page = app
+        .tickets(
+            &who.0,
+            ListTickets {
+                project: query.project,
+                search: query.search,
+                status: query.status,
+                priority: query.priority,
+                sort: query.sort,
+                cursor: query.cursor,
+                limit: query.limit,
+            },
+        )
+        .await?;
+    Ok(Json(page).into_response())
+}
+
+async fn show(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiResult<Response> {
+    let detail = app.ticket(&who.0, &ticket_id(&id)?).await?;
+    let version = detail.ticket.version;
+    Ok(tagged(version, detail_json(&app, detail)?))
+}
+
+/// The ticket's own fields first, then what its page shows beyond them.
+fn detail_json(app: &App, detail: TicketDetail) -> ApiResult<Value> {
+    let sentence = detail.grouping.sentence();
+    let mut body = json!(detail.ticket);
+    let Some(map) = body.as_object_mut() else { return Ok(body) };
+    let url = format!("{}/tickets/{}", app.settings().public_url, detail.ticket.id);
+    map.insert("url".into(), json!(url));
+    map.insert("fingerprints".into(), json!(detail.fingerprints));
+    map.insert("grouping".into(), json!(detail.grouping));
+    map.insert("grouping_sentence".into(), json!(sentence));
+    map.insert("facets".into(), json!(detail.facets));
+    map.insert("hours".into(), json!(detail.hours));
+    map.insert("days".into(), json!(detail.days));
+    map.insert("activity".into(), json!(detail.activity));
+    map.insert("approved".into(), json!(detail.approved));
+    map.insert("latest_event".into(), json!(detail.latest_event));
+    map.insert("redactions".into(), json!(detail.redactions));
+    // Whoever reads may know that it is leased, not the id that proves it.
+    let lease = detail.lease.map(|lease| {
+        json!({ "holder": lease.holder, "fence": lease.fence, "since": lease.since, "expires_at": lease.expires_at })
+    });
+    map.insert("lease".into(), json!(lease));
+    Ok(body)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PageQuery {
+    cursor: Option<Cursor>,
+    limit: u32,
+}
+
+async fn events(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<Response> {
+    let page = app.ticket_events(&who.0, &ticket_id(&id)?, query.cursor, query.limit).await?;
+    Ok(Json(page).into_response())
+}
+
+async fn similar(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiResult<Response> {
+    let items = app.similar_tickets(&who.0, &ticket_id(&id)?).await?;
+    Ok(Json(json!({ "items": items, "next_cursor": null })).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeInput {
+    priority: Option<Priority>,
+    #[serde(default, deserialize_with = "some")]
+    assignee: Option<Option<String>>,
+}
+
+/// Tells `null` from absent.
+fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+async fn change(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Input(input): Input<ChangeInput>,
+) -> ApiResult<Response> {
+    let change = TicketChange { priority: input.priority, assignee: input.assignee };
+    let ticket = app.change_ticket(&who.0, &ticket_id(&id)?, change, if_match(&headers)?).await?;
+    Ok(answer(&ticket))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaseInput {
+    minutes: Option<u32>,
+    lease_id: Option<String>,
+    fence: Option<u64>,
+    reason: Option<String>,
+}
+
+async fn claim(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Input(input): Input<LeaseInput>,
+) -> ApiResult<Response> {
+    let (ticket, lease) = app.claim(&who.0, &ticket_id(&id)?, input.minutes).await?;
+    Ok(leased(&ticket, &lease))
+}
+
+async fn renew(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Input(input): Input<LeaseInput>,
+) -> ApiResult<Response> {
+    let proof = proof(input.lease_id, input.fence)?;
+    let (ticket, lease) = app.renew(&who.0, &ticket_id(&id)?, proof.as_ref(), input.minutes).await?;
+    Ok(leased(&ticket, &lease))
+}
+
+async fn release(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Input(input): Input<LeaseInput>,
+) -> ApiResult<Response> {
+    let proof = proof(input.lease_id, input.fence)?;
+    let reason = input.reason.unwrap_or_default();
+    Ok(answer(&app.release(&who.0, &ticket_id(&id)?, proof.as_ref(), &reason).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoteInput {
+    text: String,
+    lease_id: Option<String>,
+    fence: Option<u64>,
+}
+
+async fn note(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Input(input): Input<NoteInput>,
+) -> ApiResult<Response> {
+    let proof = proof(input.lease_id, input.fence)?;
+    Ok(answer(&app.add_note(&who.0, &ticket_id(&id)?, &input.text, proof.as_ref()).await?))
+}
+
+#[derive(Debug, Deserialize)]
+struct CompleteInput {
+    #[serde(flatten)]
+    evidence: Evidence,
+    resolved_in: Option<String>,
+    lease_id: Option<String>,
+    fence: Option<u64>,
+}
+
+async fn complete(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Input(input): Input<CompleteInput>,
+) -> ApiResult<Response> {
+    let proof = proof(input.lease_id, input.fence)?;
+    let completion = Completion { evidence: input.evidence, resolved_in: input.resolved_in };
+    Ok(answer(&app.complete(&who.0, &ticket_id(&id)?, completion, proof.as_ref()).await?))
+}
+
+async fn approve(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiResult<Response> {
+    Ok(answer(&app.approve(&who.0, &ticket_id(&id)?).await?))
+}
+
+async fn reopen(State(app): AppState, who: Who, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Response> {
+    Ok(answer(&app.reopen(&who.0, &ticket_id(&id)?, if_match(&headers)?).await?))
+}
+
+async fn ignore(State(app): AppState, who: Who, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Response> {
+    Ok(answer(&app.ignore(&who.0, &ticket_id(&id)?, if_match(&headers)?).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssignInput {
+    assignee: Option<String>,
+}
+
+async fn assign(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Input(input): Input<AssignInput>,
+) -> ApiResult<Response> {
+    let change = TicketChange { priority: None, assignee: Some(input.assignee) };
+    Ok(answer(&app.change_ticket(&who.0, &ticket_id(&id)?, change, if_match(&headers)?).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MergeInput {
+    from: Vec<TicketId>,
+}
+
+async fn merge(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Input(input): Input<MergeInput>,
+) -> ApiResult<Response> {
+    Ok(answer(&app.merge(&who.0, &ticket_id(&id)?, &input.from).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SplitInput {
+    fingerprint: Fingerprint,
+}
+
+async fn split(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Input(input): Input<SplitInput>,
+) -> ApiResult<Response> {
+    Ok(answer(&app.split(&who.0, &ticket_id(&id)?, input.fingerprint).await?))
+}
+
+fn ticket_id(text: &str) -> ApiResult<TicketId> {
+    path_id(text, "ticket")
+}
+
+fn proof(lease_id: Option<String>, fence: Option<u64>) -> ApiResult<Option<LeaseProof>> {
+    match (lease_id, fence) {
+        (Some(lease_id), Some(fence)) => Ok(Some(LeaseProof { lease_id, fence })),
+        (None, None) => Ok(None),
+        _ => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "lease_id and fence go together")),
+    }
+}
+
+fn answer(ticket: &Ticket) -> Response {
+    tagged(ticket.version, json!(ticket))
+}
+
+fn leased(ticket: &Ticket, lease: &Lease) -> Response {
+    let mut body = json!(lease);
+    if let Some(map) = body.as_object_mut() {
+        map.insert("ticket".into(), json!(ticket));
+    }
+    tagged(ticket.version, body)
+}
+
+/// A JSON answer whose ETag is the ticket's version.
+fn tagged(version: u64, body: Value) -> Response {
+    let mut response = Json(body).into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response
+}

@@ -1,0 +1,107 @@
+//! Who asks, and typed input.
+
+use crate::problem::Problem;
+use crate::server::Peer;
+use actifix_app::App;
+use actifix_domain::access::Actor;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// Largest JSON body of the API, bytes.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// The authenticated actor. Nothing is trusted for where it comes from, except the home's own socket.
+#[derive(Clone, Debug)]
+pub struct Who(pub Actor);
+
+/// Whether the request came through the home's own socket.
+pub fn is_local(extensions: &Extensions) -> bool {
+    extensions.get::<ConnectInfo<Peer>>().is_some_and(|info| info.0 == Peer::Local)
+}
+
+impl FromRequestParts<Arc<App>> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
+        if is_local(&parts.extensions) {
+            return Ok(Self(Actor::System));
+        }
+        let token = bearer(&parts.headers).ok_or_else(Problem::unauthorized)?;
+        match app.authenticate_token(token).await? {
+            Some(actor) => Ok(Self(actor)),
+            None => {
+                metrics::counter!("actifix_auth_failures_total", "reason" => "token").increment(1);
+                Err(Problem::unauthorized())
+            }
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A JSON body; an empty one reads as `{}`.
+#[derive(Clone, Debug)]
+pub struct Input<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_none_or(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"application/json"));
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB"))?;
+        if bytes.is_empty() {
+            return parse(b"{}").map(Self);
+        }
+        if !json {
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        // The parser's own text can repeat input; only its place and class are told.
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "does not have the documented form",
+            _ => "is not valid JSON",
+        };
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body {what} (line {}, column {})", error.line(), error.column()),
+        )
+    })
+}
+
+/// The version that a write was decided on (`If-Match`), if one is given.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    text.trim_matches('"')
+        .parse()
+        .map(Some)
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "If-Match: expected the ETag of the last answer, such as \"3\""))
+}

@@ -1,0 +1,158 @@
+//! What stands around every route: request id, security headers, host check, one log line.
+
+use crate::problem::Problem;
+use actifix_app::App;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The id of a request, shown in its answer and in the log.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// Outermost: gives the request an id, writes problems out, sets headers on every status, logs one line.
+pub async fn finish(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let started = app.monotonic_micros();
+    let id = app.request_id();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let method = request.method().clone();
+    let ingest = is_ingest_path(request.uri());
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    write_problem(&mut response, &id, ingest);
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        if ingest && name == HeaderName::from_static("cross-origin-resource-policy") {
+            continue;
+        }
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    let micros = app.monotonic_micros().saturating_sub(started);
+    if ingest {
+        tracing::debug!(method = %method, route, status = response.status().as_u16(), duration_us = micros, request_id = id, "request");
+    } else {
+        tracing::info!(method = %method, route, status = response.status().as_u16(), duration_us = micros, request_id = id, "request");
+    }
+    response
+}
+
+/// Error answers without a document of their own get one, so that 404 and 405 look like all others.
+fn write_problem(response: &mut Response, request_id: &str, ingest: bool) {
+    let attached = response.extensions_mut().remove::<Problem>();
+    let status = response.status();
+    let problem = match attached {
+        Some(problem) => problem,
+        None if status.is_client_error() || status.is_server_error() => {
+            let has_document = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+                value.as_bytes().starts_with(b"application/")
+            });
+            if has_document || ingest {
+                return;
+            }
+            Problem::new(status, default_detail(status))
+        }
+        None => return,
+    };
+    let body = problem.body(request_id).to_string();
+    *response.body_mut() = Body::from(body);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+}
+
+fn default_detail(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "there is nothing at this path; /api/openapi.json lists all paths",
+        StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method; see the Allow header",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "send application/json",
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => "the request could not be read",
+        _ => "the request failed",
+    }
+}
+
+/// Paths that SDKs post to: their answers follow the Sentry protocol.
+fn is_ingest_path(uri: &Uri) -> bool {
+    let path = uri.path();
+    path.starts_with("/v1/")
+        || path.strip_prefix("/api/").is_some_and(|rest| {
+            rest.starts_with(|c: char| c.is_ascii_digit()) || rest.starts_with("store")
+        })
+}
+
+/// Host names that a browser may have meant: a page of another name that resolves to us gets 421.
+#[derive(Clone, Debug)]
+pub struct Hosts(Arc<Vec<String>>);
+
+impl Hosts {
+    /// The names of `public_url` and of the listeners' addresses, and of this machine.
+    pub fn new(public_url: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
+        if let Some(host) = public_url.parse::<Uri>().ok().as_ref().and_then(Uri::host) {
+            names.push(host.to_ascii_lowercase());
+        }
+        for address in addresses {
+            names.push(match address {
+                IpAddr::V4(v4) => v4.to_string(),
+                IpAddr::V6(v6) => format!("[{v6}]"),
+            });
+        }
+        Self(Arc::new(names))
+    }
+
+    fn admits(&self, host: &str) -> bool {
+        let after_v6 = host.rfind(']').map_or(0, |end| end + 1);
+        let name = match host.get(after_v6..).and_then(|tail| tail.rfind(':')) {
+            Some(colon) => host.get(..after_v6 + colon).unwrap_or(host),
+            None => host,
+        };
+        self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Refuses requests for another host (421), so that DNS rebinding reaches nothing.
+pub async fn check_host(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let local = crate::extract::is_local(request.extensions());
+    if local || hosts.admits(host) {
+        return next.run(request).await;
+    }
+    Problem::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        "this server is not known by that name: set server.public_url to the address that clients use",
+    )
+    .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_hosts_are_admitted() {
+        let hosts = Hosts::new("https://errors.example.net/base", ["127.0.0.1".parse().unwrap()]);
+        for good in ["localhost:5001", "127.0.0.1:5001", "[::1]:5001", "errors.example.net", "ERRORS.example.net:443"] {
+            assert!(hosts.admits(good), "{good}");
+        }
+        for bad in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:5001", "errors.example.net.evil"] {
+            assert!(!hosts.admits(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! How commands reach the App: the server at `ACTIFIX_URL`, else the server that runs on this home (through its
+//! socket), else the App itself in this process. All three speak the same API, so that each command exists once.
+
+use super::{CliError, Global};
+use super::error::exit;
+use crate::config::environment;
+use crate::home::Home;
+use crate::wire;
+use actifix_web::server::Peer;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::time::Duration;
+use tokio::net::{TcpStream, UnixStream};
+use tower::ServiceExt;
+
+/// Largest answer that a command reads, bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A request must be answered within this time.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A way to the App.
+pub struct Client {
+    transport: Transport,
+}
+
+enum Transport {
+    Remote { authority: String, prefix: String, token: String },
+    Socket(std::path::PathBuf),
+    InProcess { router: Router, wired: wire::Wired },
+}
+
+impl Client {
+    /// Chooses the way, by environment and home.
+    pub async fn connect(global: &Global) -> Result<Self, CliError> {
+        if let Some(url) = environment("ACTIFIX_URL") {
+            return Self::remote(&url);
+        }
+        let home = Home::at(&global.home);
+        if UnixStream::connect(home.socket()).await.is_ok() {
+            return Ok(Self { transport: Transport::Socket(home.socket()) });
+        }
+        let wired = wire::open(&home, wire::Purpose::Command).await?;
+        let router = wired.api();
+        Ok(Self { transport: Transport::InProcess { router, wired } })
+    }
+
+    fn remote(url: &str) -> Result<Self, CliError> {
+        let parsed: hyper::Uri = url.parse().map_err(|_| CliError::usage("ACTIFIX_URL: not a URL"))?;
+        if parsed.scheme_str() != Some("http") {
+            return Err(CliError::usage(
+                "ACTIFIX_URL: only http:// to a loopback address is supported: use an SSH tunnel, or run the command on the server",
+            ));
+        }
+        let authority = parsed.authority().map(ToString::to_string).unwrap_or_default();
+        let loopback = parsed.host().is_some_and(|host| {
+            host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        });
+        if !loopback {
+            return Err(CliError::usage(
+                "ACTIFIX_URL: a token is never sent in clear over a network: use an SSH tunnel to a loopback address",
+            ));
+        }
+        let authority = if parsed.port().is_some() { authority } else { format!("{authority}:80") };
+        let token = environment("ACTIFIX_TOKEN").ok_or_else(|| {
+            CliError::usage("ACTIFIX_TOKEN is not set: make one with `actifix token create` on the server")
+        })?;
+        let prefix = parsed.path().trim_end_matches('/').to_owned();
+        Ok(Self { transport: Transport::Remote { authority, prefix, token } })
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, CliError> {
+        self.send(Method::GET, &with_query(path, query), None).await
+    }
+
+    /// POST.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// PATCH.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Result<Value, CliError> {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// Finishes: what was recorded in this process becomes durable.
+    pub async fn close(self) -> Result<(), CliError> {
+        match self.transport {
+            Transport::InProcess { wired, .. } => wired.close().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let sent = tokio::time::timeout(TIMEOUT, self.exchange(method, path, bytes));
+        let (status, bytes) =
+            sent.await.map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))??;
+        if bytes.is_empty() && status.is_success() {
+            return Ok(Value::Null);
+        }
+        let answer: Value = serde_json::from_slice(&bytes)
+            .map_err(|_| CliError::new(exit::UNAVAILABLE, "the answer is not JSON: is ACTIFIX_URL an Actifix server?"))?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let mut detail = super::output::text(&answer, "detail").to_owned();
+        if detail.is_empty() {
+            detail = format!("the server answered {status}");
+        }
+        Err(CliError::from_status(status.as_u16(), &detail))
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), CliError> {
+        let unreachable = |error: std::io::Error| CliError::new(exit::UNAVAILABLE, format!("server: {error}"));
+        let request = |host: &str, prefix: &str, token: Option<&str>| {
+            let mut builder = Request::builder()
+                .method(method.clone())
+                .uri(format!("{prefix}{path}"))
+                .header("host", host)
+                .header("content-type", "application/json");
+            if let Some(token) = token {
+                builder = builder.header("authorization", format!("Bearer {token}"));
+            }
+            builder.body(Full::new(body.clone())).map_err(|_| CliError::usage("an argument cannot stand in a path"))
+        };
+        match &self.transport {
+            Transport::Remote { authority, prefix, token } => {
+                let stream = TcpStream::connect(authority.as_str()).await.map_err(unreachable)?;
+                exchange_over(TokioIo::new(stream), request(authority, prefix, Some(token))?).await
+            }
+            Transport::Socket(path) => {
+                let stream = UnixStream::connect(path).await.map_err(unreachable)?;
+                exchange_over(TokioIo::new(stream), request("localhost", "", None)?).await
+            }
+            Transport::InProcess { router, .. } => {
+                let mut request = request("localhost", "", None)?.map(Body::new);
+                request.extensions_mut().insert(ConnectInfo(Peer::Local));
+                let answer = router.clone().oneshot(request).await.map_err(CliError::other)?;
+                collect(answer).await
+            }
+        }
+    }
+}
+
+async fn exchange_over<I>(io: I, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), CliError>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(CliError::other)?;
+    let answer = async {
+        let answer = sender.send_request(request).await.map_err(CliError::other)?;
+        collect(answer).await
+    };
+    tokio::pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        ended = connection => {
+            ended.map_err(CliError::other)?;
+            answer.await
+        }
+    }
+}
+
+async fn collect<B>(answer: Response<B>) -> Result<(StatusCode, Bytes), CliError>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: std::fmt::Display,
+{
+    let status = answer.status();
+    let body = http_body_util::Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
+    let bytes = BodyExt::collect(BodyExt::map_err(body_display(body), CliError::other)).await?.to_bytes();
+    Ok((status, bytes))
+}
+
+/// The limit's error type holds a trait object; its text is all that is needed.
+fn body_display<B>(body: B) -> impl hyper::body::Body<Data = B::Data, Error = String>
+where
+    B: hyper::body::Body,
+    B::Error: std::fmt::Display,
+{
+    BodyExt::map_err(body, |error| error.to_string())
+}
+
+/// Appends a query; names are ours, values are encoded.
+fn with_query(path: &str, query: &[(&str, &str)]) -> String {
+    let mut out = path.to_owned();
+    for (place, (name, value)) in query.iter().enumerate() {
+        out.push(if place == 0 { '?' } else { '&' });
+        out.push_str(name);
+        out.push('=');
+        out.push_str(&encoded(value));
+    }
+    out
+}
+
+/// Percent-encodes everything but letters, digits and `-._~`.
+pub fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _infallible = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}

@@ -1,0 +1,86 @@
+//! Errors of the command line: one line that says what, why and what to do, and an exit code.
+
+use actifix_app::error::Error;
+use std::fmt;
+use std::path::Path;
+
+/// Why a command did not do what it should.
+#[derive(Debug)]
+pub struct CliError {
+    message: String,
+    code: u8,
+}
+
+/// Exit codes (`sysexits.h` where it has one).
+pub mod exit {
+    /// Usage or input.
+    pub const USAGE: u8 = 2;
+    /// Server cannot be reached.
+    pub const UNAVAILABLE: u8 = 69;
+    /// A file cannot be made.
+    pub const CANNOT_CREATE: u8 = 73;
+    /// Input or output failed.
+    pub const IO: u8 = 74;
+    /// Try later.
+    pub const TRY_LATER: u8 = 75;
+    /// The configuration is refused.
+    pub const CONFIG: u8 = 78;
+}
+
+impl CliError {
+    /// An error with its exit code.
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { message: message.into(), code }
+    }
+
+    /// Wrong arguments or input.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(exit::USAGE, message)
+    }
+
+    /// A file that cannot be read or written.
+    pub fn io(path: &Path, error: impl fmt::Display) -> Self {
+        Self::new(exit::IO, format!("{}: {error}", path.display()))
+    }
+
+    /// Anything else of the system.
+    pub fn other(error: impl fmt::Display) -> Self {
+        Self::new(exit::IO, error.to_string())
+    }
+
+    /// The configuration is refused.
+    pub fn config(error: impl fmt::Display) -> Self {
+        Self::new(exit::CONFIG, error.to_string())
+    }
+
+    /// From an answer of the API.
+    pub fn from_status(status: u16, detail: &str) -> Self {
+        let code = match status {
+            429 | 503 => exit::TRY_LATER,
+            500..=599 => exit::UNAVAILABLE,
+            _ => exit::USAGE,
+        };
+        Self::new(code, detail)
+    }
+
+    /// What the process exits with.
+    pub const fn exit_code(&self) -> u8 {
+        self.code
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Error> for CliError {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Unavailable { .. } | Error::Throttled { .. } => Self::new(exit::TRY_LATER, error.to_string()),
+            Error::Internal(source) => Self::new(exit::IO, format!("internal error: {source}")),
+            _ => Self::usage(error.to_string()),
+        }
+    }
+}

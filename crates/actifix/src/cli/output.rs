@@ -1,0 +1,109 @@
+//! What a person sees: tables and colours on a terminal, plain text in a pipe, JSON when asked.
+
+use super::CliError;
+use comfy_table::{Cell, ContentArrangement, Table, presets};
+use console::{Style, Term, style};
+use serde_json::Value;
+use std::io::{self, Write};
+
+/// Prints one line on standard output. A closed pipe (`| head`) is not an error.
+pub fn line(text: impl AsRef<str>) -> Result<(), CliError> {
+    raw(format!("{}\n", text.as_ref()).as_bytes())
+}
+
+/// Prints bytes on standard output.
+pub fn raw(bytes: &[u8]) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(CliError::other),
+    }
+}
+
+/// Prints JSON, indented on a terminal.
+pub fn json(value: &Value) -> Result<(), CliError> {
+    let text = if Term::stdout().is_term() { format!("{value:#}") } else { value.to_string() };
+    line(text)
+}
+
+/// A remark on standard error.
+pub fn note(text: impl AsRef<str>) {
+    let _closed = writeln!(io::stderr(), "{}", text.as_ref());
+}
+
+/// The one line of an error.
+pub fn error(error: &CliError, json: bool) {
+    let mut err = io::stderr();
+    let _closed = if json {
+        writeln!(err, "{}", serde_json::json!({ "error": error.to_string(), "code": error.exit_code() }))
+    } else {
+        writeln!(err, "{} {error}", style("error:").for_stderr().red().bold())
+    };
+}
+
+/// A borderless table.
+pub fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = Term::stdout().size_checked().map(|(_, width)| width) {
+        table.set_width(width.max(60));
+    } else {
+        table.set_width(140);
+    }
+    table.set_header(head.iter().map(|text| Cell::new(style(text).dim().to_string())));
+    table
+}
+
+/// A cell whose colour says how urgent it is.
+pub fn priority(text: &str) -> Cell {
+    let style = match text {
+        "P0" => Style::new().white().on_red().bold(),
+        "P1" => Style::new().red().bold(),
+        "P2" => Style::new().yellow(),
+        _ => Style::new().dim(),
+    };
+    Cell::new(style.apply_to(text).to_string())
+}
+
+/// Text of a member, or nothing.
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Number of a member, or 0.
+pub fn number(value: &Value, key: &str) -> u64 {
+    value.get(key).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// Items of a list answer.
+pub fn items(value: &Value) -> &[Value] {
+    value.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A time without its fraction: `2026-11-24 09:47:29`.
+pub fn time(value: &Value, key: &str) -> String {
+    text(value, key).get(..19).unwrap_or_default().replace('T', " ")
+}
+
+/// At most `max` characters, cut with an ellipsis.
+pub fn cut(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(max.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// 12,345
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

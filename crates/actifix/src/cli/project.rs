@@ -1,0 +1,338 @@
+//! `actifix dsn`, `actifix project …`, `actifix token …`
+
+use super::client::{Client, encoded};
+use super::output::{self, items, text, time};
+use super::{CliError, Global};
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
+use std::process::ExitCode;
+
+/// Projects and their ingest keys.
+#[derive(Debug, Subcommand)]
+pub enum ProjectCommand {
+    /// Make a project.
+    #[command(after_help = "Example:\n  actifix project create shop --id 42")]
+    Create {
+        /// Letters, digits, `-`, `_`, `.`.
+        name: String,
+        /// Decimal id, as the DSN of another tracker has it.
+        #[arg(long)]
+        id: Option<i64>,
+    },
+    /// All projects.
+    List,
+    /// One project with its settings.
+    Show {
+        /// Name or id.
+        project: String,
+    },
+    /// Change settings.
+    #[command(
+        after_help = "Examples:\n  actifix project set shop email=keep sample_after=0\n  actifix project set shop 'fingerprint_rules=[{\"matchers\":[\"type:DbError\"],\"fingerprint\":[\"db\"]}]'"
+    )]
+    Set {
+        /// Name or id.
+        project: String,
+        /// NAME=VALUE; VALUE is JSON, or text as it stands.
+        #[arg(required = true)]
+        settings: Vec<String>,
+    },
+    /// Ingest keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+/// Ingest keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key.
+    Create {
+        /// Name or id.
+        project: String,
+        /// Name for people.
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// Take over the key of another tracker's DSN, so that only its host changes.
+    #[command(after_help = "Example:\n  actifix project key import shop a1b2c3d4e5f60718293a4b5c6d7e8f90")]
+    Import {
+        /// Name or id.
+        project: String,
+        /// The part of the DSN before `@`.
+        key: String,
+    },
+    /// Keys with their DSNs.
+    List {
+        /// Name or id.
+        project: String,
+    },
+    /// Switch a key off; it then answers like an unknown one.
+    Disable {
+        /// Name or id.
+        project: String,
+        /// Public key.
+        key: String,
+    },
+    /// Switch a key on.
+    Enable {
+        /// Name or id.
+        project: String,
+        /// Public key.
+        key: String,
+    },
+    /// Make a new key and disable this one.
+    Rotate {
+        /// Name or id.
+        project: String,
+        /// Public key.
+        key: String,
+    },
+    /// Events per minute.
+    Limit {
+        /// Name or id.
+        project: String,
+        /// Public key.
+        key: String,
+        /// Events per minute; none returns to the default.
+        events: Option<u32>,
+    },
+    /// Set the origins that may send with a key.
+    #[command(after_help = "Examples:\n  actifix project key origins shop KEY https://shop.example.net '*.example.org'\n  actifix project key origins shop KEY        (accept all again)")]
+    Origins {
+        /// Name or id.
+        project: String,
+        /// Public key.
+        key: String,
+        /// Exact origins, `*.host` suffixes, or `any`; none accepts all without CORS answers.
+        origins: Vec<String>,
+    },
+    /// Say who may hold a key.
+    Kind {
+        /// Name or id.
+        project: String,
+        /// Public key.
+        key: String,
+        /// Who.
+        kind: Kind,
+    },
+}
+
+/// Who may hold a key.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Kind {
+    /// Anyone; its events reach at most P1.
+    Browser,
+    /// Trusted with P0.
+    Server,
+}
+
+/// API tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token; it is shown once.
+    #[command(
+        after_help = "Examples:\n  actifix token create --name ci --role operator\n  actifix token create --name prometheus --scope metrics:read --expires 90d"
+    )]
+    Create {
+        /// Name for people.
+        #[arg(long)]
+        name: String,
+        /// viewer, operator, agent or admin.
+        #[arg(long, conflicts_with = "scope", required_unless_present = "scope")]
+        role: Option<String>,
+        /// Scopes instead of a role.
+        #[arg(long)]
+        scope: Vec<String>,
+        /// Bind it to one project.
+        #[arg(long)]
+        project: Option<String>,
+        /// Life in days, at most 90d.
+        #[arg(long, default_value = "90d")]
+        expires: String,
+    },
+    /// All tokens, without their texts.
+    List,
+    /// Revoke a token at once.
+    Revoke {
+        /// Id, as `token list` shows it.
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
+        /// All tokens.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+}
+
+/// `actifix dsn`
+pub async fn dsn(global: &Global, project: &str) -> Result<ExitCode, CliError> {
+    let client = Client::connect(global).await?;
+    let answer = client.get(&format!("/api/v1/projects/{}/dsn", encoded(project)), &[]).await;
+    client.close().await?;
+    let answer = answer?;
+    if global.json {
+        output::json(&answer)?;
+    } else {
+        output::line(text(&answer, "dsn"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `actifix project …`
+pub async fn run(global: &Global, command: ProjectCommand) -> Result<ExitCode, CliError> {
+    let client = Client::connect(global).await?;
+    let result = project(global, &client, command).await;
+    client.close().await?;
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn project(global: &Global, client: &Client, command: ProjectCommand) -> Result<(), CliError> {
+    match command {
+        ProjectCommand::Create { name, id } => {
+            let answer = client.post("/api/v1/projects", &json!({ "name": name, "id": id })).await?;
+            if global.json {
+                return output::json(&answer);
+            }
+            let id = answer.get("id").map(ToString::to_string).unwrap_or_default();
+            output::line(format!("project {} (id {id})\nDSN {}", text(&answer, "name"), text(&answer, "dsn")))
+        }
+        ProjectCommand::List => {
+            let answer = client.get("/api/v1/projects", &[]).await?;
+            if global.json {
+                return output::json(&answer);
+            }
+            let mut table = output::table(&["ID", "NAME", "CREATED (UTC)"]);
+            for item in items(&answer) {
+                let id = item.get("id").map(ToString::to_string).unwrap_or_default();
+                table.add_row(vec![id, text(item, "name").to_owned(), time(item, "created_at")]);
+            }
+            output::line(table.to_string())
+        }
+        ProjectCommand::Show { project } => {
+            let answer = client.get(&format!("/api/v1/projects/{}", encoded(&project)), &[]).await?;
+            if global.json { output::json(&answer) } else { output::line(format!("{answer:#}")) }
+        }
+        ProjectCommand::Set { project, settings } => {
+            let mut map = Map::new();
+            for pair in &settings {
+                let (name, value) = pair
+                    .split_once('=')
+                    .ok_or_else(|| CliError::usage(format!("{}: expected NAME=VALUE", output::cut(pair, 40))))?;
+                let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+                map.insert(name.to_owned(), value);
+            }
+            let body = json!({ "settings": map });
+            let answer = client.patch(&format!("/api/v1/projects/{}", encoded(&project)), &body).await?;
+            if global.json { output::json(&answer) } else { output::line(format!("{answer:#}")) }
+        }
+        ProjectCommand::Key(command) => key(global, client, command).await,
+    }
+}
+
+async fn key(global: &Global, client: &Client, command: KeyCommand) -> Result<(), CliError> {
+    let keys = |project: &str| format!("/api/v1/projects/{}/keys", encoded(project));
+    let one = |project: &str, key: &str| format!("{}/{}", keys(project), encoded(key));
+    let answer = match command {
+        KeyCommand::Create { project, label } => client.post(&keys(&project), &json!({ "label": label })).await?,
+        KeyCommand::Import { project, key } => client.post(&keys(&project), &json!({ "import": key })).await?,
+        KeyCommand::List { project } => {
+            let answer = client.get(&keys(&project), &[]).await?;
+            return if global.json { output::json(&answer) } else { key_table(&answer) };
+        }
+        KeyCommand::Disable { project, key } => client.patch(&one(&project, &key), &json!({ "enabled": false })).await?,
+        KeyCommand::Enable { project, key } => client.patch(&one(&project, &key), &json!({ "enabled": true })).await?,
+        KeyCommand::Rotate { project, key } => {
+            client.post(&format!("{}/rotate", one(&project, &key)), &json!({})).await?
+        }
+        KeyCommand::Limit { project, key, events } => {
+            client.patch(&one(&project, &key), &json!({ "rate_per_minute": events })).await?
+        }
+        KeyCommand::Origins { project, key, origins } => {
+            client.patch(&one(&project, &key), &json!({ "allowed_origins": origins })).await?
+        }
+        KeyCommand::Kind { project, key, kind } => {
+            let kind = match kind {
+                Kind::Browser => "browser",
+                Kind::Server => "server",
+            };
+            client.patch(&one(&project, &key), &json!({ "kind": kind })).await?
+        }
+    };
+    if global.json { output::json(&answer) } else { key_table(&json!({ "items": [answer] })) }
+}
+
+fn key_table(answer: &Value) -> Result<(), CliError> {
+    let mut table = output::table(&["KIND", "ENABLED", "PER MIN", "ORIGINS", "DSN"]);
+    for item in items(answer) {
+        let enabled = item.get("enabled").and_then(Value::as_bool).unwrap_or_default();
+        let rate = item.get("rate_per_minute").and_then(Value::as_u64);
+        let origins: Vec<&str> =
+            item.get("allowed_origins").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        table.add_row(vec![
+            text(item, "kind").to_owned(),
+            if enabled { "yes" } else { "no" }.to_owned(),
+            rate.map_or_else(|| "default".to_owned(), output::grouped),
+            if origins.is_empty() { "all, no CORS".to_owned() } else { origins.join(" ") },
+            text(item, "dsn").to_owned(),
+        ]);
+    }
+    output::line(table.to_string())
+}
+
+/// `actifix token …`
+pub async fn token(global: &Global, command: TokenCommand) -> Result<ExitCode, CliError> {
+    let client = Client::connect(global).await?;
+    let result = token_command(global, &client, command).await;
+    client.close().await?;
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn token_command(global: &Global, client: &Client, command: TokenCommand) -> Result<(), CliError> {
+    match command {
+        TokenCommand::Create { name, role, scope, project, expires } => {
+            let days: u32 = expires
+                .strip_suffix('d')
+                .and_then(|days| days.parse().ok())
+                .ok_or_else(|| CliError::usage("--expires: expected days, such as 90d"))?;
+            let scopes = if scope.is_empty() { Value::Null } else { json!(scope) };
+            let body = json!({ "name": name, "role": role, "scopes": scopes, "project": project, "days": days });
+            let answer = client.post("/api/v1/tokens", &body).await?;
+            if global.json {
+                return output::json(&answer);
+            }
+            output::note(format!(
+                "token {} ({}), until {} UTC; shown only now:",
+                text(&answer, "name"),
+                text(&answer, "id"),
+                time(&answer, "expires_at")
+            ));
+            output::line(text(&answer, "token"))
+        }
+        TokenCommand::List => {
+            let answer = client.get("/api/v1/tokens", &[]).await?;
+            if global.json {
+                return output::json(&answer);
+            }
+            let mut table = output::table(&["ID", "NAME", "SCOPES", "EXPIRES (UTC)", "REVOKED"]);
+            for item in items(&answer) {
+                let scopes: Vec<&str> =
+                    item.get("scopes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+                table.add_row(vec![
+                    text(item, "id").to_owned(),
+                    text(item, "name").to_owned(),
+                    scopes.join(" "),
+                    time(item, "expires_at"),
+                    time(item, "revoked_at"),
+                ]);
+            }
+            output::line(table.to_string())
+        }
+        TokenCommand::Revoke { id, .. } => {
+            let id = id.unwrap_or_else(|| "all".to_owned());
+            let answer = client.post(&format!("/api/v1/tokens/{}/revoke", encoded(&id)), &json!({})).await?;
+            if global.json {
+                return output::json(&answer);
+            }
+            output::line(format!("revoked {}", output::number(&answer, "revoked")))
+        }
+    }
+}

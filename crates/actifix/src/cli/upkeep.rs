@@ -1,0 +1,356 @@
+//! `actifix events|findings|quarantine|throttle|retention …`
+
+use super::client::{Client, encoded};
+use super::output::{self, grouped, items, number, text, time};
+use super::{CliError, Global};
+use clap::Subcommand;
+use console::style;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Events.
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Show one event.
+    Show {
+        /// Event id.
+        id: String,
+        /// Project, where ids collide.
+        #[arg(long)]
+        project: Option<String>,
+    },
+    /// Show tickets as events arrive, until interrupted.
+    #[command(after_help = "Example:\n  actifix events tail --project shop")]
+    Tail {
+        /// Only this project.
+        #[arg(long)]
+        project: Option<String>,
+    },
+}
+
+/// Findings.
+#[derive(Debug, Subcommand)]
+pub enum FindingsCommand {
+    /// Which secrets leaked, from where, how often.
+    #[command(after_help = "Example:\n  actifix findings list --state open")]
+    List {
+        /// Only this project.
+        #[arg(long)]
+        project: Option<String>,
+        /// open, rotated or false_positive.
+        #[arg(long)]
+        state: Option<String>,
+        /// Rule id.
+        #[arg(long)]
+        rule: Option<String>,
+    },
+    /// One finding.
+    Show {
+        /// Finding id.
+        id: String,
+    },
+    /// Say what became of it.
+    #[command(after_help = "Example:\n  actifix findings resolve ID --state rotated --note 'new key since Tuesday'")]
+    Resolve {
+        /// Finding id.
+        id: String,
+        /// rotated, false_positive or open.
+        #[arg(long, default_value = "rotated")]
+        state: String,
+        /// At most 1,000 characters.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+}
+
+/// Quarantine.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// What is isolated, and why.
+    List {
+        /// Only this project.
+        #[arg(long)]
+        project: Option<String>,
+    },
+    /// One entry, without its content.
+    Show {
+        /// Entry id.
+        id: String,
+    },
+    /// Run it through the pipeline again, with a larger budget.
+    Release {
+        /// Entry id.
+        id: String,
+    },
+    /// Delete it.
+    Delete {
+        /// Entry id.
+        id: String,
+    },
+}
+
+/// Throttle.
+#[derive(Debug, Subcommand)]
+pub enum ThrottleCommand {
+    /// Limits, brake and held tickets.
+    Status {
+        /// Name or id.
+        #[arg(long, default_value = "default")]
+        project: String,
+    },
+    /// Forget windows and release the brake.
+    Reset {
+        /// Name or id.
+        #[arg(long, default_value = "default")]
+        project: String,
+    },
+    /// Open held tickets now.
+    #[command(after_help = "Examples:\n  actifix throttle promote --limit 10\n  actifix throttle promote ACT-20261124-7K3QF")]
+    Promote {
+        /// Only this ticket.
+        ticket: Option<String>,
+        /// Name or id.
+        #[arg(long, default_value = "default")]
+        project: String,
+        /// The oldest n, 1 to 1,000.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+}
+
+/// Retention.
+#[derive(Debug, Subcommand)]
+pub enum RetentionCommand {
+    /// What is kept.
+    Show,
+    /// Delete what is no longer kept.
+    Run {
+        /// Only count.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// `actifix events …`
+pub async fn events(global: &Global, command: EventsCommand) -> Result<ExitCode, CliError> {
+    let client = Client::connect(global).await?;
+    let result = match command {
+        EventsCommand::Show { id, project } => {
+            let query: Vec<(&str, &str)> = project.iter().map(|project| ("project", project.as_str())).collect();
+            match client.get(&format!("/api/v1/events/{}", encoded(&id)), &query).await {
+                Ok(event) if global.json => output::json(&event),
+                Ok(event) => super::records::print_event(&event),
+                Err(error) => Err(error),
+            }
+        }
+        EventsCommand::Tail { project } => tail(global, &client, project.as_deref()).await,
+    };
+    client.close().await?;
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// How often `tail` asks.
+const TAIL_EVERY: Duration = Duration::from_secs(1);
+/// Tickets that one look of `tail` reads.
+const TAIL_LIMIT: &str = "50";
+/// States that `tail` remembers before it forgets all.
+const TAIL_SEEN_MAX: usize = 10_000;
+
+async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result<(), CliError> {
+    let mut seen: HashSet<(String, u64)> = HashSet::new();
+    let mut first = true;
+    loop {
+        let mut query = vec![("sort", "last_seen"), ("limit", TAIL_LIMIT)];
+        query.extend(project.map(|project| ("project", project)));
+        let page = client.get("/api/v1/tickets", &query).await?;
+        if seen.len() > TAIL_SEEN_MAX {
+            seen.clear();
+            first = true;
+        }
+        for ticket in items(&page).iter().rev() {
+            let state = (text(ticket, "id").to_owned(), number(ticket, "count"));
+            if !seen.insert(state) || first {
+                continue;
+            }
+            if global.json {
+                output::line(ticket.to_string())?;
+            } else {
+                output::line(format!(
+                    "{} {} {} × {} {}",
+                    style(time(ticket, "last_seen")).dim(),
+                    text(ticket, "id"),
+                    text(ticket, "priority"),
+                    grouped(number(ticket, "count")),
+                    text(ticket, "title"),
+                ))?;
+            }
+        }
+        first = false;
+        tokio::select! {
+            () = tokio::time::sleep(TAIL_EVERY) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+}
+
+/// `actifix findings …`
+pub async fn findings(global: &Global, command: FindingsCommand) -> Result<ExitCode, CliError> {
+    let client = Client::connect(global).await?;
+    let result = match command {
+        FindingsCommand::List { project, state, rule } => {
+            let mut query = vec![("limit", "200")];
+            for (name, value) in [("project", &project), ("state", &state), ("rule", &rule)] {
+                query.extend(value.as_deref().map(|value| (name, value)));
+            }
+            client.get("/api/v1/findings", &query).await
+        }
+        FindingsCommand::Show { id } => client.get(&format!("/api/v1/findings/{}", encoded(&id)), &[]).await,
+        FindingsCommand::Resolve { id, state, note } => {
+            client
+                .post(&format!("/api/v1/findings/{}/resolve", encoded(&id)), &json!({ "state": state, "note": note }))
+                .await
+        }
+    };
+    client.close().await?;
+    let answer = result?;
+    if global.json {
+        output::json(&answer)?;
+    } else if answer.get("items").is_some() {
+        findings_table(&answer)?;
+    } else {
+        output::line(format!("{answer:#}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn findings_table(answer: &Value) -> Result<(), CliError> {
+    if items(answer).is_empty() {
+        return output::line("No secrets were found in events.");
+    }
+    let mut table = output::table(&["ID", "RULE", "SEVERITY", "VALUE", "TIMES", "LAST SEEN (UTC)", "STATE", "WHERE"]);
+    for item in items(answer) {
+        let place = item
+            .get("places")
+            .and_then(Value::as_array)
+            .and_then(|places| places.first())
+            .and_then(|place| place.get(0))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        table.add_row(vec![
+            text(item, "id").to_owned(),
+            text(item, "rule").to_owned(),
+            text(item, "severity").to_owned(),
+            text(item, "masked").to_owned(),
+            grouped(number(item, "count")),
+            time(item, "last_seen"),
+            text(item, "state").to_owned(),
+            output::cut(place, 50),
+        ]);
+    }
+    output::line(table.to_string())
+}
+
+/// `actifix quarantine …`
+pub async fn quarantine(global: &Global, command: QuarantineCommand) -> Result<ExitCode, CliError> {
+    let client = Client::connect(global).await?;
+    let one = |id: &str| format!("/api/v1/quarantine/{}", encoded(id));
+    let result = match &command {
+        QuarantineCommand::List { project } => {
+            let mut query = vec![("limit", "200")];
+            query.extend(project.as_deref().map(|project| ("project", project)));
+            client.get("/api/v1/quarantine", &query).await
+        }
+        QuarantineCommand::Show { id } => client.get(&one(id), &[]).await,
+        QuarantineCommand::Release { id } => client.post(&format!("{}/release", one(id)), &json!({})).await,
+        QuarantineCommand::Delete { id } => client.delete(&one(id)).await,
+    };
+    client.close().await?;
+    let answer = result?;
+    if global.json {
+        output::json(&answer)?;
+    } else if answer.get("items").is_some() {
+        if items(&answer).is_empty() {
+            output::line("The quarantine is empty.")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut table = output::table(&["ID", "RECEIVED (UTC)", "KIND", "BYTES", "REASON"]);
+        for item in items(&answer) {
+            table.add_row(vec![
+                text(item, "id").to_owned(),
+                time(item, "received_at"),
+                text(item, "kind").to_owned(),
+                grouped(number(item, "size")),
+                text(item, "reason").to_owned(),
+            ]);
+        }
+        output::line(table.to_string())?;
+    } else if answer.is_null() {
+        output::line("deleted")?;
+    } else {
+        output::line(format!("{answer:#}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `actifix throttle …`
+pub async fn throttle(global: &Global, command: ThrottleCommand) -> Result<ExitCode, CliError> {
+    let client = Client::connect(global).await?;
+    let result = match &command {
+        ThrottleCommand::Status { project } => client.get("/api/v1/throttle", &[("project", project)]).await,
+        ThrottleCommand::Reset { project } => {
+            client.post("/api/v1/throttle/reset", &json!({ "project": project })).await
+        }
+        ThrottleCommand::Promote { ticket, project, limit } => {
+            let body = json!({ "project": project, "ticket": ticket, "limit": limit });
+            client.post("/api/v1/throttle/promote", &body).await
+        }
+    };
+    client.close().await?;
+    let answer = result?;
+    if global.json {
+        output::json(&answer)?;
+    } else if let Some(promoted) = answer.get("promoted").and_then(Value::as_array) {
+        output::line(format!("promoted {}", promoted.len()))?;
+    } else if answer.is_null() {
+        output::line("The throttle was reset.")?;
+    } else {
+        output::line(throttle_text(&answer))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn throttle_text(answer: &Value) -> String {
+    let empty = Value::Null;
+    let throttle = answer.get("throttle").unwrap_or(&empty);
+    let held = answer.get("held").unwrap_or(&empty);
+    let brake = text(throttle, "brake");
+    let sentence = match brake {
+        "off" | "" => style("The brake is off.").green().to_string(),
+        other => style(format!("The brake is on ({other}).")).red().bold().to_string(),
+    };
+    let tickets: u64 =
+        held.get("held").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).sum();
+    format!(
+        "{sentence} {} tickets are held with {} events; {} events were only counted.\n{throttle:#}",
+        grouped(tickets),
+        grouped(number(held, "events")),
+        grouped(number(held, "beyond_cap")),
+    )
+}
+
+/// `actifix retention …`
+pub async fn retention(global: &Global, command: RetentionCommand) -> Result<ExitCode, CliError> {
+    let client = Client::connect(global).await?;
+    let result = match command {
+        RetentionCommand::Show => client.get("/api/v1/retention", &[]).await,
+        RetentionCommand::Run { dry_run } => {
+            client.post("/api/v1/retention/run", &json!({ "dry_run": dry_run })).await
+        }
+    };
+    client.close().await?;
+    let answer = result?;
+    if global.json { output::json(&answer)? } else { output::line(format!("{answer:#}"))? };
+    Ok(ExitCode::SUCCESS)
+}

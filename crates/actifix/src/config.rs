@@ -1,0 +1,152 @@
+//! Configuration: `actifix.toml` < environment `ACTIFIX_<SECTION>__<KEY>` < flag. Unknown keys are errors.
+//!
+//! The table [`fields::FIELDS`] is the one list of keys: it names what may be set, feeds the nearest-name hint,
+//! `config schema` and the generated reference.
+
+mod fields;
+mod load;
+
+pub use fields::{FIELDS, Field};
+pub use load::{ConfigError, Loaded, Source, load};
+
+use actifix_app::ports::RetentionPolicy;
+use actifix_domain::throttle::ThrottleConfig;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// All settings, defaults filled in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// `[listeners.<name>]`; none given = one named `default` on 127.0.0.1:5001 with all modules.
+    pub listeners: BTreeMap<String, ListenerConfig>,
+    /// `[limits]`
+    pub limits: LimitsConfig,
+    /// `[throttle]`
+    pub throttle: ThrottleConfig,
+    /// `[retention]`
+    pub retention: RetentionPolicy,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Base of DSNs and links; may hold a path prefix. None = the first listener.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Connections open at the same time, per listener.
+    pub connections_max: usize,
+    /// What the log says: `error`, `warn`, `info`, `debug`, `trace`.
+    pub log_level: String,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { public_url: None, connections_max: 4_096, log_level: "info".to_owned() }
+    }
+}
+
+/// A group of routes that a listener can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Module {
+    /// What SDKs post to.
+    Ingest,
+    /// `/api/v1`.
+    Api,
+    /// `/metrics`.
+    Metrics,
+}
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerConfig {
+    /// Address and port; an IP, never a name.
+    pub bind: SocketAddr,
+    /// What it carries.
+    #[serde(default = "all_modules")]
+    pub modules: Vec<Module>,
+}
+
+/// All modules.
+pub fn all_modules() -> Vec<Module> {
+    vec![Module::Ingest, Module::Api, Module::Metrics]
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Events per minute and ingest key.
+    pub key_per_minute: u64,
+    /// Events per minute and project.
+    pub project_per_minute: u64,
+    /// Events per hour and project.
+    pub project_per_hour: u64,
+    /// Events per day and project.
+    pub project_per_day: u64,
+    /// Events per minute of the instance.
+    pub instance_per_minute: u64,
+    /// Events per day of the instance.
+    pub instance_per_day: u64,
+    /// Bodies kept per ticket and clock hour before sampling; 0 = all. A project's own setting wins.
+    pub sample_after: u32,
+    /// Bytes of a request as sent.
+    pub compressed_bytes_max: u64,
+    /// Bytes of a request after decompression.
+    pub decompressed_bytes_max: u64,
+    /// Bytes of one event.
+    pub event_bytes_max: u64,
+    /// Bytes of one attachment.
+    pub attachment_bytes_max: u64,
+    /// Bytes of all requests in flight.
+    pub in_flight_bytes_max: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            key_per_minute: 12_000,
+            project_per_minute: 24_000,
+            project_per_hour: 500_000,
+            project_per_day: 5_000_000,
+            instance_per_minute: 120_000,
+            instance_per_day: 20_000_000,
+            sample_after: 100,
+            compressed_bytes_max: 20 << 20,
+            decompressed_bytes_max: 50 << 20,
+            event_bytes_max: 1 << 20,
+            attachment_bytes_max: 10 << 20,
+            in_flight_bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl Config {
+    /// The listeners with the default filled in.
+    pub fn listeners(&self) -> BTreeMap<String, ListenerConfig> {
+        if self.listeners.is_empty() {
+            let bind = SocketAddr::from(([127, 0, 0, 1], 5001));
+            return BTreeMap::from([("default".to_owned(), ListenerConfig { bind, modules: all_modules() })]);
+        }
+        self.listeners.clone()
+    }
+
+    /// `server.public_url`, else the first listener that carries ingest.
+    pub fn public_url(&self) -> String {
+        if let Some(url) = &self.server.public_url {
+            return url.trim_end_matches('/').to_owned();
+        }
+        let listeners = self.listeners();
+        let first = listeners
+            .values()
+            .find(|listener| listener.modules.contains(&Module::Ingest))
+            .or_else(|| listeners.values().next());
+        first.map_or_else(|| "http://127.0.0.1:5001".to_owned(), |listener| format!("http://{}", listener.bind))
+    }
+}

@@ -1,0 +1,128 @@
+//! The one list of configuration keys.
+
+/// One key that may be set.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Dotted name; `*` stands for a name of the operator's choice.
+    pub key: &'static str,
+    /// Form of the value.
+    pub form: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn field(key: &'static str, form: &'static str, help: &'static str) -> Field {
+    Field { key, form, help }
+}
+
+/// Every key, in the order of the documentation.
+pub const FIELDS: &[Field] = &[
+    field("server.public_url", "URL", "base of DSNs and links, may hold a path prefix; default: the first listener"),
+    field("server.connections_max", "number", "connections open at the same time, per listener"),
+    field("server.log_level", "error|warn|info|debug|trace", "what the log says"),
+    field("listeners.*.bind", "IP:PORT", "address of a listener; default one on 127.0.0.1:5001"),
+    field("listeners.*.modules", "list of ingest, api, metrics", "what the listener carries; default all"),
+    field("limits.key_per_minute", "events", "per ingest key and minute, refilled evenly"),
+    field("limits.project_per_minute", "events", "per project and minute"),
+    field("limits.project_per_hour", "events", "per project and hour"),
+    field("limits.project_per_day", "events", "per project and day"),
+    field("limits.instance_per_minute", "events", "of the whole instance per minute"),
+    field("limits.instance_per_day", "events", "of the whole instance per day"),
+    field("limits.sample_after", "events", "bodies kept per ticket and clock hour before sampling, 0 = all"),
+    field("limits.compressed_bytes_max", "bytes", "largest request as sent"),
+    field("limits.decompressed_bytes_max", "bytes", "largest request after decompression"),
+    field("limits.event_bytes_max", "bytes", "largest event"),
+    field("limits.attachment_bytes_max", "bytes", "largest attachment"),
+    field("limits.in_flight_bytes_max", "bytes", "memory for the bodies of all requests in flight"),
+    field("throttle.enabled", "true|false", "hold new tickets when they flood"),
+    field("throttle.p2_per_hour", "tickets", "new P2 tickets per project and hour"),
+    field("throttle.p3_per_4_hours", "tickets", "new P3 tickets per project and 4 hours"),
+    field("throttle.p4_per_day", "tickets", "new P4 tickets per project and day"),
+    field("throttle.brake_new_per_minute", "tickets", "new tickets in a minute that hold P2 to P4"),
+    field("throttle.brake_hard_new_per_minute", "tickets", "new tickets in a minute that hold P0 and P1 too"),
+    field("throttle.held_max", "tickets", "held tickets per project; beyond, only counters move"),
+    field("retention.events_days", "days", "age of event bodies, 0 = no limit"),
+    field("retention.events_bytes_max", "bytes", "size of all bodies, oldest go first, 0 = no limit"),
+    field("retention.resolved_tickets_days", "days", "age of resolved tickets, 0 = no limit"),
+    field("retention.quarantine_days", "days", "age of quarantined input, 0 = no limit"),
+    field("retention.findings_days", "days", "age of findings since last seen, 0 = no limit"),
+];
+
+/// The known key nearest to `unknown`, if one is near enough to be meant.
+pub fn nearest(unknown: &str) -> Option<&'static str> {
+    FIELDS
+        .iter()
+        .map(|field| (distance(unknown, field.key), field.key))
+        .min()
+        .filter(|(distance, _)| *distance <= unknown.len().max(6) / 2)
+        .map(|(_, key)| key)
+}
+
+/// The known key that `key` is, with `*` for one free segment.
+pub fn known(key: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| {
+        let mut ours = field.key.split('.');
+        let mut theirs = key.split('.');
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) => return true,
+                (Some("*"), Some(name)) if !name.is_empty() => {}
+                (Some(a), Some(b)) if a == b => {}
+                _ => return false,
+            }
+        }
+    })
+}
+
+/// Edit distance (Levenshtein), for hints only.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (cb, up) in b.iter().zip(row.iter().skip(1)) {
+            let cost = diagonal + usize::from(ca != *cb);
+            diagonal = *up;
+            left = cost.min(*up + 1).min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_table_and_the_struct_name_the_same_keys() {
+        let mut config = Config::default();
+        config.server.public_url = Some("http://x".into());
+        config.listeners = config.listeners();
+        let table = toml::Table::try_from(&config).unwrap();
+        let mut from_struct = Vec::new();
+        for (section, value) in &table {
+            for (key, value) in value.as_table().unwrap() {
+                match value.as_table() {
+                    Some(inner) => from_struct.extend(inner.keys().map(|leaf| format!("{section}.*.{leaf}"))),
+                    None => from_struct.push(format!("{section}.{key}")),
+                }
+            }
+        }
+        let mut from_table: Vec<String> = FIELDS.iter().map(|field| field.key.to_owned()).collect();
+        from_struct.sort();
+        from_table.sort();
+        assert_eq!(from_struct, from_table);
+    }
+
+    #[test]
+    fn a_typo_is_answered_with_the_nearest_key() {
+        assert_eq!(nearest("throttle.enable"), Some("throttle.enabled"));
+        assert_eq!(nearest("sever.public_url"), Some("server.public_url"));
+        assert_eq!(nearest("x"), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! The home: where everything of an installation lies.
+
+use crate::files;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The directory of an installation and the names within it.
+#[derive(Clone, Debug)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// The home at `root`; nothing is made yet.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self(root.into())
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// `actifix.toml`
+    pub fn config(&self) -> PathBuf {
+        self.0.join("actifix.toml")
+    }
+
+    /// `data/`
+    pub fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    /// `data/actifix.db`
+    pub fn database(&self) -> PathBuf {
+        self.data().join("actifix.db")
+    }
+
+    /// `.actifix/`
+    pub fn private(&self) -> PathBuf {
+        self.0.join(".actifix")
+    }
+
+    /// `.actifix/logs/`
+    pub fn logs(&self) -> PathBuf {
+        self.private().join("logs")
+    }
+
+    /// `.actifix/ticket_throttle_history.json`
+    pub fn throttle_history(&self) -> PathBuf {
+        self.private().join("ticket_throttle_history.json")
+    }
+
+    /// `.actifix/actifix.sock`: the door for commands on the same machine.
+    pub fn socket(&self) -> PathBuf {
+        self.private().join("actifix.sock")
+    }
+
+    /// Whether an installation was made here.
+    pub fn exists(&self) -> bool {
+        self.database().exists()
+    }
+
+    /// Makes the directories.
+    pub fn create(&self) -> io::Result<()> {
+        files::private_dir(&self.data())?;
+        files::private_dir(&self.private())?;
+        files::private_dir(&self.logs())
+    }
+}
