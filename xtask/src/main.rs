@@ -1,1 +1,83 @@
-fn main() {}
+//! `cargo xtask`: the project's automation, in Rust so that it is reviewed and tested like the rest.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "automation reads the clock, writes files and prints; none of it is in a release build"
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod checks;
+mod deny;
+mod docs;
+mod process;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Checks, generators and tools of this repository", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every check: tools, format, lints, tests, documentation, tidy
+    Test {
+        /// Only tidy and the tests: the inner loop
+        #[arg(long)]
+        quick: bool,
+    },
+    /// What CI runs: `test`, then generated documentation unchanged, then `deny` where it is installed
+    Ci,
+    /// Check the house rules: crate graph, file rules, secrets, decisions
+    Tidy,
+    /// Write the generated reference in docs/reference
+    Docs {
+        /// Write nothing; fail if a generated file differs from what is on disk
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check licences, sources and the deny list with cargo-deny, installing it when missing
+    Deny {
+        /// Also fetch the RustSec database and check it
+        #[arg(long)]
+        advisories: bool,
+    },
+    /// Install what the tests run: Python and Node SDKs into target/test-tools, cargo-nextest
+    InstallTools,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    let workspace = Workspace::locate()?;
+    match command {
+        Command::Test { quick: false } => checks::run_all(&workspace),
+        Command::Test { quick: true } => checks::run_quick(&workspace),
+        Command::Ci => checks::run_ci(&workspace),
+        Command::Tidy => tidy::run(&workspace),
+        Command::Docs { check: false } => docs::write(&workspace),
+        Command::Docs { check: true } => docs::check(&workspace),
+        Command::Deny { advisories } => deny::run(&workspace, *advisories),
+        Command::InstallTools => tools::install(&workspace).map(|_| ()),
+    }
+}
