@@ -148,14 +148,9 @@ struct Reader<'a> {
     groups: Vec<&'a str>,
 }
 
-<<<<<<< HEAD
-/// Time, level, names and groups in any of the usual orders. `known`: a priority came before.
-fn general(line: &str, known: bool) -> Option<Header> {
-=======
 /// Time, level, names and groups in any of the usual orders. `known`: a priority came before. `nested`: this is
 /// a program's own line inside of a system log's, which holds no third one.
 fn general(line: &str, known: bool, nested: bool) -> Option<Header> {
->>>>>>> otlp
     let mut reader = Reader {
         rest: line,
         header: Header::default(),
@@ -309,34 +304,6 @@ impl<'a> Reader<'a> {
             self.header.logger = word.or(group).map(|name| (*name).to_owned());
         }
     }
-<<<<<<< HEAD
-
-    /// A time but no level: perhaps a system log (`Nov 24 09:47:29 host shop[12]: text`).
-    fn without_level(&mut self, behind_time: &str) {
-        let mut parts = behind_time.trim_start().splitn(3, ' ');
-        let (host, tag, text) = (parts.next(), parts.next(), parts.next());
-        match (host, tag, text) {
-            (Some(host), Some(tag), Some(text))
-                if is_word(host) && tag.ends_with(':') && is_word(&tag.replace(['[', ']', ':'], "")) =>
-            {
-                self.header.host = Some(host.to_owned());
-                self.header.tag = Some(tag.trim_end_matches(':').to_owned());
-                self.header.message = text.to_owned();
-                // The program's own line may have a level.
-                if !text.starts_with([' ', '\t'])
-                    && let Some(inner) = general(text, false).filter(|inner| inner.level.is_some())
-                {
-                    self.header.level = inner.level;
-                    self.header.logger = inner.logger;
-                    self.header.message = inner.message;
-                    self.header.timestamp = inner.timestamp.or(self.header.timestamp.take());
-                }
-            }
-            _ => self.header.message = behind_time.trim().to_owned(),
-        }
-    }
-=======
->>>>>>> otlp
 }
 
 /// A group in brackets at the start: what is inside, and the length of all.
@@ -370,18 +337,11 @@ fn logger(text: &str) -> Option<(&str, usize)> {
     let after = text.get(word.len()..)?.trim_start();
     let name = word.trim_end_matches(':');
     let ends = word.len() > name.len() || after.starts_with("- ") || after.starts_with(": ");
-<<<<<<< HEAD
-    let is_path =
-        name.contains('.') || name.contains("::") || after.starts_with(": ") || after.starts_with("- ");
-    (ends && is_path && is_name(name, &['.', ':', '-', '/']) && !crate::stacktext::line::is_exception(name))
-        .then_some((name, word.len()))
-=======
     // `java.io.IOException: x` is the text's exception, no logger.
     let is_head = word.len() > name.len() && (name.ends_with("Error") || name.ends_with("Exception"));
     let is_path =
         name.contains('.') || name.contains("::") || after.starts_with(": ") || after.starts_with("- ");
     (ends && is_path && is_name(name, &['.', ':', '-', '/']) && !is_head).then_some((name, word.len()))
->>>>>>> otlp
 }
 
 fn is_word(text: &str) -> bool {

@@ -51,17 +51,7 @@ pub(super) fn starts(text: &str) -> Option<Stage> {
         Some(Stage::Php)
     } else if line::is_ruby_frame(text) {
         Some(Stage::Ruby)
-<<<<<<< HEAD
-    } else if text.starts_with("Exception in thread \"")
-        || text.starts_with("Unhandled ") && text.contains(": ")
-    {
-        Some(Stage::Head(0))
-    } else if !text.starts_with([' ', '\t'])
-        && (exception_head(text).is_some() || text.starts_with("Uncaught "))
-    {
-=======
     } else if is_head(text) {
->>>>>>> otlp
         Some(Stage::Head(0))
     } else {
         None

@@ -84,11 +84,7 @@ pub(super) fn log_record(
         return None;
     }
     let mut members = Map::new();
-<<<<<<< HEAD
-    let body = record.body.and_then(|body| body_text(body, &mut members, &mut cut));
-=======
     let body = record.body.and_then(|body| body_text(body, &mut members, budget));
->>>>>>> otlp
     let template =
         attributes.take_text(&["message_template.text", "{OriginalFormat}", "log.record.template"]);
     if let Some(entry) = log_entry(template, body.clone()) {
