@@ -1,0 +1,138 @@
+//! Chooses the implementations of the ports and puts the App together. The only place that does.
+
+use crate::cli::CliError;
+use crate::config::{self, Config, Loaded, Module};
+use crate::home::Home;
+use crate::system::{SystemClock, SystemIds};
+use crate::vault::{KeySources, RootKey};
+use actifix_app::App;
+use actifix_app::app::AppSettings;
+use actifix_app::ports::{Clock, Ids, Store, Vault};
+use actifix_domain::access::Actor;
+use actifix_domain::bucket::RateLimits;
+use actifix_domain::id::ProjectId;
+use actifix_protocol::limits::Limits;
+use actifix_web::layers::Hosts;
+use axum::Router;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Name of the project that every home has.
+pub const DEFAULT_PROJECT: &str = "default";
+
+/// An App that owns its home.
+pub struct Wired {
+    pub app: Arc<App>,
+    pub config: Config,
+    pub vault: Arc<RootKey>,
+}
+
+impl Wired {
+    /// The API without a network.
+    pub fn api(&self) -> Router {
+        let hosts = Hosts::new(&self.app.settings().public_url, []);
+        actifix_web::router(&self.app, &[actifix_web::Module::Api], hosts, None)
+    }
+
+    /// Finishes what was accepted.
+    pub async fn close(self) -> Result<(), CliError> {
+        self.app.flush_counters().await?;
+        self.app.close().await?;
+        Ok(())
+    }
+}
+
+/// Reads the configuration of a home.
+pub fn load_config(home: &Home) -> Result<Loaded, CliError> {
+    let loaded = config::load(&home.config(), config::environment_all()).map_err(CliError::config)?;
+    loaded.config.throttle.validate().map_err(|why| CliError::config(format!("throttle: {why}")))?;
+    rates(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
+    Ok(loaded)
+}
+
+/// Opens a home for this process alone. `bound` is where the first listener really listens.
+pub async fn open(home: &Home, config: Config, bound: Option<SocketAddr>) -> Result<Wired, CliError> {
+    home.create().map_err(|error| CliError::io(home.root(), error))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let sources = KeySources {
+        key: config::environment("ACTIFIX_MASTER_KEY"),
+        file: config::environment("ACTIFIX_MASTER_KEY_FILE").map(Into::into),
+    };
+    let vault =
+        RootKey::load(&home.private(), home.exists(), sources, Arc::clone(&ids)).map_err(CliError::config)?;
+    let vault = Arc::new(vault);
+    let options = actifix_store::StoreOptions {
+        path: home.database(),
+        throttle: config.throttle.clone(),
+        clock: Arc::clone(&clock),
+    };
+    let store: Arc<dyn Store> = actifix_store::open(options).await.map_err(CliError::from_open)?;
+    let settings = settings(&config, bound)?;
+    let port: Arc<dyn Vault> = Arc::clone(&vault) as Arc<dyn Vault>;
+    let app = App::new(store, clock, ids, port, settings);
+    ensure_default_project(&app).await?;
+    Ok(Wired { app, config, vault })
+}
+
+/// Every home has a project, so that a DSN exists from the first second.
+async fn ensure_default_project(app: &Arc<App>) -> Result<(), CliError> {
+    if app.projects(&Actor::System).await?.is_empty() {
+        app.create_project(&Actor::System, Some(ProjectId(1)), DEFAULT_PROJECT).await?;
+    }
+    Ok(())
+}
+
+fn settings(config: &Config, bound: Option<SocketAddr>) -> Result<AppSettings, CliError> {
+    let limits = &config.limits;
+    let public_url = match (bound, &config.server.public_url) {
+        (Some(bound), None) => format!("http://{bound}"),
+        _ => config.public_url(),
+    };
+    let rate_limit_disabled = match config::environment("ACTIFIX_RATE_LIMIT_DISABLED").as_deref() {
+        None | Some("") => false,
+        Some("1") => true,
+        Some(_) => {
+            return Err(CliError::config("ACTIFIX_RATE_LIMIT_DISABLED: only the exact value 1 is known; unset it"));
+        }
+    };
+    Ok(AppSettings {
+        public_url,
+        limits: Limits {
+            request_bytes_max: limits.compressed_bytes_max,
+            decoded_bytes_max: limits.decompressed_bytes_max,
+            event_bytes_max: limits.event_bytes_max,
+            attachment_bytes_max: limits.attachment_bytes_max,
+            inflight_bytes_max: limits.in_flight_bytes_max,
+            ..Limits::default()
+        },
+        rates: rates(config),
+        rate_limit_disabled,
+        sample_after: limits.sample_after,
+        retention: config.retention.clone(),
+        decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
+    })
+}
+
+fn rates(config: &Config) -> RateLimits {
+    let limits = &config.limits;
+    RateLimits {
+        key_per_minute: limits.key_per_minute,
+        project_per_minute: limits.project_per_minute,
+        project_per_hour: limits.project_per_hour,
+        project_per_day: limits.project_per_day,
+        instance_per_minute: limits.instance_per_minute,
+        instance_per_day: limits.instance_per_day,
+    }
+}
+
+/// Modules of the web crate for those of the configuration.
+pub fn modules(list: &[Module]) -> Vec<actifix_web::Module> {
+    list.iter()
+        .map(|module| match module {
+            Module::Ingest => actifix_web::Module::Ingest,
+            Module::Api => actifix_web::Module::Api,
+            Module::Metrics => actifix_web::Module::Metrics,
+        })
+        .collect()
+}

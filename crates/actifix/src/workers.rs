@@ -1,0 +1,95 @@
+//! Work that nobody asks for: counters, promotion, the throttle's history, monitors, retention.
+
+use crate::home::Home;
+use crate::wire::Wired;
+use actifix_app::App;
+use actifix_app::ports::ThrottleRecord;
+use actifix_domain::access::Actor;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+/// Counters, promotion, history.
+const TICK: Duration = Duration::from_secs(1);
+/// Monitors that missed a run or run too long.
+const MONITORS: Duration = Duration::from_secs(30);
+/// Retention.
+const RETENTION: Duration = Duration::from_secs(3_600);
+
+/// Starts all workers; they end when `stop` turns true.
+pub fn start(tasks: &mut JoinSet<()>, home: &Home, wired: &Wired, stop: watch::Receiver<bool>) {
+    let app = &wired.app;
+    tasks.spawn(ticker(Arc::clone(app), home.throttle_history(), stop.clone()));
+    tasks.spawn(every(MONITORS, stop.clone(), Arc::clone(app), |app| async move {
+        if let Err(error) = app.check_monitors().await {
+            tracing::error!(error = %error, "monitors were not checked");
+        }
+    }));
+    tasks.spawn(every(RETENTION, stop, Arc::clone(app), |app| async move {
+        match app.run_retention(&Actor::System, false).await {
+            Ok(report) => {
+                metrics::gauge!("actifix_retention_last_success_timestamp_seconds").set(app.now().seconds() as f64);
+                tracing::info!(events = report.events, tickets = report.tickets, "retention ran");
+            }
+            Err(error) => tracing::error!(error = %error, "retention failed"),
+        }
+    }));
+}
+
+/// Calls `work` at once and then again after each `period`.
+async fn every<F, W>(period: Duration, mut stop: watch::Receiver<bool>, app: Arc<App>, work: W)
+where
+    F: Future<Output = ()>,
+    W: Fn(Arc<App>) -> F,
+{
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => work(Arc::clone(&app)).await,
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+async fn ticker(app: Arc<App>, history: PathBuf, mut stop: watch::Receiver<bool>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut written: Option<Vec<ThrottleRecord>> = None;
+    loop {
+        let stopping = tokio::select! {
+            _ = interval.tick() => false,
+            _ = stop.wait_for(|stop| *stop) => true,
+        };
+        tick(&app, &history, &mut written).await;
+        if stopping {
+            return;
+        }
+    }
+}
+
+async fn tick(app: &Arc<App>, history: &PathBuf, written: &mut Option<Vec<ThrottleRecord>>) {
+    if let Err(error) = app.flush_counters().await {
+        tracing::warn!(error = %error, "counters were not written");
+    }
+    match app.promote_due().await {
+        Ok(promoted) if !promoted.is_empty() => tracing::info!(count = promoted.len(), "held tickets were promoted"),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(error = %error, "held tickets were not promoted"),
+    }
+    match app.throttle_history(&Actor::System).await {
+        Ok(records) if written.as_ref() != Some(&records) => {
+            let document = serde_json::json!({ "version": 1, "written_at": app.now(), "decisions": records });
+            let text = format!("{document:#}\n");
+            match crate::files::replace(history, text.as_bytes()) {
+                Ok(()) => *written = Some(records),
+                Err(error) => tracing::warn!(error = %error, "the throttle's history was not written"),
+            }
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(error = %error, "the throttle's history was not read"),
+    }
+}
