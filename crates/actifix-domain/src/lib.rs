@@ -7,8 +7,12 @@
 
 pub mod access;
 pub mod event;
+pub mod function_name;
+pub mod glob;
 pub mod id;
+pub mod in_app;
 pub mod outcome;
+pub mod parameterize;
 pub mod project;
 pub mod ticket;
 pub mod time;
