@@ -7,12 +7,15 @@
 
 pub mod access;
 pub mod event;
+pub mod fingerprint;
 pub mod function_name;
 pub mod glob;
 pub mod id;
 pub mod in_app;
+pub mod matcher;
 pub mod outcome;
 pub mod parameterize;
 pub mod project;
 pub mod ticket;
 pub mod time;
+pub mod title;
