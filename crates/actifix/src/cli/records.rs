@@ -1,0 +1,281 @@
+//! `actifix record`, `actifix run`, and how an event looks on a terminal.
+
+use super::client::Client;
+use super::output::{self, number, text};
+use super::{CliError, Global};
+use clap::{Args, ValueEnum};
+use console::style;
+use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus, Stdio};
+use tokio::io::AsyncReadExt;
+
+/// Longest stack trace that `--stack -` reads, bytes.
+const STACK_BYTES_MAX: u64 = 1 << 20;
+/// Lines of standard error that a failed program's event keeps.
+const TAIL_LINES: usize = 200;
+/// Bytes of standard error that a failed program's event keeps.
+const TAIL_BYTES: usize = 64 << 10;
+
+/// Record an error.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  actifix record 'disk is full' --priority P1 --source backup.sh:17\n  some-command 2>&1 | actifix record 'some-command failed' --stack -"
+)]
+pub struct RecordArgs {
+    /// What went wrong.
+    message: String,
+    /// Class of the error.
+    #[arg(long = "type", value_name = "T")]
+    error_type: Option<String>,
+    /// P0 to P4.
+    #[arg(long)]
+    priority: Option<String>,
+    /// debug, info, warning, error or fatal.
+    #[arg(long)]
+    level: Option<String>,
+    /// Where.
+    #[arg(long, value_name = "FILE:LINE")]
+    source: Option<String>,
+    /// Project name or id.
+    #[arg(long, default_value = "default")]
+    project: String,
+    /// Read a stack trace from standard input (`-`).
+    #[arg(long, value_name = "-")]
+    stack: Option<Stdin>,
+    /// Version of the program.
+    #[arg(long)]
+    release: Option<String>,
+    /// Where it runs.
+    #[arg(long)]
+    environment: Option<String>,
+    /// KEY=VALUE, to search by.
+    #[arg(long, value_name = "KEY=VALUE")]
+    tag: Vec<String>,
+}
+
+/// The only source that a stack trace is read from.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Stdin {
+    /// Standard input.
+    #[value(name = "-")]
+    Stdin,
+}
+
+/// Run a program.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  actifix run -- python nightly.py --full")]
+pub struct RunArgs {
+    /// Project name or id.
+    #[arg(long, default_value = "default")]
+    project: String,
+    /// Program and arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// `actifix record`
+pub async fn record(global: &Global, args: RecordArgs) -> Result<ExitCode, CliError> {
+    let stack = match args.stack {
+        Some(Stdin::Stdin) => {
+            let mut bytes = Vec::new();
+            std::io::stdin().take(STACK_BYTES_MAX).read_to_end(&mut bytes).map_err(CliError::other)?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        None => None,
+    };
+    let mut tags = Map::new();
+    for pair in &args.tag {
+        let (key, value) = pair.split_once('=').ok_or_else(|| CliError::usage("--tag: expected KEY=VALUE"))?;
+        tags.insert(key.to_owned(), json!(value));
+    }
+    let priority = match &args.priority {
+        Some(word) => Some(word.parse::<actifix_domain::ticket::Priority>().map_err(|why| CliError::usage(format!("--priority: {why}")))?),
+        None => None,
+    };
+    let level = match &args.level {
+        Some(word) => Some(word.parse::<actifix_domain::event::Level>().map_err(|why| CliError::usage(format!("--level: {why}")))?),
+        None => None,
+    };
+    let body = json!({
+        "message": args.message,
+        "type": args.error_type,
+        "priority": priority,
+        "level": level,
+        "source": args.source,
+        "project": args.project,
+        "stacktrace": stack,
+        "release": args.release,
+        "environment": args.environment,
+        "tags": tags,
+        "transport": "cli",
+    });
+    let client = Client::connect(global).await?;
+    let answer = client.post("/api/v1/events", &body).await;
+    client.close().await?;
+    print_recorded(global, &answer?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ticket id and what the event did.
+pub fn print_recorded(global: &Global, answer: &Value) -> Result<(), CliError> {
+    if global.json {
+        return output::json(answer);
+    }
+    let did = match (text(answer, "outcome"), text(answer, "change")) {
+        ("held", _) => "held".to_owned(),
+        ("duplicate", _) => "duplicate".to_owned(),
+        (_, "seen") => format!("seen ({})", output::grouped(number(answer, "count"))),
+        (_, change) => change.to_owned(),
+    };
+    output::line(format!("{} {did}", text(answer, "ticket_id")))
+}
+
+/// `actifix run`
+pub async fn run(global: &Global, args: RunArgs) -> Result<ExitCode, CliError> {
+    let Some((program, arguments)) = args.command.split_first() else {
+        return Err(CliError::usage("a program to run"));
+    };
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| CliError::usage(format!("{program}: {error}")))?;
+    let mut tail = Tail::default();
+    if let Some(mut stderr) = child.stderr.take() {
+        let mut chunk = [0u8; 8 << 10];
+        // Ends with the program's standard error; every byte is passed on as it comes.
+        loop {
+            let length = stderr.read(&mut chunk).await.map_err(CliError::other)?;
+            let Some(bytes) = chunk.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
+            let _closed = std::io::stderr().write_all(bytes);
+            tail.push(bytes);
+        }
+    }
+    let status = child.wait().await.map_err(CliError::other)?;
+    let code = exit_code(status);
+    if status.success() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let recorded = record_failure(global, &args, status, &tail).await;
+    match recorded {
+        Ok(answer) => output::note(format!("actifix: recorded as {}", text(&answer, "ticket_id"))),
+        Err(error) => output::note(format!("actifix: not recorded: {error}")),
+    }
+    Ok(ExitCode::from(code))
+}
+
+async fn record_failure(
+    global: &Global,
+    args: &RunArgs,
+    status: ExitStatus,
+    tail: &Tail,
+) -> Result<Value, CliError> {
+    let program = args.command.first().map(String::as_str).unwrap_or_default();
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let ended = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    };
+    let mut body = json!({
+        "message": format!("{name} {ended}"),
+        "project": args.project,
+        "level": "error",
+        "tags": { "command": name },
+        "extra": { "command": args.command, "stderr": tail.text() },
+        "transport": "cli",
+    });
+    // A stack trace at the end of standard error says more than the exit code.
+    if let Some(trace) = actifix_protocol::stacktext::parse(&tail.text(), None)
+        && let Some(map) = body.as_object_mut()
+        && let Some(last) = trace.exceptions.last()
+    {
+        map.insert("stacktrace".into(), json!(tail.text()));
+        map.insert("type".into(), json!(last.exception_type));
+        map.insert("message".into(), json!(last.value.clone().filter(|text| !text.trim().is_empty()).unwrap_or(format!("{name} {ended}"))));
+        map.insert("level".into(), json!("fatal"));
+    }
+    let client = Client::connect(global).await?;
+    let answer = client.post("/api/v1/events", &body).await;
+    client.close().await?;
+    answer
+}
+
+/// The exit code of the program, as a shell shows it: 128 + n for signal n.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    u8::try_from(code & 0xff).unwrap_or(1)
+}
+
+/// The last lines of a stream, in bounded memory.
+#[derive(Debug, Default)]
+struct Tail {
+    bytes: VecDeque<u8>,
+}
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+        let over = self.bytes.len().saturating_sub(TAIL_BYTES);
+        self.bytes.drain(..over);
+    }
+
+    fn text(&self) -> String {
+        let bytes: Vec<u8> = self.bytes.iter().copied().collect();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)).copied().collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// An event as a person reads it: chain, frames of the application first, request, breadcrumbs.
+pub fn print_event(event: &Value) -> Result<(), CliError> {
+    output::line(style(format!("\nevent {} {}", text(event, "event_id"), output::time(event, "timestamp"))).dim().to_string())?;
+    let chain = event.get("exception").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for (place, exception) in chain.iter().rev().enumerate() {
+        let lead = if place == 0 { "" } else { "caused by " };
+        output::line(format!(
+            "{lead}{}: {}",
+            style(text(exception, "type")).bold(),
+            output::cut(text(exception, "value").lines().next().unwrap_or_default(), 200)
+        ))?;
+        print_frames(exception.get("stacktrace"))?;
+    }
+    if chain.is_empty() {
+        if let Some(entry) = event.get("logentry") {
+            let formatted = text(entry, "formatted");
+            output::line(if formatted.is_empty() { text(entry, "message") } else { formatted })?;
+        }
+        print_frames(event.get("stacktrace"))?;
+    }
+    if let Some(request) = event.get("request") {
+        output::line(format!("{} {} {}", style("request").bold(), text(request, "method"), text(request, "url")))?;
+    }
+    let facts: Vec<String> = ["release", "environment", "server_name", "platform", "transaction"]
+        .iter()
+        .filter(|key| !text(event, key).is_empty())
+        .map(|key| format!("{key} {}", text(event, key)))
+        .collect();
+    if !facts.is_empty() {
+        output::line(style(facts.join(" · ")).dim().to_string())?;
+    }
+    Ok(())
+}
+
+fn print_frames(stacktrace: Option<&Value>) -> Result<(), CliError> {
+    let frames = stacktrace.and_then(|trace| trace.get("frames")).and_then(Value::as_array);
+    for frame in frames.into_iter().flatten().rev() {
+        let ours = frame.get("in_app").and_then(Value::as_bool) == Some(true);
+        let file = if text(frame, "filename").is_empty() { text(frame, "module") } else { text(frame, "filename") };
+        let line = frame.get("lineno").map(|line| format!(":{line}")).unwrap_or_default();
+        let at = format!("  at {} ({file}{line})", text(frame, "function"));
+        output::line(if ours { at } else { style(at).dim().to_string() })?;
+        if ours && !text(frame, "context_line").is_empty() {
+            output::line(style(format!("     {}", text(frame, "context_line").trim())).cyan().to_string())?;
+        }
+    }
+    Ok(())
+}
