@@ -1,7 +1,7 @@
 //! The only door to every use case.
 
 use crate::error::{Error, Result};
-use crate::ingest::Gate;
+use crate::ingest::{Counters, Gate};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
 use crate::tokens::TokenCache;
@@ -44,6 +44,11 @@ pub struct App {
     pub(crate) keys: KeyCache,
     pub(crate) token_cache: TokenCache,
     pub(crate) gate: Gate,
+    pub(crate) counters: Counters,
+    /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
+    pub(crate) finding_key: [u8; 32],
+    pub(crate) user_key: [u8; 32],
+    pub(crate) digest_key: [u8; 32],
 }
 
 impl fmt::Debug for App {
@@ -66,18 +71,34 @@ impl App {
             store,
             clock,
             ids,
-            vault,
             engine: Engine::builtin(),
             settings,
             keys: KeyCache::default(),
             token_cache: TokenCache::default(),
+            counters: Counters::default(),
+            finding_key: vault.derive("finding-hash"),
+            user_key: vault.derive("user-hash"),
+            digest_key: vault.derive("attachment-digest"),
             gate,
+            vault,
         })
     }
 
     /// Now, by the injected clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Microseconds of a clock that never goes back.
+    pub fn monotonic_micros(&self) -> i64 {
+        self.clock.monotonic_micros()
+    }
+
+    /// A new id for a request, 16 hex digits.
+    pub fn request_id(&self) -> String {
+        let mut bytes = [0u8; 8];
+        self.ids.random(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What this installation was told.
@@ -91,7 +112,12 @@ impl App {
     }
 
     /// As [`App::require`], but a stranger to the project must not learn that it exists.
-    pub(crate) fn require_visible(actor: &Actor, scope: Scope, project: ProjectId, what: &'static str) -> Result<()> {
+    pub(crate) fn require_visible(
+        actor: &Actor,
+        scope: Scope,
+        project: ProjectId,
+        what: &'static str,
+    ) -> Result<()> {
         match actor.bound_project() {
             Some(bound) if bound != project => Err(Error::NotFound { what }),
             _ => Self::require(actor, scope, Some(project)),
@@ -99,12 +125,21 @@ impl App {
     }
 
     /// The project that a list is confined to: what was asked for, else what the actor is bound to.
-    pub(crate) fn confine(actor: &Actor, scope: Scope, asked: Option<ProjectId>) -> Result<Option<ProjectId>> {
+    pub(crate) fn confine(
+        actor: &Actor,
+        scope: Scope,
+        asked: Option<ProjectId>,
+    ) -> Result<Option<ProjectId>> {
         match (actor.bound_project(), asked) {
             (Some(bound), Some(asked)) if bound != asked => Err(Error::NotFound { what: "project" }),
             (Some(bound), _) => Self::require(actor, scope, Some(bound)).map(|()| Some(bound)),
             (None, asked) => Self::require(actor, scope, asked).map(|()| asked),
         }
+    }
+
+    /// Submissions that wait for the writer.
+    pub fn queue_depth(&self) -> usize {
+        self.store.queue_depth()
     }
 
     /// Whether reads and writes work.

@@ -22,11 +22,12 @@ pub use gate::{ByteRoom, Gate, Knock, Pass};
 pub use own::{OwnEvent, UserInput};
 pub use redacted::Redacted;
 
+pub(crate) use admit::Source;
 pub(crate) use counters::Counters;
+pub(crate) use special::monitor_event;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::ports::Submission;
 use actifix_domain::access::Actor;
 use actifix_domain::event::{OriginClass, Provenance, Transport};
 use actifix_domain::id::{EventId, PublicKey};
@@ -137,7 +138,6 @@ impl From<Conflict> for Refusal {
 
 /// What the CPU part of a request made of it.
 struct Processed {
-    submission: Submission,
     /// First event id of the request, for the answer.
     id: Option<EventId>,
     /// Part of the request was over a limit.
@@ -200,20 +200,17 @@ impl App {
             let decoded = app.decode(&pass, &delivery, received_at)?;
             let limited = app.limit(&pass, decoded);
             let redacted = app.redact(&pass, limited);
-            Ok(app.admit(&pass, redacted))
+            Ok::<_, Refusal>(app.admit(&pass, redacted))
         });
-        let mut processed: Processed = work.await.map_err(|_| {
+        let (processed, submission) = work.await.map_err(|_| {
             metrics::counter!("actifix_panics_total").increment(1);
             Refusal::Internal
         })??;
-        if !processed.submission.is_empty() {
-            let submission = std::mem::replace(
-                &mut processed.submission,
-                Submission::new(project_of(&processed), received_at),
-            );
+        if !submission.is_empty() {
+            let project = submission.project;
             self.counters.submitted(&submission);
             let recorded = self.store.ingest(submission).await.map_err(|error| refuse_error(&error))?;
-            self.counters.recorded(project_of(&processed), &recorded);
+            self.counters.recorded(project, &recorded);
         }
         Ok(processed)
     }
@@ -273,10 +270,6 @@ impl App {
     fn key_actor(pass: &Pass) -> Actor {
         Actor::IngestKey { key: pass.known.key.public_key.clone(), project: pass.known.project.id }
     }
-}
-
-fn project_of(processed: &Processed) -> actifix_domain::id::ProjectId {
-    processed.submission.project
 }
 
 /// Category of a whole request, for counting refusals.

@@ -6,7 +6,9 @@ use crate::ports::{KeyRecord, MonitorView, OutcomeTotal};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::id::{ProjectId, PublicKey};
 use actifix_domain::matcher;
-use actifix_domain::project::{KEYS_MAX, KeyKind, ORIGINS_MAX, Project, ProjectKey, ProjectSettings, RULES_MAX};
+use actifix_domain::project::{
+    KEYS_MAX, KeyKind, ORIGINS_MAX, Project, ProjectKey, ProjectSettings, RULES_MAX,
+};
 use actifix_domain::time::{SECOND, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,9 +29,12 @@ pub struct KnownKey {
     pub project: Project,
 }
 
+/// When it was looked up, and what was found: nothing, too, is remembered.
+type Remembered = (i64, Option<Arc<KnownKey>>);
+
 /// Keys that were asked for lately.
 #[derive(Default)]
-pub(crate) struct KeyCache(Mutex<HashMap<PublicKey, (i64, Option<Arc<KnownKey>>)>>);
+pub(crate) struct KeyCache(Mutex<HashMap<PublicKey, Remembered>>);
 
 impl KeyCache {
     fn clear(&self) {
@@ -79,7 +84,12 @@ impl App {
     }
 
     /// Makes a project with one browser key.
-    pub async fn create_project(&self, actor: &Actor, id: Option<ProjectId>, name: &str) -> Result<(Project, ProjectKey)> {
+    pub async fn create_project(
+        &self,
+        actor: &Actor,
+        id: Option<ProjectId>,
+        name: &str,
+    ) -> Result<(Project, ProjectKey)> {
         Self::require(actor, Scope::Admin, None)?;
         if !Project::is_valid_name(name) {
             return Err(Error::invalid(
@@ -152,7 +162,9 @@ impl App {
         let project = self.project(actor, name_or_id).await?;
         Self::require(actor, Scope::Admin, Some(project.id))?;
         if self.store.keys(project.id).await?.len() >= KEYS_MAX {
-            return Err(Error::conflict(format!("the project has {KEYS_MAX} keys already: disable and reuse one")));
+            return Err(Error::conflict(format!(
+                "the project has {KEYS_MAX} keys already: disable and reuse one"
+            )));
         }
         check_label(label)?;
         let key = self.add_key(&project, label, import, self.now()).await?;
@@ -198,7 +210,12 @@ impl App {
     }
 
     /// Makes a new key like `public_key`, then disables that one.
-    pub async fn rotate_key(&self, actor: &Actor, name_or_id: &str, public_key: &PublicKey) -> Result<ProjectKey> {
+    pub async fn rotate_key(
+        &self,
+        actor: &Actor,
+        name_or_id: &str,
+        public_key: &PublicKey,
+    ) -> Result<ProjectKey> {
         let project = self.project(actor, name_or_id).await?;
         Self::require(actor, Scope::Admin, Some(project.id))?;
         let mut old = self
@@ -242,7 +259,12 @@ impl App {
     }
 
     /// Outcome totals of a project since a time.
-    pub async fn outcomes(&self, actor: &Actor, name_or_id: &str, from: Timestamp) -> Result<Vec<OutcomeTotal>> {
+    pub async fn outcomes(
+        &self,
+        actor: &Actor,
+        name_or_id: &str,
+        from: Timestamp,
+    ) -> Result<Vec<OutcomeTotal>> {
         let project = self.project(actor, name_or_id).await?;
         self.store.outcomes(project.id, from).await
     }
@@ -282,7 +304,10 @@ impl App {
 
 fn check_label(label: &str) -> Result<()> {
     if label.chars().count() > LABEL_CHARS_MAX || label.chars().any(char::is_control) {
-        return Err(Error::invalid("label", format!("at most {LABEL_CHARS_MAX} characters, no control characters")));
+        return Err(Error::invalid(
+            "label",
+            format!("at most {LABEL_CHARS_MAX} characters, no control characters"),
+        ));
     }
     Ok(())
 }
@@ -297,8 +322,9 @@ fn check_origins(origins: &[String]) -> Result<()> {
         if !crate::ingest::origin::is_valid_entry(origin) {
             errors.push(FieldError {
                 field: format!("allowed_origins[{place}]"),
-                message: "an exact origin such as https://shop.example.net, a suffix such as *.example.net, or any"
-                    .to_owned(),
+                message:
+                    "an exact origin such as https://shop.example.net, a suffix such as *.example.net, or any"
+                        .to_owned(),
             });
         }
     }

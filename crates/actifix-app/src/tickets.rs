@@ -12,7 +12,7 @@ use crate::ports::{
 };
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
-use actifix_domain::lifecycle::{self, Command, Evidence};
+use actifix_domain::lifecycle::{self, Command, Evidence, EvidencePolicy};
 use actifix_domain::search::Search;
 use actifix_domain::ticket::{Priority, Status, Ticket};
 use serde_json::{Value, json};
@@ -86,7 +86,14 @@ impl App {
             return Err(Error::invalid("limit", format!("1 to {PAGE_MAX}")));
         }
         self.store
-            .tickets(TicketQuery { project, search, sort: list.sort, cursor: list.cursor, limit, with_total: true })
+            .tickets(TicketQuery {
+                project,
+                search,
+                sort: list.sort,
+                cursor: list.cursor,
+                limit,
+                with_total: true,
+            })
             .await
     }
 
@@ -173,7 +180,13 @@ impl App {
     }
 
     /// Adds a note; its text is redacted like an event.
-    pub async fn add_note(&self, actor: &Actor, id: &TicketId, text: &str, proof: Option<&LeaseProof>) -> Result<Ticket> {
+    pub async fn add_note(
+        &self,
+        actor: &Actor,
+        id: &TicketId,
+        text: &str,
+        proof: Option<&LeaseProof>,
+    ) -> Result<Ticket> {
         check_text("text", text, NOTE_CHARS_MAX)?;
         let text = self.redact_text(text);
         self.decide_leased(actor, id, proof, |_| Ok(("note", json!({ "text": text })))).await
@@ -187,10 +200,10 @@ impl App {
         completion: Completion,
         proof: Option<&LeaseProof>,
     ) -> Result<Ticket> {
-        if let Err(missing) = completion.evidence.check() {
+        if let Err(missing) = completion.evidence.check(&EvidencePolicy::default()) {
             let fields = missing.into_iter().map(|missing| crate::error::FieldError {
                 field: missing.field.to_owned(),
-                message: missing.message.to_owned(),
+                message: missing.why.to_owned(),
             });
             return Err(Error::Invalid(fields.collect()));
         }
@@ -276,7 +289,12 @@ impl App {
         self.store.split_ticket(&detail.ticket.id, fingerprint, activity).await
     }
 
-    pub(crate) async fn visible_ticket(&self, actor: &Actor, scope: Scope, id: &TicketId) -> Result<TicketDetail> {
+    pub(crate) async fn visible_ticket(
+        &self,
+        actor: &Actor,
+        scope: Scope,
+        id: &TicketId,
+    ) -> Result<TicketDetail> {
         let detail = self.store.ticket_detail(id).await?;
         let Some(detail) = detail else {
             Self::require(actor, scope, actor.bound_project())?;
@@ -305,8 +323,9 @@ impl App {
             let mut save = save_of(&detail);
             let (kind, data) = change(&mut save)?;
             save.activity = Some(self.activity(actor, kind, data));
-            match self.store.save_ticket(&save).await {
-                Err(Error::Conflict { stale: true, .. }) if expected_version.is_none() && tries < SAVE_TRIES => {}
+            match self.store.save_ticket(save).await {
+                Err(Error::Conflict { stale: true, .. })
+                    if expected_version.is_none() && tries < SAVE_TRIES => {}
                 result => return result,
             }
         }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::ports::TokenRecord;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::id::ProjectId;
-use actifix_domain::time::{DAY, SECOND, Timestamp};
+use actifix_domain::time::{DAY, SECOND};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -148,9 +148,12 @@ impl App {
         Ok(revoked)
     }
 
-    /// Whether any token could be used at `now`.
-    pub async fn has_live_token(&self, now: Timestamp) -> Result<bool> {
-        Ok(self.store.tokens().await?.iter().any(|row| row.revoked_at.is_none() && now < row.expires_at))
+    /// Tokens that could be used now. For metrics and the first start; names no text.
+    pub async fn live_tokens(&self) -> Result<Vec<TokenRecord>> {
+        let now = self.now();
+        let mut rows = self.store.tokens().await?;
+        rows.retain(|row| row.revoked_at.is_none() && now < row.expires_at);
+        Ok(rows)
     }
 
     fn token_text(&self) -> TokenText {

@@ -100,8 +100,7 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     if text == "*" {
         return Ok(None);
     }
-    text.trim_matches('"')
-        .parse()
-        .map(Some)
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "If-Match: expected the ETag of the last answer, such as \"3\""))
+    text.trim_matches('"').parse().map(Some).map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, "If-Match: expected the ETag of the last answer, such as \"3\"")
+    })
 }

@@ -60,7 +60,10 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
 }
 
 fn posts(kind: fn(&HashMap<String, String>) -> Option<Kind>) -> MethodRouter<Arc<App>> {
-    let handler = move |State(app): State<Arc<App>>, path: Params, query: RawQuery, request: Request<Body>| async move {
+    let handler = move |State(app): State<Arc<App>>,
+                        path: Params,
+                        query: RawQuery,
+                        request: Request<Body>| async move {
         match kind(&path.0) {
             Some(kind) => receive(&app, kind, &path.0, query.0.as_deref().unwrap_or_default(), request).await,
             None => write(&IngestAnswer::error(404, "no such event"), None),
@@ -106,7 +109,10 @@ async fn receive(
         Err(refusal) => {
             app.count_refusal(&knock, &kind, &refusal).await;
             let echo = app.preflight(&knock).await;
-            return write(&app.refused(&kind, content_type(&headers), &refusal), origin.filter(|_| echo).as_deref());
+            return write(
+                &app.refused(&kind, content_type(&headers), &refusal),
+                origin.filter(|_| echo).as_deref(),
+            );
         }
     };
     if pass.is_none() && !matches!(kind, Kind::Envelope | Kind::Store) {
@@ -114,13 +120,16 @@ async fn receive(
         return write(&answer, None);
     }
     let mut room = app.byte_room();
-    let limit = app.settings().limits.compressed_request;
+    let limit = app.settings().limits.request_bytes_max;
     let body = match read::body(body, &headers, limit, &mut room).await {
         Ok(body) => body,
         Err(refusal) => {
             app.count_refusal(&knock, &kind, &refusal).await;
             let echo = pass.is_some_and(|pass| pass.echo_origin);
-            return write(&app.refused(&kind, content_type(&headers), &refusal), origin.filter(|_| echo).as_deref());
+            return write(
+                &app.refused(&kind, content_type(&headers), &refusal),
+                origin.filter(|_| echo).as_deref(),
+            );
         }
     };
     let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0);

@@ -18,7 +18,10 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
@@ -30,8 +33,10 @@ pub async fn finish(State(app): State<Arc<App>>, mut request: Request, next: Nex
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let ingest = is_ingest_path(request.uri());
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let mut response = next.run(request).await;
     write_problem(&mut response, &id, ingest);
     let headers = response.headers_mut();
@@ -61,9 +66,10 @@ fn write_problem(response: &mut Response, request_id: &str, ingest: bool) {
     let problem = match attached {
         Some(problem) => problem,
         None if status.is_client_error() || status.is_server_error() => {
-            let has_document = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
-                value.as_bytes().starts_with(b"application/")
-            });
+            let has_document = response
+                .headers()
+                .get(header::CONTENT_TYPE)
+                .is_some_and(|value| value.as_bytes().starts_with(b"application/"));
             if has_document || ingest {
                 return;
             }
@@ -92,9 +98,9 @@ fn default_detail(status: StatusCode) -> &'static str {
 fn is_ingest_path(uri: &Uri) -> bool {
     let path = uri.path();
     path.starts_with("/v1/")
-        || path.strip_prefix("/api/").is_some_and(|rest| {
-            rest.starts_with(|c: char| c.is_ascii_digit()) || rest.starts_with("store")
-        })
+        || path
+            .strip_prefix("/api/")
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) || rest.starts_with("store"))
 }
 
 /// Host names that a browser may have meant: a page of another name that resolves to us gets 421.
@@ -148,10 +154,18 @@ mod tests {
     #[test]
     fn only_known_hosts_are_admitted() {
         let hosts = Hosts::new("https://errors.example.net/base", ["127.0.0.1".parse().unwrap()]);
-        for good in ["localhost:5001", "127.0.0.1:5001", "[::1]:5001", "errors.example.net", "ERRORS.example.net:443"] {
+        for good in
+            ["localhost:5001", "127.0.0.1:5001", "[::1]:5001", "errors.example.net", "ERRORS.example.net:443"]
+        {
             assert!(hosts.admits(good), "{good}");
         }
-        for bad in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:5001", "errors.example.net.evil"] {
+        for bad in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:5001",
+            "errors.example.net.evil",
+        ] {
             assert!(!hosts.admits(bad), "{bad}");
         }
     }

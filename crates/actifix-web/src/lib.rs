@@ -1,5 +1,14 @@
-//! The HTTP faces: ingest, API, metrics. Translation only; every decision is made in `actifix-app`.
+//! The HTTP faces: ingest, API, health, metrics. Translation only; every decision is made in `actifix-app`.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod api;
+pub mod extract;
+pub mod health;
+pub mod ingest;
+pub mod layers;
+pub mod problem;
+pub mod router;
 pub mod server;
+
+pub use router::{Module, router};

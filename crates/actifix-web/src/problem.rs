@@ -60,12 +60,14 @@ impl From<Error> for Problem {
             Error::Invalid(errors) => Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) },
             Error::Conflict { stale: true, .. } => Self::new(StatusCode::PRECONDITION_FAILED, detail),
             Error::Conflict { stale: false, .. } => Self::new(StatusCode::CONFLICT, detail),
-            Error::Throttled { retry_after_seconds } => {
-                Self { retry_after: Some(retry_after_seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
-            }
-            Error::Unavailable { retry_after_seconds, .. } => {
-                Self { retry_after: Some(retry_after_seconds), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
-            }
+            Error::Throttled { retry_after_seconds } => Self {
+                retry_after: Some(retry_after_seconds),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+            },
+            Error::Unavailable { retry_after_seconds, .. } => Self {
+                retry_after: Some(retry_after_seconds),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            },
             Error::Internal(source) => {
                 tracing::error!(error = %source, "internal error");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error, see the server's log")
@@ -83,7 +85,9 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"actifix\""));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"actifix\""));
         }
         response.extensions_mut().insert(self);
         response

@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
@@ -61,6 +62,18 @@ pub enum Door {
     Tcp(TcpListener),
     /// The home's own socket.
     Unix(UnixListener),
+}
+
+/// Opens a listener. The only function of the program that does.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that opens listeners")]
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Opens the home's own socket.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that opens listeners")]
+pub fn listen_local(path: &Path) -> io::Result<UnixListener> {
+    UnixListener::bind(path)
 }
 
 /// Accepts until `stop` turns true, then drains.

@@ -147,6 +147,9 @@ impl Config {
             .values()
             .find(|listener| listener.modules.contains(&Module::Ingest))
             .or_else(|| listeners.values().next());
-        first.map_or_else(|| "http://127.0.0.1:5001".to_owned(), |listener| format!("http://{}", listener.bind))
+        first.map_or_else(
+            || "http://127.0.0.1:5001".to_owned(),
+            |listener| format!("http://{}", listener.bind),
+        )
     }
 }

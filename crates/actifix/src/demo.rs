@@ -56,7 +56,13 @@ pub async fn fill(app: &Arc<App>) -> Result<String, CliError> {
     ))
 }
 
-async fn send(app: &Arc<App>, key: &PublicKey, kind: Kind, headers: &str, body: Bytes) -> Result<(), CliError> {
+async fn send(
+    app: &Arc<App>,
+    key: &PublicKey,
+    kind: Kind,
+    headers: &str,
+    body: Bytes,
+) -> Result<(), CliError> {
     let knock = Knock { keys: vec![Some(key.clone())], ..Knock::default() };
     let pass = app.knock(&knock).await.map_err(|refusal| CliError::other(format!("demo: {refusal:?}")))?;
     let header = |name: &str| {

@@ -6,14 +6,14 @@ use crate::home::Home;
 use crate::wire::{self, Wired};
 use crate::workers;
 use actifix_web::layers::Hosts;
-use actifix_web::server::{Door, ServerLimits, serve};
+use actifix_web::server::{Door, ServerLimits, listen_local, serve};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -48,7 +48,8 @@ pub async fn start(home: &Home, wired: &Wired, bound: Vec<Bound>) -> Result<Runn
     let metrics = install_metrics()?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let limits = ServerLimits { connections_max: wired.config.server.connections_max, ..ServerLimits::default() };
+    let limits =
+        ServerLimits { connections_max: wired.config.server.connections_max, ..ServerLimits::default() };
     let hosts = Hosts::new(&wired.app.settings().public_url, bound.iter().map(|bound| bound.address.ip()));
     for listener in bound {
         let modules = wire::modules(&listener.modules);
@@ -95,7 +96,7 @@ fn local_door(home: &Home) -> io::Result<(Door, File)> {
         _ => {}
     }
     let (directory, short) = short_socket_path(&path)?;
-    Ok((Door::Unix(UnixListener::bind(short)?), directory))
+    Ok((Door::Unix(listen_local(&short)?), directory))
 }
 
 /// A path to the socket that fits into an address, by way of an open directory where the real one is too long.
@@ -114,7 +115,10 @@ fn install_metrics() -> Result<PrometheusHandle, CliError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("actifix_ingest_seconds".to_owned()), &INGEST_BUCKETS)
         .and_then(|builder| {
-            builder.set_buckets_for_metric(Matcher::Full("actifix_db_lock_wait_seconds".to_owned()), &INGEST_BUCKETS)
+            builder.set_buckets_for_metric(
+                Matcher::Full("actifix_db_lock_wait_seconds".to_owned()),
+                &INGEST_BUCKETS,
+            )
         })
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(CliError::other)

@@ -49,7 +49,9 @@ pub enum VaultError {
         path: PathBuf,
     },
     /// The key is not the one that this home was made with.
-    #[error("the root key from {origin} is not the one of this home: use the key that this home was made with")]
+    #[error(
+        "the root key from {origin} is not the one of this home: use the key that this home was made with"
+    )]
     Wrong {
         /// Variable or file.
         origin: String,
@@ -67,7 +69,10 @@ pub struct KeySources {
 
 impl fmt::Debug for KeySources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySources").field("key", &self.key.as_ref().map(|_| "…")).field("file", &self.file).finish()
+        f.debug_struct("KeySources")
+            .field("key", &self.key.as_ref().map(|_| "…"))
+            .field("file", &self.file)
+            .finish()
     }
 }
 
@@ -85,7 +90,12 @@ impl fmt::Debug for RootKey {
 
 impl RootKey {
     /// Finds the root key of a home, or makes one where there is no data yet. `private` is `.actifix/`.
-    pub fn load(private: &Path, has_data: bool, sources: KeySources, ids: Arc<dyn Ids>) -> Result<Self, VaultError> {
+    pub fn load(
+        private: &Path,
+        has_data: bool,
+        sources: KeySources,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, VaultError> {
         let (key, origin) = match (sources.key, sources.file) {
             (Some(_), Some(_)) => return Err(VaultError::Ambiguous),
             (Some(text), None) => {
@@ -150,7 +160,9 @@ impl Vault for RootKey {
             .ok_or_else(|| Error::conflict("sealed data is too short: it was damaged"))?;
         self.cipher(purpose)
             .decrypt(XNonce::from_slice(nonce), Payload { msg: rest, aad: purpose.as_bytes() })
-            .map_err(|_| Error::conflict("sealed data cannot be opened: it was damaged or belongs to another root key"))
+            .map_err(|_| {
+                Error::conflict("sealed data cannot be opened: it was damaged or belongs to another root key")
+            })
     }
 }
 
@@ -179,7 +191,8 @@ fn make_key(path: &Path, ids: &dyn Ids) -> Result<[u8; 32], VaultError> {
     ids.random(&mut key);
     let mut line = hex(&key).into_bytes();
     line.write_all(b"\n").ok();
-    crate::files::write_new(path, &line, 0o400).map_err(|source| VaultError::Io { path: path.to_owned(), source })?;
+    crate::files::write_new(path, &line, 0o400)
+        .map_err(|source| VaultError::Io { path: path.to_owned(), source })?;
     Ok(key)
 }
 

@@ -93,7 +93,9 @@ fn settings(config: &Config, bound: Option<SocketAddr>) -> Result<AppSettings, C
         None | Some("") => false,
         Some("1") => true,
         Some(_) => {
-            return Err(CliError::config("ACTIFIX_RATE_LIMIT_DISABLED: only the exact value 1 is known; unset it"));
+            return Err(CliError::config(
+                "ACTIFIX_RATE_LIMIT_DISABLED: only the exact value 1 is known; unset it",
+            ));
         }
     };
     Ok(AppSettings {

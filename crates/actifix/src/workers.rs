@@ -31,7 +31,8 @@ pub fn start(tasks: &mut JoinSet<()>, home: &Home, wired: &Wired, stop: watch::R
     tasks.spawn(every(RETENTION, stop, Arc::clone(app), |app| async move {
         match app.run_retention(&Actor::System, false).await {
             Ok(report) => {
-                metrics::gauge!("actifix_retention_last_success_timestamp_seconds").set(app.now().seconds() as f64);
+                metrics::gauge!("actifix_retention_last_success_timestamp_seconds")
+                    .set(app.now().seconds() as f64);
                 tracing::info!(events = report.events, tickets = report.tickets, "retention ran");
             }
             Err(error) => tracing::error!(error = %error, "retention failed"),
@@ -76,7 +77,9 @@ async fn tick(app: &Arc<App>, history: &PathBuf, written: &mut Option<Vec<Thrott
         tracing::warn!(error = %error, "counters were not written");
     }
     match app.promote_due().await {
-        Ok(promoted) if !promoted.is_empty() => tracing::info!(count = promoted.len(), "held tickets were promoted"),
+        Ok(promoted) if !promoted.is_empty() => {
+            tracing::info!(count = promoted.len(), "held tickets were promoted")
+        }
         Ok(_) => {}
         Err(error) => tracing::warn!(error = %error, "held tickets were not promoted"),
     }

@@ -19,7 +19,7 @@ use actifix_protocol::security::{self, SecurityContext, SecurityReport};
 use serde_json::{Value, json};
 
 /// What is the same for all events of a request.
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     pub project: &'a Project,
     pub provenance: Provenance,
     pub ceiling: Priority,
@@ -61,20 +61,20 @@ impl App {
     }
 
     /// Makes the submission of a request that came with an ingest key.
-    pub(super) fn admit(&self, pass: &Pass, clean: Clean) -> Processed {
+    pub(super) fn admit(&self, pass: &Pass, clean: Clean) -> (Processed, Submission) {
         let source = Source {
             project: &pass.known.project,
             provenance: Self::provenance(pass, clean.rest.transport),
             ceiling: project::ceiling(&Self::key_actor(pass), pass.known.key.kind, pass.with_origin),
             priority: None,
         };
-        let mut processed = self.admit_from(&source, clean);
-        processed.submission.unlisted_origin.clone_from(&pass.unlisted_origin);
-        processed
+        let (processed, mut submission) = self.admit_from(&source, clean);
+        submission.unlisted_origin.clone_from(&pass.unlisted_origin);
+        (processed, submission)
     }
 
     /// Makes the submission of redacted values, whoever sent them.
-    pub(super) fn admit_from(&self, source: &Source<'_>, clean: Clean) -> Processed {
+    pub(super) fn admit_from(&self, source: &Source<'_>, clean: Clean) -> (Processed, Submission) {
         let Clean { rest, items, attachments, findings, quarantined, release, environment } = clean;
         let mut submission = Submission::new(source.project.id, rest.received_at);
         submission.counts = rest.counts.clone();
@@ -95,14 +95,14 @@ impl App {
         let first = submission.events.first().map(|admitted| admitted.event.event_id);
         let id = first.or(rest.header_event_id);
         attach(&mut submission, rest.files_of.or(rest.header_event_id), attachments, findings);
-        Processed {
-            submission,
+        let processed = Processed {
             id,
             limited: rest.limited,
             fault: rest.fault,
             dropped_kinds: rest.dropped_kinds,
             rejected: rest.rejected,
-        }
+        };
+        (processed, submission)
     }
 
     /// One redacted value: an event to be, or counters.
@@ -276,7 +276,7 @@ impl App {
             let event = super::special::monitor_event(
                 self.ids.event_id(),
                 &check_in.monitor_slug,
-                "failed",
+                format!("Monitor {} failed", check_in.monitor_slug),
                 check_in.environment.clone(),
                 check_in.release.clone(),
                 check_in.timestamp,
@@ -309,18 +309,19 @@ impl App {
         let Draft { event, user_hash, key, attach_to, priority } = draft;
         let event = event.map(|mut event| {
             in_app::apply(&mut event, &settings.in_app_rules);
-            event.culprit = title::culprit(&event);
-            event.title = title::title(&event);
             event
         });
+        // All three look at the culprit that the sender gave, so it is replaced only after them.
         let mut grouping = fingerprint::group(&event, &settings.fingerprint_rules);
+        let (title, culprit) = (title::title(&event), title::culprit(&event));
+        let event = event.map(|event| Event { title, culprit, ..event });
         if let Some(key) = key {
             grouping.key = key;
         }
         let rule = settings
             .priority_rules
             .iter()
-            .find(|rule| matcher::matches_all(&rule.matchers, &event))
+            .find(|rule| matcher::all_match(&rule.matchers, &event))
             .map(|rule| rule.priority);
         let by_tag = event.tags.get(priority::TAG).and_then(|text| text.parse().ok());
         let explicit = priority.or(source.priority).or(by_tag);
@@ -342,7 +343,7 @@ impl App {
     }
 
     /// An event of our own making (a missed run, say): our words only, no secrets to look for.
-    pub(super) fn admit_own_words(&self, source: &Source<'_>, event: Event, key: Fingerprint) -> Admitted {
+    pub(crate) fn admit_own_words(&self, source: &Source<'_>, event: Event, key: Fingerprint) -> Admitted {
         let event = Redacted::mark(event);
         self.finish(source, Draft { event, user_hash: None, key: Some(key), attach_to: None, priority: None })
     }

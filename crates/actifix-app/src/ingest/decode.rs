@@ -13,7 +13,6 @@ use actifix_domain::time::Timestamp;
 use actifix_protocol::encoding::{self, DecodeError};
 use actifix_protocol::envelope::{EnvelopeError, EnvelopeReader, Fate, Item, ItemKind};
 use actifix_protocol::json;
-use actifix_protocol::otlp::DedupeKey;
 use serde_json::Value;
 
 /// What a value is, and so what becomes of it.
@@ -38,8 +37,6 @@ pub(super) struct RawItem {
     pub value: Value,
     /// Keyed hash of the user, taken before redaction makes all users look alike.
     pub user_hash: Option<u64>,
-    /// To find the same failure sent as log and as span.
-    pub dedupe: Option<DedupeKey>,
 }
 
 /// One file of a request, not redacted.
@@ -289,8 +286,7 @@ impl App {
                 decoded.count(Outcome::Duplicate, Reason::None, "error", 1);
                 continue;
             }
-            let dedupe = Some(event.dedupe);
-            decoded.items.push(RawItem { dedupe, ..self.raw(Shape::Event, event.value) });
+            decoded.items.push(self.raw(Shape::Event, event.value));
         }
         Ok(())
     }
@@ -317,7 +313,7 @@ impl App {
     /// Wraps a value and takes the user's hash off it.
     pub(super) fn raw(&self, shape: Shape, value: Value) -> RawItem {
         let user_hash = (shape == Shape::Event).then(|| self.user_hash(&value)).flatten();
-        RawItem { shape, value, user_hash, dedupe: None }
+        RawItem { shape, value, user_hash }
     }
 
     /// Keyed hash of whatever names the user: id, else name, else e-mail, else address.

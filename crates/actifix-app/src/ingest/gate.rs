@@ -1,13 +1,16 @@
 //! Before any decoding: who sends, from where, and is there room (`ingest.md` §4, §5, §6, §9).
 
+use super::OtlpSignal;
 use super::answer::{Limited, Refusal};
 use super::origin::{self, OriginVerdict};
+use super::special::Recent;
 use crate::app::{App, AppSettings};
 use crate::projects::KnownKey;
-use actifix_domain::bucket::{Bucket, RateLimits};
+use actifix_domain::bucket::{Bucket, Limit, RateLimits};
 use actifix_domain::id::{ProjectId, PublicKey};
 use actifix_domain::outcome::Reason;
-use actifix_domain::time::{DAY, HOUR, MINUTE, Timestamp};
+use actifix_domain::time::Timestamp;
+use actifix_protocol::otlp::DedupeKey;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,6 +56,7 @@ pub struct Gate {
     buckets: Mutex<HashMap<BucketId, Bucket>>,
     bytes: Arc<Semaphore>,
     pub(super) decoders: Arc<Semaphore>,
+    recent: Recent,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,14 +103,15 @@ impl ByteRoom {
 
 impl Gate {
     pub(crate) fn new(settings: &AppSettings) -> Self {
-        let units = settings.limits.in_flight_bytes_max.div_ceil(BUDGET_UNIT);
+        let units = settings.limits.inflight_bytes_max.div_ceil(BUDGET_UNIT);
         let units = usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS).clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            rates: settings.rates.clone(),
+            rates: settings.rates,
             disabled: settings.rate_limit_disabled,
             buckets: Mutex::new(HashMap::new()),
             bytes: Arc::new(Semaphore::new(units)),
             decoders: Arc::new(Semaphore::new(settings.decode_parallel.max(1))),
+            recent: Recent::default(),
         }
     }
 
@@ -117,33 +122,43 @@ impl Gate {
 
     /// The coarse limit on requests of a key, before decoding.
     fn admit_request(&self, known: &KnownKey, now: Timestamp) -> Result<(), Limited> {
-        let rate = self.key_rate(known);
-        self.take(1, now, &[(BucketId::Request(known.key.public_key.clone()), rate, MINUTE, Reason::Key)])
+        let limit = self.rates.key(known.key.rate_per_minute);
+        self.take(1, now, [(BucketId::Request(known.key.public_key.clone()), limit, Reason::Key)])
     }
 
     /// The limits on events, after framing. All or none of the buckets are charged.
     pub(super) fn admit_events(&self, known: &KnownKey, events: u64, now: Timestamp) -> Result<(), Limited> {
         let project = known.project.id;
-        let rates = &self.rates;
-        self.take(
-            events,
-            now,
-            &[
-                (BucketId::Key(known.key.public_key.clone()), self.key_rate(known), MINUTE, Reason::Key),
-                (BucketId::ProjectMinute(project), rates.project_per_minute, MINUTE, Reason::Project),
-                (BucketId::ProjectHour(project), rates.project_per_hour, HOUR, Reason::Project),
-                (BucketId::ProjectDay(project), rates.project_per_day, DAY, Reason::Project),
-                (BucketId::InstanceMinute, rates.instance_per_minute, MINUTE, Reason::Instance),
-                (BucketId::InstanceDay, rates.instance_per_day, DAY, Reason::Instance),
-            ],
-        )
+        let [project_minute, project_hour, project_day] = self.rates.project();
+        let [instance_minute, instance_day] = self.rates.instance();
+        let key = self.rates.key(known.key.rate_per_minute);
+        let asked = [
+            (BucketId::Key(known.key.public_key.clone()), key, Reason::Key),
+            (BucketId::ProjectMinute(project), project_minute, Reason::Project),
+            (BucketId::ProjectHour(project), project_hour, Reason::Project),
+            (BucketId::ProjectDay(project), project_day, Reason::Project),
+            (BucketId::InstanceMinute, instance_minute, Reason::Instance),
+            (BucketId::InstanceDay, instance_day, Reason::Instance),
+        ];
+        self.take(events, now, asked)
     }
 
-    fn key_rate(&self, known: &KnownKey) -> u64 {
-        known.key.rate_per_minute.map_or(self.rates.key_per_minute, u64::from)
+    /// Whether OTLP's other signal reported the same failure a moment ago.
+    pub(super) fn seen_by_other_signal(
+        &self,
+        project: ProjectId,
+        signal: OtlpSignal,
+        key: &DedupeKey,
+    ) -> bool {
+        self.recent.seen_by_other(project, signal, key)
     }
 
-    fn take(&self, n: u64, now: Timestamp, asked: &[(BucketId, u64, i64, Reason)]) -> Result<(), Limited> {
+    fn take<const N: usize>(
+        &self,
+        n: u64,
+        now: Timestamp,
+        asked: [(BucketId, Limit, Reason); N],
+    ) -> Result<(), Limited> {
         if self.disabled || n == 0 {
             return Ok(());
         }
@@ -151,17 +166,13 @@ impl Gate {
         if buckets.len() > BUCKETS_MAX {
             buckets.clear();
         }
-        let mut charged = Vec::with_capacity(asked.len());
-        for (id, capacity, per_micros, reason) in asked {
-            let mut bucket = buckets.get(id).cloned().unwrap_or_else(|| Bucket::full(*capacity, now));
-            if let Err(retry_after) = bucket.take(*capacity, *per_micros, n, now) {
-                return Err(Limited {
-                    reason: *reason,
-                    retry_after: retry_after.max(1),
-                    categories: Vec::new(),
-                });
+        let mut charged = Vec::with_capacity(N);
+        for (id, limit, reason) in asked {
+            let mut bucket = buckets.get(&id).copied().unwrap_or_default();
+            if let Err(retry_after) = bucket.take(limit.events, limit.per_micros, n, now) {
+                return Err(Limited { reason, retry_after: retry_after.max(1), categories: Vec::new() });
             }
-            charged.push((id.clone(), bucket));
+            charged.push((id, bucket));
         }
         buckets.extend(charged);
         Ok(())

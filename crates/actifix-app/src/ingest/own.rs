@@ -99,14 +99,14 @@ impl App {
                 priority: wanted,
                 project: &project,
             };
-            let clean = app.redact_for(&project.settings, decoded);
-            Ok(app.admit_from(&source, clean))
+            let clean = app.redact_own(&project.settings, decoded);
+            Ok::<_, Error>(app.admit_from(&source, clean))
         });
-        let processed = work.await.map_err(Error::internal)??;
-        self.counters.submitted(&processed.submission);
-        let quarantined = processed.submission.events.is_empty();
-        let project = processed.submission.project;
-        let mut recorded = self.store.ingest(processed.submission).await?;
+        let (_, submission) = work.await.map_err(Error::internal)??;
+        self.counters.submitted(&submission);
+        let quarantined = submission.events.is_empty();
+        let project = submission.project;
+        let mut recorded = self.store.ingest(submission).await?;
         self.counters.recorded(project, &recorded);
         match recorded.pop() {
             Some(recorded) => Ok(recorded),

@@ -71,13 +71,13 @@ impl App {
             };
             app.admit_from(&source, clean)
         });
-        let processed = work.await.map_err(Error::internal)?;
-        if !processed.submission.quarantined.is_empty() {
+        let (_, submission) = work.await.map_err(Error::internal)?;
+        if !submission.quarantined.is_empty() {
             return Err(Error::conflict(
                 "it could not be redacted with a larger budget either: it stays in quarantine",
             ));
         }
-        let recorded = self.store.ingest(processed.submission).await?;
+        let recorded = self.store.ingest(submission).await?;
         self.store.delete_quarantined(id).await?;
         Ok(recorded)
     }

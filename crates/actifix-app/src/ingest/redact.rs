@@ -12,7 +12,7 @@ use crate::ports::{Attachment, AttachmentInfo, FindingRecord, SealedInput};
 use actifix_domain::outcome::{Outcome, Reason};
 use actifix_domain::project::{self, ProjectSettings};
 use actifix_protocol::json::clean;
-use actifix_secrets::{Budget, Finding, HashKey, PersonalData, SensitiveKeys, Session, Settings};
+use actifix_secrets::{Budget, Finding, HashKey, PersonalData, SensitiveKeys, Session, Settings, Severity};
 use serde_json::{Value, json};
 
 /// Longest name of a file, characters.
@@ -54,6 +54,11 @@ impl App {
         )
     }
 
+    /// Redacts an event of our own API.
+    pub(super) fn redact_own(&self, settings: &ProjectSettings, decoded: Decoded) -> Clean {
+        self.redact_with(&self.redaction_settings(settings, 1), decoded, settings)
+    }
+
     /// The budget of a request that a person released from quarantine.
     pub(super) fn redact_released(&self, settings: &ProjectSettings, decoded: Decoded) -> Clean {
         self.redact_with(&self.redaction_settings(settings, RELEASE_FACTOR), decoded, settings)
@@ -65,11 +70,10 @@ impl App {
         let mut values: Vec<RawItem> = Vec::with_capacity(decoded.items.len());
         for mut item in std::mem::take(&mut decoded.items) {
             let path = path_of(&item.shape);
-            // Redaction changes in place: a copy is needed only if it fails, which a poison event may force.
-            let sealed_form = matches!(session.value(path, &mut item.value), Err(_)).then(|| item.clone());
-            match sealed_form {
-                None => values.push(item),
-                Some(item) => {
+            // What was redacted before the budget ran out stays so: the sealed form is what is left.
+            match session.value(path, &mut item.value) {
+                Ok(()) => values.push(item),
+                Err(_) => {
                     quarantined.extend(self.seal(&item));
                     decoded.count(Outcome::Quarantined, Reason::Redaction, "error", 1);
                 }
@@ -228,10 +232,20 @@ fn personal(setting: project::PersonalData) -> PersonalData {
 fn record(finding: Finding) -> FindingRecord {
     FindingRecord {
         rule: finding.rule.to_string(),
-        severity: finding.severity.as_str(),
+        severity: severity_word(finding.severity),
         path: finding.path,
         masked: finding.masked,
         hash: finding.hash,
+    }
+}
+
+/// Words of the store and the API.
+fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "critical",
+        Severity::High => "high",
+        Severity::Medium => "medium",
+        Severity::Low => "low",
     }
 }
 

@@ -69,10 +69,10 @@ pub(super) fn check_in_value(slug: &str, query: &str) -> Value {
 }
 
 /// The event of a monitor that failed, in our words.
-pub(super) fn monitor_event(
+pub(crate) fn monitor_event(
     event_id: EventId,
     slug: &str,
-    what: &str,
+    message: String,
     environment: Option<String>,
     release: Option<String>,
     timestamp: Timestamp,
@@ -82,7 +82,7 @@ pub(super) fn monitor_event(
         event_type: EventType::Default,
         timestamp,
         level: Level::Error,
-        logentry: Some(LogEntry { message: Some(format!("Monitor {slug} {what}")), ..LogEntry::default() }),
+        logentry: Some(LogEntry { message: Some(message), ..LogEntry::default() }),
         logger: Some("actifix.monitor".to_owned()),
         tags: [("monitor.slug".to_owned(), slug.to_owned())].into(),
         environment,

@@ -54,8 +54,9 @@ impl App {
             expires_at: now.plus(i64::from(minutes) * MINUTE),
         };
         save.lease = Some(lease.clone());
-        save.activity = Some(self.activity(actor, "claimed", json!({ "fence": lease.fence, "minutes": minutes })));
-        let ticket = self.store.save_ticket(&save).await?;
+        save.activity =
+            Some(self.activity(actor, "claimed", json!({ "fence": lease.fence, "minutes": minutes })));
+        let ticket = self.store.save_ticket(save).await?;
         Ok((ticket, lease))
     }
 
@@ -78,11 +79,13 @@ impl App {
         let last = lease.since.plus(i64::from(LEASE_MINUTES_MAX) * MINUTE);
         lease.expires_at = now.plus(i64::from(minutes) * MINUTE).min(last);
         if lease.expires_at <= now {
-            return Err(Error::conflict("the lease has reached its longest life: release it, then claim again"));
+            return Err(Error::conflict(
+                "the lease has reached its longest life: release it, then claim again",
+            ));
         }
         let mut save = save_of(&detail);
         save.lease = Some(lease.clone());
-        let ticket = self.store.save_ticket(&save).await?;
+        let ticket = self.store.save_ticket(save).await?;
         Ok((ticket, lease))
     }
 
@@ -122,7 +125,7 @@ impl App {
         let mut save = save_of(&detail);
         let (kind, data) = change(&mut save)?;
         save.activity = Some(self.activity(actor, kind, data));
-        self.store.save_ticket(&save).await
+        self.store.save_ticket(save).await
     }
 }
 
@@ -142,9 +145,16 @@ fn check_lease(
         (Some(proof), Some(lease)) if proof.lease_id == lease.lease_id && proof.fence == lease.fence => {
             Ok(Some(lease.clone()))
         }
-        (Some(_), _) => Err(Error::conflict("the lease is over or belongs to somebody else: claim the ticket again")),
-        (None, Some(lease)) if is_agent(actor) || lease.holder != actor.label() && !actor.may(Scope::TicketsTriage, None) => {
-            Err(Error::conflict(format!("leased by {} until {}: name lease_id and fence", lease.holder, lease.expires_at)))
+        (Some(_), _) => {
+            Err(Error::conflict("the lease is over or belongs to somebody else: claim the ticket again"))
+        }
+        (None, Some(lease))
+            if is_agent(actor) || lease.holder != actor.label() && !actor.may(Scope::TicketsTriage, None) =>
+        {
+            Err(Error::conflict(format!(
+                "leased by {} until {}: name lease_id and fence",
+                lease.holder, lease.expires_at
+            )))
         }
         (None, lease) => Ok(lease.cloned()),
     }

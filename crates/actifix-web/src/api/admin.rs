@@ -36,34 +36,132 @@ pub(super) fn operations() -> Vec<Operation> {
     let op = Operation::new;
     vec![
         op(Method::GET, "/api/v1/projects", "list_projects", "Projects", read, get(projects)),
-        op(Method::POST, "/api/v1/projects", "create_project", "Make a project with one key", admin, post(create_project))
-            .body(&[("name", "string!", "letters, digits, - _ ."), ("id", "integer", "decimal id, default: next free")])
-            .created(),
-        op(Method::GET, "/api/v1/projects/{project}", "get_project", "One project by name or id", read, get(project)),
-        op(Method::PATCH, "/api/v1/projects/{project}", "change_project", "Change settings", admin, patch(change_project))
-            .body(&[("settings", "object!", "settings to change; others stay")]),
-        op(Method::GET, "/api/v1/projects/{project}/dsn", "get_dsn", "DSN of the first enabled key", read, get(dsn)),
-        op(Method::GET, "/api/v1/projects/{project}/monitors", "list_monitors", "Cron monitors", read, get(monitors)),
-        op(Method::GET, "/api/v1/projects/{project}/outcomes", "list_outcomes", "Items by fate, SDK discards too", read, get(outcomes))
-            .query(&[("hours", "how far back, 1 to 2,160, default 24")]),
-        op(Method::GET, "/api/v1/projects/{project}/keys", "list_keys", "Ingest keys with their DSNs", read, get(keys)),
-        op(Method::POST, "/api/v1/projects/{project}/keys", "create_key", "Make a key, or take one over", admin, post(create_key))
-            .body(&[("label", "string", "name for people"), ("import", "string", "public key of another tracker's DSN")])
-            .created(),
-        op(Method::PATCH, "/api/v1/projects/{project}/keys/{key}", "change_key", "Change a key", admin, patch(change_key)).body(KEY),
-        op(Method::POST, "/api/v1/projects/{project}/keys/{key}/rotate", "rotate_key", "Replace a key, disable the old one", admin, post(rotate_key))
-            .created(),
-        op(Method::GET, "/api/v1/tokens", "list_tokens", "API tokens, without their texts", admin, get(tokens)),
-        op(Method::POST, "/api/v1/tokens", "create_token", "Make a token; its text is in this answer only", admin, post(create_token))
-            .body(&[
-                ("name", "string!", "1 to 64 characters"),
-                ("role", "string", "viewer, operator, agent or admin"),
-                ("scopes", "strings", "instead of a role"),
-                ("project", "string", "bind it to one project"),
-                ("days", "integer", "1 to 90, default 90"),
-            ])
-            .created(),
-        op(Method::POST, "/api/v1/tokens/{id}/revoke", "revoke_token", "Revoke a token at once; `all` revokes all", admin, post(revoke_token)),
+        op(
+            Method::POST,
+            "/api/v1/projects",
+            "create_project",
+            "Make a project with one key",
+            admin,
+            post(create_project),
+        )
+        .body(&[
+            ("name", "string!", "letters, digits, - _ ."),
+            ("id", "integer", "decimal id, default: next free"),
+        ])
+        .created(),
+        op(
+            Method::GET,
+            "/api/v1/projects/{project}",
+            "get_project",
+            "One project by name or id",
+            read,
+            get(project),
+        ),
+        op(
+            Method::PATCH,
+            "/api/v1/projects/{project}",
+            "change_project",
+            "Change settings",
+            admin,
+            patch(change_project),
+        )
+        .body(&[("settings", "object!", "settings to change; others stay")]),
+        op(
+            Method::GET,
+            "/api/v1/projects/{project}/dsn",
+            "get_dsn",
+            "DSN of the first enabled key",
+            read,
+            get(dsn),
+        ),
+        op(
+            Method::GET,
+            "/api/v1/projects/{project}/monitors",
+            "list_monitors",
+            "Cron monitors",
+            read,
+            get(monitors),
+        ),
+        op(
+            Method::GET,
+            "/api/v1/projects/{project}/outcomes",
+            "list_outcomes",
+            "Items by fate, SDK discards too",
+            read,
+            get(outcomes),
+        )
+        .query(&[("hours", "how far back, 1 to 2,160, default 24")]),
+        op(
+            Method::GET,
+            "/api/v1/projects/{project}/keys",
+            "list_keys",
+            "Ingest keys with their DSNs",
+            read,
+            get(keys),
+        ),
+        op(
+            Method::POST,
+            "/api/v1/projects/{project}/keys",
+            "create_key",
+            "Make a key, or take one over",
+            admin,
+            post(create_key),
+        )
+        .body(&[
+            ("label", "string", "name for people"),
+            ("import", "string", "public key of another tracker's DSN"),
+        ])
+        .created(),
+        op(
+            Method::PATCH,
+            "/api/v1/projects/{project}/keys/{key}",
+            "change_key",
+            "Change a key",
+            admin,
+            patch(change_key),
+        )
+        .body(KEY),
+        op(
+            Method::POST,
+            "/api/v1/projects/{project}/keys/{key}/rotate",
+            "rotate_key",
+            "Replace a key, disable the old one",
+            admin,
+            post(rotate_key),
+        )
+        .created(),
+        op(
+            Method::GET,
+            "/api/v1/tokens",
+            "list_tokens",
+            "API tokens, without their texts",
+            admin,
+            get(tokens),
+        ),
+        op(
+            Method::POST,
+            "/api/v1/tokens",
+            "create_token",
+            "Make a token; its text is in this answer only",
+            admin,
+            post(create_token),
+        )
+        .body(&[
+            ("name", "string!", "1 to 64 characters"),
+            ("role", "string", "viewer, operator, agent or admin"),
+            ("scopes", "strings", "instead of a role"),
+            ("project", "string", "bind it to one project"),
+            ("days", "integer", "1 to 90, default 90"),
+        ])
+        .created(),
+        op(
+            Method::POST,
+            "/api/v1/tokens/{id}/revoke",
+            "revoke_token",
+            "Revoke a token at once; `all` revokes all",
+            admin,
+            post(revoke_token),
+        ),
     ]
 }
 
@@ -79,7 +177,11 @@ struct CreateProject {
     id: Option<i64>,
 }
 
-async fn create_project(State(app): AppState, who: Who, Input(input): Input<CreateProject>) -> ApiResult<Response> {
+async fn create_project(
+    State(app): AppState,
+    who: Who,
+    Input(input): Input<CreateProject>,
+) -> ApiResult<Response> {
     let (project, key) = app.create_project(&who.0, input.id.map(ProjectId), &input.name).await?;
     let mut body = json!(project);
     if let Some(map) = body.as_object_mut() {
@@ -191,12 +293,13 @@ async fn create_key(
     Path(name): Path<String>,
     Input(input): Input<CreateKey>,
 ) -> ApiResult<Response> {
-    let import = match input.import {
-        Some(text) => Some(text.parse::<PublicKey>().map_err(|error| {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("import: {error}"))
-        })?),
-        None => None,
-    };
+    let import =
+        match input.import {
+            Some(text) => Some(text.parse::<PublicKey>().map_err(|error| {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("import: {error}"))
+            })?),
+            None => None,
+        };
     let key = app.create_key(&who.0, &name, input.label.as_deref().unwrap_or_default(), import).await?;
     Ok((StatusCode::CREATED, Json(key_json(&app, &key)?)).into_response())
 }
@@ -258,7 +361,11 @@ struct CreateToken {
     days: Option<u32>,
 }
 
-async fn create_token(State(app): AppState, who: Who, Input(input): Input<CreateToken>) -> ApiResult<Response> {
+async fn create_token(
+    State(app): AppState,
+    who: Who,
+    Input(input): Input<CreateToken>,
+) -> ApiResult<Response> {
     let scopes = match (input.role, input.scopes) {
         (Some(role), None) => role.scopes(),
         (None, Some(scopes)) => scopes,

@@ -22,40 +22,127 @@ pub(super) fn operations() -> Vec<Operation> {
     let read = Scope::TicketsRead;
     let op = Operation::new;
     vec![
-        op(Method::GET, "/api/v1/findings", "list_findings", "Secrets found in events, never their values", read, get(findings))
-            .query(&[
-                ("project", "name or id"),
-                ("state", "open, rotated, false_positive"),
-                ("rule", "rule id"),
-                ("cursor", "`next_cursor` of the last answer"),
-                ("limit", "1 to 200, default 50"),
-            ]),
-        op(Method::GET, "/api/v1/findings/{id}", "get_finding", "One leaked secret and where it came from", read, get(finding)),
-        op(Method::POST, "/api/v1/findings/{id}/resolve", "resolve_finding", "Say what became of it", Scope::TicketsTriage, post(resolve))
-            .body(&[("state", "string!", "open, rotated, false_positive"), ("note", "string", "at most 1,000 characters")]),
-        op(Method::GET, "/api/v1/quarantine", "list_quarantine", "Input that could not be redacted", Scope::Quarantine, get(quarantine))
-            .query(&[
-                ("project", "name or id"),
-                ("cursor", "`next_cursor` of the last answer"),
-                ("limit", "1 to 200, default 50"),
-            ]),
-        op(Method::GET, "/api/v1/quarantine/{id}", "get_quarantined", "One entry, without its content", Scope::Quarantine, get(quarantined)),
-        op(Method::POST, "/api/v1/quarantine/{id}/release", "release_quarantined", "Run it through the pipeline again", Scope::Quarantine, post(release)),
-        op(Method::DELETE, "/api/v1/quarantine/{id}", "delete_quarantined", "Delete it", Scope::Quarantine, delete(delete_one)),
-        op(Method::GET, "/api/v1/throttle", "get_throttle", "Throttle, brake and held tickets of a project", read, get(throttle))
-            .query(&[("project", "name or id, default `default`")]),
-        op(Method::GET, "/api/v1/throttle/history", "list_throttle_history", "Latest decisions", read, get(history)),
-        op(Method::POST, "/api/v1/throttle/reset", "reset_throttle", "Forget windows, release the brake", Scope::Admin, post(reset))
-            .body(&[("project", "string", "name or id, default `default`")]),
-        op(Method::POST, "/api/v1/throttle/promote", "promote_held", "Open held tickets now", Scope::TicketsTriage, post(promote))
-            .body(&[
-                ("project", "string", "name or id, default `default`"),
-                ("ticket", "string", "only this one"),
-                ("limit", "integer", "the oldest n, 1 to 1,000, default 50"),
-            ]),
+        op(
+            Method::GET,
+            "/api/v1/findings",
+            "list_findings",
+            "Secrets found in events, never their values",
+            read,
+            get(findings),
+        )
+        .query(&[
+            ("project", "name or id"),
+            ("state", "open, rotated, false_positive"),
+            ("rule", "rule id"),
+            ("cursor", "`next_cursor` of the last answer"),
+            ("limit", "1 to 200, default 50"),
+        ]),
+        op(
+            Method::GET,
+            "/api/v1/findings/{id}",
+            "get_finding",
+            "One leaked secret and where it came from",
+            read,
+            get(finding),
+        ),
+        op(
+            Method::POST,
+            "/api/v1/findings/{id}/resolve",
+            "resolve_finding",
+            "Say what became of it",
+            Scope::TicketsTriage,
+            post(resolve),
+        )
+        .body(&[
+            ("state", "string!", "open, rotated, false_positive"),
+            ("note", "string", "at most 1,000 characters"),
+        ]),
+        op(
+            Method::GET,
+            "/api/v1/quarantine",
+            "list_quarantine",
+            "Input that could not be redacted",
+            Scope::Quarantine,
+            get(quarantine),
+        )
+        .query(&[
+            ("project", "name or id"),
+            ("cursor", "`next_cursor` of the last answer"),
+            ("limit", "1 to 200, default 50"),
+        ]),
+        op(
+            Method::GET,
+            "/api/v1/quarantine/{id}",
+            "get_quarantined",
+            "One entry, without its content",
+            Scope::Quarantine,
+            get(quarantined),
+        ),
+        op(
+            Method::POST,
+            "/api/v1/quarantine/{id}/release",
+            "release_quarantined",
+            "Run it through the pipeline again",
+            Scope::Quarantine,
+            post(release),
+        ),
+        op(
+            Method::DELETE,
+            "/api/v1/quarantine/{id}",
+            "delete_quarantined",
+            "Delete it",
+            Scope::Quarantine,
+            delete(delete_one),
+        ),
+        op(
+            Method::GET,
+            "/api/v1/throttle",
+            "get_throttle",
+            "Throttle, brake and held tickets of a project",
+            read,
+            get(throttle),
+        )
+        .query(&[("project", "name or id, default `default`")]),
+        op(
+            Method::GET,
+            "/api/v1/throttle/history",
+            "list_throttle_history",
+            "Latest decisions",
+            read,
+            get(history),
+        ),
+        op(
+            Method::POST,
+            "/api/v1/throttle/reset",
+            "reset_throttle",
+            "Forget windows, release the brake",
+            Scope::Admin,
+            post(reset),
+        )
+        .body(&[("project", "string", "name or id, default `default`")]),
+        op(
+            Method::POST,
+            "/api/v1/throttle/promote",
+            "promote_held",
+            "Open held tickets now",
+            Scope::TicketsTriage,
+            post(promote),
+        )
+        .body(&[
+            ("project", "string", "name or id, default `default`"),
+            ("ticket", "string", "only this one"),
+            ("limit", "integer", "the oldest n, 1 to 1,000, default 50"),
+        ]),
         op(Method::GET, "/api/v1/retention", "get_retention", "What is kept", Scope::Admin, get(retention)),
-        op(Method::POST, "/api/v1/retention/run", "run_retention", "Delete what is no longer kept", Scope::Admin, post(run_retention))
-            .body(&[("dry_run", "boolean", "only count")]),
+        op(
+            Method::POST,
+            "/api/v1/retention/run",
+            "run_retention",
+            "Delete what is no longer kept",
+            Scope::Admin,
+            post(run_retention),
+        )
+        .body(&[("dry_run", "boolean", "only count")]),
     ]
 }
 
@@ -74,8 +161,13 @@ async fn findings(State(app): AppState, who: Who, Query(query): Query<FindingsQu
         Some(name) => Some(app.project(&who.0, name).await?.id),
         None => None,
     };
-    let query =
-        FindingQuery { project, state: query.state, rule: query.rule, cursor: query.cursor, limit: query.limit };
+    let query = FindingQuery {
+        project,
+        state: query.state,
+        rule: query.rule,
+        cursor: query.cursor,
+        limit: query.limit,
+    };
     Ok(Json(app.findings(&who.0, query).await?).into_response())
 }
 
@@ -108,7 +200,11 @@ struct QuarantineQuery {
     limit: u32,
 }
 
-async fn quarantine(State(app): AppState, who: Who, Query(query): Query<QuarantineQuery>) -> ApiResult<Response> {
+async fn quarantine(
+    State(app): AppState,
+    who: Who,
+    Query(query): Query<QuarantineQuery>,
+) -> ApiResult<Response> {
     let page = app.quarantine(&who.0, query.project.as_deref(), query.cursor, query.limit).await?;
     Ok(Json(page).into_response())
 }
@@ -181,7 +277,11 @@ struct RetentionInput {
     dry_run: bool,
 }
 
-async fn run_retention(State(app): AppState, who: Who, Input(input): Input<RetentionInput>) -> ApiResult<Response> {
+async fn run_retention(
+    State(app): AppState,
+    who: Who,
+    Input(input): Input<RetentionInput>,
+) -> ApiResult<Response> {
     let report = app.run_retention(&who.0, input.dry_run).await?;
     Ok(Json(json!({ "dry_run": input.dry_run, "deleted": report })).into_response())
 }

@@ -40,11 +40,25 @@ const RECORD: &[(&str, &str, &str)] = &[
 pub(super) fn operations() -> Vec<Operation> {
     let op = Operation::new;
     vec![
-        op(Method::POST, "/api/v1/events", "record_event", "Record an error", Scope::EventsWrite, post(record))
-            .body(RECORD)
-            .created(),
-        op(Method::GET, "/api/v1/events/{id}", "get_event", "One event with its body", Scope::TicketsRead, get(show))
-            .query(&[("project", "name or id, where ids of several projects collide")]),
+        op(
+            Method::POST,
+            "/api/v1/events",
+            "record_event",
+            "Record an error",
+            Scope::EventsWrite,
+            post(record),
+        )
+        .body(RECORD)
+        .created(),
+        op(
+            Method::GET,
+            "/api/v1/events/{id}",
+            "get_event",
+            "One event with its body",
+            Scope::TicketsRead,
+            get(show),
+        )
+        .query(&[("project", "name or id, where ids of several projects collide")]),
         op(
             Method::GET,
             "/api/v1/events/{id}/attachments",

@@ -61,7 +61,9 @@ fn describe(operation: &Operation) -> Value {
     let mut parameters = Vec::new();
     for segment in operation.path.split('/') {
         if let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
+            parameters.push(
+                json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
+            );
         }
     }
     for (name, help) in operation.query {
@@ -77,10 +79,17 @@ fn describe(operation: &Operation) -> Value {
         "responses": responses(operation.success),
     });
     if !operation.body.is_empty() {
-        let properties: Map<String, Value> =
-            operation.body.iter().map(|(name, form, help)| ((*name).to_owned(), property(form, help))).collect();
-        let required: Vec<&str> =
-            operation.body.iter().filter(|(_, form, _)| form.ends_with('!')).map(|(name, ..)| *name).collect();
+        let properties: Map<String, Value> = operation
+            .body
+            .iter()
+            .map(|(name, form, help)| ((*name).to_owned(), property(form, help)))
+            .collect();
+        let required: Vec<&str> = operation
+            .body
+            .iter()
+            .filter(|(_, form, _)| form.ends_with('!'))
+            .map(|(name, ..)| *name)
+            .collect();
         if let Some(map) = described.as_object_mut() {
             map.insert(
                 "requestBody".into(),

@@ -30,7 +30,8 @@ const LIST: &[(&str, &str)] = &[
     ("cursor", "`next_cursor` of the last answer"),
     ("limit", "1 to 200, default 50"),
 ];
-const LEASE: (&str, &str, &str) = ("lease_id", "string", "lease that this write belongs to; agents must give it");
+const LEASE: (&str, &str, &str) =
+    ("lease_id", "string", "lease that this write belongs to; agents must give it");
 const FENCE: (&str, &str, &str) = ("fence", "integer", "fencing number of the lease");
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -40,7 +41,14 @@ pub(super) fn operations() -> Vec<Operation> {
     let op = Operation::new;
     vec![
         op(Method::GET, "/api/v1/tickets", "list_tickets", "Search tickets", read, get(list)).query(LIST),
-        op(Method::GET, "/api/v1/tickets/{id}", "get_ticket", "One ticket with all that its page shows", read, get(show)),
+        op(
+            Method::GET,
+            "/api/v1/tickets/{id}",
+            "get_ticket",
+            "One ticket with all that its page shows",
+            read,
+            get(show),
+        ),
         op(
             Method::PATCH,
             "/api/v1/tickets/{id}",
@@ -50,37 +58,110 @@ pub(super) fn operations() -> Vec<Operation> {
             patch(change),
         )
         .body(&[("priority", "string", "P0 to P4"), ("assignee", "string", "name, or null to clear")]),
-        op(Method::GET, "/api/v1/tickets/{id}/events", "list_ticket_events", "Stored events, newest first", read, get(events))
-            .query(&[("cursor", "`next_cursor` of the last answer"), ("limit", "1 to 200, default 50")]),
-        op(Method::GET, "/api/v1/tickets/{id}/similar", "list_similar", "Tickets that look alike", read, get(similar)),
+        op(
+            Method::GET,
+            "/api/v1/tickets/{id}/events",
+            "list_ticket_events",
+            "Stored events, newest first",
+            read,
+            get(events),
+        )
+        .query(&[("cursor", "`next_cursor` of the last answer"), ("limit", "1 to 200, default 50")]),
+        op(
+            Method::GET,
+            "/api/v1/tickets/{id}/similar",
+            "list_similar",
+            "Tickets that look alike",
+            read,
+            get(similar),
+        ),
         op(Method::POST, "/api/v1/tickets/{id}/claim", "claim_ticket", "Take a lease", work, post(claim))
             .body(&[("minutes", "integer", "1 to 240, default 30")]),
         op(Method::POST, "/api/v1/tickets/{id}/renew", "renew_lease", "Prolong a lease", work, post(renew))
             .body(&[LEASE, FENCE, ("minutes", "integer", "1 to 240, default 30")]),
-        op(Method::POST, "/api/v1/tickets/{id}/release", "release_ticket", "End a lease", work, post(release))
-            .body(&[LEASE, FENCE, ("reason", "string", "why, and what was learned")]),
-        op(Method::POST, "/api/v1/tickets/{id}/notes", "add_note", "Add a note", work, post(note))
-            .body(&[("text", "string!", "1 to 10,000 characters"), LEASE, FENCE]),
-        op(Method::POST, "/api/v1/tickets/{id}/complete", "complete_ticket", "Give evidence of the fix", work, post(complete))
-            .body(&[
-                ("root_cause", "string!", "what was wrong, in words"),
-                ("commit", "string", "commit of the fix"),
-                ("no_commit_reason", "string", "why there is none"),
-                ("test", "object", "two runs of one command: failed before, passes after"),
-                ("no_test_reason", "string", "why there is none"),
-                ("resolved_in", "string", "release that ships the fix"),
-                LEASE,
-                FENCE,
-            ]),
-        op(Method::POST, "/api/v1/tickets/{id}/approve", "approve_ticket", "Let agents have it", triage, post(approve)),
-        op(Method::POST, "/api/v1/tickets/{id}/reopen", "reopen_ticket", "Open it again", triage, post(reopen)),
-        op(Method::POST, "/api/v1/tickets/{id}/ignore", "ignore_ticket", "Only count its events", triage, post(ignore)),
-        op(Method::POST, "/api/v1/tickets/{id}/assign", "assign_ticket", "Give it to somebody", triage, post(assign))
-            .body(&[("assignee", "string", "name, or null to clear")]),
-        op(Method::POST, "/api/v1/tickets/{id}/merge", "merge_tickets", "Take other tickets over", triage, post(merge))
-            .body(&[("from", "strings!", "1 to 50 ticket ids")]),
-        op(Method::POST, "/api/v1/tickets/{id}/split", "split_ticket", "Pin one key to a ticket of its own", triage, post(split))
-            .body(&[("fingerprint", "string!", "one of the ticket's fingerprints")]),
+        op(
+            Method::POST,
+            "/api/v1/tickets/{id}/release",
+            "release_ticket",
+            "End a lease",
+            work,
+            post(release),
+        )
+        .body(&[LEASE, FENCE, ("reason", "string", "why, and what was learned")]),
+        op(Method::POST, "/api/v1/tickets/{id}/notes", "add_note", "Add a note", work, post(note)).body(&[
+            ("text", "string!", "1 to 10,000 characters"),
+            LEASE,
+            FENCE,
+        ]),
+        op(
+            Method::POST,
+            "/api/v1/tickets/{id}/complete",
+            "complete_ticket",
+            "Give evidence of the fix",
+            work,
+            post(complete),
+        )
+        .body(&[
+            ("root_cause", "string!", "what was wrong, in words"),
+            ("commit", "string", "commit of the fix"),
+            ("no_commit_reason", "string", "why there is none"),
+            ("test", "object", "two runs of one command: failed before, passes after"),
+            ("no_test_reason", "string", "why there is none"),
+            ("resolved_in", "string", "release that ships the fix"),
+            LEASE,
+            FENCE,
+        ]),
+        op(
+            Method::POST,
+            "/api/v1/tickets/{id}/approve",
+            "approve_ticket",
+            "Let agents have it",
+            triage,
+            post(approve),
+        ),
+        op(
+            Method::POST,
+            "/api/v1/tickets/{id}/reopen",
+            "reopen_ticket",
+            "Open it again",
+            triage,
+            post(reopen),
+        ),
+        op(
+            Method::POST,
+            "/api/v1/tickets/{id}/ignore",
+            "ignore_ticket",
+            "Only count its events",
+            triage,
+            post(ignore),
+        ),
+        op(
+            Method::POST,
+            "/api/v1/tickets/{id}/assign",
+            "assign_ticket",
+            "Give it to somebody",
+            triage,
+            post(assign),
+        )
+        .body(&[("assignee", "string", "name, or null to clear")]),
+        op(
+            Method::POST,
+            "/api/v1/tickets/{id}/merge",
+            "merge_tickets",
+            "Take other tickets over",
+            triage,
+            post(merge),
+        )
+        .body(&[("from", "strings!", "1 to 50 ticket ids")]),
+        op(
+            Method::POST,
+            "/api/v1/tickets/{id}/split",
+            "split_ticket",
+            "Pin one key to a ticket of its own",
+            triage,
+            post(split),
+        )
+        .body(&[("fingerprint", "string!", "one of the ticket's fingerprints")]),
     ]
 }
 
@@ -275,11 +356,21 @@ async fn approve(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiR
     Ok(answer(&app.approve(&who.0, &ticket_id(&id)?).await?))
 }
 
-async fn reopen(State(app): AppState, who: Who, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Response> {
+async fn reopen(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
     Ok(answer(&app.reopen(&who.0, &ticket_id(&id)?, if_match(&headers)?).await?))
 }
 
-async fn ignore(State(app): AppState, who: Who, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Response> {
+async fn ignore(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
     Ok(answer(&app.ignore(&who.0, &ticket_id(&id)?, if_match(&headers)?).await?))
 }
 

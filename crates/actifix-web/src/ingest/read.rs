@@ -12,7 +12,12 @@ use std::time::Duration;
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The whole body as sent; refused over `limit` bytes, before it is read where the length is announced.
-pub async fn body(body: Body, headers: &HeaderMap, limit: u64, room: &mut ByteRoom) -> Result<Bytes, Refusal> {
+pub async fn body(
+    body: Body,
+    headers: &HeaderMap,
+    limit: u64,
+    room: &mut ByteRoom,
+) -> Result<Bytes, Refusal> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())

@@ -1,8 +1,8 @@
 //! How commands reach the App: the server at `ACTIFIX_URL`, else the server that runs on this home (through its
 //! socket), else the App itself in this process. All three speak the same API, so that each command exists once.
 
-use super::{CliError, Global};
 use super::error::exit;
+use super::{CliError, Global};
 use crate::config::environment;
 use crate::home::Home;
 use crate::wire;
@@ -60,7 +60,8 @@ impl Client {
         }
         let authority = parsed.authority().map(ToString::to_string).unwrap_or_default();
         let loopback = parsed.host().is_some_and(|host| {
-            host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            host == "localhost"
+                || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
         });
         if !loopback {
             return Err(CliError::usage(
@@ -106,13 +107,15 @@ impl Client {
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let sent = tokio::time::timeout(TIMEOUT, self.exchange(method, path, bytes));
-        let (status, bytes) =
-            sent.await.map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))??;
+        let (status, bytes) = sent
+            .await
+            .map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))??;
         if bytes.is_empty() && status.is_success() {
             return Ok(Value::Null);
         }
-        let answer: Value = serde_json::from_slice(&bytes)
-            .map_err(|_| CliError::new(exit::UNAVAILABLE, "the answer is not JSON: is ACTIFIX_URL an Actifix server?"))?;
+        let answer: Value = serde_json::from_slice(&bytes).map_err(|_| {
+            CliError::new(exit::UNAVAILABLE, "the answer is not JSON: is ACTIFIX_URL an Actifix server?")
+        })?;
         if status.is_success() {
             return Ok(answer);
         }
@@ -123,8 +126,14 @@ impl Client {
         Err(CliError::from_status(status.as_u16(), &detail))
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), CliError> {
-        let unreachable = |error: std::io::Error| CliError::new(exit::UNAVAILABLE, format!("server: {error}"));
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), CliError> {
+        let unreachable =
+            |error: std::io::Error| CliError::new(exit::UNAVAILABLE, format!("server: {error}"));
         let request = |host: &str, prefix: &str, token: Option<&str>| {
             let mut builder = Request::builder()
                 .method(method.clone())
@@ -134,7 +143,9 @@ impl Client {
             if let Some(token) = token {
                 builder = builder.header("authorization", format!("Bearer {token}"));
             }
-            builder.body(Full::new(body.clone())).map_err(|_| CliError::usage("an argument cannot stand in a path"))
+            builder
+                .body(Full::new(body.clone()))
+                .map_err(|_| CliError::usage("an argument cannot stand in a path"))
         };
         match &self.transport {
             Transport::Remote { authority, prefix, token } => {
@@ -159,7 +170,8 @@ async fn exchange_over<I>(io: I, request: Request<Full<Bytes>>) -> Result<(Statu
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(CliError::other)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(io).await.map_err(CliError::other)?;
     let answer = async {
         let answer = sender.send_request(request).await.map_err(CliError::other)?;
         collect(answer).await

@@ -16,7 +16,9 @@ pub enum ConfigCommand {
     /// Every value and where it comes from; secrets are masked.
     Show,
     /// Read it and say whether it is right.
-    #[command(after_help = "Example:\n  actifix --home /var/lib/actifix config check && systemctl restart actifix")]
+    #[command(
+        after_help = "Example:\n  actifix --home /var/lib/actifix config check && systemctl restart actifix"
+    )]
     Check,
     /// Every key, its form and what it does.
     Schema,
@@ -42,8 +44,10 @@ pub fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, CliError
 
 fn schema(global: &Global) -> Result<(), CliError> {
     if global.json {
-        let fields: Vec<Value> =
-            FIELDS.iter().map(|field| json!({ "key": field.key, "form": field.form, "help": field.help })).collect();
+        let fields: Vec<Value> = FIELDS
+            .iter()
+            .map(|field| json!({ "key": field.key, "form": field.form, "help": field.help }))
+            .collect();
         return output::json(&json!({ "items": fields }));
     }
     let mut table = output::table(&["KEY", "FORM", "WHAT"]);
@@ -51,7 +55,11 @@ fn schema(global: &Global) -> Result<(), CliError> {
         table.add_row(vec![field.key, field.form, field.help]);
     }
     output::line(table.to_string())?;
-    output::line(style("Variable of a key: ACTIFIX_<SECTION>__<KEY>, such as ACTIFIX_THROTTLE__ENABLED=false").dim().to_string())
+    output::line(
+        style("Variable of a key: ACTIFIX_<SECTION>__<KEY>, such as ACTIFIX_THROTTLE__ENABLED=false")
+            .dim()
+            .to_string(),
+    )
 }
 
 fn show(global: &Global, loaded: &Loaded) -> Result<(), CliError> {

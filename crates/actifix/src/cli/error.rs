@@ -78,7 +78,9 @@ impl fmt::Display for CliError {
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         match &error {
-            Error::Unavailable { .. } | Error::Throttled { .. } => Self::new(exit::TRY_LATER, error.to_string()),
+            Error::Unavailable { .. } | Error::Throttled { .. } => {
+                Self::new(exit::TRY_LATER, error.to_string())
+            }
             Error::Internal(source) => Self::new(exit::IO, format!("internal error: {source}")),
             _ => Self::usage(error.to_string()),
         }

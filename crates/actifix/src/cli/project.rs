@@ -97,7 +97,9 @@ pub enum KeyCommand {
         events: Option<u32>,
     },
     /// Set the origins that may send with a key.
-    #[command(after_help = "Examples:\n  actifix project key origins shop KEY https://shop.example.net '*.example.org'\n  actifix project key origins shop KEY        (accept all again)")]
+    #[command(
+        after_help = "Examples:\n  actifix project key origins shop KEY https://shop.example.net '*.example.org'\n  actifix project key origins shop KEY        (accept all again)"
+    )]
     Origins {
         /// Name or id.
         project: String,
@@ -214,9 +216,9 @@ async fn project(global: &Global, client: &Client, command: ProjectCommand) -> R
         ProjectCommand::Set { project, settings } => {
             let mut map = Map::new();
             for pair in &settings {
-                let (name, value) = pair
-                    .split_once('=')
-                    .ok_or_else(|| CliError::usage(format!("{}: expected NAME=VALUE", output::cut(pair, 40))))?;
+                let (name, value) = pair.split_once('=').ok_or_else(|| {
+                    CliError::usage(format!("{}: expected NAME=VALUE", output::cut(pair, 40)))
+                })?;
                 let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
                 map.insert(name.to_owned(), value);
             }
@@ -232,14 +234,22 @@ async fn key(global: &Global, client: &Client, command: KeyCommand) -> Result<()
     let keys = |project: &str| format!("/api/v1/projects/{}/keys", encoded(project));
     let one = |project: &str, key: &str| format!("{}/{}", keys(project), encoded(key));
     let answer = match command {
-        KeyCommand::Create { project, label } => client.post(&keys(&project), &json!({ "label": label })).await?,
-        KeyCommand::Import { project, key } => client.post(&keys(&project), &json!({ "import": key })).await?,
+        KeyCommand::Create { project, label } => {
+            client.post(&keys(&project), &json!({ "label": label })).await?
+        }
+        KeyCommand::Import { project, key } => {
+            client.post(&keys(&project), &json!({ "import": key })).await?
+        }
         KeyCommand::List { project } => {
             let answer = client.get(&keys(&project), &[]).await?;
             return if global.json { output::json(&answer) } else { key_table(&answer) };
         }
-        KeyCommand::Disable { project, key } => client.patch(&one(&project, &key), &json!({ "enabled": false })).await?,
-        KeyCommand::Enable { project, key } => client.patch(&one(&project, &key), &json!({ "enabled": true })).await?,
+        KeyCommand::Disable { project, key } => {
+            client.patch(&one(&project, &key), &json!({ "enabled": false })).await?
+        }
+        KeyCommand::Enable { project, key } => {
+            client.patch(&one(&project, &key), &json!({ "enabled": true })).await?
+        }
         KeyCommand::Rotate { project, key } => {
             client.post(&format!("{}/rotate", one(&project, &key)), &json!({})).await?
         }
@@ -265,8 +275,13 @@ fn key_table(answer: &Value) -> Result<(), CliError> {
     for item in items(answer) {
         let enabled = item.get("enabled").and_then(Value::as_bool).unwrap_or_default();
         let rate = item.get("rate_per_minute").and_then(Value::as_u64);
-        let origins: Vec<&str> =
-            item.get("allowed_origins").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let origins: Vec<&str> = item
+            .get("allowed_origins")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         table.add_row(vec![
             text(item, "kind").to_owned(),
             if enabled { "yes" } else { "no" }.to_owned(),
@@ -294,7 +309,8 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
                 .and_then(|days| days.parse().ok())
                 .ok_or_else(|| CliError::usage("--expires: expected days, such as 90d"))?;
             let scopes = if scope.is_empty() { Value::Null } else { json!(scope) };
-            let body = json!({ "name": name, "role": role, "scopes": scopes, "project": project, "days": days });
+            let body =
+                json!({ "name": name, "role": role, "scopes": scopes, "project": project, "days": days });
             let answer = client.post("/api/v1/tokens", &body).await?;
             if global.json {
                 return output::json(&answer);
@@ -314,8 +330,13 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
             }
             let mut table = output::table(&["ID", "NAME", "SCOPES", "EXPIRES (UTC)", "REVOKED"]);
             for item in items(&answer) {
-                let scopes: Vec<&str> =
-                    item.get("scopes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+                let scopes: Vec<&str> = item
+                    .get("scopes")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
                 table.add_row(vec![
                     text(item, "id").to_owned(),
                     text(item, "name").to_owned(),

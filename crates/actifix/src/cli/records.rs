@@ -88,15 +88,22 @@ pub async fn record(global: &Global, args: RecordArgs) -> Result<ExitCode, CliEr
     };
     let mut tags = Map::new();
     for pair in &args.tag {
-        let (key, value) = pair.split_once('=').ok_or_else(|| CliError::usage("--tag: expected KEY=VALUE"))?;
+        let (key, value) =
+            pair.split_once('=').ok_or_else(|| CliError::usage("--tag: expected KEY=VALUE"))?;
         tags.insert(key.to_owned(), json!(value));
     }
     let priority = match &args.priority {
-        Some(word) => Some(word.parse::<actifix_domain::ticket::Priority>().map_err(|why| CliError::usage(format!("--priority: {why}")))?),
+        Some(word) => Some(
+            word.parse::<actifix_domain::ticket::Priority>()
+                .map_err(|why| CliError::usage(format!("--priority: {why}")))?,
+        ),
         None => None,
     };
     let level = match &args.level {
-        Some(word) => Some(word.parse::<actifix_domain::event::Level>().map_err(|why| CliError::usage(format!("--level: {why}")))?),
+        Some(word) => Some(
+            word.parse::<actifix_domain::event::Level>()
+                .map_err(|why| CliError::usage(format!("--level: {why}")))?,
+        ),
         None => None,
     };
     let body = json!({
@@ -195,7 +202,15 @@ async fn record_failure(
     {
         map.insert("stacktrace".into(), json!(tail.text()));
         map.insert("type".into(), json!(last.exception_type));
-        map.insert("message".into(), json!(last.value.clone().filter(|text| !text.trim().is_empty()).unwrap_or(format!("{name} {ended}"))));
+        map.insert(
+            "message".into(),
+            json!(
+                last.value
+                    .clone()
+                    .filter(|text| !text.trim().is_empty())
+                    .unwrap_or(format!("{name} {ended}"))
+            ),
+        );
         map.insert("level".into(), json!("fatal"));
     }
     let client = Client::connect(global).await?;
@@ -233,7 +248,11 @@ impl Tail {
 
 /// An event as a person reads it: chain, frames of the application first, request, breadcrumbs.
 pub fn print_event(event: &Value) -> Result<(), CliError> {
-    output::line(style(format!("\nevent {} {}", text(event, "event_id"), output::time(event, "timestamp"))).dim().to_string())?;
+    output::line(
+        style(format!("\nevent {} {}", text(event, "event_id"), output::time(event, "timestamp")))
+            .dim()
+            .to_string(),
+    )?;
     let chain = event.get("exception").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     for (place, exception) in chain.iter().rev().enumerate() {
         let lead = if place == 0 { "" } else { "caused by " };
@@ -252,7 +271,12 @@ pub fn print_event(event: &Value) -> Result<(), CliError> {
         print_frames(event.get("stacktrace"))?;
     }
     if let Some(request) = event.get("request") {
-        output::line(format!("{} {} {}", style("request").bold(), text(request, "method"), text(request, "url")))?;
+        output::line(format!(
+            "{} {} {}",
+            style("request").bold(),
+            text(request, "method"),
+            text(request, "url")
+        ))?;
     }
     let facts: Vec<String> = ["release", "environment", "server_name", "platform", "transaction"]
         .iter()
@@ -269,7 +293,8 @@ fn print_frames(stacktrace: Option<&Value>) -> Result<(), CliError> {
     let frames = stacktrace.and_then(|trace| trace.get("frames")).and_then(Value::as_array);
     for frame in frames.into_iter().flatten().rev() {
         let ours = frame.get("in_app").and_then(Value::as_bool) == Some(true);
-        let file = if text(frame, "filename").is_empty() { text(frame, "module") } else { text(frame, "filename") };
+        let file =
+            if text(frame, "filename").is_empty() { text(frame, "module") } else { text(frame, "filename") };
         let line = frame.get("lineno").map(|line| format!(":{line}")).unwrap_or_default();
         let at = format!("  at {} ({file}{line})", text(frame, "function"));
         output::line(if ours { at } else { style(at).dim().to_string() })?;

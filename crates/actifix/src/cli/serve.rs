@@ -7,8 +7,8 @@ use crate::config::{Config, ListenerConfig};
 use crate::home::Home;
 use crate::lifecycle::{self, Bound};
 use crate::wire;
-use actifix_domain::access::{Actor, Role};
 use actifix_app::tokens::NewToken;
+use actifix_domain::access::{Actor, Role};
 use clap::Args;
 use console::style;
 use std::net::SocketAddr;
@@ -75,7 +75,10 @@ async fn bind_one(name: &str, listener: &ListenerConfig) -> Result<Bound, CliErr
     let socket = actifix_web::server::listen(listener.bind).await.map_err(|error| {
         CliError::new(
             exit::CANNOT_CREATE,
-            format!("listeners.{name}.bind: {}: {error}: stop what listens there, or choose another port", listener.bind),
+            format!(
+                "listeners.{name}.bind: {}: {error}: stop what listens there, or choose another port",
+                listener.bind
+            ),
         )
     })?;
     let address = local_address(&socket)?;
@@ -89,7 +92,7 @@ fn local_address(socket: &TcpListener) -> Result<SocketAddr, CliError> {
 /// A home without a usable token gets one, shown now and never again.
 async fn first_token(wired: &wire::Wired, demo: bool) -> Result<Option<String>, CliError> {
     let app = &wired.app;
-    if app.has_live_token(app.now()).await? {
+    if !app.live_tokens().await?.is_empty() {
         return Ok(None);
     }
     let name = if demo { "demo" } else { "first start" };
@@ -114,7 +117,8 @@ async fn announce(
     ];
     if let Some(token) = token {
         lines.push(format!("API token    {token}"));
-        lines.push("             admin, 90 days, shown only now; more with `actifix token create`".to_owned());
+        lines
+            .push("             admin, 90 days, shown only now; more with `actifix token create`".to_owned());
     }
     lines.push(String::new());
     lines.push(format!("Point an SDK at it:   SENTRY_DSN={dsn}"));

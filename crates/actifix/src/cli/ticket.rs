@@ -50,7 +50,9 @@ pub enum TicketCommand {
         reason: String,
     },
     /// Add a note.
-    #[command(after_help = "Example:\n  actifix ticket note ACT-20261124-7K3QF 'happens only behind the proxy'")]
+    #[command(
+        after_help = "Example:\n  actifix ticket note ACT-20261124-7K3QF 'happens only behind the proxy'"
+    )]
     Note {
         /// Ticket id.
         id: String,
@@ -216,7 +218,9 @@ async fn dispatch(global: &Global, client: &Client, command: TicketCommand) -> R
         TicketCommand::Assign { id, assignee } => {
             act(global, client, &id, "/assign", &json!({ "assignee": assignee })).await
         }
-        TicketCommand::Merge { into, from } => act(global, client, &into, "/merge", &json!({ "from": from })).await,
+        TicketCommand::Merge { into, from } => {
+            act(global, client, &into, "/merge", &json!({ "from": from })).await
+        }
         TicketCommand::Split { id, fingerprint } => {
             act(global, client, &id, "/split", &json!({ "fingerprint": fingerprint })).await
         }
@@ -237,7 +241,9 @@ async fn act(global: &Global, client: &Client, id: &str, tail: &str, body: &Valu
 
 async fn complete(global: &Global, client: &Client, args: CompleteArgs) -> Result<(), CliError> {
     let test: Value = match &args.test {
-        Some(text) => serde_json::from_str(text).map_err(|error| CliError::usage(format!("--test: {error}")))?,
+        Some(text) => {
+            serde_json::from_str(text).map_err(|error| CliError::usage(format!("--test: {error}")))?
+        }
         None => Value::Null,
     };
     let mut body = json!({
@@ -285,7 +291,8 @@ async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(), C
     if tickets.is_empty() {
         return output::line("No tickets match.");
     }
-    let mut table = output::table(&["TICKET", "PRIO", "STATUS", "EVENTS", "USERS", "LAST SEEN (UTC)", "TITLE", "WHERE"]);
+    let mut table =
+        output::table(&["TICKET", "PRIO", "STATUS", "EVENTS", "USERS", "LAST SEEN (UTC)", "TITLE", "WHERE"]);
     for ticket in tickets {
         table.add_row(vec![
             text(ticket, "id").into(),
@@ -328,7 +335,11 @@ async fn show(global: &Global, client: &Client, id: &str) -> Result<(), CliError
 }
 
 fn head(ticket: &Value) -> Result<(), CliError> {
-    output::line(format!("{}  {}", style(text(ticket, "title")).bold(), style(text(ticket, "culprit")).dim()))?;
+    output::line(format!(
+        "{}  {}",
+        style(text(ticket, "title")).bold(),
+        style(text(ticket, "culprit")).dim()
+    ))?;
     output::line(format!(
         "{}  {} ({})  {}  level {}",
         text(ticket, "id"),

@@ -52,7 +52,9 @@ pub enum FindingsCommand {
         id: String,
     },
     /// Say what became of it.
-    #[command(after_help = "Example:\n  actifix findings resolve ID --state rotated --note 'new key since Tuesday'")]
+    #[command(
+        after_help = "Example:\n  actifix findings resolve ID --state rotated --note 'new key since Tuesday'"
+    )]
     Resolve {
         /// Finding id.
         id: String,
@@ -107,7 +109,9 @@ pub enum ThrottleCommand {
         project: String,
     },
     /// Open held tickets now.
-    #[command(after_help = "Examples:\n  actifix throttle promote --limit 10\n  actifix throttle promote ACT-20261124-7K3QF")]
+    #[command(
+        after_help = "Examples:\n  actifix throttle promote --limit 10\n  actifix throttle promote ACT-20261124-7K3QF"
+    )]
     Promote {
         /// Only this ticket.
         ticket: Option<String>,
@@ -138,7 +142,8 @@ pub async fn events(global: &Global, command: EventsCommand) -> Result<ExitCode,
     let client = Client::connect(global).await?;
     let result = match command {
         EventsCommand::Show { id, project } => {
-            let query: Vec<(&str, &str)> = project.iter().map(|project| ("project", project.as_str())).collect();
+            let query: Vec<(&str, &str)> =
+                project.iter().map(|project| ("project", project.as_str())).collect();
             match client.get(&format!("/api/v1/events/{}", encoded(&id)), &query).await {
                 Ok(event) if global.json => output::json(&event),
                 Ok(event) => super::records::print_event(&event),
@@ -209,7 +214,10 @@ pub async fn findings(global: &Global, command: FindingsCommand) -> Result<ExitC
         FindingsCommand::Show { id } => client.get(&format!("/api/v1/findings/{}", encoded(&id)), &[]).await,
         FindingsCommand::Resolve { id, state, note } => {
             client
-                .post(&format!("/api/v1/findings/{}/resolve", encoded(&id)), &json!({ "state": state, "note": note }))
+                .post(
+                    &format!("/api/v1/findings/{}/resolve", encoded(&id)),
+                    &json!({ "state": state, "note": note }),
+                )
                 .await
         }
     };
@@ -229,7 +237,8 @@ fn findings_table(answer: &Value) -> Result<(), CliError> {
     if items(answer).is_empty() {
         return output::line("No secrets were found in events.");
     }
-    let mut table = output::table(&["ID", "RULE", "SEVERITY", "VALUE", "TIMES", "LAST SEEN (UTC)", "STATE", "WHERE"]);
+    let mut table =
+        output::table(&["ID", "RULE", "SEVERITY", "VALUE", "TIMES", "LAST SEEN (UTC)", "STATE", "WHERE"]);
     for item in items(answer) {
         let place = item
             .get("places")
@@ -351,6 +360,10 @@ pub async fn retention(global: &Global, command: RetentionCommand) -> Result<Exi
     };
     client.close().await?;
     let answer = result?;
-    if global.json { output::json(&answer)? } else { output::line(format!("{answer:#}"))? };
+    if global.json {
+        output::json(&answer)?
+    } else {
+        output::line(format!("{answer:#}"))?
+    };
     Ok(ExitCode::SUCCESS)
 }

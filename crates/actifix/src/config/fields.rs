@@ -17,7 +17,11 @@ const fn field(key: &'static str, form: &'static str, help: &'static str) -> Fie
 
 /// Every key, in the order of the documentation.
 pub const FIELDS: &[Field] = &[
-    field("server.public_url", "URL", "base of DSNs and links, may hold a path prefix; default: the first listener"),
+    field(
+        "server.public_url",
+        "URL",
+        "base of DSNs and links, may hold a path prefix; default: the first listener",
+    ),
     field("server.connections_max", "number", "connections open at the same time, per listener"),
     field("server.log_level", "error|warn|info|debug|trace", "what the log says"),
     field("listeners.*.bind", "IP:PORT", "address of a listener; default one on 127.0.0.1:5001"),

@@ -104,7 +104,9 @@ pub fn load(
 fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
     let wrap = |source| ConfigError::Read { path: path.to_owned(), source };
     match std::fs::metadata(path) {
-        Ok(meta) if meta.len() > FILE_BYTES_MAX => return Err(ConfigError::TooLarge { path: path.to_owned() }),
+        Ok(meta) if meta.len() > FILE_BYTES_MAX => {
+            return Err(ConfigError::TooLarge { path: path.to_owned() });
+        }
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(toml::Table::new()),
         Err(error) => return Err(wrap(error)),
@@ -158,7 +160,8 @@ fn insert(table: &mut toml::Table, key: &str, value: toml::Value) {
             table.insert(key.to_owned(), value);
         }
         Some((head, rest)) => {
-            let entry = table.entry(head.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            let entry =
+                table.entry(head.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
             if let toml::Value::Table(inner) = entry {
                 insert(inner, rest, value);
             }
@@ -198,7 +201,11 @@ fn blame(table: &toml::Table, message: &str) -> ConfigError {
             return ConfigError::Value { key, message: error.message().to_owned(), form };
         }
     }
-    ConfigError::Value { key: "actifix.toml".to_owned(), message: message.to_owned(), form: "a complete section" }
+    ConfigError::Value {
+        key: "actifix.toml".to_owned(),
+        message: message.to_owned(),
+        form: "a complete section",
+    }
 }
 
 #[cfg(test)]
@@ -250,7 +257,10 @@ mod tests {
     fn lists_are_taken_from_variables() {
         let loaded = load_text(
             "",
-            &[("ACTIFIX_LISTENERS__MAIN__BIND", "127.0.0.1:6001"), ("ACTIFIX_LISTENERS__MAIN__MODULES", "ingest,api")],
+            &[
+                ("ACTIFIX_LISTENERS__MAIN__BIND", "127.0.0.1:6001"),
+                ("ACTIFIX_LISTENERS__MAIN__MODULES", "ingest,api"),
+            ],
         )
         .unwrap();
         assert_eq!(loaded.config.public_url(), "http://127.0.0.1:6001");

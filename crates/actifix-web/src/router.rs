@@ -1,0 +1,43 @@
+//! Every route on one screen, one block per module.
+
+use crate::layers::{self, Hosts};
+use crate::{api, health, ingest};
+use actifix_app::App;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+
+/// A group of routes that a listener can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    /// What SDKs post to.
+    Ingest,
+    /// `/api/v1`.
+    Api,
+    /// `/metrics`.
+    Metrics,
+}
+
+/// The routes of a listener. Health is on every one.
+pub fn router(app: &Arc<App>, modules: &[Module], hosts: Hosts, metrics: Option<PrometheusHandle>) -> Router {
+    let mut guarded = Router::new();
+    if modules.contains(&Module::Api) {
+        guarded = guarded.merge(api::router(Arc::clone(app)));
+    }
+    if let (true, Some(handle)) = (modules.contains(&Module::Metrics), metrics) {
+        guarded = guarded.merge(health::metrics(Arc::clone(app), handle));
+    }
+    // Host names are checked everywhere but on ingest and health: SDKs may know us by any name.
+    let guarded = guarded.layer(from_fn_with_state(hosts, layers::check_host));
+    let mut router = Router::new().merge(guarded).merge(health::router(Arc::clone(app)));
+    if modules.contains(&Module::Ingest) {
+        // Bodies are bounded by the ingest reader, by its own and larger limits.
+        router = router.merge(ingest::router(Arc::clone(app)).layer(DefaultBodyLimit::disable()));
+    }
+    router
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(from_fn_with_state(Arc::clone(app), layers::finish))
+}
