@@ -26,7 +26,8 @@ fn payloads(envelope: &Envelope) -> Vec<(&str, &[u8])> {
 
 #[test]
 fn payloads_come_out_exactly_in_both_forms() {
-    let table: [(&[u8], Vec<(&str, &[u8])>); 12] = [
+    type Payloads = Vec<(&'static str, &'static [u8])>;
+    let table: [(&[u8], Payloads); 12] = [
         (b"{}", vec![]),
         (b"{}\n", vec![]),
         (b"{}\n\n\r\n \n", vec![]),
