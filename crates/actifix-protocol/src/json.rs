@@ -28,7 +28,8 @@ pub struct JsonLimits {
     pub depth_max: usize,
     /// Nested containers that are survived; more is an error.
     pub depth_refused: usize,
-    /// Values, containers included, that are kept; more is an error.
+    /// Values, containers included, that are kept; more is an error. Weighed by the memory that they cost: a scalar
+    /// counts 1, a list 3 more, a map 15 more and each key of it 2 more, so that a unit is about 40 bytes.
     pub values_max: usize,
 }
 
@@ -75,6 +76,13 @@ pub fn parse(bytes: &[u8], limits: &JsonLimits) -> Result<Value, JsonError> {
     Parser { bytes, at: 0, values: 0, limits: *limits }.document()
 }
 
+/// What a list costs beyond a scalar: room for four members.
+const LIST_WEIGHT: usize = 3;
+/// What a map costs beyond a scalar: a tree node has room for eleven members, even if it holds one.
+const MAP_WEIGHT: usize = 15;
+/// What a key costs: its text has an allocation of its own.
+const KEY_WEIGHT: usize = 2;
+
 /// Containers that are open, with what is in them so far.
 enum Open {
     List(Vec<Value>),
@@ -84,6 +92,7 @@ enum Open {
 struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Weight of the values so far.
     values: usize,
     limits: JsonLimits,
 }
@@ -141,10 +150,7 @@ impl Parser<'_> {
     /// Reads a scalar whole, or opens a container (`None`).
     fn value(&mut self, open: &mut Vec<Open>) -> Result<Option<Value>, JsonError> {
         let first = self.peek().ok_or(JsonError::Incomplete)?;
-        self.values += 1;
-        if self.values > self.limits.values_max {
-            return Err(JsonError::TooManyValues);
-        }
+        self.count(1)?;
         let value = match first {
             b'"' => Value::String(self.string()?),
             b'{' | b'[' if open.len() >= self.limits.depth_max => {
@@ -154,6 +160,7 @@ impl Parser<'_> {
             b'{' => {
                 self.at += 1;
                 if self.peek() != Some(b'}') {
+                    self.count(MAP_WEIGHT)?;
                     let key = self.key()?;
                     open.push(Open::Map(Map::new(), key));
                     return Ok(None);
@@ -164,6 +171,7 @@ impl Parser<'_> {
             b'[' => {
                 self.at += 1;
                 if self.peek() != Some(b']') {
+                    self.count(LIST_WEIGHT)?;
                     open.push(Open::List(Vec::new()));
                     return Ok(None);
                 }
@@ -189,6 +197,7 @@ impl Parser<'_> {
             Some(_) => return Err(JsonError::Syntax { at: self.at }),
             None => return Err(JsonError::Incomplete),
         }
+        self.count(KEY_WEIGHT)?;
         let key = self.string()?;
         match self.peek() {
             Some(b':') => self.at += 1,
@@ -196,6 +205,12 @@ impl Parser<'_> {
             None => return Err(JsonError::Incomplete),
         }
         Ok(key)
+    }
+
+    /// Adds to the weight of the document.
+    fn count(&mut self, weight: usize) -> Result<(), JsonError> {
+        self.values += weight;
+        if self.values > self.limits.values_max { Err(JsonError::TooManyValues) } else { Ok(()) }
     }
 
     fn word(&mut self, word: &[u8], value: Value) -> Result<Value, JsonError> {

@@ -290,6 +290,10 @@ fn headers_and_counts_have_bounds() {
         let error = read(bytes).unwrap_err();
         assert_eq!((error.fault, error.fault.status()), (EnvelopeFault::HeaderTooLarge, 413));
     }
+    let crowded = format!("{{\"type\":\"event\",\"a\":[{}0]}}", "0,".repeat(30_000));
+    for bytes in [format!("{crowded}\n"), format!("{{}}\n{crowded}\n{{}}\n")] {
+        assert_eq!(read(bytes).unwrap_err().fault, EnvelopeFault::HeaderTooLarge);
+    }
     let item = "{\"type\":\"future\"}\nx\n";
     assert_eq!(read(format!("{{}}\n{}", item.repeat(500))).unwrap().items.len(), 500);
     let error = read(format!("{{}}\n{}", item.repeat(501))).unwrap_err();
