@@ -12,8 +12,10 @@ use serde_json::{Map, Value};
 use crate::answer;
 use crate::dsn::Dsn;
 use crate::encoding::DecodeError;
-use crate::json::{self, JsonLimits};
-use crate::limits::{ITEM_TYPE_CHARS_MAX, Limits};
+use crate::json::{self, JsonError, JsonLimits};
+use crate::limits::{
+    ENVELOPE_HEADER_VALUES_MAX, HEADER_DEPTH_MAX, ITEM_HEADER_VALUES_MAX, ITEM_TYPE_CHARS_MAX, Limits,
+};
 
 mod input;
 mod kind;
@@ -191,7 +193,6 @@ pub fn read_envelope<R: Read>(
 pub struct EnvelopeReader<R> {
     input: input::Input<R>,
     limits: Limits,
-    json: JsonLimits,
     envelope: Envelope,
     attachment_bytes_left: u64,
 }
@@ -209,7 +210,6 @@ impl<R: Read> EnvelopeReader<R> {
     /// [`EnvelopeFault`] when there is no usable one.
     pub fn open(reader: R, limits: &Limits) -> Result<Self, EnvelopeFault> {
         let mut input = input::Input::new(reader, limits.decoded_bytes_max);
-        let json = limits.json();
         if input.peek()?.is_none() {
             return Err(EnvelopeFault::Empty);
         }
@@ -217,12 +217,10 @@ impl<R: Read> EnvelopeReader<R> {
         if line.over {
             return Err(EnvelopeFault::HeaderTooLarge);
         }
-        let Ok(Value::Object(members)) = json::parse(&line.bytes, &json) else {
-            return Err(EnvelopeFault::Header);
-        };
+        let members = members(&line.bytes, ENVELOPE_HEADER_VALUES_MAX, EnvelopeFault::Header)?;
         let envelope = Envelope { header: EnvelopeHeader::of(members), ..Envelope::default() };
         let attachment_bytes_left = limits.attachments_bytes_max;
-        Ok(Self { input, limits: limits.clone(), json, envelope, attachment_bytes_left })
+        Ok(Self { input, limits: limits.clone(), envelope, attachment_bytes_left })
     }
 
     /// The header line.
@@ -269,9 +267,7 @@ impl<R: Read> EnvelopeReader<R> {
         if *count > self.limits.items_max {
             return Err(EnvelopeFault::TooManyItems);
         }
-        let Ok(Value::Object(members)) = json::parse(&line.bytes, &self.json) else {
-            return Err(EnvelopeFault::ItemHeader);
-        };
+        let members = members(&line.bytes, ITEM_HEADER_VALUES_MAX, EnvelopeFault::ItemHeader)?;
         let header = ItemHeader::of(members)?;
         let want = want(&header);
         self.payload(header, want)?;
@@ -330,6 +326,20 @@ impl<R: Read> EnvelopeReader<R> {
             None => {}
         }
         Ok(taken)
+    }
+}
+
+/// The members of a header line. Headers stay in memory as values, so they are bounded tighter than payloads.
+fn members(
+    line: &[u8],
+    values_max: usize,
+    broken: EnvelopeFault,
+) -> Result<Map<String, Value>, EnvelopeFault> {
+    let limits = JsonLimits { depth_max: HEADER_DEPTH_MAX, values_max, ..JsonLimits::default() };
+    match json::parse(line, &limits) {
+        Ok(Value::Object(members)) => Ok(members),
+        Err(JsonError::TooManyValues) => Err(EnvelopeFault::HeaderTooLarge),
+        _ => Err(broken),
     }
 }
 

@@ -28,7 +28,8 @@ pub struct JsonLimits {
     pub depth_max: usize,
     /// Nested containers that are survived; more is an error.
     pub depth_refused: usize,
-    /// Values, containers included, that are kept; more is an error.
+    /// Values, containers included, that are kept; more is an error. Weighed by the memory that they cost: a scalar
+    /// counts 1, a list 3 more, a map 15 more and each key of it 2 more, so that a unit is about 40 bytes.
     pub values_max: usize,
 }
 
@@ -75,23 +76,23 @@ pub fn parse(bytes: &[u8], limits: &JsonLimits) -> Result<Value, JsonError> {
     Parser { bytes, at: 0, values: 0, limits: *limits }.document()
 }
 
+/// What a list costs beyond a scalar: room for four members.
+const LIST_WEIGHT: usize = 3;
+/// What a map costs beyond a scalar: a tree node has room for eleven members, even if it holds one.
+const MAP_WEIGHT: usize = 15;
+/// What a key costs: its text has an allocation of its own.
+const KEY_WEIGHT: usize = 2;
+
 /// Containers that are open, with what is in them so far.
 enum Open {
     List(Vec<Value>),
     Map(Map<String, Value>, String),
 }
 
-/// What the parser does next.
-enum Step {
-    /// Read a value.
-    Value,
-    /// A value is complete: put it where it belongs.
-    Done(Value),
-}
-
 struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Weight of the values so far.
     values: usize,
     limits: JsonLimits,
 }
@@ -105,27 +106,51 @@ impl Parser<'_> {
             return Err(JsonError::Empty);
         }
         let mut open: Vec<Open> = Vec::new();
-        let mut step = Step::Value;
-        // Ends: each turn reads at least one byte or closes a container that a byte opened.
+        // Ends: each turn of either loop reads at least one byte, or finds that there is none.
         loop {
-            step = match step {
-                Step::Value => self.value(&mut open)?,
-                Step::Done(value) => match open.pop() {
-                    Some(container) => self.member(container, value, &mut open)?,
-                    None if self.peek().is_some() => return Err(JsonError::Trailing { at: self.at }),
-                    None => return Ok(value),
-                },
-            };
+            let Some(mut value) = self.value(&mut open)? else { continue };
+            // A value is complete: put it where it belongs, and close what closes after it.
+            loop {
+                let Some(container) = open.last_mut() else {
+                    return if self.peek().is_some() {
+                        Err(JsonError::Trailing { at: self.at })
+                    } else {
+                        Ok(value)
+                    };
+                };
+                let next = self.peek().ok_or(JsonError::Incomplete)?;
+                match (container, next) {
+                    (Open::List(list), b',') => {
+                        self.at += 1;
+                        list.push(value);
+                        break;
+                    }
+                    (Open::Map(map, key), b',') => {
+                        self.at += 1;
+                        map.insert(std::mem::take(key), value);
+                        *key = self.key()?;
+                        break;
+                    }
+                    (Open::List(list), b']') => {
+                        list.push(value);
+                        value = Value::Array(std::mem::take(list));
+                    }
+                    (Open::Map(map, key), b'}') => {
+                        map.insert(std::mem::take(key), value);
+                        value = Value::Object(std::mem::take(map));
+                    }
+                    _ => return Err(JsonError::Syntax { at: self.at }),
+                }
+                self.at += 1;
+                open.pop();
+            }
         }
     }
 
-    /// Reads a scalar whole, or opens a container.
-    fn value(&mut self, open: &mut Vec<Open>) -> Result<Step, JsonError> {
+    /// Reads a scalar whole, or opens a container (`None`).
+    fn value(&mut self, open: &mut Vec<Open>) -> Result<Option<Value>, JsonError> {
         let first = self.peek().ok_or(JsonError::Incomplete)?;
-        self.values += 1;
-        if self.values > self.limits.values_max {
-            return Err(JsonError::TooManyValues);
-        }
+        self.count(1)?;
         let value = match first {
             b'"' => Value::String(self.string()?),
             b'{' | b'[' if open.len() >= self.limits.depth_max => {
@@ -135,9 +160,10 @@ impl Parser<'_> {
             b'{' => {
                 self.at += 1;
                 if self.peek() != Some(b'}') {
+                    self.count(MAP_WEIGHT)?;
                     let key = self.key()?;
                     open.push(Open::Map(Map::new(), key));
-                    return Ok(Step::Value);
+                    return Ok(None);
                 }
                 self.at += 1;
                 Value::Object(Map::new())
@@ -145,8 +171,9 @@ impl Parser<'_> {
             b'[' => {
                 self.at += 1;
                 if self.peek() != Some(b']') {
+                    self.count(LIST_WEIGHT)?;
                     open.push(Open::List(Vec::new()));
-                    return Ok(Step::Value);
+                    return Ok(None);
                 }
                 self.at += 1;
                 Value::Array(Vec::new())
@@ -160,45 +187,17 @@ impl Parser<'_> {
             b'-' | b'0'..=b'9' => self.number()?,
             _ => return Err(JsonError::Syntax { at: self.at }),
         };
-        Ok(Step::Done(value))
-    }
-
-    /// Puts a value into the container that it is in, then reads the comma or the end.
-    fn member(&mut self, container: Open, value: Value, open: &mut Vec<Open>) -> Result<Step, JsonError> {
-        let next = self.peek().ok_or(JsonError::Incomplete)?;
-        self.at += 1;
-        match (container, next) {
-            (Open::List(mut list), b',') => {
-                list.push(value);
-                open.push(Open::List(list));
-                Ok(Step::Value)
-            }
-            (Open::List(mut list), b']') => {
-                list.push(value);
-                Ok(Step::Done(Value::Array(list)))
-            }
-            (Open::Map(mut map, key), b',') => {
-                map.insert(key, value);
-                self.peek();
-                let key = self.key()?;
-                open.push(Open::Map(map, key));
-                Ok(Step::Value)
-            }
-            (Open::Map(mut map, key), b'}') => {
-                map.insert(key, value);
-                Ok(Step::Done(Value::Object(map)))
-            }
-            _ => Err(JsonError::Syntax { at: self.at - 1 }),
-        }
+        Ok(Some(value))
     }
 
     /// A key and its colon.
     fn key(&mut self) -> Result<String, JsonError> {
-        match self.byte() {
+        match self.peek() {
             Some(b'"') => {}
             Some(_) => return Err(JsonError::Syntax { at: self.at }),
             None => return Err(JsonError::Incomplete),
         }
+        self.count(KEY_WEIGHT)?;
         let key = self.string()?;
         match self.peek() {
             Some(b':') => self.at += 1,
@@ -206,6 +205,12 @@ impl Parser<'_> {
             None => return Err(JsonError::Incomplete),
         }
         Ok(key)
+    }
+
+    /// Adds to the weight of the document.
+    fn count(&mut self, weight: usize) -> Result<(), JsonError> {
+        self.values += weight;
+        if self.values > self.limits.values_max { Err(JsonError::TooManyValues) } else { Ok(()) }
     }
 
     fn word(&mut self, word: &[u8], value: Value) -> Result<Value, JsonError> {

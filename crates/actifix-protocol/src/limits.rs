@@ -33,6 +33,13 @@ pub const CLIENT_NAME_CHARS_MAX: usize = 128;
 
 /// Longest number, in bytes, kept as text when it fits no number type.
 pub const JSON_NUMBER_TEXT_BYTES_MAX: usize = 256;
+/// Nested containers kept of an envelope or item header; real ones have four.
+pub const HEADER_DEPTH_MAX: usize = 10;
+/// Most values (weighed, see [`crate::json::JsonLimits`]) of an envelope header. Real ones stay below 500.
+pub const ENVELOPE_HEADER_VALUES_MAX: usize = 10_000;
+/// Most values (weighed likewise) of an item header. There may be 500 of them, so this bounds what they cost in all
+/// to 20 MiB; real ones stay below 50.
+pub const ITEM_HEADER_VALUES_MAX: usize = 1000;
 /// Longest item type that is kept of an unknown item, in characters.
 pub const ITEM_TYPE_CHARS_MAX: usize = 64;
 /// Bytes that the envelope framer buffers.
@@ -66,7 +73,7 @@ pub struct Limits {
     pub json_depth_max: u64,
     /// Nested containers at which the document is refused.
     pub json_depth_refused: u64,
-    /// Values in one JSON document, containers included.
+    /// Values in one JSON document, weighed by the memory that they cost (about 40 bytes a unit).
     pub json_values_max: u64,
     /// An event, feedback, store or security body.
     pub event_bytes_max: u64,

@@ -26,7 +26,8 @@ fn payloads(envelope: &Envelope) -> Vec<(&str, &[u8])> {
 
 #[test]
 fn payloads_come_out_exactly_in_both_forms() {
-    let table: [(&[u8], Vec<(&str, &[u8])>); 12] = [
+    type Payloads = Vec<(&'static str, &'static [u8])>;
+    let table: [(&[u8], Payloads); 12] = [
         (b"{}", vec![]),
         (b"{}\n", vec![]),
         (b"{}\n\n\r\n \n", vec![]),
@@ -288,6 +289,10 @@ fn headers_and_counts_have_bounds() {
     {
         let error = read(bytes).unwrap_err();
         assert_eq!((error.fault, error.fault.status()), (EnvelopeFault::HeaderTooLarge, 413));
+    }
+    let crowded = format!("{{\"type\":\"event\",\"a\":[{}0]}}", "0,".repeat(30_000));
+    for bytes in [format!("{crowded}\n"), format!("{{}}\n{crowded}\n{{}}\n")] {
+        assert_eq!(read(bytes).unwrap_err().fault, EnvelopeFault::HeaderTooLarge);
     }
     let item = "{\"type\":\"future\"}\nx\n";
     assert_eq!(read(format!("{{}}\n{}", item.repeat(500))).unwrap().items.len(), 500);

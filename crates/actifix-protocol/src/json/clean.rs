@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_wall_of_openers_costs_linear_time() {
         for opener in ["\u{1b}]", "\u{1b}[0", "\u{9d}", "\u{1b}P\t", "\u{1b}[;;;;", "\u{200b}"] {
-            let wall = opener.repeat(1_000_000);
+            let wall = opener.repeat(200_000);
             assert!(clean(&wall).len() <= wall.len());
         }
     }

@@ -155,13 +155,24 @@ fn what_follows_a_cut_part_is_still_read() {
 }
 
 #[test]
-fn values_are_counted() {
-    let limits = JsonLimits { values_max: 4, ..JsonLimits::default() };
+fn values_are_counted_by_what_they_cost() {
+    let limits = JsonLimits { values_max: 7, ..JsonLimits::default() };
     assert!(parse(b"[1,2,3]", &limits).is_ok());
     assert_eq!(parse(b"[1,2,3,4]", &limits), Err(JsonError::TooManyValues));
-    assert_eq!(parse(b"{\"a\":1,\"b\":[],\"c\":{},\"d\":0}", &limits), Err(JsonError::TooManyValues));
+    assert_eq!(parse(b"[[1]]", &limits), Err(JsonError::TooManyValues));
+    assert_eq!(parse(b"{\"a\":1}", &limits), Err(JsonError::TooManyValues));
+    assert!(parse(b"[[],{},0]", &limits).is_ok());
     let million = format!("[{}0]", "0,".repeat(1_000_000));
     assert_eq!(read(million), Err(JsonError::TooManyValues));
+}
+
+#[test]
+fn a_body_of_tiny_maps_is_refused_before_it_costs_a_hundred_times_its_size() {
+    let tiny = format!("[{}{{}}]", "{\"\":0},".repeat(100_000));
+    assert_eq!(read(&tiny), Err(JsonError::TooManyValues));
+    let frame = r#"{"filename":"a.py","function":"f","lineno":1,"in_app":true,"vars":{"x":"1"}},"#;
+    let dense = format!("[{}0]", frame.repeat((1 << 20) / frame.len()));
+    assert!(read(&dense).is_ok(), "a full event of small frames still fits");
 }
 
 #[test]

@@ -14,24 +14,40 @@ pub(super) enum Broken {
 
 /// The string whose first byte after the opening quote is the first of `bytes`, and its length with closing quote.
 pub(super) fn parse(bytes: &[u8]) -> Result<(String, usize), Broken> {
-    let mut out = String::new();
+    let (length, seen) = run(bytes);
+    if seen == 0
+        && bytes.get(length) == Some(&b'"')
+        && let Some(Ok(text)) = bytes.get(..length).map(std::str::from_utf8)
+    {
+        return Ok((text.to_owned(), length + 1));
+    }
+    parse_repairing(bytes, length, seen)
+}
+
+/// The long way, for a string whose first run and its classes are known: repairs, resolves escapes, cleans.
+fn parse_repairing(bytes: &[u8], first: usize, first_seen: u8) -> Result<(String, usize), Broken> {
+    let mut out = String::with_capacity(first.saturating_add(EXTRA_BYTES));
     let mut at = 0usize;
+    let (mut length, mut seen) = (first, first_seen);
     let mut suspect = false;
-    // Each turn takes a plain run and what ends it.
+    // Each turn takes a run and what ends it.
     loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let (length, seen) = run(rest);
         suspect |= seen & (CONTROL | SUSPECT) != 0;
-        let plain = rest.get(..length).unwrap_or_default();
-        let plain = if seen & HIGH == 0 { ascii(plain) } else { String::from_utf8_lossy(plain) };
+        let run_bytes = bytes.get(at..at + length).unwrap_or_default();
+        match std::str::from_utf8(run_bytes) {
+            Ok(text) => out.push_str(text),
+            Err(_) => out.push_str(&String::from_utf8_lossy(run_bytes)),
+        }
         at += length;
         match bytes.get(at) {
+            Some(b'"') if !suspect => return Ok((out, at + 1)),
             Some(b'"') => {
-                let text = if out.is_empty() { plain.into_owned() } else { out + &plain };
-                return Ok((if suspect { clean(&text).into_owned() } else { text }, at + 1));
+                return Ok(match clean(&out) {
+                    Cow::Borrowed(_) => (out, at + 1),
+                    Cow::Owned(cleaned) => (cleaned, at + 1),
+                });
             }
             Some(_) => {
-                out.push_str(&plain);
                 let (c, used) = escape(bytes.get(at..).unwrap_or_default()).ok_or(Broken::At(at))?;
                 suspect |= suspect_char(c);
                 out.push(c);
@@ -39,8 +55,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(String, usize), Broken> {
             }
             None => return Err(Broken::Ends),
         }
+        (length, seen) = run(bytes.get(at..).unwrap_or_default());
     }
 }
+
+/// Room for what follows the first escape, so that most strings are allocated once.
+const EXTRA_BYTES: usize = 32;
 
 /// The length of the literal with its closing quote, without reading it; `None` when it does not end.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
@@ -120,11 +140,6 @@ fn plain_word(word: u64) -> bool {
     (word & TOPS) | below(word, 0x20) | quote | slash | delete == 0
 }
 
-/// Text known to be ASCII.
-fn ascii(bytes: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
-}
-
 /// The character of the escape at the start of `bytes`, and the length of the escape.
 fn escape(bytes: &[u8]) -> Option<(char, usize)> {
     let c = match bytes.get(1)? {
@@ -161,6 +176,9 @@ fn hex4(bytes: &[u8]) -> Option<u32> {
 }
 
 fn suspect_char(c: char) -> bool {
+    if matches!(c, '\n' | '\t' | ' '..='~') {
+        return false;
+    }
     let mut utf8 = [0u8; 4];
     let lead = c.encode_utf8(&mut utf8).bytes().next().unwrap_or(0);
     CLASS.get(usize::from(lead)).is_some_and(|class| class & (CONTROL | SUSPECT) != 0)
