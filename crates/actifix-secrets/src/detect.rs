@@ -1,0 +1,21 @@
+//! Finding spans in bytes. Every detector returns spans and changes nothing.
+pub(crate) mod assign;
+pub(crate) mod auth;
+pub(crate) mod checks;
+pub(crate) mod decode;
+pub(crate) mod hunt;
+pub(crate) mod personal;
+pub(crate) mod shape;
+pub(crate) mod value;
+pub(crate) mod words;
+
+/// A part of a text that has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub start: usize,
+    pub end: usize,
+    /// Index of the rule in the engine.
+    pub rule: u16,
+    /// Whether the value is to be replaced elsewhere in the envelope too.
+    pub echo: bool,
+}

@@ -1,0 +1,356 @@
+//! Values of sensitive names in text: `name=value`, `name: value`, `--name value`, JSON at any level of escaping, SQL.
+use super::auth;
+use super::checks::{is_expression, is_nothing, is_prose, looks_random, looks_random_far, secret_like};
+use super::hunt::Hunt;
+use super::value::{Joint, Value, after_name, blanks, quote, value_at};
+use super::words::{NAME_BYTES_MAX, Named};
+use crate::bytes::{at, before, escape_before, has, is_name, run, slice};
+use crate::rule::{Detector, Strength};
+
+/// How far after a sensitive word a random-looking word is taken for its value.
+const PROSE_BYTES_MAX: usize = 80;
+const PROSE_WORDS_MAX: usize = 8;
+/// Bounds of an `INSERT INTO t (…) VALUES (…), (…)`.
+const COLUMNS_MAX: usize = 64;
+const ROWS_MAX: usize = 1_000;
+
+/// Endings that make a name a file: `token.py:33` assigns nothing.
+const FILE_ENDINGS: &[&[u8]] = &[
+    b"py", b"js", b"ts", b"rs", b"go", b"rb", b"java", b"kt", b"cs", b"php", b"jsx", b"tsx", b"mjs", b"cjs",
+    b"c", b"h", b"cpp", b"html", b"vue", b"svelte", b"json", b"yml", b"yaml", b"toml", b"lock", b"md",
+    b"txt", b"conf", b"css", b"map", b"ex", b"exs", b"swift", b"scala", b"dart", b"sql", b"xml", b"svg",
+    b"png",
+];
+
+impl Hunt<'_> {
+    /// A sensitive word stands at `start..end`; `whole` if it only counts as a word of its own.
+    pub(super) fn name(&mut self, start: usize, end: usize, whole: bool) {
+        let text = self.text;
+        if start < self.covered || end <= self.name_done || inside_word(text, start, end, whole) {
+            return;
+        }
+        let (name_start, name_end) = name_around(text, start, end);
+        let name = slice(text, name_start, name_end);
+        if slice(text, name_start.saturating_sub(10), name_start) == b"[redacted:" || is_file(name) {
+            self.name_done = name_end;
+            return;
+        }
+        let Some(named) = self.named(name) else { return };
+        self.name_done = name_end;
+        if let Some(value) = after_name(text, name_start, name_end) {
+            self.value(named, name_start, value);
+        }
+    }
+
+    fn value(&mut self, named: Named, name_start: usize, value: Value) {
+        if named.detector == Detector::Authorization && value.joint != Joint::Space {
+            return self.authorization(named, value);
+        }
+        if named.detector == Detector::Cookie && value.joint != Joint::Space {
+            return self.cookie(named, value);
+        }
+        match value.joint {
+            Joint::Space => self.prose(named, value.start),
+            Joint::Flag => {
+                let value = value_at(self.text, value.start, Joint::Flag);
+                let word = slice(self.text, value.start, value.end);
+                if !is_nothing(word) && word.first() != Some(&b'-') && self.accepts(named, value) {
+                    self.add(value.start, value.end, named.rule, true);
+                }
+            }
+            _ => {
+                if self.accepts(named, value) {
+                    self.add(value.start, value.end, named.rule, self.echoes(value));
+                    self.covered = self.covered.max(value.end);
+                } else if matches!(value.joint, Joint::Colon) && before(self.text, name_start) != b'"' {
+                    self.prose(named, value.start);
+                }
+            }
+        }
+    }
+
+    /// Whether the value of a name is to go.
+    fn accepts(&self, named: Named, value: Value) -> bool {
+        let word = slice(self.text, value.start, value.end);
+        if is_nothing(word) {
+            return false;
+        }
+        if !value.quoted {
+            let call = word.strip_suffix(b"()").is_some_and(|name| name.iter().all(|b| is_name(*b)));
+            let opens =
+                matches!(word, [b'{' | b'[' | b'(', ..]) && crate::bytes::redaction_token(word, 0) == 0;
+            if call || (opens && word.len() < 3) || (self.code && is_expression(word)) {
+                return false;
+            }
+            if opens && matches!(at(self.text, value.end), b'"' | b'\'' | b'\\') {
+                // An object or list in JSON: its members have names of their own.
+                return false;
+            }
+            if is_prose(word) && value.joint != Joint::Flag {
+                return false;
+            }
+        }
+        match (named.strength, value.joint) {
+            (Strength::Weak, _) => secret_like(word) || looks_random(word, 12),
+            (Strength::Prose, Joint::Colon) if !value.quoted => secret_like(word) || looks_random(word, 12),
+            _ => true,
+        }
+    }
+
+    /// A word that stands in source code is a value there; it is replaced elsewhere only if it looks like one.
+    fn echoes(&self, value: Value) -> bool {
+        !self.code || looks_random(slice(self.text, value.start, value.end), 8)
+    }
+
+    fn authorization(&mut self, named: Named, value: Value) {
+        let end = if value.quoted { value.end } else { auth::unquoted_end(self.text, value.start) };
+        let Some((from, to)) = auth::credential(self.text, value.start, end) else { return };
+        let word = Value { start: from, end: to, ..value };
+        let schemed = from > value.start;
+        let word_bytes = slice(self.text, from, to);
+        let prose = !value.quoted
+            && (is_prose(word_bytes)
+                || (value.joint == Joint::Colon && !schemed && !secret_like(word_bytes)));
+        if prose
+            || (!value.quoted && self.code && is_expression(word_bytes))
+            || (!schemed && !self.accepts(named, word))
+        {
+            return;
+        }
+        self.add(from, to, named.rule, self.echoes(word));
+        self.covered = self.covered.max(to);
+    }
+
+    fn cookie(&mut self, named: Named, value: Value) {
+        let end = if value.quoted { value.end } else { auth::line_end(self.text, value.start) };
+        let text = self.text;
+        let mut pairs = false;
+        auth::cookies(text, value.start, end, |name, start, end| {
+            pairs = true;
+            let word = slice(text, start, end);
+            let by_name =
+                self.named(name).map(|found| found.rule).filter(|_| !is_nothing(word) && word.len() > 3);
+            let rule = by_name.or_else(|| auth::cookie_like_session(word).then_some(named.rule));
+            if let Some(rule) = rule {
+                self.add(start, end, rule, true);
+            }
+        });
+        let whole = slice(text, value.start, value.end);
+        if !pairs && secret_like(whole) && !is_nothing(whole) {
+            self.add(value.start, value.end, named.rule, true);
+        }
+        if pairs {
+            self.covered = self.covered.max(end);
+        }
+    }
+
+    /// `password hunter2`, `my token is 'x'`, `password authentication failed for user "svc" (x)`.
+    fn prose(&mut self, named: Named, start: usize) {
+        let text = self.text;
+        let limit = text.len().min(start + PROSE_BYTES_MAX);
+        let mut pos = blanks(text, start);
+        let mut adjacent = true;
+        for _ in 0..PROSE_WORDS_MAX {
+            if pos >= limit || matches!(at(text, pos), b'\n' | b'\r') {
+                return;
+            }
+            let quoted = quote(text, pos).is_some();
+            if quoted && adjacent {
+                let value = value_at(text, pos, Joint::Space);
+                let word = slice(text, value.start, value.end);
+                let sure = named.strength == Strength::Strong
+                    && !word.contains(&b' ')
+                    && word.len() >= 4
+                    && !is_prose(word);
+                if !self.code && !is_nothing(word) && (sure || secret_like(word)) && value.end < text.len() {
+                    self.add(value.start, value.end, named.rule, true);
+                    self.covered = self.covered.max(value.end);
+                    return;
+                }
+            }
+            let (from, to, next) = prose_word(text, pos);
+            let word = slice(text, from, to);
+            if adjacent && self.adjacent_secret(named, word) {
+                self.add(from, to, named.rule, true);
+                return;
+            }
+            if !self.code && looks_random_far(word) {
+                if let Some(rule) = self.engine.special.secret_word {
+                    self.add(from, to, rule, true);
+                }
+                return;
+            }
+            let connector = [&b"is"[..], b"was", b"are", b"=", b":", b"to", b"->", b"with", b"value", b"set"]
+                .contains(&word);
+            adjacent = adjacent && connector;
+            pos = blanks(text, next);
+            if next == pos && at(text, next) > b' ' {
+                return;
+            }
+        }
+    }
+
+    fn adjacent_secret(&self, named: Named, word: &[u8]) -> bool {
+        if self.code
+            || word.iter().any(|b| b"(){}<>;|\\".contains(b))
+            || is_nothing(word)
+            || word.starts_with(b"/")
+        {
+            return false;
+        }
+        match named.strength {
+            Strength::Strong => secret_like(word) && !word.contains(&b'/'),
+            Strength::Prose => looks_random(word, 12),
+            Strength::Weak => looks_random(word, 16),
+        }
+    }
+
+    /// `INSERT INTO users (name, password) VALUES ('bob', 'x'), (…)`; `pos` is after `INSERT INTO`.
+    pub(super) fn insert(&mut self, pos: usize) {
+        let text = self.text;
+        let open = run(text, pos, 256, |b| b != b'(' && b != b';');
+        if at(text, open) != b'(' {
+            return;
+        }
+        let close = run(text, open, 4_096, |b| b != b')');
+        let sensitive: Vec<Option<Named>> = slice(text, open + 1, close)
+            .split(|b| *b == b',')
+            .take(COLUMNS_MAX)
+            .map(|column| self.named(column))
+            .collect();
+        let mut next = run(text, close + 1, 64, |b| b.is_ascii_whitespace() || b == b'\\' || b == b'n');
+        if sensitive.iter().all(Option::is_none) || !has(text, next, b"values") {
+            return;
+        }
+        next += 6;
+        for _ in 0..ROWS_MAX {
+            next = run(text, next, 64, |b| b.is_ascii_whitespace() || b == b',');
+            if at(text, next) != b'(' {
+                return;
+            }
+            next = self.row(next + 1, &sensitive);
+        }
+    }
+
+    fn row(&mut self, start: usize, sensitive: &[Option<Named>]) -> usize {
+        let text = self.text;
+        let mut pos = start;
+        for index in 0..COLUMNS_MAX {
+            pos = run(text, pos, 64, |b| b.is_ascii_whitespace() || b == b',');
+            if at(text, pos) == b')' || pos >= text.len() {
+                return pos + 1;
+            }
+            let value = if quote(text, pos).is_some() {
+                value_at(text, pos, Joint::Assigned)
+            } else {
+                Value {
+                    start: pos,
+                    end: run(text, pos, 4_096, |b| b != b',' && b != b')'),
+                    quoted: false,
+                    joint: Joint::Assigned,
+                }
+            };
+            let named = sensitive.get(index).copied().flatten();
+            let word = slice(text, value.start, value.end);
+            if let Some(named) = named
+                && !is_nothing(word)
+            {
+                self.add(value.start, value.end, named.rule, true);
+                self.covered = self.covered.max(value.end);
+            }
+            pos = run(text, value.end.max(pos + 1), 16, |b| matches!(b, b'\'' | b'"' | b'\\' | b'`'));
+        }
+        pos
+    }
+
+    /// `IDENTIFIED BY 'x'`; `pos` is after it.
+    pub(super) fn identified_by(&mut self, pos: usize) {
+        let start = blanks(self.text, pos);
+        if quote(self.text, start).is_none() {
+            return;
+        }
+        let value = value_at(self.text, start, Joint::Assigned);
+        if let Some(named) = self.named(b"password")
+            && !is_nothing(slice(self.text, value.start, value.end))
+        {
+            self.add(value.start, value.end, named.rule, true);
+        }
+    }
+
+    /// `-u name:password` of curl and others; `pos` is after the flag.
+    pub(super) fn user_flag(&mut self, pos: usize) {
+        let start = blanks(self.text, pos);
+        let value = value_at(self.text, start, Joint::Flag);
+        let word = slice(self.text, value.start, value.end);
+        let Some(colon) = memchr::memchr(b':', word) else { return };
+        let password = slice(word, colon + 1, word.len());
+        let host = password.starts_with(b"//") || password.iter().all(u8::is_ascii_digit);
+        if let Some(named) = self.named(b"password")
+            && !host
+            && !is_nothing(password)
+        {
+            self.add(value.start + colon + 1, value.end, named.rule, true);
+        }
+    }
+
+    /// `?key=x`, `&sig=x`; `pos` is after the `=`.
+    pub(super) fn query(&mut self, pos: usize) {
+        let value = value_at(self.text, pos, Joint::Assigned);
+        let word = slice(self.text, value.start, value.end);
+        if let Some(rule) = self.engine.special.query_token
+            && !is_nothing(word)
+            && (looks_random(word, 12) || (word.len() >= 20 && secret_like(word)))
+        {
+            self.add(value.start, value.end, rule, true);
+        }
+    }
+}
+
+/// Whether letters around a whole word make another word of it: `compass`, `author`.
+fn inside_word(text: &[u8], start: usize, end: usize, whole: bool) -> bool {
+    let (first, last) = (at(text, start), before(text, end));
+    let (prev, next) = (before(text, start), at(text, end));
+    let goes_on = next.is_ascii_lowercase() || (next.is_ascii_uppercase() && last.is_ascii_uppercase());
+    let camel = first.is_ascii_uppercase() && !prev.is_ascii_uppercase();
+    let started = prev.is_ascii_alphabetic() && !camel && escape_before(text, start) == 0;
+    let acronym = first.is_ascii_uppercase() && at(text, start + 1).is_ascii_lowercase();
+    goes_on || (whole && started && !acronym)
+}
+
+/// The whole name around a sensitive word.
+fn name_around(text: &[u8], start: usize, end: usize) -> (usize, usize) {
+    let mut from = start;
+    let limit = start.saturating_sub(NAME_BYTES_MAX / 2);
+    while from > limit && is_name(before(text, from)) {
+        if escape_before(text, from) > 0 {
+            break;
+        }
+        from -= 1;
+    }
+    let mut to = run(text, end, NAME_BYTES_MAX / 2, is_name);
+    while to > end && matches!(before(text, to), b'.' | b'-') {
+        to -= 1;
+    }
+    (from, to)
+}
+
+fn is_file(name: &[u8]) -> bool {
+    memchr::memrchr(b'.', name).is_some_and(|dot| {
+        let ending = slice(name, dot + 1, name.len());
+        FILE_ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+    })
+}
+
+/// The word at `pos` without quotes and brackets around it: (start, end, start of what follows).
+fn prose_word(text: &[u8], pos: usize) -> (usize, usize, usize) {
+    let next = run(text, pos, 256, |b| b > b' ');
+    let mut from = run(text, pos, 8, |b| b"\\\"'`([{<".contains(&b)).min(next);
+    if crate::bytes::redaction_token(text, from.saturating_sub(1)) > 0 {
+        from -= 1;
+    }
+    let mut to = next;
+    while to > from && b"\\\"'`)]}>.,;:!?".contains(&before(text, to)) {
+        to -= 1;
+    }
+    (from, to, next)
+}

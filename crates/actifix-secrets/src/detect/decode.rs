@@ -1,0 +1,163 @@
+//! Decoded views of a text. Each keeps where every byte came from, so that a secret found in it can be cut out of the
+//! original.
+use base64::Engine as _;
+
+use super::shape::LENIENT_URL;
+use crate::bytes::{at, has, is_base64, run, slice};
+
+/// Views of views: percent in percent in JSON.
+pub(crate) const DEPTH_MAX: usize = 3;
+/// Length gate for base64: 24 characters hold 18 bytes.
+const BASE64_MIN: usize = 24;
+const BASE64_MAX: usize = 256 << 10;
+
+/// A decoded text; `origin[i]` is where byte `i` began, and one entry more tells where the last one ended.
+pub(crate) struct View {
+    pub text: String,
+    origin: Vec<u32>,
+}
+
+impl View {
+    /// A span of the view in the original.
+    pub(crate) fn to_origin(&self, start: usize, end: usize) -> Option<(usize, usize)> {
+        Some((*self.origin.get(start)? as usize, *self.origin.get(end)? as usize))
+    }
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Percent-decodes what is ASCII; none if nothing changes.
+pub(crate) fn percent(text: &str) -> Option<View> {
+    decode(text, |bytes, pos| {
+        if at(bytes, pos) != b'%' {
+            return None;
+        }
+        let byte = hex(at(bytes, pos + 1))? << 4 | hex(at(bytes, pos + 2))?;
+        (byte < 0x80).then_some((byte, 3))
+    })
+}
+
+/// Undoes one level of JSON escapes that are ASCII; none if nothing changes.
+pub(crate) fn json_escapes(text: &str) -> Option<View> {
+    decode(text, |bytes, pos| {
+        if at(bytes, pos) != b'\\' {
+            return None;
+        }
+        match at(bytes, pos + 1) {
+            b'u' => {
+                let mut code = 0_u32;
+                for offset in 2..6 {
+                    code = code << 4 | u32::from(hex(at(bytes, pos + offset))?);
+                }
+                (code < 0x80).then(|| (code as u8, 6))
+            }
+            byte @ (b'/' | b'"' | b'\\') => Some((byte, 2)),
+            b'n' => Some((b'\n', 2)),
+            b'r' => Some((b'\r', 2)),
+            b't' => Some((b'\t', 2)),
+            _ => None,
+        }
+    })
+}
+
+fn decode(text: &str, step: impl Fn(&[u8], usize) -> Option<(u8, usize)>) -> Option<View> {
+    let bytes = text.as_bytes();
+    if u32::try_from(bytes.len()).is_err() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut origin = Vec::with_capacity(bytes.len() + 1);
+    let mut pos = 0;
+    while pos < bytes.len() {
+        origin.push(pos as u32);
+        match step(bytes, pos) {
+            Some((byte, length)) => {
+                out.push(byte);
+                pos += length;
+            }
+            None => {
+                out.push(at(bytes, pos));
+                pos += 1;
+            }
+        }
+    }
+    origin.push(pos as u32);
+    if out.len() == bytes.len() {
+        return None;
+    }
+    String::from_utf8(out).ok().map(|text| View { text, origin })
+}
+
+/// Base64 words that hold printable text: calls `found(start, end, text)`.
+pub(crate) fn base64_words(text: &[u8], mut found: impl FnMut(usize, usize, &str)) {
+    let mut pos = 0;
+    while pos + BASE64_MIN <= text.len() {
+        // A word of 24 has one of its bytes at every 24th place.
+        if !is_base64(at(text, pos + BASE64_MIN - 1)) {
+            pos += BASE64_MIN;
+            continue;
+        }
+        let mut start = pos + BASE64_MIN - 1;
+        while start > pos && is_base64(at(text, start - 1)) {
+            start -= 1;
+        }
+        let body = run(text, start, BASE64_MAX, is_base64);
+        let end = run(text, body, 2, |b| b == b'=');
+        let padded = run(text, body, 6, |b| b == b'=' || b == b'%' || b == b'3' || b == b'D');
+        if body - start >= BASE64_MIN
+            && let Some(plain) = printable(slice(text, start, body))
+        {
+            let whole = if has(text, body, b"%3D") { padded } else { end };
+            found(start, whole, &plain);
+        }
+        pos = end.max(pos + 1);
+    }
+}
+
+fn printable(word: &[u8]) -> Option<String> {
+    let normal = |part: &[u8]| -> Vec<u8> {
+        part.iter()
+            .map(|b| match b {
+                b'+' => b'-',
+                b'/' => b'_',
+                other => *other,
+            })
+            .collect()
+    };
+    let text_like = |plain: &[u8]| plain.iter().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t'));
+    // Most words are no base64 of text: the first bytes tell.
+    let head = LENIENT_URL.decode(normal(slice(word, 0, 8))).ok()?;
+    if !text_like(&head) {
+        return None;
+    }
+    let whole = if word.len() % 4 == 1 { slice(word, 0, word.len() - 1) } else { word };
+    let plain = LENIENT_URL.decode(normal(whole)).ok()?;
+    if !text_like(&plain) {
+        return None;
+    }
+    String::from_utf8(plain).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_know_where_bytes_came_from() {
+        let view = percent("a%3Db%26c").unwrap();
+        assert_eq!(view.text, "a=b&c");
+        assert_eq!(view.to_origin(2, 3), Some((4, 5)));
+        assert_eq!(view.to_origin(1, 2), Some((1, 4)));
+        assert!(percent("100% sure").is_none());
+        let view = json_escapes(r"\u0070w\/x").unwrap();
+        assert_eq!(view.text, "pw/x");
+        assert_eq!(view.to_origin(0, 2), Some((0, 7)));
+    }
+}

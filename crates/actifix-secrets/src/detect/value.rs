@@ -1,0 +1,278 @@
+//! Where a value starts and ends after a name: separators, quotes at any level of escaping, unquoted words.
+use crate::bytes::{at, before, has, run, slice};
+
+/// Longest value that is followed to its end; longer ones are cut here and the rest is looked at anew.
+pub(crate) const VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// How name and value are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joint {
+    /// `=`, `:=`, `=>`, `%3D`, or a colon after a quoted name.
+    Assigned,
+    /// A colon after a bare name, as in headers, YAML and prose.
+    Colon,
+    /// White space only.
+    Space,
+    /// White space after `--name`.
+    Flag,
+    /// `<name>value</name>`.
+    Element,
+}
+
+/// A value and how it stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub start: usize,
+    pub end: usize,
+    pub quoted: bool,
+    pub joint: Joint,
+}
+
+/// Skips spaces and tabs, at most 16.
+pub(crate) fn blanks(text: &[u8], pos: usize) -> usize {
+    run(text, pos, 16, |b| b == b' ' || b == b'\t')
+}
+
+/// An opening or closing quote at `pos`: (length with its backslashes, level, quote byte).
+pub(crate) fn quote(text: &[u8], pos: usize) -> Option<(usize, usize, u8)> {
+    let slashes = run(text, pos, 8, |b| b == b'\\') - pos;
+    let byte = at(text, pos + slashes);
+    if matches!(byte, b'"' | b'\'' | b'`') {
+        return Some((slashes + 1, slashes, byte));
+    }
+    if slashes > 0 {
+        return None;
+    }
+    if has(text, pos, b"&quot;") {
+        return Some((6, 0, b'&'));
+    }
+    if has(text, pos, b"%22") || has(text, pos, b"%27") {
+        return Some((3, 0, b'%'));
+    }
+    None
+}
+
+/// Reads what follows the name that ends at `pos`.
+pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize) -> Option<Value> {
+    let mut next = pos;
+    let mut quoted_name = false;
+    if let Some((length, _, _)) = quote(text, next) {
+        quoted_name = true;
+        next += length;
+    }
+    if at(text, next) == b']' {
+        next += 1;
+    } else if has(text, next, b"%5D") {
+        next += 3;
+    }
+    if at(text, next) == b'>' && before(text, name_start) == b'<' {
+        let start = next + 1;
+        let end = run(text, start, VALUE_BYTES_MAX, |b| b != b'<');
+        return Some(Value { start, end, quoted: true, joint: Joint::Element });
+    }
+    if quoted_name && let Some(start) = attribute(text, next) {
+        return Some(value_at(text, start, Joint::Assigned));
+    }
+    let gap = blanks(text, next);
+    let (length, joint) = separator(text, gap, quoted_name)?;
+    if length == 0 {
+        if gap == next {
+            return None;
+        }
+        let flag = before(text, name_start) == b'-' && gap > next && !quoted_name;
+        return Some(Value {
+            start: gap,
+            end: gap,
+            quoted: false,
+            joint: if flag { Joint::Flag } else { Joint::Space },
+        });
+    }
+    let mut start = blanks(text, gap + length);
+    if quoted_name && matches!(at(text, start), b'\n' | b'\r') {
+        start = run(text, start, 256, |b| b.is_ascii_whitespace());
+    }
+    Some(value_at(text, start, joint))
+}
+
+/// `"Password" value="x"` in XML and `name="password"` CR LF CR LF in multipart bodies.
+fn attribute(text: &[u8], pos: usize) -> Option<usize> {
+    if has(text, pos, b"\r\n\r\n") {
+        return Some(pos + 4);
+    }
+    if has(text, pos, b"\n\n") {
+        return Some(pos + 2);
+    }
+    let next = blanks(text, pos);
+    if next > pos && has(text, next, b"value=") { Some(next + 6) } else { None }
+}
+
+/// The separator at `pos`, its length 0 when there is only white space.
+fn separator(text: &[u8], pos: usize, quoted_name: bool) -> Option<(usize, Joint)> {
+    let colon = if quoted_name { Joint::Assigned } else { Joint::Colon };
+    match (at(text, pos), at(text, pos + 1)) {
+        (b'=', b'>') | (b':', b'=') | (b'-', b'>') => Some((2, Joint::Assigned)),
+        (b'=', b'=') => Some((if at(text, pos + 2) == b'=' { 3 } else { 2 }, Joint::Assigned)),
+        (b'=', _) => Some((1, Joint::Assigned)),
+        (b':', b':') => None,
+        (b':', _) => Some((1, colon)),
+        (b'%', b'3') if has(text, pos, b"%3D") => Some((3, Joint::Assigned)),
+        (b'%', b'3') if has(text, pos, b"%3A") => Some((3, colon)),
+        (b'\\', b'u') if has(text, pos, b"\\u003d") => Some((6, Joint::Assigned)),
+        (b'\\', b'u') if has(text, pos, b"\\u003a") => Some((6, colon)),
+        _ => Some((0, Joint::Space)),
+    }
+}
+
+/// The value that starts at `pos`: wrappers (`Some("x")`, `b'x'`) and quotes are left outside.
+pub(crate) fn value_at(text: &[u8], pos: usize, joint: Joint) -> Value {
+    let start = wrapped(text, pos);
+    if let Some((length, level, byte)) = quote(text, start) {
+        let from = start + length;
+        let end = closing(text, from, level, byte);
+        return Value { start: from, end, quoted: true, joint };
+    }
+    Value { start: pos, end: word_end(text, pos), quoted: false, joint }
+}
+
+/// Steps over `b`, `rb`, `Some(`, `SecretStr(` and the like when a quote follows.
+fn wrapped(text: &[u8], pos: usize) -> usize {
+    let name = run(text, pos, 24, |b| b.is_ascii_alphanumeric() || b == b'_');
+    let next = if at(text, name) == b'(' || at(text, name) == b'[' { name + 1 } else { name };
+    let short = next == name && name - pos <= 2;
+    if (short || next > name) && quote(text, next).is_some() { next } else { pos }
+}
+
+/// Where the quoted text that starts at `from` ends: at its quote with as many backslashes as the opening one had, else
+/// at the end of the line.
+fn closing(text: &[u8], from: usize, level: usize, byte: u8) -> usize {
+    let limit = text.len().min(from + VALUE_BYTES_MAX);
+    let mut pos = from;
+    while pos < limit {
+        match (at(text, pos), byte) {
+            (b'&', b'&') if has(text, pos, b"&quot;") => return pos,
+            (b'%', b'%') if has(text, pos, b"%22") || has(text, pos, b"%27") => return pos,
+            (now, want) if now == want && want != b'&' && want != b'%' => {
+                let slashes = slashes_before(text, from, pos);
+                let doubled = want == b'\'' && level == 0 && at(text, pos + 1) == b'\'' && pos > from;
+                if doubled {
+                    pos += 2;
+                    continue;
+                }
+                let closes = if level == 0 { slashes % 2 == 0 } else { slashes <= level };
+                if closes {
+                    return pos - if level == 0 { 0 } else { slashes };
+                }
+            }
+            _ => {}
+        }
+        pos += 1;
+    }
+    let line = run(text, from, VALUE_BYTES_MAX, |b| b != b'\n' && b != b'\r');
+    if line < limit { line } else { limit }
+}
+
+fn slashes_before(text: &[u8], from: usize, pos: usize) -> usize {
+    slice(text, from, pos).iter().rev().take(16).take_while(|b| **b == b'\\').count()
+}
+
+/// End of an unquoted value. Closing brackets and list separators end it only where something else begins after them,
+/// so that `p=a)b` goes whole and `f(p=a)` keeps its bracket.
+pub(crate) fn word_end(text: &[u8], start: usize) -> usize {
+    let limit = text.len().min(start + VALUE_BYTES_MAX);
+    let mut pos = start;
+    while pos < limit {
+        let byte = at(text, pos);
+        let next = at(text, pos + 1);
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b'`' | b'<' | b'>' | 0x0b | 0x0c | 0 => break,
+            b'[' => {
+                let token = crate::bytes::redaction_token(text, pos);
+                if token > 0 {
+                    pos += token;
+                    continue;
+                }
+            }
+            b'\\' if matches!(next, b'n' | b'r' | b't' | b'"' | b'\'' | b'\\') => break,
+            b'\\' if next == b'u' && has(text, pos, b"\\u0026") => break,
+            b')' | b']' | b'}' if ends_after(text, pos + 1) => break,
+            b',' | b';' | b'&' | b'|' if ends_after(text, pos + 1) || name_follows(text, pos + 1) => break,
+            b'%' if has(text, pos, b"%26") && name_follows(text, pos + 3) => break,
+            b'%' if has(text, pos, b"%20")
+                || has(text, pos, b"%22")
+                || has(text, pos, b"%0A")
+                || has(text, pos, b"%0D") =>
+            {
+                break;
+            }
+            _ => {}
+        }
+        pos += 1;
+    }
+    let mut end = pos.min(limit);
+    while end > start && matches!(before(text, end), b'.' | b',' | b':') && end - start > 1 {
+        end -= 1;
+    }
+    end
+}
+
+/// Whether nothing of the value can follow: white space, end, another closer or quote.
+fn ends_after(text: &[u8], pos: usize) -> bool {
+    matches!(
+        at(text, pos),
+        b' ' | b'\t'
+            | b'\n'
+            | b'\r'
+            | b'"'
+            | b'\''
+            | b'`'
+            | b')'
+            | b']'
+            | b'}'
+            | b','
+            | b';'
+            | b'<'
+            | b'>'
+            | b'\\'
+            | b'.'
+            | b'{'
+            | 0
+    )
+}
+
+/// Whether `name=`, `name:` or `"name"` starts at `pos`, as in `a=1&b=2` and `amp;b=2`.
+fn name_follows(text: &[u8], pos: usize) -> bool {
+    let end = run(text, pos, 64, |b| crate::bytes::is_name(b) || matches!(b, b'[' | b']' | b'$' | b'@'));
+    (end > pos && matches!(at(text, end), b'=' | b':' | b';')) || (end > pos && has(text, end, b"%3D"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str, name: &str) -> String {
+        let start = text.find(name).unwrap();
+        let found = after_name(text.as_bytes(), start, start + name.len()).unwrap();
+        text[found.start..found.end].to_owned()
+    }
+
+    #[test]
+    fn values_end_where_they_end() {
+        assert_eq!(value("pw=abc retry=3", "pw"), "abc");
+        assert_eq!(value("f(pw=abc, x=1)", "pw"), "abc");
+        assert_eq!(value("f(pw=a)b)", "pw"), "a)b");
+        assert_eq!(value("pw=a,b c", "pw"), "a,b");
+        assert_eq!(value("pw=a,b=c", "pw"), "a");
+        assert_eq!(value("pw=a&b=c", "pw"), "a");
+        assert_eq!(value("pw=a&amp;b=c", "pw"), "a");
+        assert_eq!(value(r#"{"pw":"a\"b"}"#, "pw"), r#"a\"b"#);
+        assert_eq!(value(r#"{\"pw\":\"a b\",\"x\":1}"#, "pw"), "a b");
+        assert_eq!(value(r#"{\\\"pw\\\":\\\"a b\\\",\\\"x\\\":1}"#, "pw"), "a b");
+        assert_eq!(value("pw = 'it''s' or", "pw"), "it''s");
+        assert_eq!(value("<pw>a b</pw>", "pw"), "a b");
+        assert_eq!(value("pw: Some(\"abc\")", "pw"), "abc");
+        assert_eq!(value("'pw': b'abc'", "pw"), "abc");
+        assert_eq!(value("'pw' => 'abc'", "pw"), "abc");
+        assert_eq!(value("u[pw]=abc&x=1", "pw"), "abc");
+        assert_eq!(value("pw%3Dabc%26x%3D1", "pw"), "abc");
+    }
+}

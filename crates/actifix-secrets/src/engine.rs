@@ -1,0 +1,306 @@
+//! The compiled rules.
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use aho_corasick::automaton::Automaton;
+use aho_corasick::dfa::DFA;
+use aho_corasick::{MatchKind, StartKind};
+
+use crate::detect::checks;
+use crate::detect::hunt::Hunt;
+use crate::detect::shape;
+use crate::detect::words::{Named, Names};
+use crate::finding::{Finding, Match};
+use crate::redact::session::Session;
+use crate::rule::{Detector, Rule, RuleError, RuleSource};
+use crate::settings::Settings;
+
+use crate::builtin::BUILTIN_RULES;
+
+/// What a keyword asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trigger {
+    AtSign,
+    Percent,
+    Escaped,
+    Pem,
+    Jwt,
+    Url,
+    Bearer,
+    Basic,
+    Insert,
+    IdentifiedBy,
+    UserFlag,
+    Query,
+    /// `whole`: only as a word of its own.
+    Name {
+        whole: bool,
+    },
+    Rule(u16),
+}
+
+/// Where the rules of the coded detectors are; none if the rule was disabled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Special {
+    pub pem: Option<u16>,
+    pub jwt: Option<u16>,
+    pub card: Option<u16>,
+    pub url_password: Option<u16>,
+    pub url_token: Option<u16>,
+    pub authorization: Option<u16>,
+    pub cookie: Option<u16>,
+    pub query_token: Option<u16>,
+    pub secret_word: Option<u16>,
+    pub custom: Option<u16>,
+    pub email: Option<u16>,
+    pub ip: Option<u16>,
+}
+
+/// All rules, compiled. Build it once and share it.
+pub struct Engine {
+    rules: Vec<Rule>,
+    pub(crate) automaton: DFA,
+    triggers: Vec<Box<[Trigger]>>,
+    names: Names,
+    pub(crate) special: Special,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("rules", &self.rules.len()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// The engine with the built-in rules, built at first use (some milliseconds).
+    pub fn builtin() -> Arc<Self> {
+        static BUILTIN: OnceLock<Arc<Engine>> = OnceLock::new();
+        Arc::clone(BUILTIN.get_or_init(|| {
+            // A test reads all built-in rules, so this cannot fail in a release.
+            Arc::new(Self::from_rules(&[]).unwrap_or_else(|_| Self::assemble(Vec::new())))
+        }))
+    }
+
+    /// The built-in rules and then `extra` ones: an id that comes again replaces the earlier rule.
+    ///
+    /// # Errors
+    /// The first broken rule, with file and line.
+    pub fn from_rules(extra: &[RuleSource]) -> Result<Self, RuleError> {
+        let mut sources: Vec<(&str, &str)> = BUILTIN_RULES.to_vec();
+        let builtin = crate::rule::read(&sources)?;
+        if extra.is_empty() {
+            return Ok(Self::assemble(builtin));
+        }
+        let own: Vec<(&str, &str)> =
+            extra.iter().map(|source| (source.name.as_str(), source.text.as_str())).collect();
+        crate::rule::check_patterns(&own)?;
+        sources.extend(own);
+        Ok(Self::assemble(crate::rule::read(&sources)?))
+    }
+
+    /// The rules in the order they were read.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
+    /// All candidates in some bytes, unfiltered, by position. Personal data is no candidate.
+    pub fn scan(&self, text: &[u8]) -> Vec<Match> {
+        let settings = Settings::default();
+        let mut hunt = Hunt::new(self, &settings, text, false);
+        hunt.run();
+        let mut spans = std::mem::take(&mut hunt.spans);
+        if let Some(rule) = self.special.card {
+            shape::cards(text, |start, end| spans.push(crate::detect::Span { start, end, rule, echo: true }));
+        }
+        spans.sort_by_key(|span| (span.start, span.end, span.rule));
+        spans.dedup_by_key(|span| (span.start, span.end, span.rule));
+        spans.iter().filter_map(|span| self.weigh(text, span)).collect()
+    }
+
+    fn weigh(&self, text: &[u8], span: &crate::detect::Span) -> Option<Match> {
+        let rule = self.rule(span.rule)?;
+        let value = text.get(span.start..span.end)?;
+        let entropy = checks::entropy(value);
+        let allowed = rule.allow.iter().any(|allow| value == allow.as_bytes());
+        Some(Match {
+            rule: Arc::clone(&rule.id),
+            severity: rule.severity,
+            tier: rule.tier,
+            span: span.start..span.end,
+            checksum: rule.checksum.map(|kind| checks::checksum_ok(kind, value)),
+            placeholder: allowed || checks::is_placeholder(value),
+            entropy,
+            low_entropy: entropy < rule.entropy,
+        })
+    }
+
+    /// Redacts one text on its own.
+    pub fn redact_text(&self, text: &str, settings: &Settings) -> (String, Vec<Finding>) {
+        let mut session = self.session(settings);
+        let mut out = text.to_owned();
+        if session.text("", &mut out).is_err() {
+            // Text that cannot be redacted must not come out of here.
+            return ("[redacted:over_budget]".to_owned(), session.finish().findings);
+        }
+        session.echo_text(&mut out);
+        (out, session.finish().findings)
+    }
+
+    /// Starts the redaction of one envelope.
+    pub fn session<'e>(&'e self, settings: &'e Settings) -> Session<'e> {
+        Session::new(self, settings)
+    }
+
+    pub(crate) fn rule(&self, index: u16) -> Option<&Rule> {
+        self.rules.get(usize::from(index))
+    }
+
+    pub(crate) fn triggers_of(&self, pattern: usize) -> &[Trigger] {
+        self.triggers.get(pattern).map_or(&[], |triggers| triggers)
+    }
+
+    /// The sensitive reading of a name.
+    pub(crate) fn named(&self, settings: &Settings, name: &[u8]) -> Option<Named> {
+        if settings.sensitive_keys.contains(name) {
+            return self.special.custom.map(Named::custom);
+        }
+        self.names.lookup(name)
+    }
+
+    /// Whether no keyword stands in a text; then no detector but those for digits has anything to do.
+    pub(crate) fn is_silent(&self, text: &[u8]) -> bool {
+        text.len() < 7 || (!self.hits(text, |_| true) && !text.iter().any(u8::is_ascii_digit))
+    }
+
+    /// Whether a word of a sensitive name stands in a key: the cheap test before the exact one.
+    pub(crate) fn has_name(&self, settings: &Settings, key: &[u8]) -> bool {
+        self.hits(key, |trigger| matches!(trigger, Trigger::Name { .. }))
+            || settings.sensitive_keys.contains(key)
+    }
+
+    fn hits(&self, text: &[u8], wanted: impl Fn(&Trigger) -> bool) -> bool {
+        let Ok(mut hits) = self.automaton.try_find_overlapping_iter(aho_corasick::Input::new(text)) else {
+            return true;
+        };
+        hits.any(|hit| self.triggers_of(hit.pattern().as_usize()).iter().any(&wanted))
+    }
+
+    fn assemble(rules: Vec<Rule>) -> Self {
+        let mut keywords: BTreeMap<String, Vec<Trigger>> = BTreeMap::new();
+        let mut want = |keyword: &str, trigger: Trigger| {
+            let triggers = keywords.entry(keyword.to_ascii_lowercase()).or_default();
+            if !triggers.contains(&trigger) {
+                triggers.push(trigger);
+            }
+        };
+        let mut special = Special::default();
+        for (index, rule) in rules.iter().enumerate() {
+            let Ok(index) = u16::try_from(index) else { break };
+            place(rule, index, &mut special, &mut want);
+        }
+        for (keyword, trigger) in FIXED {
+            want(keyword, *trigger);
+        }
+        drop_covered_names(&mut keywords);
+        let automaton = DFA::builder()
+            .match_kind(MatchKind::Standard)
+            .start_kind(StartKind::Unanchored)
+            .ascii_case_insensitive(true)
+            .build(keywords.keys());
+        let automaton = match automaton {
+            Ok(automaton) => automaton,
+            // Only reachable when the number of states exceeds 2^31: the bounds on rules exclude it.
+            Err(_) => return Self::assemble(Vec::new()),
+        };
+        let triggers = keywords.into_values().map(Vec::into_boxed_slice).collect();
+        let names = Names::new(&rules);
+        Self { rules, automaton, triggers, names, special }
+    }
+}
+
+/// Keywords of the coded detectors.
+const FIXED: &[(&str, Trigger)] = &[
+    ("@", Trigger::AtSign),
+    ("%2", Trigger::Percent),
+    ("%3", Trigger::Percent),
+    ("%4", Trigger::Percent),
+    ("%5", Trigger::Percent),
+    ("%6", Trigger::Percent),
+    ("%7", Trigger::Percent),
+    ("\\u00", Trigger::Escaped),
+    ("\\/", Trigger::Escaped),
+    ("-----begin ", Trigger::Pem),
+    ("eyj", Trigger::Jwt),
+    ("://", Trigger::Url),
+    ("bearer ", Trigger::Bearer),
+    ("basic ", Trigger::Basic),
+    ("insert into", Trigger::Insert),
+    ("identified by", Trigger::IdentifiedBy),
+    (" -u ", Trigger::UserFlag),
+    (" --user ", Trigger::UserFlag),
+    ("?key=", Trigger::Query),
+    ("&key=", Trigger::Query),
+    ("?sig=", Trigger::Query),
+    ("&sig=", Trigger::Query),
+    ("?code=", Trigger::Query),
+    ("&code=", Trigger::Query),
+    ("signature=", Trigger::Query),
+];
+
+fn place(rule: &Rule, index: u16, special: &mut Special, want: &mut impl FnMut(&str, Trigger)) {
+    let slot = match rule.detector {
+        Detector::Pattern => {
+            for keyword in &rule.keywords {
+                want(keyword, Trigger::Rule(index));
+            }
+            return;
+        }
+        Detector::Name => None,
+        Detector::Pem => Some(&mut special.pem),
+        Detector::Jwt => Some(&mut special.jwt),
+        Detector::Card => Some(&mut special.card),
+        Detector::UrlPassword => Some(&mut special.url_password),
+        Detector::UrlToken => Some(&mut special.url_token),
+        Detector::Authorization => Some(&mut special.authorization),
+        Detector::Cookie => Some(&mut special.cookie),
+        Detector::QueryToken => Some(&mut special.query_token),
+        Detector::SecretWord => Some(&mut special.secret_word),
+        Detector::Custom => Some(&mut special.custom),
+        Detector::Email => Some(&mut special.email),
+        Detector::Ip => Some(&mut special.ip),
+    };
+    if let Some(slot) = slot {
+        *slot = Some(index);
+    }
+    for suffix in &rule.suffixes {
+        want(suffix, Trigger::Name { whole: false });
+    }
+    for name in &rule.names {
+        if name.contains(' ') {
+            for glue in ["", "_", "-", ".", " "] {
+                want(&name.replace(' ', glue), Trigger::Name { whole: true });
+            }
+        } else {
+            want(name, Trigger::Name { whole: true });
+        }
+    }
+}
+
+/// Removes names whose last part is found as a suffix anyway: `db_password` by `password`.
+fn drop_covered_names(keywords: &mut BTreeMap<String, Vec<Trigger>>) {
+    let suffix = Trigger::Name { whole: false };
+    let suffixes: Vec<String> = keywords
+        .iter()
+        .filter(|(_, triggers)| triggers.contains(&suffix))
+        .map(|(keyword, _)| keyword.clone())
+        .collect();
+    for (keyword, triggers) in keywords.iter_mut() {
+        let covered = suffixes.iter().any(|suffix| keyword.ends_with(suffix.as_str()) && keyword != suffix);
+        triggers.retain(|trigger| !(covered && matches!(trigger, Trigger::Name { .. })));
+        if triggers.contains(&suffix) {
+            triggers.retain(|trigger| *trigger != Trigger::Name { whole: true });
+        }
+    }
+    keywords.retain(|_, triggers| !triggers.is_empty());
+}

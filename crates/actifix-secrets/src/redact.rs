@@ -1,0 +1,5 @@
+//! Replacing what was found.
+pub(crate) mod echo;
+pub(crate) mod session;
+pub(crate) mod text;
+pub(crate) mod walk;

@@ -1,0 +1,135 @@
+//! The echo rule: what was secret in one place is secret in all places of the envelope.
+use std::collections::{HashMap, HashSet};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+use crate::bytes::redaction_token;
+use crate::detect::checks::is_trivial_echo;
+
+/// Longest value that is looked for elsewhere, in bytes.
+const ECHO_BYTES_MAX: usize = 4_096;
+
+/// The values seen, and the matcher over all their spellings.
+#[derive(Default)]
+pub(crate) struct Echoes {
+    seen: HashSet<String>,
+    values: Vec<(String, u16)>,
+    compiled: Option<(AhoCorasick, Vec<u16>)>,
+}
+
+impl Echoes {
+    /// Remembers a value unless it is short, long or common; false if there are already `max`.
+    pub(crate) fn remember(&mut self, value: &str, rule: u16, max: usize) -> bool {
+        let value = value.trim().trim_matches(['\'', '"']);
+        if value.len() > ECHO_BYTES_MAX || is_trivial_echo(value) || self.seen.contains(value) {
+            return true;
+        }
+        if value.contains("[redacted:") {
+            return true;
+        }
+        if self.values.len() >= max {
+            return false;
+        }
+        self.seen.insert(value.to_owned());
+        self.values.push((value.to_owned(), rule));
+        self.compiled = None;
+        true
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    fn compile(&mut self) -> Option<&(AhoCorasick, Vec<u16>)> {
+        if self.compiled.is_none() {
+            let mut forms: HashMap<String, u16> = HashMap::new();
+            for (value, rule) in &self.values {
+                for form in spellings(value) {
+                    forms.entry(form).or_insert(*rule);
+                }
+            }
+            let mut forms: Vec<(String, u16)> = forms.into_iter().collect();
+            forms.sort_unstable();
+            let rules = forms.iter().map(|(_, rule)| *rule).collect();
+            let matcher = AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .build(forms.iter().map(|(form, _)| form.as_bytes()))
+                .ok()?;
+            self.compiled = Some((matcher, rules));
+        }
+        self.compiled.as_ref()
+    }
+
+    /// Where echoes stand in a text, without overlaps and outside of redaction tokens: (start, end, rule).
+    pub(crate) fn find(&mut self, text: &str) -> Vec<(usize, usize, u16)> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let Some((matcher, rules)) = self.compile() else { return Vec::new() };
+        let mut found = Vec::new();
+        for hit in matcher.find_iter(text.as_bytes()) {
+            if let Some(rule) = rules.get(hit.pattern().as_usize())
+                && !inside_token(text.as_bytes(), hit.start())
+            {
+                found.push((hit.start(), hit.end(), *rule));
+            }
+        }
+        found
+    }
+}
+
+fn inside_token(text: &[u8], pos: usize) -> bool {
+    let from = pos.saturating_sub(90);
+    text.get(from..=pos)
+        .and_then(|part| memchr::memrchr(b'[', part))
+        .is_some_and(|open| from + open + redaction_token(text, from + open) > pos)
+}
+
+/// A value as it stands in plain text, JSON, JSON in JSON, URLs and base64.
+fn spellings(value: &str) -> Vec<String> {
+    let mut all = vec![value.to_owned()];
+    let json = json(value);
+    all.push(json.replace('\\', "\\\\").replace('"', "\\\""));
+    all.push(json.replace('/', "\\/"));
+    all.push(json);
+    all.push(percent(value, false));
+    all.push(percent(value, true));
+    let encoded = STANDARD.encode(value);
+    all.push(encoded.trim_end_matches('=').to_owned());
+    all.push(URL_SAFE.encode(value).trim_end_matches('=').to_owned());
+    // The last characters depend on what follows: of longer values the sure part is enough.
+    if value.len() % 3 != 0 && value.len() >= 12 {
+        let sure = value.len() / 3 * 4;
+        if let Some(part) = encoded.get(..sure) {
+            all.push(part.to_owned());
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    all.retain(|form| form.len() >= 8);
+    all
+}
+
+fn json(value: &str) -> String {
+    let quoted = serde_json::to_string(value).unwrap_or_default();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or("").to_owned()
+}
+
+fn percent(value: &str, form: bool) -> String {
+    let mut out = String::with_capacity(value.len() * 2);
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else if form && byte == b' ' {
+            out.push('+');
+        } else {
+            out.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                out.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase());
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,228 @@
+//! The redaction of one envelope: counts, findings and the values to look for elsewhere.
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::echo::Echoes;
+use super::text::Place;
+use crate::engine::Engine;
+use crate::finding::{self, Finding, PATH_BYTES_MAX, Report};
+use crate::settings::{BudgetExceeded, Settings};
+
+/// Redacts the parts of one envelope. First give it every part with [`Session::value`] and [`Session::text`], then
+/// every part again with the `echo_` methods; [`Session::finish`] tells what was done.
+pub struct Session<'e> {
+    pub(crate) engine: &'e Engine,
+    pub(crate) settings: &'e Settings,
+    pub(crate) path: String,
+    pub(crate) echoes: Echoes,
+    /// Set when a value could not be remembered; the next call that can fail does.
+    echoes_full: bool,
+    findings: Vec<Finding>,
+    counts: Vec<u64>,
+    bytes: u64,
+}
+
+impl fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the path nor the echoes: both could tell secrets.
+        f.debug_struct("Session")
+            .field("findings", &self.findings.len())
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'e> Session<'e> {
+    pub(crate) fn new(engine: &'e Engine, settings: &'e Settings) -> Self {
+        Self {
+            engine,
+            settings,
+            path: String::new(),
+            echoes: Echoes::default(),
+            echoes_full: false,
+            findings: Vec::new(),
+            counts: vec![0; engine.rules().count()],
+            bytes: 0,
+        }
+    }
+
+    /// Redacts a JSON value in place, keys included. `path` names it in findings, e.g. `event`.
+    ///
+    /// # Errors
+    /// The budget is used up: the value is only partly redacted and must not be stored.
+    pub fn value(&mut self, path: &str, value: &mut Value) -> Result<(), BudgetExceeded> {
+        self.enter(path);
+        self.walk(value, Place::default(), 0, 0)?;
+        self.settled()
+    }
+
+    /// Redacts free text in place: attachments, file names, header values.
+    ///
+    /// # Errors
+    /// The budget is used up: the text is only partly redacted and must not be stored.
+    pub fn text(&mut self, path: &str, text: &mut String) -> Result<(), BudgetExceeded> {
+        self.enter(path);
+        self.string(text, Place::default(), 0)?;
+        self.settled()
+    }
+
+    /// Redacts one field of a known name in place, e.g. a form field or a header: as the value of that key in a map.
+    ///
+    /// # Errors
+    /// The budget is used up: the text is only partly redacted and must not be stored.
+    pub fn field(&mut self, path: &str, name: &str, text: &mut String) -> Result<(), BudgetExceeded> {
+        self.enter(path);
+        let mut value = Value::String(std::mem::take(text));
+        let done = self.entry(name, &mut value, Place::default(), 0, 0);
+        if let Value::String(redacted) = value {
+            *text = redacted;
+        }
+        done?;
+        self.settled()
+    }
+
+    /// Second pass: replaces in a JSON value what was found secret anywhere in this session.
+    pub fn echo_value(&mut self, value: &mut Value) {
+        if self.echoes.is_empty() {
+            return;
+        }
+        self.path.clear();
+        self.echo_walk(value, 0);
+    }
+
+    /// Second pass over a text.
+    pub fn echo_text(&mut self, text: &mut String) {
+        if let Some(redacted) = self.echo(text) {
+            *text = redacted;
+        }
+    }
+
+    /// What was done.
+    pub fn finish(self) -> Report {
+        let mut redactions = BTreeMap::new();
+        for (rule, count) in self.engine.rules().zip(&self.counts) {
+            if *count > 0 {
+                redactions.insert(rule.id().to_owned(), *count);
+            }
+        }
+        Report { findings: self.findings, redactions }
+    }
+
+    fn enter(&mut self, path: &str) {
+        self.path.clear();
+        self.push_path(path);
+    }
+
+    /// Appends to the path; what exceeds its bound is left out.
+    pub(crate) fn push_path(&mut self, part: &str) {
+        const PART_BYTES_MAX: usize = 64;
+        let room = PATH_BYTES_MAX.saturating_sub(self.path.len()).min(PART_BYTES_MAX);
+        let mut end = room.min(part.len());
+        while !part.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.path.push_str(part.get(..end).unwrap_or(""));
+    }
+
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
+        // A string costs something even if it is empty.
+        self.bytes = self.bytes.saturating_add(bytes as u64 + 8);
+        let max = self.settings.budget.bytes_max;
+        if self.bytes > max { Err(BudgetExceeded::Bytes { max }) } else { Ok(()) }
+    }
+
+    fn settled(&self) -> Result<(), BudgetExceeded> {
+        let max = self.settings.budget.echoes_max;
+        if self.echoes_full { Err(BudgetExceeded::Echoes { max }) } else { Ok(()) }
+    }
+
+    /// Remembers a secret for the echo pass.
+    pub(crate) fn remember(&mut self, value: &str, rule: u16) -> Result<(), BudgetExceeded> {
+        self.remember_late(value, rule);
+        self.settled()
+    }
+
+    /// The same where nothing can fail: the public method in progress reports it at its end.
+    pub(crate) fn remember_late(&mut self, value: &str, rule: u16) {
+        if !self.echoes.remember(value, rule, self.settings.budget.echoes_max) {
+            self.echoes_full = true;
+        }
+    }
+
+    /// Counts a replacement and keeps a finding while there is room.
+    pub(crate) fn note(&mut self, rule: u16, value: &str, keep: bool) {
+        if let Some(count) = self.counts.get_mut(usize::from(rule)) {
+            *count += 1;
+        }
+        if !keep || self.findings.len() >= self.settings.budget.findings_max {
+            return;
+        }
+        if let Some(rule) = self.engine.rule(rule) {
+            self.findings.push(Finding {
+                rule: Arc::clone(&rule.id),
+                severity: rule.severity,
+                path: self.path.clone(),
+                masked: finding::mask(value),
+                hash: finding::hash(&self.settings.hash_key, value.as_bytes()),
+            });
+        }
+    }
+
+    fn echo(&mut self, text: &str) -> Option<String> {
+        let found = self.echoes.find(text);
+        if found.is_empty() {
+            return None;
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for (start, end, rule) in found {
+            let (Some(before), Some(value)) = (text.get(done..start), text.get(start..end)) else { continue };
+            out.push_str(before);
+            out.push_str("[redacted:");
+            out.push_str(self.engine.rule(rule).map_or("secret", |rule| rule.id()));
+            out.push(']');
+            self.note(rule, value, false);
+            done = end;
+        }
+        out.push_str(text.get(done..).unwrap_or(""));
+        // The replacement may have freed a token that was glued to the value.
+        match self.redact(&out, Place::default()) {
+            Ok((Some(again), _)) => Some(again),
+            Ok((None, _)) => Some(out),
+            Err(_) => Some("[redacted:over_budget]".to_owned()),
+        }
+    }
+
+    fn echo_walk(&mut self, value: &mut Value, depth: usize) {
+        if depth > self.settings.budget.depth_max {
+            *value = Value::String("[redacted:over_budget]".to_owned());
+            return;
+        }
+        match value {
+            Value::String(text) => self.echo_text(text),
+            Value::Number(number) => {
+                let text = number.to_string();
+                if text.len() >= 8
+                    && let Some(redacted) = self.echo(&text)
+                {
+                    *value = Value::String(redacted);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.echo_walk(item, depth + 1)),
+            Value::Object(map) => {
+                let mut renamed = Vec::new();
+                for (key, item) in map.iter_mut() {
+                    if let Some(redacted) = self.echo(key) {
+                        renamed.push((key.clone(), redacted));
+                    }
+                    self.echo_walk(item, depth + 1);
+                }
+                super::walk::rename(map, renamed);
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+}

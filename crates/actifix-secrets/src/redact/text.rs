@@ -1,0 +1,257 @@
+//! Redaction of one string: all detectors, all decoded views, repeated until nothing more is found.
+use crate::bytes::redaction_token;
+use crate::detect::hunt::{Hunt, Marks};
+use crate::detect::{Span, decode, personal, shape};
+use crate::engine::Engine;
+use crate::finding;
+use crate::settings::{BudgetExceeded, PersonalData};
+
+use super::session::Session;
+
+/// A replacement changes what stands next to the rest, so the text is looked at again until nothing changes. Two passes
+/// are the rule; what still changes after these is replaced as a whole.
+const PASSES_MAX: usize = 8;
+
+/// What the place of a string says about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// A line of source code.
+    pub code: bool,
+    /// A version, where four numbers are no address.
+    pub version: bool,
+    /// An id or time, where many digits are no card.
+    pub id: bool,
+}
+
+impl Session<'_> {
+    /// Redacts a string; none if nothing was found.
+    pub(crate) fn redact(
+        &mut self,
+        text: &str,
+        place: Place,
+    ) -> Result<(Option<String>, Marks), BudgetExceeded> {
+        let (spans, marks) = self.spans(text, place, 0)?;
+        if spans.is_empty() {
+            return Ok((None, marks));
+        }
+        let mut current = self.replace(text, spans);
+        for _ in 1..PASSES_MAX {
+            let (spans, _) = self.spans(&current, place, 0)?;
+            if spans.is_empty() {
+                return Ok((Some(current), marks));
+            }
+            let next = self.replace(&current, spans);
+            if next == current {
+                return Ok((Some(current), marks));
+            }
+            current = next;
+        }
+        Ok((Some("[redacted:unstable_text]".to_owned()), marks))
+    }
+
+    /// All spans of a text and of its decoded views, in coordinates of the text.
+    fn spans(
+        &mut self,
+        text: &str,
+        place: Place,
+        depth: usize,
+    ) -> Result<(Vec<Span>, Marks), BudgetExceeded> {
+        self.charge(text.len())?;
+        let (engine, settings) = (self.engine, self.settings);
+        let mut hunt = Hunt::new(engine, settings, text.as_bytes(), place.code);
+        hunt.run();
+        let (mut spans, marks) = (hunt.spans, hunt.marks);
+        let bytes = text.as_bytes();
+        if !place.id
+            && let Some(rule) = engine.special.card
+        {
+            shape::cards(bytes, |start, end| spans.push(Span { start, end, rule, echo: true }));
+        }
+        self.personal(bytes, place, marks, &mut spans);
+        if marks.percent && depth < decode::DEPTH_MAX {
+            self.view(decode::percent(text), place, depth, &mut spans)?;
+        }
+        if marks.escaped && depth < decode::DEPTH_MAX {
+            self.view(decode::json_escapes(text), place, depth, &mut spans)?;
+        }
+        if depth < 2 {
+            self.base64(text, place, depth, &mut spans)?;
+        }
+        if !settings.allow.is_empty() {
+            let tier = |span: &Span| engine.rule(span.rule).map_or(1, |rule| rule.tier());
+            spans.retain(|span| {
+                let personal =
+                    Some(span.rule) == engine.special.email || Some(span.rule) == engine.special.ip;
+                (tier(span) == 1 && !personal)
+                    || text.get(span.start..span.end).is_none_or(|value| !settings.allow.contains(value))
+            });
+        }
+        Ok((spans, marks))
+    }
+
+    fn personal(&self, text: &[u8], place: Place, marks: Marks, spans: &mut Vec<Span>) {
+        if marks.at_sign
+            && self.settings.email != PersonalData::Keep
+            && let Some(rule) = self.engine.special.email
+        {
+            personal::emails(text, |start, end| spans.push(Span { start, end, rule, echo: false }));
+        }
+        if !place.version
+            && text.len() >= 7
+            && self.settings.ip != PersonalData::Keep
+            && let Some(rule) = self.engine.special.ip
+        {
+            personal::ips(text, |start, end| spans.push(Span { start, end, rule, echo: false }));
+        }
+    }
+
+    fn view(
+        &mut self,
+        view: Option<decode::View>,
+        place: Place,
+        depth: usize,
+        spans: &mut Vec<Span>,
+    ) -> Result<(), BudgetExceeded> {
+        let Some(view) = view else { return Ok(()) };
+        let (found, _) = self.spans(&view.text, place, depth + 1)?;
+        for span in found {
+            let Some((start, end)) = view.to_origin(span.start, span.end) else { continue };
+            if span.echo
+                && let Some(value) = view.text.get(span.start..span.end)
+            {
+                self.remember(value, span.rule)?;
+            }
+            spans.push(Span { start, end, ..span });
+        }
+        Ok(())
+    }
+
+    fn base64(
+        &mut self,
+        text: &str,
+        place: Place,
+        depth: usize,
+        spans: &mut Vec<Span>,
+    ) -> Result<(), BudgetExceeded> {
+        let mut words: Vec<(usize, usize, String)> = Vec::new();
+        decode::base64_words(text.as_bytes(), |start, end, plain| words.push((start, end, plain.to_owned())));
+        for (start, end, plain) in words {
+            let (found, _) = self.spans(&plain, place, depth + 1)?;
+            let mut rule = None;
+            for span in &found {
+                let tier = self.engine.rule(span.rule).map_or(3, |rule| rule.tier());
+                let personal =
+                    Some(span.rule) == self.engine.special.email || Some(span.rule) == self.engine.special.ip;
+                if tier <= 2 && !personal {
+                    rule = rule.or(Some(span.rule));
+                    if span.echo
+                        && let Some(value) = plain.get(span.start..span.end)
+                    {
+                        self.remember(value, span.rule)?;
+                    }
+                }
+            }
+            if let Some(rule) = rule {
+                spans.push(Span { start, end, rule, echo: true });
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds the text with all spans replaced and notes each of them.
+    fn replace(&mut self, text: &str, spans: Vec<Span>) -> String {
+        for span in &spans {
+            if span.echo
+                && let Some(value) = text.get(span.start..span.end)
+            {
+                self.remember_late(value, span.rule);
+            }
+        }
+        let merged = merge(self.engine, text, spans);
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for span in merged {
+            let (Some(before), Some(value)) = (text.get(done..span.start), text.get(span.start..span.end))
+            else {
+                continue;
+            };
+            out.push_str(before);
+            self.token(&mut out, span.rule, value);
+            done = span.end;
+        }
+        out.push_str(text.get(done..).unwrap_or(""));
+        out
+    }
+
+    /// Appends the token of a value and notes the finding.
+    pub(crate) fn token(&mut self, out: &mut String, rule: u16, value: &str) {
+        let special = self.engine.special;
+        let personal = if Some(rule) == special.email {
+            Some(self.settings.email)
+        } else if Some(rule) == special.ip {
+            Some(self.settings.ip)
+        } else {
+            None
+        };
+        let Some(id) = self.engine.rule(rule).map(|rule| std::sync::Arc::clone(&rule.id)) else { return };
+        out.push_str("[redacted:");
+        out.push_str(&id);
+        if personal == Some(PersonalData::Hash) {
+            out.push(':');
+            let hash = finding::hash(&self.settings.hash_key, value.to_ascii_lowercase().as_bytes());
+            for byte in hash.iter().take(4) {
+                out.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+                out.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+            }
+        }
+        out.push(']');
+        self.note(rule, value, personal.is_none());
+    }
+}
+
+/// Joins what overlaps; the surest rule names the result. Spans grow to whole characters and whole redaction tokens.
+fn merge(engine: &Engine, text: &str, mut spans: Vec<Span>) -> Vec<Span> {
+    for span in &mut spans {
+        while span.start > 0 && !text.is_char_boundary(span.start) {
+            span.start -= 1;
+        }
+        while span.end < text.len() && !text.is_char_boundary(span.end) {
+            span.end += 1;
+        }
+        widen(text.as_bytes(), span);
+    }
+    spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+    let tier = |span: &Span| engine.rule(span.rule).map_or(3, |rule| rule.tier());
+    let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
+    for span in spans {
+        match merged.last_mut() {
+            Some(last) if span.start < last.end => {
+                let same = span.start == last.start && span.end == last.end;
+                let sticks_out = span.end > last.end;
+                if (same || sticks_out) && tier(&span) < tier(last) {
+                    last.rule = span.rule;
+                }
+                last.end = last.end.max(span.end);
+            }
+            _ => merged.push(span),
+        }
+    }
+    merged
+}
+
+/// A span that would cut a redaction token takes all of it.
+fn widen(text: &[u8], span: &mut Span) {
+    const TOKEN_BYTES_MAX: usize = 90;
+    let from = span.start.saturating_sub(TOKEN_BYTES_MAX);
+    if let Some(open) = text.get(from..span.start).and_then(|part| memchr::memrchr(b'[', part)) {
+        let open = from + open;
+        if open + redaction_token(text, open) > span.start {
+            span.start = open;
+        }
+    }
+    let from = span.end.saturating_sub(TOKEN_BYTES_MAX).max(span.start);
+    if let Some(open) = text.get(from..span.end).and_then(|part| memchr::memrchr(b'[', part)) {
+        let end = from + open + redaction_token(text, from + open);
+        span.end = span.end.max(end);
+    }
+}

@@ -1,0 +1,530 @@
+//! The structure-aware walk over JSON values.
+use serde_json::{Map, Value};
+
+use super::session::Session;
+use super::text::Place;
+use crate::detect::checks::{is_nothing, looks_random, secret_like};
+use crate::detect::words::Named;
+use crate::detect::{auth, shape};
+use crate::rule::{Detector, Strength};
+use crate::settings::BudgetExceeded;
+
+/// JSON inside strings inside JSON.
+const EMBEDDED_MAX: usize = 3;
+/// How deep everything under a name like `credentials` is replaced.
+const SUBTREE_DEPTH_MAX: usize = 32;
+/// Member names of typed values: log attributes, OTLP, header records.
+const VALUE_KEYS: [&str; 4] = ["value", "Value", "val", "v"];
+const NAME_KEYS: [&str; 7] = ["key", "name", "Key", "Name", "k", "header", "field"];
+
+impl Session<'_> {
+    /// Redacts everything in a value.
+    pub(crate) fn walk(
+        &mut self,
+        value: &mut Value,
+        place: Place,
+        depth: usize,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        if depth > self.settings.budget.depth_max {
+            return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
+        }
+        match value {
+            Value::Null | Value::Bool(_) => Ok(()),
+            Value::Number(number) => {
+                if !place.id
+                    && number.is_u64()
+                    && let Some(rule) = self.engine.special.card
+                {
+                    let text = number.to_string();
+                    let mut card = false;
+                    if text.len() >= 14 {
+                        shape::cards(text.as_bytes(), |_, _| card = true);
+                    }
+                    if card {
+                        *value = self.replaced(&text, rule, true);
+                    }
+                }
+                Ok(())
+            }
+            Value::String(text) => self.string(text, place, embedded),
+            Value::Array(items) => self.array(items, place, depth, embedded),
+            Value::Object(map) => self.object(map, place, depth, embedded),
+        }
+    }
+
+    /// Redacts a string, and as JSON too if it is some.
+    pub(crate) fn string(
+        &mut self,
+        text: &mut String,
+        place: Place,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        let (redacted, marks) = self.redact(text, place)?;
+        if let Some(redacted) = redacted {
+            *text = redacted;
+        }
+        let json = matches!(text.trim_ascii_start().as_bytes(), [b'{' | b'[', ..]) && text.len() >= 8;
+        if !json || !marks.any || embedded >= EMBEDDED_MAX {
+            return Ok(());
+        }
+        self.charge(text.len())?;
+        let Ok(mut inner) = serde_json::from_str::<Value>(text) else { return Ok(()) };
+        let before = inner.clone();
+        let length = self.path.len();
+        self.push_path("~");
+        self.walk(&mut inner, place, 0, embedded + 1)?;
+        self.path.truncate(length);
+        if inner != before {
+            // Only what the text pass could not see changes the spelling of the JSON.
+            *text = serde_json::to_string(&inner).unwrap_or_else(|_| "[redacted:embedded_json]".to_owned());
+        }
+        Ok(())
+    }
+
+    fn array(
+        &mut self,
+        items: &mut [Value],
+        place: Place,
+        depth: usize,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        let length = self.path.len();
+        let mut expected: Option<Named> = None;
+        for (index, item) in items.iter_mut().enumerate() {
+            self.push_path("[");
+            self.push_path(&index.to_string());
+            self.push_path("]");
+            let named = expected.take();
+            if let Value::String(text) = &*item {
+                expected = self.announces(text);
+            }
+            match (named, &mut *item) {
+                (Some(named), Value::String(_) | Value::Number(_)) => {
+                    self.under(named, item, place, depth + 1, embedded)?
+                }
+                (_, Value::Array(pair)) if self.is_pair(pair) => {
+                    self.pair(pair, place, depth + 1, embedded)?
+                }
+                _ => self.walk(item, place, depth + 1, embedded)?,
+            }
+            self.path.truncate(length);
+        }
+        Ok(())
+    }
+
+    /// `["--token", "x"]` and `["using token", "x"]`: what the next element has to be taken for.
+    fn announces(&self, text: &str) -> Option<Named> {
+        let word = text.rsplit([' ', '\t']).next().unwrap_or(text);
+        if text.len() > 128 || word.len() < 3 {
+            return None;
+        }
+        let flag = word.starts_with('-') && !word.contains('=');
+        let word = word.trim_matches([':', '=', '-', '\'', '"']);
+        if !self.engine.has_name(self.settings, word.as_bytes()) {
+            return None;
+        }
+        let named = self.engine.named(self.settings, word.as_bytes())?;
+        Some(if flag { named } else { Named { strength: Strength::Weak, detector: Detector::Name, ..named } })
+    }
+
+    fn is_pair(&self, pair: &[Value]) -> bool {
+        matches!(pair, [Value::String(name), _] if name.len() <= 128 && !name.contains(' '))
+    }
+
+    /// `["password", "x"]` in a list of pairs.
+    fn pair(
+        &mut self,
+        pair: &mut [Value],
+        place: Place,
+        depth: usize,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        if let [Value::String(name), value] = pair {
+            let before = name.clone();
+            self.string(name, place, embedded)?;
+            return self.entry(&before, value, place, depth, embedded);
+        }
+        Ok(())
+    }
+
+    fn object(
+        &mut self,
+        map: &mut Map<String, Value>,
+        place: Place,
+        depth: usize,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        let length = self.path.len();
+        let record = self.record_name(map);
+        let mut renamed: Vec<(String, String)> = Vec::new();
+        for (key, item) in map.iter_mut() {
+            self.charge(key.len())?;
+            let new_key = if self.engine.is_silent(key.as_bytes()) {
+                None
+            } else {
+                self.redact(key, Place::default())?.0
+            };
+            self.push_path(".");
+            self.push_path(new_key.as_deref().unwrap_or(key));
+            match &record {
+                Some(name) if VALUE_KEYS.contains(&key.as_str()) => {
+                    self.entry(name, item, place, depth, embedded)?
+                }
+                _ => self.entry(key, item, place, depth, embedded)?,
+            }
+            if let Some(new_key) = new_key {
+                renamed.push((key.clone(), new_key));
+            }
+            self.path.truncate(length);
+        }
+        rename(map, renamed);
+        Ok(())
+    }
+
+    /// The name in `{"key": "password", "value": …}`.
+    fn record_name(&self, map: &Map<String, Value>) -> Option<String> {
+        if map.len() > 12 || !VALUE_KEYS.iter().any(|key| map.contains_key(*key)) {
+            return None;
+        }
+        NAME_KEYS.iter().find_map(|key| match map.get(*key) {
+            Some(Value::String(name))
+                if name.len() <= 128 && self.engine.has_name(self.settings, name.as_bytes()) =>
+            {
+                Some(name.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// Redacts the value of a key.
+    pub(crate) fn entry(
+        &mut self,
+        key: &str,
+        value: &mut Value,
+        place: Place,
+        depth: usize,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        if self.engine.has_name(self.settings, key.as_bytes())
+            && let Some(named) = self.engine.named(self.settings, key.as_bytes())
+        {
+            return self.under(named, value, place, depth + 1, embedded);
+        }
+        self.walk(value, place_of(key, place), depth + 1, embedded)
+    }
+
+    /// Redacts a value that stands under a sensitive name.
+    fn under(
+        &mut self,
+        named: Named,
+        value: &mut Value,
+        place: Place,
+        depth: usize,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        match value {
+            Value::Null | Value::Bool(_) => Ok(()),
+            Value::String(text) => match named.detector {
+                Detector::Cookie if text.contains('=') => self.cookie_string(named, text, place, embedded),
+                Detector::Authorization => self.authorization_string(named, text, place, embedded),
+                _ if takes(named, text) => {
+                    *value = self.replaced(&std::mem::take(text), named.rule, true);
+                    Ok(())
+                }
+                _ => self.string(text, place, embedded),
+            },
+            Value::Number(number) => {
+                let text = number.to_string();
+                let digits = text.bytes().filter(u8::is_ascii_digit).count();
+                let secret = match named.strength {
+                    Strength::Strong => true,
+                    Strength::Prose => digits >= 4 && number.is_u64(),
+                    Strength::Weak => false,
+                };
+                if secret {
+                    *value = self.replaced(&text, named.rule, true);
+                    return Ok(());
+                }
+                self.walk(value, place, depth, embedded)
+            }
+            Value::Array(_) | Value::Object(_) => self.subtree(named, value, place, depth, embedded),
+        }
+    }
+
+    fn subtree(
+        &mut self,
+        named: Named,
+        value: &mut Value,
+        place: Place,
+        depth: usize,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        if depth > self.settings.budget.depth_max {
+            return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
+        }
+        // A map of cookies: each has a name of its own.
+        let plain_cookie = named.detector == Detector::Cookie;
+        if named.strength == Strength::Strong && !plain_cookie && !is_typed(value) {
+            return self.leaves(named, value, depth, 0);
+        }
+        let length = self.path.len();
+        match value {
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.push_path(&format!("[{index}]"));
+                    match item {
+                        Value::Array(pair) if self.is_pair(pair) => {
+                            self.pair(pair, place, depth + 1, embedded)?
+                        }
+                        Value::Object(map) if self.record_name(map).is_some() => {
+                            self.walk(item, place, depth + 1, embedded)?
+                        }
+                        _ => self.under(named, item, place, depth + 1, embedded)?,
+                    }
+                    self.path.truncate(length);
+                }
+                Ok(())
+            }
+            Value::Object(map) if typed_keys(map) => {
+                for (key, item) in map.iter_mut() {
+                    self.push_path(".");
+                    self.push_path(key);
+                    if is_value_key(key) {
+                        self.under(named, item, place, depth + 1, embedded)?;
+                    } else {
+                        self.walk(item, place, depth + 1, embedded)?;
+                    }
+                    self.path.truncate(length);
+                }
+                Ok(())
+            }
+            Value::Object(map) => self.weak_members(named, map, place, depth, embedded),
+            _ => Ok(()),
+        }
+    }
+
+    /// Members of a map under a name that is less than sure (`auth`, `token`, `cookies`): by their own names, and what
+    /// looks like a secret.
+    fn weak_members(
+        &mut self,
+        named: Named,
+        map: &mut Map<String, Value>,
+        place: Place,
+        depth: usize,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        let length = self.path.len();
+        for (key, item) in map.iter_mut() {
+            self.push_path(".");
+            self.push_path(key);
+            let own = if self.engine.has_name(self.settings, key.as_bytes()) {
+                self.engine.named(self.settings, key.as_bytes())
+            } else {
+                None
+            };
+            match (own, &mut *item) {
+                (Some(own), _) => self.under(own, item, place, depth + 1, embedded)?,
+                (None, Value::String(text))
+                    if looks_random(text.as_bytes(), 16) && !place_of(key, place).id =>
+                {
+                    *item = self.replaced(&std::mem::take(text), named.rule, true);
+                }
+                _ => self.walk(item, place_of(key, place), depth + 1, embedded)?,
+            }
+            self.path.truncate(length);
+        }
+        self.keys(map)
+    }
+
+    /// Replaces all strings and numbers below a sure name.
+    fn leaves(
+        &mut self,
+        named: Named,
+        value: &mut Value,
+        depth: usize,
+        below: usize,
+    ) -> Result<(), BudgetExceeded> {
+        if depth > self.settings.budget.depth_max {
+            return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
+        }
+        if below > SUBTREE_DEPTH_MAX {
+            *value = Value::String(format!(
+                "[redacted:{}]",
+                self.engine.rule(named.rule).map_or("secret", |rule| rule.id())
+            ));
+            return Ok(());
+        }
+        self.charge(1)?;
+        let length = self.path.len();
+        match value {
+            Value::Null | Value::Bool(_) => {}
+            Value::String(text) => {
+                if !is_nothing(text.as_bytes()) {
+                    *value = self.replaced(&std::mem::take(text), named.rule, true);
+                }
+            }
+            Value::Number(number) => *value = self.replaced(&number.to_string(), named.rule, true),
+            Value::Array(items) => {
+                for item in items {
+                    self.leaves(named, item, depth + 1, below + 1)?;
+                }
+            }
+            Value::Object(map) => {
+                for (key, item) in map.iter_mut() {
+                    self.push_path(".");
+                    self.push_path(key);
+                    self.leaves(named, item, depth + 1, below + 1)?;
+                    self.path.truncate(length);
+                }
+                self.keys(map)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Redacts the keys of a map.
+    fn keys(&mut self, map: &mut Map<String, Value>) -> Result<(), BudgetExceeded> {
+        let mut renamed = Vec::new();
+        for key in map.keys() {
+            self.charge(key.len())?;
+            if let (Some(new_key), _) = self.redact(key, Place::default())? {
+                renamed.push((key.clone(), new_key));
+            }
+        }
+        rename(map, renamed);
+        Ok(())
+    }
+
+    fn cookie_string(
+        &mut self,
+        named: Named,
+        text: &mut String,
+        place: Place,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        let mut spans = Vec::new();
+        auth::cookies(text.as_bytes(), 0, text.len(), |name, start, end| {
+            let value = text.as_bytes().get(start..end).unwrap_or(&[]);
+            let own =
+                self.engine.named(self.settings, name).filter(|_| value.len() > 3 && !is_nothing(value));
+            if let Some(rule) =
+                own.map(|own| own.rule).or_else(|| auth::cookie_like_session(value).then_some(named.rule))
+            {
+                spans.push((start, end, rule));
+            }
+        });
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for (start, end, rule) in spans {
+            let (Some(before), Some(value)) = (text.get(done..start), text.get(start..end)) else { continue };
+            out.push_str(before);
+            self.token(&mut out, rule, value);
+            self.remember(value, rule)?;
+            done = end;
+        }
+        if done > 0 {
+            out.push_str(text.get(done..).unwrap_or(""));
+            *text = out;
+        }
+        self.string(text, place, embedded)
+    }
+
+    fn authorization_string(
+        &mut self,
+        named: Named,
+        text: &mut String,
+        place: Place,
+        embedded: usize,
+    ) -> Result<(), BudgetExceeded> {
+        let found = auth::credential(text.as_bytes(), 0, text.len());
+        if let Some((from, to)) = found
+            && let (Some(head), Some(value), Some(tail)) =
+                (text.get(..from), text.get(from..to), text.get(to..))
+        {
+            // A scheme in front is proof; without one the value has to look like a credential under a weak name.
+            if from > 2 || takes(named, value) {
+                let mut out = head.to_owned();
+                let value = value.to_owned();
+                let tail = tail.to_owned();
+                self.token(&mut out, named.rule, &value);
+                self.remember(&value, named.rule)?;
+                out.push_str(&tail);
+                *text = out;
+            }
+        }
+        self.string(text, place, embedded)
+    }
+
+    /// The token for a value as a JSON string.
+    fn replaced(&mut self, text: &str, rule: u16, echo: bool) -> Value {
+        let mut out = String::new();
+        self.token(&mut out, rule, text);
+        if echo {
+            self.remember_late(text, rule);
+        }
+        Value::String(out)
+    }
+}
+
+/// Whether the string under a name is to be replaced.
+fn takes(named: Named, text: &str) -> bool {
+    let bytes = text.trim_matches(['\'', '"']).as_bytes();
+    if is_nothing(bytes) {
+        return false;
+    }
+    named.strength != Strength::Weak || secret_like(bytes) || looks_random(bytes, 12)
+}
+
+fn is_value_key(key: &str) -> bool {
+    VALUE_KEYS.contains(&key) || key.ends_with("Value") || key == "values"
+}
+
+/// `{"value": "x", "type": "string"}`, `{"stringValue": "x"}`.
+fn typed_keys(map: &Map<String, Value>) -> bool {
+    map.len() <= 3 && map.keys().any(|key| is_value_key(key))
+}
+
+fn is_typed(value: &Value) -> bool {
+    matches!(value, Value::Object(map) if typed_keys(map))
+}
+
+/// What a key says about its value.
+fn place_of(key: &str, above: Place) -> Place {
+    let key = key.as_bytes();
+    let ends =
+        |ending: &[u8]| key.len() >= ending.len() && crate::bytes::has(key, key.len() - ending.len(), ending);
+    let place = match key.last().map(u8::to_ascii_lowercase) {
+        Some(b'e') => Place {
+            code: ends(b"context_line"),
+            version: ends(b"release"),
+            id: ends(b"time") || ends(b"date"),
+        },
+        Some(b't') => Place {
+            code: ends(b"_context"),
+            version: ends(b"dist") || ends(b"user-agent"),
+            id: ends(b"_at") || ends(b"-at"),
+        },
+        Some(b'n') => Place { version: ends(b"version"), ..Place::default() },
+        Some(b'd') => Place { version: ends(b"build"), id: ends(b"id"), ..Place::default() },
+        Some(b'p') => Place { id: ends(b"timestamp"), ..Place::default() },
+        Some(b'o') => Place { id: ends(b"nano"), ..Place::default() },
+        Some(b'r') => Place { id: ends(b"_addr"), ..Place::default() },
+        _ => Place::default(),
+    };
+    Place { code: place.code || above.code, version: place.version, id: place.id }
+}
+
+/// Gives entries new keys; none is lost when two become equal.
+pub(crate) fn rename(map: &mut Map<String, Value>, renamed: Vec<(String, String)>) {
+    for (old, new) in renamed {
+        let Some(value) = map.remove(&old) else { continue };
+        let mut name = new.clone();
+        let mut number = 2;
+        while map.contains_key(&name) {
+            name = format!("{new} ({number})");
+            number += 1;
+        }
+        map.insert(name, value);
+    }
+}
