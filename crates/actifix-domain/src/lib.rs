@@ -3,12 +3,20 @@
 //! Nothing here does I/O, awaits, reads a clock or draws a random number: time and ids are arguments.
 //! Whoever reads this crate learns what an event, a ticket and a decision are without meeting SQL or HTTP.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod access;
+pub mod bucket;
+pub mod cron;
 pub mod event;
 pub mod id;
+pub mod lifecycle;
 pub mod outcome;
+pub mod priority;
 pub mod project;
+pub mod release;
+pub mod sampling;
+pub mod search;
+pub mod throttle;
 pub mod ticket;
 pub mod time;
