@@ -155,6 +155,8 @@ CREATE TABLE ticket_users (
   PRIMARY KEY (project_id, ticket_seq, user_hash)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX ticket_users_hash ON ticket_users (user_hash, project_id, ticket_seq);
+
 CREATE TABLE ticket_redactions (
   project_id INTEGER NOT NULL,
   ticket_seq INTEGER NOT NULL,

@@ -108,3 +108,12 @@ pub(crate) fn decompress(dict: u32, data: &[u8]) -> Result<Vec<u8>> {
 pub(crate) fn open(dict: u32, data: &[u8]) -> Result<Opened> {
     Ok(serde_json::from_slice(&decompress(dict, data)?)?)
 }
+
+/// Makes a dictionary from JSON texts of events, for a new file `dict/NNN.zdict`. The samples must hold no secrets:
+/// parts of them become part of every installation.
+///
+/// # Errors
+/// When there are too few samples.
+pub fn train_dictionary(samples: &[Vec<u8>], bytes_max: usize) -> std::io::Result<Vec<u8>> {
+    zstd::dict::from_samples(samples, bytes_max)
+}

@@ -10,7 +10,9 @@ mod prepare;
 mod side;
 
 pub(crate) use cache::Cache;
-pub(crate) use flush::delete_event;
+pub(crate) use admit::row_of;
+pub(crate) use flush::{delete_event, index_text};
+pub(crate) use side::stored_seq;
 pub(crate) use prepare::{ATTACHMENTS_MAX, Prepared, PreparedAttachment, PreparedEvent, prepare};
 
 use super::rows::{self, Hex, key_hex, ticket_by_seq};
@@ -50,8 +52,8 @@ pub(crate) struct Batch<'w, 'c, 'p> {
     /// Stored events that were their ticket's latest and nothing more, and no longer are.
     replaced: Vec<(ProjectId, i64)>,
     releases: HashMap<(ProjectId, &'p str), Timestamp>,
-    /// Numbers of pending events, once per attachment that came later in the same batch.
-    pending_late: Vec<i64>,
+    /// Numbers of pending events and bytes, once per attachment that came later in the same batch.
+    pending_late: Vec<(i64, i64)>,
     /// Ids given in this batch.
     new_ids: HashSet<TicketId>,
     tally: Tally,

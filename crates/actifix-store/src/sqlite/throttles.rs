@@ -165,6 +165,9 @@ pub(crate) fn promote(
     note_brake(work.db, project, admission.throttle.tick(&config, now))?;
     let mut promoted = Vec::new();
     for seq in candidates(work.db, project, only, limit.min(PROMOTE_MAX))? {
+        if promoted.len() >= usize::try_from(limit.min(PROMOTE_MAX)).unwrap_or(usize::MAX) {
+            break;
+        }
         let Some(mut row) = ticket_by_seq(work.db, seq)? else { continue };
         let priority = row.ticket.priority;
         if row.ticket.status != Status::Held

@@ -86,7 +86,7 @@ impl<'p> Batch<'_, '_, 'p> {
     }
 
     fn flood_ticket(&mut self, project: ProjectId, now: Timestamp) -> Result<i64> {
-        let key = fingerprint::special("ticket-flood");
+        let key = fingerprint::flood_key();
         if let Some(seq) = self.resolve(project, key)? {
             return Ok(seq);
         }

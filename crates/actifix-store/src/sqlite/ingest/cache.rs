@@ -92,6 +92,10 @@ impl Cache {
         self.admissions.remove(&project)
     }
 
+    pub(crate) fn forget_admission(&mut self, project: ProjectId) {
+        self.admissions.remove(&project);
+    }
+
     pub(crate) fn put_admission(&mut self, project: ProjectId, admission: Admission) {
         self.admissions.insert(project, admission);
     }

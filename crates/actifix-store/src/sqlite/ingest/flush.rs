@@ -1,7 +1,7 @@
 //! Writing a batch back: each row once.
 
 use super::cache::Known;
-use super::prepare::{FACET_KEYS_MAX, PreparedAttachment, PreparedEvent};
+use super::prepare::{FACET_KEYS_MAX, PreparedAttachment};
 use super::{Batch, FacetDelta, NewEvent, Touched};
 use crate::fault::Result;
 use crate::sqlite::rows::{self, Hex, key_hex, quantity};
@@ -57,8 +57,15 @@ impl Batch<'_, '_, '_> {
 
     fn write_events(&mut self) -> Result<()> {
         let db = self.work.db;
-        for new in self.events.iter().filter(|new| !new.dropped) {
-            let bytes = write_event(db, new)?;
+        for new in &self.events {
+            let late = self.pending_late.iter().filter(|(seq, _)| *seq == new.seq);
+            if new.dropped {
+                if late.count() > 0 {
+                    delete_attachments(db, new.project, new.seq)?;
+                }
+                continue;
+            }
+            let bytes = write_event(db, new, late.map(|(_, bytes)| bytes).sum())?;
             *self.tally.counters.entry((new.project, rows::EVENTS.to_owned())).or_default() += 1;
             *self.tally.counters.entry((new.project, rows::EVENT_BYTES.to_owned())).or_default() += bytes;
         }
@@ -142,7 +149,7 @@ fn write_ticket(
         activity::append(db, project, seq, entry)?;
     }
     if let Some(event) = touched.words {
-        index_words(db, seq, event)?;
+        index_text(db, seq, &event.title, &event.culprit, &event.text)?;
     }
     Ok(())
 }
@@ -236,17 +243,18 @@ fn facet_shape(db: &Connection, project: ProjectId, seq: i64) -> Result<BTreeMap
     Ok(shape)
 }
 
-fn index_words(db: &Connection, seq: i64, event: &PreparedEvent) -> Result<()> {
+/// Makes the words of a ticket searchable, in place of those before.
+pub(crate) fn index_text(db: &Connection, seq: i64, title: &str, culprit: &str, text: &str) -> Result<()> {
     db.prepare_cached("REPLACE INTO ticket_words (rowid, title, culprit, text) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![seq, event.title, event.culprit, event.text])?;
+        .execute(params![seq, title, culprit, text])?;
     Ok(())
 }
 
-fn write_event(db: &Connection, new: &NewEvent<'_>) -> Result<i64> {
+fn write_event(db: &Connection, new: &NewEvent<'_>, late_bytes: i64) -> Result<i64> {
     let event = new.event;
     let contents: usize =
         event.attachments.iter().map(|a| a.content.as_ref().map_or(0, |content| content.data.len())).sum();
-    let body_bytes = i64::try_from(event.body.data.len() + contents).unwrap_or(i64::MAX);
+    let body_bytes = i64::try_from(event.body.data.len() + contents).unwrap_or(i64::MAX).saturating_add(late_bytes);
     db.prepare_cached(
         "INSERT INTO events (seq, project_id, ticket_seq, event_id, fingerprint, timestamp, received_at, outcome, \
          title, release, environment, body_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
@@ -308,10 +316,15 @@ pub(crate) fn delete_event(db: &Connection, project: ProjectId, seq: i64) -> Res
         .optional()?;
     if bytes.is_some() {
         db.prepare_cached("DELETE FROM event_bodies WHERE event_seq = ?1")?.execute([seq])?;
-        db.prepare_cached("DELETE FROM attachments WHERE project_id = ?1 AND event_seq = ?2")?
-            .execute(params![project.0, seq])?;
+        delete_attachments(db, project, seq)?;
     }
     Ok(bytes)
+}
+
+fn delete_attachments(db: &Connection, project: ProjectId, event_seq: i64) -> Result<()> {
+    db.prepare_cached("DELETE FROM attachments WHERE project_id = ?1 AND event_seq = ?2")?
+        .execute(params![project.0, event_seq])?;
+    Ok(())
 }
 
 fn write_release(db: &Connection, project: ProjectId, release: &str, first: Timestamp) -> Result<()> {

@@ -180,7 +180,26 @@ fn words(event: &Event) -> String {
         text.push_str(&cut(part, TEXT_CHARS_MAX));
         text.push(' ');
     }
+    for name in [&event.title, &event.culprit] {
+        push_parts(&mut text, name);
+    }
     text
+}
+
+/// Adds the parts of names like `PaymentError` or `place_order2`, which the index takes for one word each.
+fn push_parts(text: &mut String, name: &str) {
+    let mut before = ' ';
+    for c in name.chars().take(TEXT_CHARS_MAX) {
+        let starts = (c.is_uppercase() && before.is_lowercase())
+            || (c.is_alphabetic() && before.is_ascii_digit())
+            || (c.is_ascii_digit() && before.is_alphabetic());
+        if starts {
+            text.push(' ');
+        }
+        text.push(if c == '_' { ' ' } else { c });
+        before = c;
+    }
+    text.push(' ');
 }
 
 fn cut(text: &str, chars_max: usize) -> String {

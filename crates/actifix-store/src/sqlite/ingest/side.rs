@@ -74,12 +74,12 @@ impl<'p> Batch<'_, '_, 'p> {
         if let Some(pending) = pending {
             // Its row is not written yet: the attachment goes right behind those it came with.
             let seq = pending.seq;
-            let late = self.pending_late.iter().filter(|other| **other == seq).count();
+            let late = self.pending_late.iter().filter(|(other, _)| *other == seq).count();
             let number = pending.event.attachments.len() + late;
             if number < ATTACHMENTS_MAX {
                 let number = u32::try_from(number).unwrap_or(u32::MAX);
                 write_attachment(db, project, seq, number, attachment)?;
-                self.pending_late.push(seq);
+                self.pending_late.push((seq, content_bytes(attachment)));
             }
             return Ok(());
         }
@@ -98,13 +98,17 @@ impl<'p> Batch<'_, '_, 'p> {
             return Ok(());
         }
         write_attachment(db, project, seq, number, attachment)?;
-        let bytes = attachment.content.as_ref().map_or(0, |content| content.data.len());
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let bytes = content_bytes(attachment);
         db.prepare_cached("UPDATE events SET body_bytes = body_bytes + ?2 WHERE seq = ?1")?
             .execute(params![seq, bytes])?;
         self.add_to_counter(project, rows::EVENT_BYTES, bytes);
         Ok(())
     }
+}
+
+fn content_bytes(attachment: &super::PreparedAttachment) -> i64 {
+    let bytes = attachment.content.as_ref().map_or(0, |content| content.data.len());
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Number of a stored event. The id is compared too: a number may have been given anew.
