@@ -11,7 +11,7 @@ use super::{activity, events};
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::{ActivityEntry, DayCount, Facet, HourCount, TicketDetail, TicketSave};
-use actifix_domain::fingerprint::Explanation;
+use actifix_domain::fingerprint::{self, Explanation, Step};
 use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::ticket::{Status, Ticket};
 use actifix_domain::time::{DAY, HOUR, Timestamp};
@@ -99,7 +99,15 @@ fn explanation(db: &Connection, project: ProjectId, key: Fingerprint) -> Result<
         .optional()?;
     match text.filter(|text| !text.is_empty()) {
         Some(text) => Ok(serde_json::from_str(&text)?),
-        None => Ok(Explanation::default()),
+        // The ticket that stands for a flood has no event to explain it.
+        None => Ok(Explanation {
+            version: fingerprint::VERSION.to_owned(),
+            step: Step::Fallback,
+            rule: None,
+            lines: Vec::new(),
+            in_app: false,
+            place: None,
+        }),
     }
 }
 
