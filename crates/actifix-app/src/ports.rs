@@ -8,7 +8,7 @@ mod data;
 pub use data::{
     ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
     Facet, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, KeyRecord, Lease,
-    MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded,
+    MonitorFailure, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded,
     RetentionPolicy, RetentionReport, SealedInput, SessionCount, Sort, StoreStats, StoredEvent, Submission,
     ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord,
 };
@@ -150,6 +150,8 @@ pub trait ProjectStore {
     async fn keys(&self, project: ProjectId) -> Result<Vec<KeyRecord>>;
     /// Monitors of a project, at most 1,000.
     async fn monitors(&self, project: ProjectId) -> Result<Vec<MonitorView>>;
+    /// Takes in which monitors are late by `now`, longest overdue first; at most 500 of one call.
+    async fn tick_monitors(&self, now: Timestamp) -> Result<Vec<MonitorFailure>>;
     /// Outcome totals of a project since `from` (hour resolution), SDK discards included.
     async fn outcomes(&self, project: ProjectId, from: Timestamp) -> Result<Vec<OutcomeTotal>>;
 }

@@ -2,10 +2,10 @@
 
 use crate::ingest::Redacted;
 use actifix_domain::access::Scope;
-use actifix_domain::cron::MonitorState;
+use actifix_domain::cron::{Failure, MonitorState};
 use actifix_domain::event::{Event, Provenance};
 use actifix_domain::fingerprint::{Explanation, Grouping};
-use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
+use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome, Reason};
 use actifix_domain::project::ProjectKey;
 use actifix_domain::search::Search;
@@ -13,7 +13,7 @@ use actifix_domain::ticket::{Priority, Status, Ticket};
 use actifix_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,8 +59,8 @@ pub struct Submission {
     pub monitor_states: Vec<(String, String, MonitorState)>,
     /// Sealed input that could not be redacted.
     pub quarantined: Vec<SealedInput>,
-    /// An origin that sent with a key which does not list it.
-    pub unlisted_origin: Option<String>,
+    /// A key, and the origin that sent with it without being listed.
+    pub unlisted_origin: Option<(PublicKey, String)>,
 }
 
 impl Submission {
@@ -273,6 +273,9 @@ pub struct TicketQuery {
     pub project: Option<ProjectId>,
     /// Filter.
     pub search: Search,
+    /// Keyed hashes of the values of its `user:` terms, which only the vault's holder can make; a value without one
+    /// is nobody.
+    pub user_hashes: BTreeMap<String, u64>,
     /// Order.
     pub sort: Sort,
     /// Where to go on.
@@ -459,6 +462,19 @@ pub struct MonitorView {
     pub environment: String,
     /// State.
     pub state: MonitorState,
+}
+
+/// A monitor that is late: each is one event, made by whoever asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonitorFailure {
+    /// Its project.
+    pub project: ProjectId,
+    /// Name.
+    pub slug: String,
+    /// Environment, or empty.
+    pub environment: String,
+    /// What went wrong.
+    pub failure: Failure,
 }
 
 /// Sum of items by fate.

@@ -1,0 +1,75 @@
+//! What goes wrong inside the store, and what the use cases see of it.
+
+use actifix_app::error::Error;
+use rusqlite::ErrorCode;
+
+/// Result inside the store.
+pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
+
+/// Why a statement or verb failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The database said no.
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+    /// The use case gets exactly this.
+    #[error(transparent)]
+    App(#[from] Error),
+    /// What was read is not what we wrote, or code of ours broke.
+    #[error("{0}")]
+    Defect(String),
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        // The category and place only: the text of a JSON error may repeat the value.
+        Self::Defect(format!("JSON of the store: {:?} at column {}", error.classify(), error.column()))
+    }
+}
+
+/// What a fault means for the store as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Only for what was asked.
+    One,
+    /// For now: no room, or somebody else holds the lock. Trying later helps.
+    Now(&'static str),
+    /// For good: what was written may not be on disk. Nothing more is acknowledged.
+    Fatal,
+}
+
+impl Fault {
+    /// How far it reaches.
+    pub(crate) fn weight(&self) -> Weight {
+        let Self::Sql(rusqlite::Error::SqliteFailure(failure, _)) = self else { return Weight::One };
+        match failure.code {
+            ErrorCode::DiskFull => Weight::Now("the disk is full"),
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+                Weight::Now("another process holds the database")
+            }
+            ErrorCode::OperationInterrupted => Weight::Now("the query took too long"),
+            ErrorCode::OutOfMemory => Weight::Now("out of memory"),
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly => Weight::Fatal,
+            _ => Weight::One,
+        }
+    }
+
+    /// What the caller sees.
+    pub(crate) fn into_error(self) -> Error {
+        match self.weight() {
+            Weight::Now(message) => Error::Unavailable { message, retry_after_seconds: 5 },
+            Weight::Fatal => {
+                tracing::error!(error = %self, "store.io_error");
+                Error::Unavailable { message: "the database failed", retry_after_seconds: 30 }
+            }
+            Weight::One => match self {
+                Self::App(error) => error,
+                other => Error::internal(other),
+            },
+        }
+    }
+}

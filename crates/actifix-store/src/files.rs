@@ -1,0 +1,208 @@
+//! The one place that opens files which hold data: private from the first byte, never through a link.
+//!
+//! A database that another account can read is a leak that no query shows, so modes are set by descriptor,
+//! whatever the umask, and checked again on each start.
+
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// Mode of data files.
+const FILE_MODE: u32 = 0o600;
+/// Mode of data directories.
+const DIR_MODE: u32 = 0o700;
+/// Longest text read from a lock or marker file, bytes.
+const NOTE_BYTES_MAX: u64 = 256;
+
+/// Why a file or directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system refused.
+    #[error("cannot {action} {path}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A link where a file of ours must be.
+    #[error("{path} is a symbolic link: data files are never opened through links; move the file itself there")]
+    Link {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Something else than a plain file or directory.
+    #[error("{path} is not a {expected}: remove it or choose another home")]
+    Kind {
+        /// Where.
+        path: PathBuf,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// It belongs to somebody else.
+    #[error("{path} belongs to user {owner}, not to the user that runs this program: change its owner")]
+    Owner {
+        /// Where.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// Another process has it.
+    #[error("another actifix (pid {pid}) uses {path}: stop it, or choose another home")]
+    Locked {
+        /// Where.
+        path: PathBuf,
+        /// Who holds it, as it wrote itself.
+        pid: String,
+    },
+}
+
+impl FileError {
+    fn system(action: &'static str, path: &Path, errno: Errno) -> Self {
+        if errno == Errno::LOOP {
+            return Self::Link { path: path.to_owned() };
+        }
+        Self::System { action, path: path.to_owned(), source: errno.into() }
+    }
+}
+
+/// Makes a private directory (0700), or checks and repairs the one that is there.
+pub fn private_dir(path: &Path) -> Result<(), FileError> {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(DIR_MODE)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(FileError::system("create", path, errno)),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| {
+        if errno == Errno::NOTDIR {
+            return match std::fs::symlink_metadata(path) {
+                Ok(found) if found.file_type().is_symlink() => FileError::Link { path: path.to_owned() },
+                _ => FileError::Kind { path: path.to_owned(), expected: "directory" },
+            };
+        }
+        FileError::system("open", path, errno)
+    })?;
+    make_private(&dir, path, FileType::Directory, DIR_MODE)
+}
+
+/// What [`private_file`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The file was made by this call.
+    Created,
+    /// It was there, with so many bytes.
+    Existing {
+        /// Size, bytes.
+        size: u64,
+    },
+}
+
+/// Makes an empty private file (0600), or checks and repairs the one that is there. Links are refused.
+pub fn private_file(path: &Path) -> Result<Found, FileError> {
+    let (fd, found) = open_private(path)?;
+    drop(fd);
+    Ok(found)
+}
+
+/// As [`private_file`] where there is a file; nothing when there is none.
+pub fn check_private_file(path: &Path) -> Result<(), FileError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => private_file(path).map(|_| ()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(FileError::System { action: "look at", path: path.to_owned(), source }),
+    }
+}
+
+/// Writes a small private file, replacing what it held.
+pub fn write_note(path: &Path, text: &str) -> Result<(), FileError> {
+    let (fd, _) = open_private(path)?;
+    let mut file = File::from(fd);
+    fill(&mut file, text)
+        .map_err(|source| FileError::System { action: "write", path: path.to_owned(), source })
+}
+
+/// A held lock; dropping it, or the end of the process however it comes, gives it back.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes the exclusive lock `path` and writes our process id into it.
+pub fn lock(path: &Path) -> Result<Lock, FileError> {
+    let (fd, _) = open_private(path)?;
+    let mut file = File::from(fd);
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            return Err(FileError::Locked { path: path.to_owned(), pid: holder(&mut file) });
+        }
+        Err(errno) => return Err(FileError::system("lock", path, errno)),
+    }
+    fill(&mut file, &format!("{}\n", std::process::id()))
+        .map_err(|source| FileError::System { action: "write", path: path.to_owned(), source })?;
+    Ok(Lock { _file: file })
+}
+
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.take(NOTE_BYTES_MAX).read_to_string(&mut text);
+    let pid = text.trim();
+    if read.is_ok() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()) {
+        pid.to_owned()
+    } else {
+        "unknown".to_owned()
+    }
+}
+
+fn fill(file: &mut File, text: &str) -> std::io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    file.set_len(0)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn open_private(path: &Path) -> Result<(OwnedFd, Found), FileError> {
+    let mode = Mode::from_raw_mode(FILE_MODE);
+    let base = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::open(path, base | OFlags::CREATE | OFlags::EXCL, mode) {
+        Ok(fd) => {
+            make_private(&fd, path, FileType::RegularFile, FILE_MODE)?;
+            return Ok((fd, Found::Created));
+        }
+        Err(Errno::EXIST) => {}
+        Err(errno) => return Err(FileError::system("create", path, errno)),
+    }
+    // NONBLOCK: a pipe put in our place must not stop the start.
+    let fd = rustix::fs::open(path, base | OFlags::NONBLOCK, Mode::empty())
+        .map_err(|errno| FileError::system("open", path, errno))?;
+    make_private(&fd, path, FileType::RegularFile, FILE_MODE)?;
+    let size = rustix::fs::fstat(&fd).map_err(|errno| FileError::system("look at", path, errno))?.st_size;
+    Ok((fd, Found::Existing { size: u64::try_from(size).unwrap_or(0) }))
+}
+
+/// Refuses what is not ours or not of the right kind; takes away what group and others may do.
+fn make_private(fd: &OwnedFd, path: &Path, kind: FileType, mode: u32) -> Result<(), FileError> {
+    let stat = rustix::fs::fstat(fd).map_err(|errno| FileError::system("look at", path, errno))?;
+    if FileType::from_raw_mode(stat.st_mode) != kind {
+        let expected = if kind == FileType::Directory { "directory" } else { "plain file" };
+        return Err(FileError::Kind { path: path.to_owned(), expected });
+    }
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(FileError::Owner { path: path.to_owned(), owner: stat.st_uid });
+    }
+    let found = stat.st_mode & 0o7777;
+    if found != mode {
+        if found & 0o077 != 0 {
+            tracing::warn!(path = %path.display(), found = %format!("{found:o}"), set = %format!("{mode:o}"),
+                "store.mode_repaired: others could read or write this");
+        }
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))
+            .map_err(|errno| FileError::system("set the mode of", path, errno))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Figures, readiness.
+
+use super::connection::busy_total;
+use super::migrate::SCHEMA_VERSION;
+use super::rows;
+use super::writer::Work;
+use crate::fault::Result;
+use actifix_app::ports::StoreStats;
+use actifix_domain::ticket::{Priority, Status};
+use rusqlite::Connection;
+use std::path::Path;
+
+/// Sizes and sums; nothing is counted anew.
+pub(crate) fn stats(db: &Connection, path: &Path) -> Result<StoreStats> {
+    let mut tickets = Vec::new();
+    for status in Status::ALL {
+        for priority in Priority::ALL {
+            let many = rows::counter_total(db, &rows::ticket_counter(status, priority))?;
+            if many > 0 {
+                tickets.push((status, priority, many));
+            }
+        }
+    }
+    Ok(StoreStats {
+        db_size_bytes: size_of(path),
+        wal_size_bytes: size_of(&log_path(path)),
+        events: rows::counter_total(db, rows::EVENTS)?,
+        tickets,
+        quarantine_entries: rows::counter_total(db, rows::QUARANTINE)?,
+        busy_total: busy_total(),
+        engine_version: rusqlite::version().to_owned(),
+        schema_version: SCHEMA_VERSION,
+    })
+}
+
+/// Path of the write-ahead log.
+pub(crate) fn log_path(path: &Path) -> std::path::PathBuf {
+    with_suffix(path, "-wal")
+}
+
+/// Path with something behind its name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn size_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map(|found| found.len()).unwrap_or(0)
+}
+
+/// Writes a row, so that "ready" means more than "open".
+pub(crate) fn touch(work: &mut Work<'_>) -> Result<()> {
+    work.db
+        .prepare_cached(
+            "INSERT INTO counters (project_id, name, quantity) VALUES (0, 'ready_checks', 1) \
+             ON CONFLICT (project_id, name) DO UPDATE SET quantity = quantity + 1",
+        )?
+        .execute([])?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Secrets that were found in events: where and how often, never which.
+
+use super::projects::collect;
+use super::rows::{self, Columns, Place, page_size};
+use super::writer::Work;
+use crate::fault::{Fault, Result};
+use actifix_app::error::Error;
+use actifix_app::ports::{FindingQuery, FindingRecord, FindingState, FindingView, Page};
+use actifix_domain::id::{ProjectId, TicketId};
+use actifix_domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+
+/// Findings per project; a sender of made-up secrets must not fill the disk. Further ones are only counted.
+const FINDINGS_MAX: u64 = 50_000;
+/// Places listed per finding; the latest stay.
+const PLACES_MAX: usize = 20;
+/// Longest note, characters.
+const NOTE_CHARS_MAX: usize = 2_000;
+
+const COLUMNS: &str = "seq, finding_id, project_id, rule, severity, masked, quantity, first_seen, last_seen, state, \
+     note, places";
+
+type Places = Vec<(String, Option<TicketId>)>;
+
+/// Counts a finding.
+pub(crate) fn record(
+    db: &Connection,
+    project: ProjectId,
+    finding: &FindingRecord,
+    ticket: Option<&TicketId>,
+    at: Timestamp,
+) -> Result<()> {
+    let id = finding_id(project, finding);
+    let known: Option<String> = db
+        .prepare_cached("SELECT places FROM findings WHERE project_id = ?1 AND finding_id = ?2")?
+        .query_row(params![project.0, id], |row| row.get(0))
+        .optional()?;
+    if known.is_none() && rows::counter(db, project, rows::FINDINGS)? >= FINDINGS_MAX {
+        return rows::add_to_counter(db, project, "findings_beyond_cap", 1);
+    }
+    let mut places: Places = known.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
+    places.retain(|(path, _)| *path != finding.path);
+    places.insert(0, (finding.path.clone(), ticket.cloned()));
+    places.truncate(PLACES_MAX);
+    let places = serde_json::to_string(&places)?;
+    if known.is_some() {
+        db.prepare_cached(
+            "UPDATE findings SET quantity = quantity + 1, last_seen = max(last_seen, ?3), places = ?4 \
+             WHERE project_id = ?1 AND finding_id = ?2",
+        )?
+        .execute(params![project.0, id, at.micros(), places])?;
+        return Ok(());
+    }
+    db.prepare_cached(
+        "INSERT INTO findings (project_id, finding_id, rule, severity, masked, quantity, first_seen, last_seen, state, \
+         note, places) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?6, 'open', '', ?7)",
+    )?
+    .execute(params![project.0, id, finding.rule, finding.severity, finding.masked, at.micros(), places])?;
+    rows::add_to_counter(db, project, rows::FINDINGS, 1)
+}
+
+/// 32 hex: project, rule and keyed hash of the value, so that one value is one finding per project and rule.
+fn finding_id(project: ProjectId, finding: &FindingRecord) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(b"actifix-finding/1");
+    hash.update(&project.0.to_be_bytes());
+    hash.update(&finding.hash);
+    hash.update(finding.rule.as_bytes());
+    let mut id = hash.finalize().to_hex().to_string();
+    id.truncate(32);
+    id
+}
+
+pub(crate) fn list(db: &Connection, query: &FindingQuery) -> Result<Page<FindingView>> {
+    let limit = page_size(query.limit);
+    let place = Place::parse(query.cursor.as_ref(), "findings")?;
+    let mut sql = format!("SELECT {COLUMNS} FROM findings WHERE (last_seen, seq) < (?1, ?2)");
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(place.0), Box::new(place.1)];
+    let mut add = |condition: &str, value: Box<dyn ToSql>, sql: &mut String| {
+        values.push(value);
+        sql.push_str(&format!(" AND {condition} = ?{}", values.len()));
+    };
+    if let Some(project) = query.project {
+        add("project_id", Box::new(project.0), &mut sql);
+    }
+    if let Some(state) = query.state {
+        add("state", Box::new(state.as_str()), &mut sql);
+    }
+    if let Some(rule) = &query.rule {
+        add("rule", Box::new(rule.clone()), &mut sql);
+    }
+    sql.push_str(&format!(" ORDER BY last_seen DESC, seq DESC LIMIT {}", limit + 1));
+    let found = collect(db, &sql, rusqlite::params_from_iter(values), |row| {
+        let seq: i64 = row.get(0)?;
+        Ok((seq, view(row)?))
+    })?;
+    Ok(rows::page(found, limit, None, "findings", |(seq, view)| Place(view.last_seen.micros(), *seq)))
+}
+
+pub(crate) fn get(db: &Connection, id: &str) -> Result<Option<FindingView>> {
+    let sql = format!("SELECT {COLUMNS} FROM findings WHERE finding_id = ?1");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut found = statement.query([id])?;
+    found.next()?.map(view).transpose()
+}
+
+pub(crate) fn set_state(
+    work: &mut Work<'_>,
+    id: &str,
+    state: FindingState,
+    note: &str,
+) -> Result<FindingView> {
+    if note.chars().count() > NOTE_CHARS_MAX {
+        return Err(Error::invalid("note", format!("at most {NOTE_CHARS_MAX} characters")).into());
+    }
+    work.db
+        .prepare_cached("UPDATE findings SET state = ?2, note = ?3 WHERE finding_id = ?1")?
+        .execute(params![id, state.as_str(), note])?;
+    get(work.db, id)?.ok_or_else(|| Error::NotFound { what: "finding" }.into())
+}
+
+fn view(row: &Row<'_>) -> Result<FindingView> {
+    let mut c = Columns::new(row);
+    c.skip();
+    Ok(FindingView {
+        id: c.take()?,
+        project: ProjectId(c.take()?),
+        rule: c.take()?,
+        severity: c.take()?,
+        masked: c.take()?,
+        count: c.count()?,
+        first_seen: c.time()?,
+        last_seen: c.time()?,
+        state: match c.take::<String>()?.as_str() {
+            "open" => FindingState::Open,
+            "rotated" => FindingState::Rotated,
+            "false_positive" => FindingState::FalsePositive,
+            _ => return Err(Fault::Defect("state of a finding".to_owned())),
+        },
+        note: c.take()?,
+        places: c.json()?,
+    })
+}

@@ -1,0 +1,169 @@
+//! What the writer remembers between batches, so that a hot ticket is not read again for each.
+
+use crate::fault::Result;
+use crate::sqlite::rows::TicketRow;
+use actifix_domain::id::{Fingerprint, ProjectId};
+use actifix_domain::throttle::{ThrottleConfig, ThrottleState};
+use rusqlite::Connection;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+
+/// Tickets and keys of one generation; two generations are kept.
+const GENERATION: usize = 4_096;
+
+/// A ticket and what is known of its side tables.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) row: TicketRow,
+    /// Values per facet key, once they were counted.
+    pub(crate) facets: Option<BTreeMap<String, usize>>,
+    /// Mean of the 24 hours before the hour named first.
+    pub(crate) trailing: Option<(i64, f64)>,
+}
+
+impl Known {
+    pub(crate) fn new(row: TicketRow) -> Self {
+        Self { row, facets: None, trailing: None }
+    }
+}
+
+/// State of a project's throttle as it is on disk, and how many tickets it holds back.
+#[derive(Clone, Debug)]
+pub(crate) struct Admission {
+    pub(crate) throttle: ThrottleState,
+    pub(crate) held: u64,
+}
+
+/// Memory of the writer. Always equal to the disk, or empty: a failed transaction clears it.
+pub(crate) struct Cache {
+    pub(crate) throttle_config: ThrottleConfig,
+    tickets: Generations<i64, Known>,
+    keys: Generations<(ProjectId, Fingerprint), i64>,
+    admissions: HashMap<ProjectId, Admission>,
+    next_ticket: Option<i64>,
+    next_event: Option<i64>,
+}
+
+impl Cache {
+    pub(crate) fn new(throttle_config: ThrottleConfig) -> Self {
+        Self {
+            throttle_config,
+            tickets: Generations::default(),
+            keys: Generations::default(),
+            admissions: HashMap::new(),
+            next_ticket: None,
+            next_event: None,
+        }
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.tickets.clear();
+        self.keys.clear();
+        self.admissions.clear();
+        self.next_ticket = None;
+        self.next_event = None;
+    }
+
+    /// Forgets a ticket that was changed elsewhere.
+    pub(crate) fn forget_ticket(&mut self, seq: i64) {
+        self.tickets.take(&seq);
+    }
+
+    pub(crate) fn take_ticket(&mut self, seq: i64) -> Option<Known> {
+        self.tickets.take(&seq)
+    }
+
+    pub(crate) fn put_ticket(&mut self, known: Known) {
+        self.tickets.put(known.row.seq, known);
+    }
+
+    pub(crate) fn key(&mut self, project: ProjectId, key: Fingerprint) -> Option<i64> {
+        let seq = self.keys.take(&(project, key))?;
+        self.keys.put((project, key), seq);
+        Some(seq)
+    }
+
+    pub(crate) fn put_key(&mut self, project: ProjectId, key: Fingerprint, seq: i64) {
+        self.keys.put((project, key), seq);
+    }
+
+    pub(crate) fn take_admission(&mut self, project: ProjectId) -> Option<Admission> {
+        self.admissions.remove(&project)
+    }
+
+    pub(crate) fn forget_admission(&mut self, project: ProjectId) {
+        self.admissions.remove(&project);
+    }
+
+    pub(crate) fn put_admission(&mut self, project: ProjectId, admission: Admission) {
+        self.admissions.insert(project, admission);
+    }
+
+    /// The next number of a ticket.
+    pub(crate) fn next_ticket(&mut self, db: &Connection) -> Result<i64> {
+        next(&mut self.next_ticket, db, "SELECT coalesce(max(seq), 0) + 1 FROM tickets")
+    }
+
+    /// The next number of an event.
+    pub(crate) fn next_event(&mut self, db: &Connection) -> Result<i64> {
+        next(&mut self.next_event, db, "SELECT coalesce(max(seq), 0) + 1 FROM events")
+    }
+}
+
+fn next(slot: &mut Option<i64>, db: &Connection, sql: &str) -> Result<i64> {
+    let number = match *slot {
+        Some(number) => number,
+        None => db.query_row(sql, [], |row| row.get(0))?,
+    };
+    *slot = Some(number + 1);
+    Ok(number)
+}
+
+/// A map that forgets what was not used for two generations: bounded, and cheap on each use.
+struct Generations<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+impl<K, V> Default for Generations<K, V> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl<K: Hash + Eq, V> Generations<K, V> {
+    fn take(&mut self, key: &K) -> Option<V> {
+        self.young.remove(key).or_else(|| self.old.remove(key))
+    }
+
+    fn put(&mut self, key: K, value: V) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_are_bounded_and_keep_what_is_used() {
+        let mut map: Generations<usize, usize> = Generations::default();
+        for number in 0..20 * GENERATION {
+            let hot = map.take(&usize::MAX).unwrap_or(7);
+            map.put(usize::MAX, hot);
+            map.put(number, number);
+            assert!(map.young.len() + map.old.len() <= 2 * GENERATION);
+        }
+        assert_eq!(map.take(&usize::MAX), Some(7));
+        assert_eq!(map.take(&0), None);
+    }
+}

@@ -1,0 +1,203 @@
+//! What a submission brings beside events.
+
+use super::flush::write_attachment;
+use super::prepare::ATTACHMENTS_MAX;
+use super::{Batch, Prepared, PreparedEvent};
+use crate::fault::Result;
+use crate::sqlite::projects::{self, MONITORS_MAX};
+use crate::sqlite::rows::{self, Hex, quantity};
+use crate::sqlite::{findings, quarantine};
+use actifix_app::ports::{CheckIn, Recorded, SessionCount};
+use actifix_domain::cron::{CheckInFacts, CheckInStatus, MonitorConfig, MonitorState};
+use actifix_domain::id::{EventId, ProjectId};
+use actifix_domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Pairs of release and environment counted per project and day; further ones count as `other`.
+const RELEASE_PAIRS_MAX: i64 = 1_000;
+
+impl<'p> Batch<'_, '_, 'p> {
+    /// Secrets that were found in an event. A duplicate brings none, as it changes nothing.
+    pub(super) fn findings(
+        &mut self,
+        prepared: &Prepared,
+        event: &PreparedEvent,
+        fate: &Recorded,
+    ) -> Result<()> {
+        if fate.outcome == actifix_domain::outcome::Outcome::Duplicate {
+            return Ok(());
+        }
+        for finding in &event.findings {
+            let ticket = fate.ticket_id.as_ref();
+            findings::record(self.work.db, prepared.project, finding, ticket, prepared.received_at)?;
+        }
+        Ok(())
+    }
+
+    /// Everything but events.
+    pub(super) fn rest(&mut self, prepared: &'p Prepared) -> Result<()> {
+        let (db, project, at) = (self.work.db, prepared.project, prepared.received_at);
+        for count in &prepared.counts {
+            self.count(prepared, count.outcome, count.reason, count.category, count.quantity);
+        }
+        for discard in &prepared.discards {
+            let key = (project, at.hour(), "sdk_discarded", discard.reason, discard.category);
+            *self.tally.hours.entry(key).or_default() += discard.quantity;
+        }
+        for session in &prepared.sessions {
+            count_session(db, project, at, session)?;
+        }
+        for check_in in &prepared.check_ins {
+            take_in(db, project, check_in, at)?;
+        }
+        for input in &prepared.quarantined {
+            quarantine::put(db, project, input, at)?;
+        }
+        if let Some((key, origin)) = &prepared.unlisted_origin {
+            projects::note_origin(db, project, key, origin, at)?;
+        }
+        for (event, attachment) in &prepared.late_attachments {
+            self.late_attachment(project, *event, attachment)?;
+        }
+        Ok(())
+    }
+
+    /// Adds to a stored event; where it is not stored the attachment is counted and let go.
+    fn late_attachment(
+        &mut self,
+        project: ProjectId,
+        event: EventId,
+        attachment: &super::PreparedAttachment,
+    ) -> Result<()> {
+        let db = self.work.db;
+        let pending = self.events.iter().rev().find(|new| new.project == project && new.event.id == event);
+        if let Some(pending) = pending {
+            // Its row is not written yet: the attachment goes right behind those it came with.
+            let seq = pending.seq;
+            let late = self.pending_late.iter().filter(|(other, _)| *other == seq).count();
+            let number = pending.event.attachments.len() + late;
+            if number < ATTACHMENTS_MAX {
+                let number = u32::try_from(number).unwrap_or(u32::MAX);
+                write_attachment(db, project, seq, number, attachment)?;
+                self.pending_late.push((seq, content_bytes(attachment)));
+            }
+            return Ok(());
+        }
+        let seq = stored_seq(db, project, event)?;
+        let Some(seq) = seq else {
+            self.add_to_counter(project, "attachments_without_event", 1);
+            return Ok(());
+        };
+        let number: u32 = db
+            .prepare_cached(
+                "SELECT coalesce(max(number), -1) + 1 FROM attachments WHERE project_id = ?1 AND event_seq = ?2",
+            )?
+            .query_row(params![project.0, seq], |row| row.get(0))?;
+        if usize::try_from(number).unwrap_or(usize::MAX) >= ATTACHMENTS_MAX {
+            self.add_to_counter(project, "attachments_beyond_cap", 1);
+            return Ok(());
+        }
+        write_attachment(db, project, seq, number, attachment)?;
+        let bytes = content_bytes(attachment);
+        db.prepare_cached("UPDATE events SET body_bytes = body_bytes + ?2 WHERE seq = ?1")?
+            .execute(params![seq, bytes])?;
+        self.add_to_counter(project, rows::EVENT_BYTES, bytes);
+        Ok(())
+    }
+}
+
+fn content_bytes(attachment: &super::PreparedAttachment) -> i64 {
+    let bytes = attachment.content.as_ref().map_or(0, |content| content.data.len());
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Number of a stored event. The id is compared too: a number may have been given anew.
+pub(crate) fn stored_seq(db: &Connection, project: ProjectId, event: EventId) -> Result<Option<i64>> {
+    let id = Hex::of(&event.0);
+    Ok(db
+        .prepare_cached(
+            "SELECT e.seq FROM event_ids i JOIN events e ON e.seq = i.event_seq AND e.event_id = i.event_id \
+             WHERE i.project_id = ?1 AND i.event_id = ?2",
+        )?
+        .query_row(params![project.0, id.as_str()], |row| row.get(0))
+        .optional()?)
+}
+
+fn count_session(db: &Connection, project: ProjectId, at: Timestamp, session: &SessionCount) -> Result<()> {
+    let day = at.day();
+    let update = |release: &str, environment: &str| -> Result<bool> {
+        let changed = db
+            .prepare_cached(
+                "UPDATE release_days SET sessions = sessions + ?5, errored = errored + ?6, crashed = crashed + ?7 \
+                 WHERE project_id = ?1 AND day = ?2 AND release = ?3 AND environment = ?4",
+            )?
+            .execute(params![
+                project.0,
+                day,
+                release,
+                environment,
+                quantity(session.sessions),
+                quantity(session.errored),
+                quantity(session.crashed)
+            ])?;
+        Ok(changed > 0)
+    };
+    if update(&session.release, &session.environment)? {
+        return Ok(());
+    }
+    let pairs: i64 = db
+        .prepare_cached("SELECT count(*) FROM release_days WHERE project_id = ?1 AND day = ?2")?
+        .query_row(params![project.0, day], |row| row.get(0))?;
+    let (release, environment) = if pairs >= RELEASE_PAIRS_MAX {
+        ("other", "other")
+    } else {
+        (session.release.as_str(), session.environment.as_str())
+    };
+    if update(release, environment)? {
+        return Ok(());
+    }
+    db.prepare_cached(
+        "INSERT INTO release_days (project_id, day, release, environment, sessions, errored, crashed) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        project.0,
+        day,
+        release,
+        environment,
+        quantity(session.sessions),
+        quantity(session.errored),
+        quantity(session.crashed)
+    ])?;
+    Ok(())
+}
+
+/// Moves a monitor's state. A failure that the job reports itself is an event of its own, made by the pipeline.
+fn take_in(db: &Connection, project: ProjectId, check_in: &CheckIn, at: Timestamp) -> Result<()> {
+    let Some(status) = CheckInStatus::parse(check_in.status) else { return Ok(()) };
+    let known: Option<String> = db
+        .prepare_cached("SELECT state FROM monitors WHERE project_id = ?1 AND slug = ?2 AND environment = ?3")?
+        .query_row(params![project.0, check_in.slug, check_in.environment], |row| row.get(0))
+        .optional()?;
+    let mut state: MonitorState = match &known {
+        Some(text) => serde_json::from_str(text)?,
+        None => {
+            let many: u32 = db
+                .prepare_cached("SELECT count(*) FROM monitors WHERE project_id = ?1")?
+                .query_row([project.0], |row| row.get(0))?;
+            if many >= MONITORS_MAX {
+                return rows::add_to_counter(db, project, "monitors_beyond_cap", 1);
+            }
+            MonitorState::default()
+        }
+    };
+    let facts = CheckInFacts {
+        status,
+        check_in_id: check_in.check_in_id,
+        duration_seconds: check_in.duration_seconds,
+        // A schedule that cannot be read leaves the one that is known.
+        config: check_in.config.as_ref().and_then(|config| MonitorConfig::from_value(config).ok()),
+    };
+    state.on_check_in(&facts, at);
+    crate::sqlite::monitors::save(db, project, &check_in.slug, &check_in.environment, &state)
+}

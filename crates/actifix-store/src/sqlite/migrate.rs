@@ -1,0 +1,146 @@
+//! Numbered migrations, embedded, each applied once, in one transaction, and remembered by checksum.
+//!
+//! An older program must not write into a newer schema, and a changed migration would mean two installations with
+//! one number and different tables: both are refused before anything is touched.
+
+use actifix_domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+/// Marks the file as ours (`ACTF`).
+const APPLICATION_ID: i32 = 0x4143_5446;
+
+/// All migrations, by number from 1.
+const MIGRATIONS: &[(u32, &str, &str)] =
+    &[(1, "first", include_str!("../../migrations/sqlite/0001_first.sql"))];
+
+/// The schema that this program writes.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+/// Why the schema cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// Written by a newer program.
+    #[error(
+        "the database has schema {found}, this program knows up to {known}: start the newer actifix, or restore a backup made before the upgrade"
+    )]
+    Newer {
+        /// What the file has.
+        found: u32,
+        /// What we know.
+        known: u32,
+    },
+    /// A migration is not the one that was applied.
+    #[error(
+        "migration {number} differs from the one that made this database: use the release that made it, never edit applied migrations"
+    )]
+    Changed {
+        /// Which.
+        number: u32,
+    },
+    /// A database of another program.
+    #[error("the file is a database of another program (application id {found:#x}): choose another home")]
+    Foreign {
+        /// Its mark.
+        found: i32,
+    },
+    /// The engine failed.
+    #[error("cannot prepare the schema: {0}")]
+    Sql(#[from] rusqlite::Error),
+}
+
+/// Brings the schema to [`SCHEMA_VERSION`].
+pub(crate) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), SchemaError> {
+    apply(connection, MIGRATIONS, now)
+}
+
+fn apply(
+    connection: &mut Connection,
+    migrations: &[(u32, &str, &str)],
+    now: Timestamp,
+) -> Result<(), SchemaError> {
+    let known = migrations.last().map_or(0, |(number, _, _)| *number);
+    let mark: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if mark != APPLICATION_ID && (mark != 0 || tables > 0) {
+        return Err(SchemaError::Foreign { found: mark });
+    }
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(SchemaError::Newer { found, known });
+    }
+    for (number, name, sql) in migrations {
+        let checksum = blake3::hash(sql.as_bytes()).to_hex().to_string();
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(
+            "CREATE TABLE IF NOT EXISTS schema_migrations (
+               number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL
+             ) STRICT;",
+        )?;
+        let applied: Option<String> = tx
+            .query_row("SELECT checksum FROM schema_migrations WHERE number = ?1", [number], |row| row.get(0))
+            .optional()?;
+        match applied {
+            Some(applied) if applied == checksum => continue,
+            Some(_) => return Err(SchemaError::Changed { number: *number }),
+            None => {}
+        }
+        tx.execute_batch(sql)?;
+        tx.execute(
+            "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
+            rusqlite::params![number, name, checksum, now.micros()],
+        )?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", number)?;
+        tx.commit()?;
+        tracing::info!(number, name, "store.migrated");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: (u32, &str, &str) = (1, "one", "CREATE TABLE a (x INTEGER);");
+    const TWO: (u32, &str, &str) = (2, "two", "CREATE TABLE b (x INTEGER); INSERT INTO nowhere VALUES (1);");
+
+    fn memory() -> Connection {
+        Connection::open_in_memory().unwrap()
+    }
+
+    #[test]
+    fn the_constant_names_the_last_migration() {
+        assert_eq!(MIGRATIONS.last().unwrap().0, SCHEMA_VERSION);
+        for (place, (number, _, _)) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(usize::try_from(*number).unwrap(), place + 1);
+        }
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_former_schema() {
+        let mut db = memory();
+        assert!(apply(&mut db, &[ONE, TWO], Timestamp::default()).is_err());
+        let tables: i64 = db
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name IN ('a', 'b')", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(tables, 1);
+        apply(&mut db, &[ONE], Timestamp::default()).unwrap();
+    }
+
+    #[test]
+    fn newer_changed_and_foreign_databases_are_refused() {
+        let mut db = memory();
+        apply(&mut db, &[ONE], Timestamp::default()).unwrap();
+        let changed = [(1, "one", "CREATE TABLE a (y INTEGER);")];
+        assert!(matches!(apply(&mut db, &changed, Timestamp::default()), Err(SchemaError::Changed { number: 1 })));
+        db.pragma_update(None, "user_version", 7).unwrap();
+        let newer = apply(&mut db, &[ONE], Timestamp::default());
+        assert!(matches!(newer, Err(SchemaError::Newer { found: 7, known: 1 })));
+        let mut foreign = memory();
+        foreign.execute_batch("CREATE TABLE theirs (x INTEGER);").unwrap();
+        assert!(matches!(
+            apply(&mut foreign, &[ONE], Timestamp::default()),
+            Err(SchemaError::Foreign { found: 0 })
+        ));
+    }
+}

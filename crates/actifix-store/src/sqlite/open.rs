@@ -1,0 +1,183 @@
+//! Opening: files first, then the lock, then the engine, then the schema.
+
+use super::connection::{self, ENGINE_MIN};
+use super::ingest::Cache;
+use super::migrate::{self, SchemaError};
+use super::readers::{READERS, Readers};
+use super::writer::{OnFatal, QueueLimits, Writer};
+use super::{SqliteStore, care};
+use crate::fault::Fault;
+use crate::files::{self, FileError, Found};
+use actifix_app::ports::Clock;
+use actifix_domain::throttle::ThrottleConfig;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Name of the database in its directory.
+const DATABASE: &str = "actifix.db";
+/// Name of the lock.
+const LOCK: &str = "actifix.lock";
+/// Says that this directory held a database before.
+const MARKER: &str = "installation";
+/// What the marker holds.
+const MARKER_TEXT: &str = "actifix 1\n";
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Directory of the database; made if it is not there (its parent must be).
+    pub data_dir: PathBuf,
+    /// Settings of the throttle.
+    pub throttle: ThrottleConfig,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Bounds of the queue of the writer.
+    pub queue: QueueLimits,
+    /// Connections that read.
+    pub readers: usize,
+    /// Told once when the database fails for good: the process should end then, and be started again.
+    pub on_fatal: Option<OnFatal>,
+}
+
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreOptions").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl StoreOptions {
+    /// The defaults for a directory.
+    pub fn new(data_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            throttle: ThrottleConfig::default(),
+            clock,
+            queue: QueueLimits::default(),
+            readers: READERS,
+            on_fatal: None,
+        }
+    }
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file or directory is not as it must be, or another process has it.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There was a database and now there is none.
+    #[error(
+        "{path} is missing or empty, but this home had a database: is the volume mounted? Restore a backup, or remove {marker} to begin anew"
+    )]
+    Lost {
+        /// Where it should be.
+        path: PathBuf,
+        /// What says that it was there.
+        marker: PathBuf,
+    },
+    /// The engine is one that can lose data.
+    #[error("SQLite {found} can lose committed data; 3.51.3 or later is needed: build with the bundled one")]
+    Engine {
+        /// Its version.
+        found: &'static str,
+    },
+    /// The schema is not ours.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The file is damaged.
+    #[error("the database is damaged ({0}): keep the files for analysis and restore a backup; nothing was changed")]
+    Damaged(String),
+    /// The engine failed.
+    #[error("cannot open the database: {0}")]
+    Engined(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No thread could be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        if let Fault::Sql(rusqlite::Error::SqliteFailure(failure, _)) = &fault
+            && matches!(
+                failure.code,
+                rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase
+            )
+        {
+            return Self::Damaged(fault.to_string());
+        }
+        Self::Engined(Box::new(fault))
+    }
+}
+
+impl SqliteStore {
+    /// See [`crate::open`]. Blocks.
+    pub(crate) fn open(options: StoreOptions) -> Result<Self, OpenError> {
+        if rusqlite::version_number() < ENGINE_MIN {
+            return Err(OpenError::Engine { found: rusqlite::version() });
+        }
+        files::private_dir(&options.data_dir)?;
+        // Links above the directory are the operator's business; below it there are none.
+        let dir = std::fs::canonicalize(&options.data_dir).map_err(|source| FileError::System {
+            action: "resolve",
+            path: options.data_dir.clone(),
+            source,
+        })?;
+        let lock = files::lock(&dir.join(LOCK))?;
+        let path = dir.join(DATABASE);
+        prepare_files(&dir, &path)?;
+        let mut connection = connection::open_writer(&path)?;
+        check_pages(&connection)?;
+        let now = options.clock.now();
+        migrate::migrate(&mut connection, now).map_err(damaged_schema)?;
+        for suffix in ["-wal", "-shm"] {
+            files::check_private_file(&care::with_suffix(&path, suffix))?;
+        }
+        files::write_note(&dir.join(MARKER), MARKER_TEXT)?;
+        let readers = Arc::new(Readers::open(&path, options.readers, Arc::clone(&options.clock))?);
+        let cache = Cache::new(options.throttle.clone());
+        let clock = Arc::clone(&options.clock);
+        let writer = Writer::start(connection, cache, clock, options.queue, options.on_fatal.clone())
+            .map_err(OpenError::Thread)?;
+        Ok(Self {
+            path,
+            readers,
+            writer: Arc::new(writer),
+            throttle: options.throttle,
+            clock: options.clock,
+            _lock: lock,
+        })
+    }
+}
+
+fn prepare_files(dir: &Path, path: &Path) -> Result<(), OpenError> {
+    let marker = dir.join(MARKER);
+    let known = std::fs::symlink_metadata(&marker).is_ok();
+    let size = std::fs::symlink_metadata(path).ok().map(|found| found.len());
+    if known && size.unwrap_or(0) == 0 {
+        files::check_private_file(path)?;
+        return Err(OpenError::Lost { path: path.to_owned(), marker });
+    }
+    if files::private_file(path)? == Found::Created {
+        tracing::info!(path = %path.display(), "store.created");
+    }
+    for suffix in ["-wal", "-shm", "-journal"] {
+        files::check_private_file(&care::with_suffix(path, suffix))?;
+    }
+    Ok(())
+}
+
+/// A damaged file must not be served as data. The quick check reads every page once, so it is left to `doctor` for
+/// large ones; here the schema and its root are read.
+fn check_pages(connection: &rusqlite::Connection) -> Result<(), OpenError> {
+    connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+        .map(|_| ())
+        .map_err(|error| Fault::Sql(error).into())
+}
+
+fn damaged_schema(error: SchemaError) -> OpenError {
+    match error {
+        SchemaError::Sql(error) => Fault::Sql(error).into(),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,280 @@
+//! The ports: each verb hands its work to a reader or to the writer.
+
+use super::{
+    SqliteStore, care, events, findings, ingest, lists, monitors, projects, quarantine, retention, throttles,
+    tickets, tokens,
+};
+use crate::fault::Fault;
+use actifix_app::error::{Error, Result};
+use actifix_app::ports::{
+    ActivityEntry, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery, FindingState,
+    FindingView, HeldOverview, IngestStore, KeyRecord, MonitorFailure, MonitorView, OutcomeTotal, Page,
+    ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, StoreStats,
+    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord,
+    TokenStore,
+};
+use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
+use actifix_domain::project::{Project, ProjectKey};
+use actifix_domain::throttle::ThrottleView;
+use actifix_domain::ticket::Ticket;
+use actifix_domain::time::Timestamp;
+use async_trait::async_trait;
+use std::sync::Arc;
+
+#[async_trait]
+impl IngestStore for SqliteStore {
+    async fn ingest(&self, submission: Submission) -> Result<Vec<Recorded>> {
+        if submission.is_empty() {
+            return Ok(Vec::new());
+        }
+        let prepared = ingest::prepare(submission).map_err(Fault::into_error)?;
+        self.writer.ingest(prepared).await
+    }
+
+    fn queue_depth(&self) -> usize {
+        self.writer.depth()
+    }
+}
+
+#[async_trait]
+impl TicketStore for SqliteStore {
+    async fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>> {
+        let id = id.clone();
+        self.read(move |db| tickets::get(db, &id)).await
+    }
+
+    async fn tickets(&self, query: TicketQuery) -> Result<Page<Ticket>> {
+        self.read(move |db| lists::page(db, &query)).await
+    }
+
+    async fn ticket_detail(&self, id: &TicketId) -> Result<Option<TicketDetail>> {
+        let (id, now) = (id.clone(), self.clock.now());
+        self.read(move |db| tickets::detail(db, &id, now)).await
+    }
+
+    async fn similar(&self, project: ProjectId, near_key: Fingerprint, limit: u32) -> Result<Vec<Ticket>> {
+        self.read(move |db| tickets::similar(db, project, near_key, limit)).await
+    }
+
+    async fn ticket_events(
+        &self,
+        id: &TicketId,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<EventSummary>> {
+        let id = id.clone();
+        self.read(move |db| events::of_ticket(db, &id, cursor.as_ref(), limit)).await
+    }
+
+    async fn event(&self, project: Option<ProjectId>, id: EventId) -> Result<Option<StoredEvent>> {
+        self.read(move |db| events::get(db, project, id)).await
+    }
+
+    async fn attachments(&self, project: ProjectId, id: EventId) -> Result<Vec<AttachmentInfo>> {
+        self.read(move |db| events::attachments(db, project, id)).await
+    }
+
+    async fn attachment(&self, project: ProjectId, id: EventId, number: u32) -> Result<Option<Attachment>> {
+        self.read(move |db| events::attachment(db, project, id, number)).await
+    }
+
+    async fn save_ticket(&self, save: TicketSave) -> Result<Ticket> {
+        self.write(move |work| tickets::save(work, &save)).await
+    }
+
+    async fn merge_tickets(
+        &self,
+        into: &TicketId,
+        from: &[TicketId],
+        activity: ActivityEntry,
+    ) -> Result<Ticket> {
+        let (into, from) = (into.clone(), from.to_vec());
+        self.write(move |work| tickets::merge(work, &into, &from, &activity)).await
+    }
+
+    async fn split_ticket(
+        &self,
+        id: &TicketId,
+        fingerprint: Fingerprint,
+        activity: ActivityEntry,
+    ) -> Result<Ticket> {
+        let id = id.clone();
+        self.write(move |work| tickets::split(work, &id, fingerprint, &activity)).await
+    }
+
+    async fn promote_held(
+        &self,
+        project: ProjectId,
+        only: Option<&TicketId>,
+        limit: u32,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<Vec<TicketId>> {
+        let only = only.cloned();
+        self.write(move |work| throttles::promote(work, project, only.as_ref(), limit, force, now)).await
+    }
+
+    async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)> {
+        let config = self.throttle.clone();
+        self.read(move |db| throttles::view(db, &config, project, now)).await
+    }
+
+    async fn throttle_history(&self, limit: u32) -> Result<Vec<ThrottleRecord>> {
+        self.read(move |db| throttles::history(db, limit)).await
+    }
+
+    async fn reset_throttle(&self, project: ProjectId, now: Timestamp) -> Result<()> {
+        self.write(move |work| throttles::reset(work, project, now)).await
+    }
+}
+
+#[async_trait]
+impl ProjectStore for SqliteStore {
+    async fn create_project(&self, id: Option<ProjectId>, name: &str, now: Timestamp) -> Result<Project> {
+        let name = name.to_owned();
+        self.write(move |work| projects::create(work, id, &name, now)).await
+    }
+
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>> {
+        self.read(move |db| projects::get(db, id)).await
+    }
+
+    async fn project_by_name(&self, name: &str) -> Result<Option<Project>> {
+        let name = name.to_owned();
+        self.read(move |db| projects::by_name(db, &name)).await
+    }
+
+    async fn projects(&self) -> Result<Vec<Project>> {
+        self.read(projects::all).await
+    }
+
+    async fn save_project(&self, project: &Project) -> Result<Project> {
+        let project = project.clone();
+        self.write(move |work| projects::save(work, &project)).await
+    }
+
+    async fn add_key(&self, key: &ProjectKey) -> Result<()> {
+        let key = key.clone();
+        self.write(move |work| projects::add_key(work, &key)).await
+    }
+
+    async fn save_key(&self, key: &ProjectKey) -> Result<()> {
+        let key = key.clone();
+        self.write(move |work| projects::save_key(work, &key)).await
+    }
+
+    async fn key(&self, public_key: &PublicKey) -> Result<Option<ProjectKey>> {
+        let key = public_key.clone();
+        self.read(move |db| projects::key(db, &key)).await
+    }
+
+    async fn keys(&self, project: ProjectId) -> Result<Vec<KeyRecord>> {
+        self.read(move |db| projects::keys(db, project)).await
+    }
+
+    async fn monitors(&self, project: ProjectId) -> Result<Vec<MonitorView>> {
+        self.read(move |db| monitors::list(db, project)).await
+    }
+
+    async fn tick_monitors(&self, now: Timestamp) -> Result<Vec<MonitorFailure>> {
+        self.write(move |work| monitors::tick(work, now)).await
+    }
+
+    async fn outcomes(&self, project: ProjectId, from: Timestamp) -> Result<Vec<OutcomeTotal>> {
+        self.read(move |db| projects::outcomes(db, project, from)).await
+    }
+}
+
+#[async_trait]
+impl TokenStore for SqliteStore {
+    async fn add_token(&self, token: &TokenRecord) -> Result<()> {
+        let token = token.clone();
+        self.write(move |work| tokens::add(work, &token)).await
+    }
+
+    async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>> {
+        let hash = *hash;
+        self.read(move |db| tokens::by_hash(db, &hash)).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRecord>> {
+        self.read(tokens::all).await
+    }
+
+    async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp) -> Result<u64> {
+        let id = id.map(str::to_owned);
+        self.write(move |work| tokens::revoke(work, id.as_deref(), now)).await
+    }
+}
+
+#[async_trait]
+impl CareStore for SqliteStore {
+    async fn findings(&self, query: FindingQuery) -> Result<Page<FindingView>> {
+        self.read(move |db| findings::list(db, &query)).await
+    }
+
+    async fn finding(&self, id: &str) -> Result<Option<FindingView>> {
+        let id = id.to_owned();
+        self.read(move |db| findings::get(db, &id)).await
+    }
+
+    async fn set_finding_state(
+        &self,
+        id: &str,
+        state: FindingState,
+        note: &str,
+        _now: Timestamp,
+    ) -> Result<FindingView> {
+        let (id, note) = (id.to_owned(), note.to_owned());
+        self.write(move |work| findings::set_state(work, &id, state, &note)).await
+    }
+
+    async fn quarantine(
+        &self,
+        project: Option<ProjectId>,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<QuarantineEntry>> {
+        self.read(move |db| quarantine::list(db, project, cursor.as_ref(), limit)).await
+    }
+
+    async fn quarantined(&self, id: &str) -> Result<Option<QuarantineItem>> {
+        let id = id.to_owned();
+        self.read(move |db| quarantine::get(db, &id)).await
+    }
+
+    async fn delete_quarantined(&self, id: &str) -> Result<bool> {
+        let id = id.to_owned();
+        self.write(move |work| quarantine::delete(work, &id)).await
+    }
+
+    async fn run_retention(
+        &self,
+        policy: &RetentionPolicy,
+        now: Timestamp,
+        dry_run: bool,
+    ) -> Result<RetentionReport> {
+        retention::run(self, policy, now, dry_run).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats> {
+        let path = self.path.clone();
+        self.read(move |db| care::stats(db, &path)).await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.write(care::touch).await?;
+        self.read(|db| Ok(db.query_row("SELECT 1", [], |_| Ok(()))?)).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        let (writer, readers) = (Arc::clone(&self.writer), Arc::clone(&self.readers));
+        readers.close();
+        let stop = move || writer.stop();
+        tokio::task::spawn_blocking(stop).await.map_err(Error::internal)?;
+        if self.writer.has_failed() {
+            return Err(Error::Unavailable { message: "the database failed", retry_after_seconds: 30 });
+        }
+        Ok(())
+    }
+}

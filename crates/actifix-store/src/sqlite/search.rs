@@ -1,0 +1,319 @@
+//! Searches to SQL. Everything that came from outside is a bound value; the text of a statement is ours.
+
+use super::projects::{self, collect};
+use super::rows::Place;
+use crate::fault::Result;
+use actifix_app::ports::{Sort, TicketQuery};
+use actifix_domain::search::{Condition, Pattern, Range, Term};
+use actifix_domain::ticket::{Priority, Status};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use std::collections::BTreeSet;
+
+/// A condition that fits at most this many tickets is answered by listing them; others are checked ticket by ticket.
+const CANDIDATES_MAX: usize = 2_000;
+/// Fewest characters of a word's start that is looked for.
+const PREFIX_CHARS_MIN: usize = 3;
+
+/// A search, ready to be asked.
+pub(crate) struct Plan {
+    /// Projects; none is all.
+    pub(crate) projects: Option<Vec<i64>>,
+    pub(crate) statuses: BTreeSet<Status>,
+    pub(crate) priorities: BTreeSet<Priority>,
+    /// Range of the column that the list is sorted by, both included.
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    /// Conditions on a ticket `t`, joined by AND; empty is none.
+    pub(crate) filter: Filter,
+    /// Numbers of the only tickets that can match.
+    pub(crate) candidates: Option<BTreeSet<i64>>,
+}
+
+/// Text of conditions with the values that belong to its `?`.
+#[derive(Default)]
+pub(crate) struct Filter {
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Value>,
+}
+
+impl Filter {
+    fn and(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
+        if !self.sql.is_empty() {
+            self.sql.push_str(" AND ");
+        }
+        self.sql.push_str(sql);
+        self.values.extend(values);
+    }
+}
+
+/// Column that a list is sorted by within one status and priority.
+pub(crate) const fn column(sort: Sort) -> &'static str {
+    match sort {
+        Sort::LastSeen | Sort::Priority => "last_seen",
+        Sort::FirstSeen => "first_seen",
+        Sort::Count => "event_count",
+    }
+}
+
+/// A way to find the tickets of a condition without looking at all of them, and how to check them one by one where
+/// there are too many.
+struct Driver {
+    sql: String,
+    values: Vec<Value>,
+    check: String,
+    check_values: Vec<Value>,
+}
+
+/// Takes a search apart.
+pub(crate) fn plan(db: &Connection, query: &TicketQuery) -> Result<Plan> {
+    let mut plan = Plan {
+        projects: query.project.map(|project| vec![project.0]),
+        statuses: Status::ALL.into_iter().collect(),
+        priorities: Priority::ALL.into_iter().collect(),
+        from: i64::MIN,
+        to: i64::MAX,
+        filter: Filter::default(),
+        candidates: None,
+    };
+    let mut drivers = Vec::new();
+    for term in &query.search.terms {
+        narrow(db, &mut plan, &mut drivers, query, term)?;
+    }
+    for driver in drivers {
+        let found = candidates(db, &driver)?;
+        if found.len() > CANDIDATES_MAX {
+            check(&mut plan, false, &driver.check, driver.check_values);
+            continue;
+        }
+        plan.candidates = Some(match plan.candidates.take() {
+            Some(known) => known.intersection(&found).copied().collect(),
+            None => found,
+        });
+    }
+    Ok(plan)
+}
+
+fn candidates(db: &Connection, driver: &Driver) -> Result<BTreeSet<i64>> {
+    let sql = format!("{} LIMIT {}", driver.sql, CANDIDATES_MAX + 1);
+    let found = collect(db, &sql, rusqlite::params_from_iter(&driver.values), |row| Ok(row.get(0)?))?;
+    Ok(found.into_iter().collect())
+}
+
+fn narrow(
+    db: &Connection,
+    plan: &mut Plan,
+    drivers: &mut Vec<Driver>,
+    query: &TicketQuery,
+    term: &Term,
+) -> Result<()> {
+    let negated = term.negated;
+    match &term.cond {
+        Condition::Status(set) => plan.statuses.retain(|status| set.contains(status) != negated),
+        Condition::Priority(set) => plan.priorities.retain(|priority| set.contains(priority) != negated),
+        Condition::Project(pattern) => narrow_projects(db, plan, pattern, negated)?,
+        Condition::Regressed => check(plan, negated, "t.status = 'open' AND t.regressions > 0", []),
+        Condition::Unhandled => check(plan, negated, "t.unhandled = 1", []),
+        Condition::Assigned => check(plan, negated, "t.assignee IS NOT NULL", []),
+        Condition::Level(set) => {
+            // Words of our own list.
+            let words: Vec<String> = set.iter().map(|level| format!("'{}'", level.as_str())).collect();
+            check(plan, negated, &format!("t.level IN ({})", words.join(", ")), []);
+        }
+        Condition::Platform(pattern) => check_pattern(plan, negated, "t.platform", pattern),
+        Condition::AssignedTo(pattern) => check_pattern(plan, negated, "t.assignee", pattern),
+        Condition::Release(pattern) => facet(plan, drivers, negated, "release", pattern),
+        Condition::Environment(pattern) => facet(plan, drivers, negated, "environment", pattern),
+        Condition::Tag { key, value } => facet(plan, drivers, negated, key, value),
+        Condition::User(text) => {
+            let hash = query.user_hashes.get(text).map(|hash| hash.cast_signed());
+            user(plan, drivers, negated, hash);
+        }
+        Condition::Count(range) => {
+            number_range(plan, query.sort, negated, "event_count", &numbers(range));
+        }
+        Condition::Users(range) => number_range(plan, query.sort, negated, "user_count", &numbers(range)),
+        Condition::FirstSeen(range) => {
+            let range = (range.min.map(|t| t.micros()), range.max.map(|t| t.micros()));
+            number_range(plan, query.sort, negated, "first_seen", &range);
+        }
+        Condition::LastSeen(range) => {
+            let range = (range.min.map(|t| t.micros()), range.max.map(|t| t.micros()));
+            number_range(plan, query.sort, negated, "last_seen", &range);
+        }
+        Condition::Text(text) => words(db, plan, drivers, negated, text)?,
+    }
+    Ok(())
+}
+
+fn check(plan: &mut Plan, negated: bool, sql: &str, values: impl IntoIterator<Item = Value>) {
+    // Null is neither true nor false; here it is false.
+    let not = if negated { "NOT " } else { "" };
+    plan.filter.and(&format!("{not}coalesce(({sql}), 0)"), values);
+}
+
+fn check_pattern(plan: &mut Plan, negated: bool, column: &str, pattern: &Pattern) {
+    let (sql, value) = pattern_sql(&format!("coalesce({column}, '')"), pattern);
+    check(plan, negated, &sql, [value]);
+}
+
+fn pattern_sql(column: &str, pattern: &Pattern) -> (String, Value) {
+    match pattern.as_exact() {
+        Some(value) => (format!("{column} = ?"), Value::Text(value.to_owned())),
+        None => (format!("{column} GLOB ?"), Value::Text(pattern.to_glob())),
+    }
+}
+
+fn narrow_projects(db: &Connection, plan: &mut Plan, pattern: &Pattern, negated: bool) -> Result<()> {
+    let known = projects::all(db)?;
+    let matching = known
+        .iter()
+        .filter(|project| {
+            (pattern.matches(&project.name) || pattern.matches(&project.id.to_string())) != negated
+        })
+        .map(|project| project.id.0);
+    let matching: Vec<i64> = match &plan.projects {
+        Some(before) => matching.filter(|id| before.contains(id)).collect(),
+        None => matching.collect(),
+    };
+    plan.projects = Some(matching);
+    Ok(())
+}
+
+fn numbers(range: &Range<u64>) -> (Option<i64>, Option<i64>) {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    (range.min.map(signed), range.max.map(signed))
+}
+
+fn number_range(
+    plan: &mut Plan,
+    sort: Sort,
+    negated: bool,
+    column_name: &str,
+    range: &(Option<i64>, Option<i64>),
+) {
+    let (min, max) = (range.0.unwrap_or(i64::MIN), range.1.unwrap_or(i64::MAX));
+    if !negated && column_name == column(sort) {
+        plan.from = plan.from.max(min);
+        plan.to = plan.to.min(max);
+        return;
+    }
+    let sql = format!("t.{column_name} >= ? AND t.{column_name} <= ?");
+    check(plan, negated, &sql, [Value::Integer(min), Value::Integer(max)]);
+}
+
+/// A value of a tag, release or environment that events of the ticket had.
+fn facet(plan: &mut Plan, drivers: &mut Vec<Driver>, negated: bool, key: &str, pattern: &Pattern) {
+    const BELONGS: &str = "SELECT 1 FROM ticket_facets f WHERE f.project_id = t.project_id AND f.ticket_seq = t.seq";
+    if pattern.as_exact() == Some("") {
+        let sql = format!("NOT EXISTS ({BELONGS} AND f.key = ?)");
+        check(plan, negated, &sql, [Value::Text(key.to_owned())]);
+        return;
+    }
+    let (sql, value) = pattern_sql("f.value", pattern);
+    let check_values = vec![Value::Text(key.to_owned()), value];
+    let exists = format!("EXISTS ({BELONGS} AND f.key = ? AND {sql})");
+    let (narrow_sql, narrow_values) = match (negated, pattern.as_exact(), literal_start(pattern)) {
+        (false, Some(value), _) => (" AND value = ?", vec![Value::Text(value.to_owned())]),
+        // The index gives the range of the literal start; GLOB decides within it.
+        (false, None, Some(start)) => (
+            " AND value >= ? AND value < ? AND value GLOB ?",
+            vec![
+                Value::Text(start.clone()),
+                Value::Text(format!("{start}\u{10FFFF}")),
+                Value::Text(pattern.to_glob()),
+            ],
+        ),
+        _ => return check(plan, negated, &exists, check_values),
+    };
+    let mut driver = Driver {
+        sql: format!("SELECT ticket_seq FROM ticket_facets WHERE key = ?{narrow_sql}"),
+        values: std::iter::once(Value::Text(key.to_owned())).chain(narrow_values).collect(),
+        check: exists,
+        check_values,
+    };
+    if let Some([project]) = plan.projects.as_deref() {
+        driver.sql.push_str(" AND project_id = ?");
+        driver.values.push(Value::Integer(*project));
+    }
+    drivers.push(driver);
+}
+
+/// What a pattern with wildcards begins with, if it is long enough to narrow anything.
+fn literal_start(pattern: &Pattern) -> Option<String> {
+    let glob = pattern.to_glob();
+    let start: String = glob.chars().take_while(|c| !matches!(c, '*' | '[')).collect();
+    (start.chars().count() >= 3).then_some(start)
+}
+
+fn user(plan: &mut Plan, drivers: &mut Vec<Driver>, negated: bool, hash: Option<i64>) {
+    let Some(hash) = hash else {
+        check(plan, negated, "0", []);
+        return;
+    };
+    let exists = "EXISTS (SELECT 1 FROM ticket_users u WHERE u.project_id = t.project_id AND u.ticket_seq = t.seq \
+                  AND u.user_hash = ?)";
+    if negated {
+        return check(plan, negated, exists, [Value::Integer(hash)]);
+    }
+    drivers.push(Driver {
+        sql: "SELECT ticket_seq FROM ticket_users WHERE user_hash = ?".to_owned(),
+        values: vec![Value::Integer(hash)],
+        check: exists.to_owned(),
+        check_values: vec![Value::Integer(hash)],
+    });
+}
+
+/// Words in title, culprit or message, by the index of words. A text that more tickets have than are worth listing
+/// is looked for in title and culprit, ticket by ticket; so is one that must not be there.
+fn words(
+    db: &Connection,
+    plan: &mut Plan,
+    drivers: &mut Vec<Driver>,
+    negated: bool,
+    text: &str,
+) -> Result<()> {
+    const SQL: &str = "SELECT rowid FROM ticket_words WHERE ticket_words MATCH ? ORDER BY rowid DESC";
+    let pieces = vec![String::new(), text.to_owned(), String::new()];
+    let like = Value::Text(Pattern::from_pieces(pieces).to_like());
+    let contains = "t.title LIKE ? ESCAPE '\\' OR t.culprit LIKE ? ESCAPE '\\'";
+    if negated || !text.chars().any(char::is_alphanumeric) {
+        check(plan, negated, contains, [like.clone(), like]);
+        return Ok(());
+    }
+    let phrase = format!("\"{}\"", text.replace('"', "\"\""));
+    let known = collect(db, &format!("{SQL} LIMIT 1"), [&phrase], |row| Ok(row.get::<_, i64>(0)?))?;
+    // A whole word is found at once; the start of a word costs more, so it is only tried where there is none.
+    let prefix = known.is_empty() && text.chars().count() >= PREFIX_CHARS_MIN;
+    drivers.push(Driver {
+        sql: SQL.to_owned(),
+        values: vec![Value::Text(if prefix { format!("{phrase} *") } else { phrase })],
+        check: contains.to_owned(),
+        check_values: vec![like.clone(), like],
+    });
+    Ok(())
+}
+
+impl Plan {
+    /// What is read is worth nothing: no ticket can match.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.statuses.is_empty()
+            || self.priorities.is_empty()
+            || self.from > self.to
+            || self.projects.as_ref().is_some_and(Vec::is_empty)
+            || self.candidates.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+
+    /// Only what the counters of tickets know.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.filter.sql.is_empty()
+            && self.candidates.is_none()
+            && self.from == i64::MIN
+            && self.to == i64::MAX
+    }
+
+    /// The later of a place and the start of the range.
+    pub(crate) fn start(&self, place: Place) -> Place {
+        if self.to == i64::MAX { place } else { place.min(Place(self.to, i64::MAX)) }
+    }
+}

@@ -1,0 +1,410 @@
+//! The one thread that writes.
+//!
+//! Groups form by themselves: while one transaction is on its way to the disk the next submissions gather in the
+//! queue, and the writer takes what is there. Nobody is answered before the commit returned. A submission that
+//! cannot be stored is found by storing each of its group singly, so that it fails alone.
+
+use super::ingest::{Batch, Cache, Prepared};
+use crate::fault::{Fault, Result, Weight};
+use actifix_app::error::Error;
+use actifix_app::ports::{Clock, Recorded};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use rusqlite::Connection;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Submissions that may wait.
+pub(crate) const QUEUE_MAX: usize = 4_096;
+/// Bytes of submissions that may wait.
+pub(crate) const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Events of one transaction; a submission is never split.
+const GROUP_EVENTS: usize = 256;
+/// Work on events before the group is written, microseconds.
+const GROUP_MICROS: i64 = 2_000;
+
+/// What is told when the database fails for good.
+pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What a verb works with: the connection inside its transaction, and what the writer remembers between batches.
+pub(crate) struct Work<'a> {
+    /// The connection, inside a transaction.
+    pub(crate) db: &'a Connection,
+    /// Tickets kept in memory. A verb that changes tickets must forget them here.
+    pub(crate) cache: &'a mut Cache,
+}
+
+enum Job {
+    Ingest(IngestJob),
+    Verb(Box<dyn Verb>),
+    Stop,
+}
+
+struct IngestJob {
+    prepared: Prepared,
+    reply: oneshot::Sender<Result<Vec<Recorded>, Error>>,
+}
+
+/// A write that is no event: it gets a transaction of its own, in turn.
+trait Verb: Send {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()>;
+    fn finish(self: Box<Self>, result: Result<()>);
+}
+
+struct Once<T, F> {
+    action: Option<F>,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T: Send, F: FnOnce(&mut Work<'_>) -> Result<T> + Send> Verb for Once<T, F> {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
+        let action = self.action.take().ok_or_else(|| Fault::Defect("verb ran twice".to_owned()))?;
+        self.value = Some(action(work)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, result: Result<()>) {
+        let answer = match (result, self.value) {
+            (Ok(()), Some(value)) => Ok(value),
+            (Ok(()), None) => Err(Fault::Defect("verb gave no value".to_owned()).into_error()),
+            (Err(fault), _) => Err(fault.into_error()),
+        };
+        // Whoever asked may have gone away; what was written stays.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// What both sides of the queue see.
+struct Shared {
+    depth: AtomicUsize,
+    bytes: AtomicUsize,
+    failed: AtomicBool,
+    on_fatal: Option<OnFatal>,
+}
+
+/// The side of the queue that callers hold.
+pub(crate) struct Writer {
+    queue: Mutex<Option<Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    bytes_max: usize,
+}
+
+/// Bounds of the queue, for tests to narrow.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Submissions that may wait.
+    pub submissions: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self { submissions: QUEUE_MAX, bytes: QUEUE_BYTES_MAX }
+    }
+}
+
+const STOPPING: Error = Error::Unavailable { message: "the server is stopping", retry_after_seconds: 5 };
+const FULL: Error = Error::Unavailable { message: "the write queue is full", retry_after_seconds: 2 };
+const FAILED: Error = Error::Unavailable { message: "the database failed", retry_after_seconds: 30 };
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(
+        connection: Connection,
+        cache: Cache,
+        clock: Arc<dyn Clock>,
+        limits: QueueLimits,
+        on_fatal: Option<OnFatal>,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = crossbeam_channel::bounded(limits.submissions.max(1));
+        let shared = Arc::new(Shared {
+            depth: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
+            on_fatal,
+        });
+        let mut loop_state = Loop {
+            connection,
+            cache,
+            clock,
+            receiver,
+            shared: Arc::clone(&shared),
+            waiting: VecDeque::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("actifix-writer".to_owned())
+            .spawn(move || loop_state.run())?;
+        Ok(Self {
+            queue: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+            shared,
+            bytes_max: limits.bytes,
+        })
+    }
+
+    /// Submissions and verbs that wait.
+    pub(crate) fn depth(&self) -> usize {
+        self.shared.depth.load(Ordering::Relaxed)
+    }
+
+    /// The database failed for good.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.shared.failed.load(Ordering::Acquire)
+    }
+
+    /// Queues a submission and waits until it is durable.
+    pub(crate) async fn ingest(&self, prepared: Prepared) -> Result<Vec<Recorded>, Error> {
+        let size = prepared.size_bytes;
+        if self.shared.bytes.fetch_add(size, Ordering::Relaxed).saturating_add(size) > self.bytes_max {
+            self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
+            return Err(FULL);
+        }
+        let (reply, answer) = oneshot::channel();
+        if let Err(error) = self.send(Job::Ingest(IngestJob { prepared, reply })) {
+            self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
+            return Err(error);
+        }
+        answer.await.unwrap_or(Err(STOPPING))
+    }
+
+    /// Runs `action` on the writer, in a transaction of its own, and waits for its commit.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        action: impl FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Verb(Box::new(Once { action: Some(action), value: None, reply })))?;
+        answer.await.unwrap_or(Err(STOPPING))
+    }
+
+    fn send(&self, job: Job) -> Result<(), Error> {
+        if self.has_failed() {
+            return Err(FAILED);
+        }
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = queue.as_ref().ok_or(STOPPING)?;
+        self.shared.depth.fetch_add(1, Ordering::Relaxed);
+        match sender.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                self.shared.depth.fetch_sub(1, Ordering::Relaxed);
+                Err(if matches!(refused, TrySendError::Full(_)) { FULL } else { STOPPING })
+            }
+        }
+    }
+
+    /// Lets no more in, finishes what is queued, ends the thread. Blocks; idempotent.
+    pub(crate) fn stop(&self) {
+        let sender = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // Blocks while the queue is full, as it must: what was taken in is finished first.
+            let _ = sender.send(Job::Stop);
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Loop {
+    connection: Connection,
+    cache: Cache,
+    clock: Arc<dyn Clock>,
+    receiver: Receiver<Job>,
+    shared: Arc<Shared>,
+    /// Taken from the queue, not yet written: at most one group and one other job.
+    waiting: VecDeque<Job>,
+}
+
+impl Loop {
+    fn run(&mut self) {
+        loop {
+            let Some(job) = self.waiting.pop_front().or_else(|| self.receiver.recv().ok()) else { break };
+            metrics::gauge!("actifix_queue_depth").set(depth_as_f64(&self.shared.depth));
+            match job {
+                Job::Stop => break,
+                Job::Verb(verb) => self.verb(verb),
+                Job::Ingest(first) => self.group(first),
+            }
+        }
+        self.refuse_rest();
+        if !self.shared.failed.load(Ordering::Acquire)
+            && let Err(error) = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
+        {
+            tracing::warn!(%error, "store.checkpoint_failed: the log is applied at the next start");
+        }
+    }
+
+    /// Gathers what is queued behind `first`, and writes it.
+    fn group(&mut self, first: IngestJob) {
+        let mut events = first.prepared.events.len();
+        let mut group = vec![first];
+        while events < GROUP_EVENTS {
+            match self.waiting.pop_front().or_else(|| self.receiver.try_recv().ok()) {
+                Some(Job::Ingest(job)) => {
+                    events += job.prepared.events.len();
+                    group.push(job);
+                }
+                Some(other) => {
+                    self.waiting.push_front(other);
+                    break;
+                }
+                None => break,
+            }
+        }
+        let mut rest = group.as_slice();
+        let mut answers = Vec::with_capacity(group.len());
+        while !rest.is_empty() {
+            let (done, results) = self.write_some(rest);
+            answers.extend(results);
+            rest = rest.get(done..).unwrap_or_default();
+        }
+        for (job, answer) in group.into_iter().zip(answers) {
+            self.shared.depth.fetch_sub(1, Ordering::Relaxed);
+            self.shared.bytes.fetch_sub(job.prepared.size_bytes, Ordering::Relaxed);
+            let _ = job.reply.send(answer);
+        }
+    }
+
+    /// Writes as many of `jobs`, from the first, as fit into one transaction; how many, and their answers.
+    fn write_some(&mut self, jobs: &[IngestJob]) -> (usize, Vec<Result<Vec<Recorded>, Error>>) {
+        match self.transaction(jobs) {
+            Ok(answers) => (answers.len().max(1), answers.into_iter().map(Ok).collect()),
+            Err(fault) if jobs.len() == 1 || fault.weight() != Weight::One => {
+                (jobs.len(), self.fail(jobs.len(), fault))
+            }
+            Err(fault) => {
+                metrics::counter!("actifix_db_group_retries_total").increment(1);
+                tracing::error!(error = %fault, jobs = jobs.len(), "store.group_failed: storing each singly");
+                let mut answers = Vec::with_capacity(jobs.len());
+                for job in jobs {
+                    match self.transaction(std::slice::from_ref(job)) {
+                        Ok(done) => answers.extend(done.into_iter().map(Ok)),
+                        Err(fault) => answers.extend(self.fail(1, fault)),
+                    }
+                }
+                (jobs.len(), answers)
+            }
+        }
+    }
+
+    /// One transaction over a prefix of `jobs`; the answers of those that it took.
+    fn transaction(&mut self, jobs: &[IngestJob]) -> Result<Vec<Vec<Recorded>>> {
+        if self.shared.failed.load(Ordering::Acquire) {
+            return Err(Fault::App(FAILED));
+        }
+        let started = self.clock.monotonic_micros();
+        let clock = Arc::clone(&self.clock);
+        self.in_transaction(|work| {
+            let mut batch = Batch::new(work);
+            let mut answers = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                answers.push(batch.apply(&job.prepared)?);
+                if clock.monotonic_micros() - started >= GROUP_MICROS {
+                    break;
+                }
+            }
+            batch.flush()?;
+            Ok(answers)
+        })
+    }
+
+    /// BEGIN, `action`, COMMIT; anything else than success, a panic included, leaves no trace.
+    fn in_transaction<T>(&mut self, action: impl FnOnce(&mut Work<'_>) -> Result<T>) -> Result<T> {
+        let asked = self.clock.monotonic_micros();
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let waited = self.clock.monotonic_micros() - asked;
+        metrics::histogram!("actifix_db_lock_wait_seconds").record(micros_to_seconds(waited));
+        let (db, cache) = (&self.connection, &mut self.cache);
+        let result = catch_unwind(AssertUnwindSafe(|| action(&mut Work { db, cache })))
+            .unwrap_or_else(|_| Err(Fault::Defect("a panic while writing; the transaction was undone".to_owned())))
+            .and_then(|value| {
+                db.prepare_cached("COMMIT")?.execute([])?;
+                Ok(value)
+            });
+        if result.is_err() {
+            self.cache.clear();
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                self.give_up(&Fault::Sql(error));
+            }
+        }
+        if let Err(fault) = &result
+            && fault.weight() == Weight::Fatal
+        {
+            self.give_up(fault);
+        }
+        result
+    }
+
+    fn verb(&mut self, mut verb: Box<dyn Verb>) {
+        let result = if self.shared.failed.load(Ordering::Acquire) {
+            Err(Fault::App(FAILED))
+        } else {
+            self.in_transaction(|work| verb.run(work))
+        };
+        self.shared.depth.fetch_sub(1, Ordering::Relaxed);
+        verb.finish(result);
+    }
+
+    /// The same answer for `count` submissions.
+    fn fail(&self, count: usize, fault: Fault) -> Vec<Result<Vec<Recorded>, Error>> {
+        let mut answers = Vec::with_capacity(count);
+        for _ in 1..count {
+            answers.push(Err(match fault.weight() {
+                Weight::Now(message) => Error::Unavailable { message, retry_after_seconds: 5 },
+                Weight::Fatal | Weight::One => FAILED,
+            }));
+        }
+        answers.push(Err(fault.into_error()));
+        answers
+    }
+
+    /// After a failed write nobody can say what is on the disk: nothing is acknowledged any more.
+    fn give_up(&self, fault: &Fault) {
+        if self.shared.failed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        metrics::gauge!("actifix_db_failed").set(1.0);
+        tracing::error!(error = %fault, "store.failed: no more writes until the server is started again");
+        if let Some(tell) = &self.shared.on_fatal {
+            tell(&fault.to_string());
+        }
+    }
+
+    fn refuse_rest(&mut self) {
+        let rest: Vec<Job> = self.waiting.drain(..).chain(self.receiver.try_iter()).collect();
+        for job in rest {
+            self.shared.depth.fetch_sub(1, Ordering::Relaxed);
+            match job {
+                Job::Ingest(job) => drop(job.reply.send(Err(STOPPING))),
+                Job::Verb(verb) => verb.finish(Err(Fault::App(STOPPING))),
+                Job::Stop => {}
+            }
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // at most QUEUE_MAX
+fn depth_as_f64(depth: &AtomicUsize) -> f64 {
+    depth.load(Ordering::Relaxed) as f64
+}
+
+#[allow(clippy::cast_precision_loss)] // seconds with microseconds fit for 285 years
+fn micros_to_seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
