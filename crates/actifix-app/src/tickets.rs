@@ -13,7 +13,7 @@ use crate::ports::{
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
 use actifix_domain::lifecycle::{self, Command, Evidence, EvidencePolicy};
-use actifix_domain::search::Search;
+use actifix_domain::search::{Condition, Search};
 use actifix_domain::ticket::{Priority, Status, Ticket};
 use serde_json::{Value, json};
 
@@ -81,6 +81,14 @@ impl App {
         }
         let search = Search::parse(text.trim(), self.now())
             .map_err(|error| Error::invalid("search", error.to_string()))?;
+        let user_hashes = search
+            .terms
+            .iter()
+            .filter_map(|term| match &term.cond {
+                Condition::User(name) => Some((name.clone(), self.hash_of_user(name))),
+                _ => None,
+            })
+            .collect();
         let limit = if list.limit == 0 { 50 } else { list.limit };
         if limit > PAGE_MAX {
             return Err(Error::invalid("limit", format!("1 to {PAGE_MAX}")));
@@ -93,6 +101,7 @@ impl App {
                 cursor: list.cursor,
                 limit,
                 with_total: true,
+                user_hashes,
             })
             .await
     }

@@ -3,11 +3,13 @@
 //! The table [`fields::FIELDS`] is the one list of keys: it names what may be set, feeds the nearest-name hint,
 //! `config schema` and the generated reference.
 
+mod environment;
 mod fields;
 mod load;
 
-pub use fields::{FIELDS, Field};
-pub use load::{ConfigError, Loaded, Source, load};
+pub use environment::{environment, environment_all};
+pub use fields::FIELDS;
+pub use load::{Loaded, Source, load};
 
 use actifix_app::ports::RetentionPolicy;
 use actifix_domain::throttle::ThrottleConfig;
@@ -83,17 +85,17 @@ pub fn all_modules() -> Vec<Module> {
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Events per minute and ingest key.
-    pub key_per_minute: u64,
+    pub key_per_minute: u32,
     /// Events per minute and project.
-    pub project_per_minute: u64,
+    pub project_per_minute: u32,
     /// Events per hour and project.
-    pub project_per_hour: u64,
+    pub project_per_hour: u32,
     /// Events per day and project.
-    pub project_per_day: u64,
+    pub project_per_day: u32,
     /// Events per minute of the instance.
-    pub instance_per_minute: u64,
+    pub instance_per_minute: u32,
     /// Events per day of the instance.
-    pub instance_per_day: u64,
+    pub instance_per_day: u32,
     /// Bodies kept per ticket and clock hour before sampling; 0 = all. A project's own setting wins.
     pub sample_after: u32,
     /// Bytes of a request as sent.

@@ -2,7 +2,9 @@
 //!
 //! Losing the log never stops ingest: a failed write is counted and forgotten.
 
-use actifix_secrets::{Engine, HashKey, PersonalData, Settings};
+use crate::vault::RootKey;
+use actifix_app::ports::Vault;
+use actifix_secrets::{Engine, HashKey, Settings};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,12 +20,12 @@ const FILES_KEPT: u32 = 9;
 const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// Starts logging into `dir`. `level` is one of the words of `server.log_level`.
-pub fn start(dir: &Path, level: &str, engine: Arc<Engine>, hash_key: HashKey) -> anyhow::Result<()> {
+pub fn start(dir: &Path, level: &str, vault: &RootKey) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(format!("{level},hyper=warn,h2=warn"))?;
     let log = LogFile {
         path: dir.join("actifix.log"),
-        engine,
-        settings: Settings { email: PersonalData::Mask, ip: PersonalData::Mask, ..Settings::new(hash_key) },
+        engine: Engine::builtin(),
+        settings: Settings { hash_key: HashKey(vault.derive("log-hash")), ..Settings::default() },
         open: Mutex::new(None),
     };
     tracing_subscriber::fmt()

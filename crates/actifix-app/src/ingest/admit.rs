@@ -69,7 +69,8 @@ impl App {
             priority: None,
         };
         let (processed, mut submission) = self.admit_from(&source, clean);
-        submission.unlisted_origin.clone_from(&pass.unlisted_origin);
+        submission.unlisted_origin =
+            pass.unlisted_origin.clone().map(|origin| (pass.known.key.public_key.clone(), origin));
         (processed, submission)
     }
 

@@ -320,20 +320,24 @@ impl App {
     fn user_hash(&self, event: &Value) -> Option<u64> {
         let user = event.get("user").or_else(|| event.get("sentry.interfaces.User"))?;
         let named = ["id", "username", "email", "ip_address"].into_iter().find_map(|field| {
-            let value = user.get(field)?;
-            let text = match value {
+            let text = match user.get(field)? {
                 Value::String(text) => text.clone(),
                 Value::Number(number) => number.to_string(),
                 _ => return None,
             };
-            (!text.trim().is_empty() && text != "{{auto}}").then(|| format!("{field}:{text}"))
+            (!text.trim().is_empty() && text != "{{auto}}").then_some(text)
         })?;
-        let digest = blake3::keyed_hash(&self.user_key, named.as_bytes());
+        Some(self.hash_of_user(&named))
+    }
+
+    /// Keyed hash of one name of a user, also for searching.
+    pub(crate) fn hash_of_user(&self, name: &str) -> u64 {
+        let digest = blake3::keyed_hash(&self.user_key, name.trim().as_bytes());
         let mut short = [0u8; 8];
         for (to, from) in short.iter_mut().zip(digest.as_bytes()) {
             *to = *from;
         }
-        Some(u64::from_le_bytes(short))
+        u64::from_le_bytes(short)
     }
 }
 

@@ -55,8 +55,6 @@ pub struct Submission {
     pub sessions: Vec<SessionCount>,
     /// Heartbeats.
     pub check_ins: Vec<CheckIn>,
-    /// States of monitors that time alone changed: slug, environment, state.
-    pub monitor_states: Vec<(String, String, MonitorState)>,
     /// Sealed input that could not be redacted.
     pub quarantined: Vec<SealedInput>,
     /// A key, and the origin that sent with it without being listed.
@@ -75,7 +73,6 @@ impl Submission {
             discards: Vec::new(),
             sessions: Vec::new(),
             check_ins: Vec::new(),
-            monitor_states: Vec::new(),
             quarantined: Vec::new(),
             unlisted_origin: None,
         }
@@ -89,7 +86,6 @@ impl Submission {
             && self.discards.is_empty()
             && self.sessions.is_empty()
             && self.check_ins.is_empty()
-            && self.monitor_states.is_empty()
             && self.quarantined.is_empty()
             && self.unlisted_origin.is_none()
     }

@@ -38,12 +38,19 @@ pub(crate) fn create(
     let id = match id {
         Some(id) if id.0 < 1 => return Err(Error::invalid("id", "a number from 1").into()),
         Some(id) => id,
-        None => ProjectId(db.query_row("SELECT coalesce(max(project_id), 0) + 1 FROM projects", [], |row| {
-            row.get(0)
-        })?),
+        None => {
+            ProjectId(
+                db.query_row("SELECT coalesce(max(project_id), 0) + 1 FROM projects", [], |row| row.get(0))?,
+            )
+        }
     };
-    let project =
-        Project { id, name: name.to_owned(), settings: ProjectSettings::default(), created_at: now, version: 1 };
+    let project = Project {
+        id,
+        name: name.to_owned(),
+        settings: ProjectSettings::default(),
+        created_at: now,
+        version: 1,
+    };
     let made = db.prepare_cached(
         "INSERT INTO projects (project_id, name, settings, created_at, version) VALUES (?1, ?2, ?3, ?4, 1) \
          ON CONFLICT DO NOTHING",

@@ -50,11 +50,13 @@ pub(crate) async fn run(
     if policy.resolved_tickets_days > 0 {
         let sql = "SELECT seq FROM tickets WHERE status = 'resolved' AND resolved_at < ?1 AND seq > ?2 \
              ORDER BY seq LIMIT ?3";
-        report.tickets = each(store, sql, border(now, policy.resolved_tickets_days), dry_run, drop_ticket).await?;
+        report.tickets =
+            each(store, sql, border(now, policy.resolved_tickets_days), dry_run, drop_ticket).await?;
     }
     if policy.quarantine_days > 0 {
         let sql = "SELECT seq FROM quarantine WHERE received_at < ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-        report.quarantine = each(store, sql, border(now, policy.quarantine_days), dry_run, drop_quarantined).await?;
+        report.quarantine =
+            each(store, sql, border(now, policy.quarantine_days), dry_run, drop_quarantined).await?;
     }
     if policy.findings_days > 0 {
         let sql = "SELECT seq FROM findings WHERE last_seen < ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
@@ -315,8 +317,10 @@ fn forget_ids(db: &Connection, at: i64) -> Result<(usize, u64)> {
     let mut gone = 0;
     for (project, id, stored) in &due {
         if *stored {
-            db.prepare_cached("UPDATE event_ids SET expires_at = NULL WHERE project_id = ?1 AND event_id = ?2")?
-                .execute(params![project, id])?;
+            db.prepare_cached(
+                "UPDATE event_ids SET expires_at = NULL WHERE project_id = ?1 AND event_id = ?2",
+            )?
+            .execute(params![project, id])?;
         } else {
             db.prepare_cached("DELETE FROM event_ids WHERE project_id = ?1 AND event_id = ?2")?
                 .execute(params![project, id])?;

@@ -37,16 +37,32 @@ enum Transport {
 }
 
 impl Client {
-    /// Chooses the way, by environment and home.
+    /// Chooses the way, by environment and home. A home is made if there is none.
     pub async fn connect(global: &Global) -> Result<Self, CliError> {
+        Self::choose(global, false).await
+    }
+
+    /// As [`Client::connect`], for commands that make no sense without a home.
+    pub async fn connect_existing(global: &Global) -> Result<Self, CliError> {
+        Self::choose(global, true).await
+    }
+
+    async fn choose(global: &Global, existing: bool) -> Result<Self, CliError> {
         if let Some(url) = environment("ACTIFIX_URL") {
             return Self::remote(&url);
         }
         let home = Home::at(&global.home);
-        if UnixStream::connect(home.socket()).await.is_ok() {
+        if connect_socket(&home.socket()).await.is_ok() {
             return Ok(Self { transport: Transport::Socket(home.socket()) });
         }
-        let wired = wire::open(&home, wire::Purpose::Command).await?;
+        if existing && !home.exists() {
+            return Err(CliError::usage(format!(
+                "{}: no installation here: start one with `actifix serve`, or name its directory with --home",
+                home.root().display()
+            )));
+        }
+        let loaded = wire::load_config(&home)?;
+        let wired = wire::open(&home, loaded.config, None).await?;
         let router = wired.api();
         Ok(Self { transport: Transport::InProcess { router, wired } })
     }
@@ -153,7 +169,7 @@ impl Client {
                 exchange_over(TokioIo::new(stream), request(authority, prefix, Some(token))?).await
             }
             Transport::Socket(path) => {
-                let stream = UnixStream::connect(path).await.map_err(unreachable)?;
+                let stream = connect_socket(path).await.map_err(unreachable)?;
                 exchange_over(TokioIo::new(stream), request("localhost", "", None)?).await
             }
             Transport::InProcess { router, .. } => {
@@ -164,6 +180,11 @@ impl Client {
             }
         }
     }
+}
+
+async fn connect_socket(path: &std::path::Path) -> std::io::Result<UnixStream> {
+    let (_directory, short) = crate::lifecycle::short_socket_path(path)?;
+    UnixStream::connect(short).await
 }
 
 async fn exchange_over<I>(io: I, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), CliError>

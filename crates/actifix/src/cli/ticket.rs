@@ -181,7 +181,7 @@ impl LeaseArgs {
 
 /// Runs the command.
 pub async fn run(global: &Global, command: TicketCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = Client::connect_existing(global).await?;
     let result = dispatch(global, &client, command).await;
     client.close().await?;
     result.map(|()| ExitCode::SUCCESS)

@@ -139,7 +139,7 @@ pub enum RetentionCommand {
 
 /// `actifix events …`
 pub async fn events(global: &Global, command: EventsCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = Client::connect_existing(global).await?;
     let result = match command {
         EventsCommand::Show { id, project } => {
             let query: Vec<(&str, &str)> =
@@ -202,7 +202,7 @@ async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result
 
 /// `actifix findings …`
 pub async fn findings(global: &Global, command: FindingsCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = Client::connect_existing(global).await?;
     let result = match command {
         FindingsCommand::List { project, state, rule } => {
             let mut query = vec![("limit", "200")];
@@ -263,7 +263,7 @@ fn findings_table(answer: &Value) -> Result<(), CliError> {
 
 /// `actifix quarantine …`
 pub async fn quarantine(global: &Global, command: QuarantineCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = Client::connect_existing(global).await?;
     let one = |id: &str| format!("/api/v1/quarantine/{}", encoded(id));
     let result = match &command {
         QuarantineCommand::List { project } => {
@@ -305,7 +305,7 @@ pub async fn quarantine(global: &Global, command: QuarantineCommand) -> Result<E
 
 /// `actifix throttle …`
 pub async fn throttle(global: &Global, command: ThrottleCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = Client::connect_existing(global).await?;
     let result = match &command {
         ThrottleCommand::Status { project } => client.get("/api/v1/throttle", &[("project", project)]).await,
         ThrottleCommand::Reset { project } => {
@@ -351,7 +351,7 @@ fn throttle_text(answer: &Value) -> String {
 
 /// `actifix retention …`
 pub async fn retention(global: &Global, command: RetentionCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = Client::connect_existing(global).await?;
     let result = match command {
         RetentionCommand::Show => client.get("/api/v1/retention", &[]).await,
         RetentionCommand::Run { dry_run } => {
