@@ -11,7 +11,7 @@ mod serve;
 mod ticket;
 mod upkeep;
 
-pub use error::CliError;
+pub use error::{CliError, exit};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;

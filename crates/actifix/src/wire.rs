@@ -63,9 +63,9 @@ pub async fn open(home: &Home, config: Config, bound: Option<SocketAddr>) -> Res
         RootKey::load(&home.private(), home.exists(), sources, Arc::clone(&ids)).map_err(CliError::config)?;
     let vault = Arc::new(vault);
     let options = actifix_store::StoreOptions {
-        path: home.database(),
         throttle: config.throttle.clone(),
-        clock: Arc::clone(&clock),
+        on_fatal: Some(Arc::new(end_at_once)),
+        ..actifix_store::StoreOptions::new(home.data(), Arc::clone(&clock))
     };
     let store: Arc<dyn Store> = actifix_store::open(options).await.map_err(CliError::from_open)?;
     let settings = settings(&config, bound)?;
@@ -73,6 +73,14 @@ pub async fn open(home: &Home, config: Config, bound: Option<SocketAddr>) -> Res
     let app = App::new(store, clock, ids, port, settings);
     ensure_default_project(&app).await?;
     Ok(Wired { app, config, vault })
+}
+
+/// The database can no longer be trusted to keep what it is given: nothing more is acknowledged, and a supervisor
+/// starts anew from what is durable.
+#[allow(clippy::exit, reason = "going on would acknowledge what may be lost")]
+fn end_at_once(why: &str) {
+    tracing::error!(why, "the database failed: this process ends, start it again");
+    std::process::exit(i32::from(crate::cli::exit::IO));
 }
 
 /// Every home has a project, so that a DSN exists from the first second.

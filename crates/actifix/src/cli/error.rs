@@ -53,6 +53,18 @@ impl CliError {
         Self::new(exit::CONFIG, error.to_string())
     }
 
+    /// The database cannot be opened.
+    pub fn from_open(error: actifix_store::OpenError) -> Self {
+        use actifix_store::OpenError;
+        use actifix_store::files::FileError;
+        let code = match &error {
+            OpenError::File(FileError::Locked { .. }) => exit::TRY_LATER,
+            OpenError::Schema(_) | OpenError::Engine { .. } | OpenError::Lost { .. } => exit::CONFIG,
+            _ => exit::IO,
+        };
+        Self::new(code, error.to_string())
+    }
+
     /// From an answer of the API.
     pub fn from_status(status: u16, detail: &str) -> Self {
         let code = match status {

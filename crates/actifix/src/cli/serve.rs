@@ -39,7 +39,8 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let bound = bind(&loaded.config).await?;
     let address = bound.first().map(|bound| bound.address);
     let wired = wire::open(&home, loaded.config, address).await?;
-    crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault).map_err(CliError::other)?;
+    crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
+        .map_err(CliError::other)?;
     let token = first_token(&wired, args.demo).await?;
     let running = lifecycle::start(&home, &wired, bound).await?;
     announce(&home, &wired, address, token.as_deref()).await?;
