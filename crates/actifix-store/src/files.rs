@@ -31,7 +31,9 @@ pub enum FileError {
         source: std::io::Error,
     },
     /// A link where a file of ours must be.
-    #[error("{path} is a symbolic link: data files are never opened through links; move the file itself there")]
+    #[error(
+        "{path} is a symbolic link: data files are never opened through links; move the file itself there"
+    )]
     Link {
         /// Where.
         path: PathBuf,
@@ -122,8 +124,11 @@ pub fn check_private_file(path: &Path) -> Result<(), FileError> {
 pub fn write_note(path: &Path, text: &str) -> Result<(), FileError> {
     let (fd, _) = open_private(path)?;
     let mut file = File::from(fd);
-    fill(&mut file, text)
-        .map_err(|source| FileError::System { action: "write", path: path.to_owned(), source })
+    fill(&mut file, text).map_err(|source| FileError::System {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// A held lock; dropping it, or the end of the process however it comes, gives it back.
@@ -143,8 +148,11 @@ pub fn lock(path: &Path) -> Result<Lock, FileError> {
         }
         Err(errno) => return Err(FileError::system("lock", path, errno)),
     }
-    fill(&mut file, &format!("{}\n", std::process::id()))
-        .map_err(|source| FileError::System { action: "write", path: path.to_owned(), source })?;
+    fill(&mut file, &format!("{}\n", std::process::id())).map_err(|source| FileError::System {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(Lock { _file: file })
 }
 

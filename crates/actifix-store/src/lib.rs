@@ -1,9 +1,6 @@
 //! What is kept: the ports of `actifix-app` on a database. SQL stays in this crate.
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod fault;
 pub mod files;

@@ -31,8 +31,10 @@ pub(crate) fn append(db: &Connection, project: ProjectId, seq: i64, entry: &Acti
             ],
             |row| row.get(0),
         )?;
-    db.prepare_cached("DELETE FROM ticket_activity WHERE project_id = ?1 AND ticket_seq = ?2 AND number <= ?3")?
-        .execute(params![project.0, seq, number - ENTRIES_MAX])?;
+    db.prepare_cached(
+        "DELETE FROM ticket_activity WHERE project_id = ?1 AND ticket_seq = ?2 AND number <= ?3",
+    )?
+    .execute(params![project.0, seq, number - ENTRIES_MAX])?;
     Ok(())
 }
 

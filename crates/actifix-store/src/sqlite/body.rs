@@ -61,11 +61,7 @@ fn newest() -> Option<(u32, &'static EncoderDictionary<'static>)> {
 }
 
 /// Serialises and compresses an event.
-pub(crate) fn close(
-    event: &Event,
-    provenance: &Provenance,
-    redactions: &[(String, String)],
-) -> Result<Body> {
+pub(crate) fn close(event: &Event, provenance: &Provenance, redactions: &[(String, String)]) -> Result<Body> {
     let clear = serde_json::to_vec(&Sheet { event, provenance, redactions })?;
     compress(&clear)
 }
@@ -92,11 +88,11 @@ pub(crate) fn decompress(dict: u32, data: &[u8]) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| Fault::Defect(format!("decompression: {error}"));
     let dictionary: &[u8] = match dict.checked_sub(1) {
         None => &[],
-        Some(place) => usize::try_from(place)
-            .ok()
-            .and_then(|place| DICTIONARIES.get(place))
-            .copied()
-            .ok_or_else(|| Fault::Defect(format!("body needs dictionary {dict}, which this version lacks")))?,
+        Some(place) => {
+            usize::try_from(place).ok().and_then(|place| DICTIONARIES.get(place)).copied().ok_or_else(
+                || Fault::Defect(format!("body needs dictionary {dict}, which this version lacks")),
+            )?
+        }
     };
     let mut clear = Vec::new();
     let reader = zstd::stream::read::Decoder::with_dictionary(data, dictionary).map_err(failed)?;

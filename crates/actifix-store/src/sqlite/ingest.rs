@@ -9,11 +9,11 @@ mod flush;
 mod prepare;
 mod side;
 
-pub(crate) use cache::Cache;
 pub(crate) use admit::row_of;
+pub(crate) use cache::Cache;
 pub(crate) use flush::{delete_event, index_text};
+pub(crate) use prepare::{Prepared, PreparedAttachment, PreparedEvent, prepare};
 pub(crate) use side::stored_seq;
-pub(crate) use prepare::{ATTACHMENTS_MAX, Prepared, PreparedAttachment, PreparedEvent, prepare};
 
 use super::rows::{self, Hex, key_hex, ticket_by_seq};
 use super::writer::Work;
@@ -294,7 +294,8 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
         if outcome == Outcome::Held || (attached && outcome == Outcome::Sampled) {
             // One sample is kept of a held ticket, its first event; and feedback never stands for the error.
             let expires_at = Some(received_at.plus(REMEMBER_MICROS));
-            self.ids.insert((project, event.id), SeenId { ticket_seq: Some(seq), event_seq: None, expires_at });
+            self.ids
+                .insert((project, event.id), SeenId { ticket_seq: Some(seq), event_seq: None, expires_at });
         } else {
             self.store(prepared, event, seq, outcome, attached)?;
         }
@@ -339,12 +340,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
     }
 
     /// Order of the event's and the fixing release, looked up only where their names do not tell.
-    fn release_order(
-        &mut self,
-        project: ProjectId,
-        event: &PreparedEvent,
-        seq: i64,
-    ) -> Result<ReleaseOrder> {
+    fn release_order(&mut self, project: ProjectId, event: &PreparedEvent, seq: i64) -> Result<ReleaseOrder> {
         let ticket = &self.touch(seq)?.ok_or_else(gone)?.known.row.ticket;
         let release = event.release.as_deref();
         if !lifecycle::needs_release_order(&TicketFacts::from(ticket), release) {

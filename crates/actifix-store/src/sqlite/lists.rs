@@ -97,7 +97,8 @@ fn by_priority(
     let wrong = || Fault::App(Error::invalid("cursor", "not a cursor of this list; start without one"));
     let (mut first, mut place) = (Priority::P0, Place::TOP);
     if let Some(Cursor(text)) = &query.cursor {
-        let (number, rest) = text.strip_prefix("priority").and_then(|t| t.split_once('.')).ok_or_else(wrong)?;
+        let (number, rest) =
+            text.strip_prefix("priority").and_then(|t| t.split_once('.')).ok_or_else(wrong)?;
         first = number.parse().ok().and_then(Priority::from_number).ok_or_else(wrong)?;
         place = Place::parse(Some(&Cursor(format!("p.{rest}"))), "p")?;
     }
@@ -174,7 +175,8 @@ fn read_stream(
     budget: usize,
 ) -> Result<Found> {
     let column = search::column(sort);
-    let mut range = format!("t.status = ? AND t.priority = ? AND (t.{column}, t.seq) < (?, ?) AND t.{column} >= ?");
+    let mut range =
+        format!("t.status = ? AND t.priority = ? AND (t.{column}, t.seq) < (?, ?) AND t.{column} >= ?");
     let mut values = vec![
         Value::Text(stream.status.as_str().to_owned()),
         Value::Integer(i64::from(stream.priority.number())),
@@ -239,11 +241,16 @@ fn among(
     Ok(Found { items, complete_to: None })
 }
 
-fn candidate_filter(plan: &Plan, priorities: &[Priority], candidates: &BTreeSet<i64>) -> (String, Vec<Value>) {
+fn candidate_filter(
+    plan: &Plan,
+    priorities: &[Priority],
+    candidates: &BTreeSet<i64>,
+) -> (String, Vec<Value>) {
     let statuses: Vec<&str> = plan.statuses.iter().map(|status| status.as_str()).collect();
     let numbers: Vec<u8> = priorities.iter().map(|priority| priority.number()).collect();
-    let mut filter = "t.status IN (SELECT value FROM json_each(?)) AND t.priority IN (SELECT value FROM json_each(?))"
-        .to_owned();
+    let mut filter =
+        "t.status IN (SELECT value FROM json_each(?)) AND t.priority IN (SELECT value FROM json_each(?))"
+            .to_owned();
     let mut values = vec![
         Value::Text(serde_json::Value::from(candidates.iter().copied().collect::<Vec<i64>>()).to_string()),
         Value::Text(serde_json::Value::from(statuses).to_string()),
@@ -273,7 +280,8 @@ fn cut(found: Found, limit: usize, list: &str) -> (Vec<i64>, Option<Cursor>) {
 
 fn read(db: &Connection, seqs: &[i64]) -> Result<Vec<Ticket>> {
     let list = serde_json::Value::from(seqs.to_vec()).to_string();
-    let columns: Vec<String> = TICKET_COLUMNS.split(", ").map(|column| format!("t.{}", column.trim())).collect();
+    let columns: Vec<String> =
+        TICKET_COLUMNS.split(", ").map(|column| format!("t.{}", column.trim())).collect();
     let sql = format!(
         "SELECT {} FROM json_each(?1) c JOIN tickets t ON t.seq = c.value ORDER BY c.key",
         columns.join(", ")

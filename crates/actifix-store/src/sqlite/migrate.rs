@@ -132,7 +132,10 @@ mod tests {
         let mut db = memory();
         apply(&mut db, &[ONE], Timestamp::default()).unwrap();
         let changed = [(1, "one", "CREATE TABLE a (y INTEGER);")];
-        assert!(matches!(apply(&mut db, &changed, Timestamp::default()), Err(SchemaError::Changed { number: 1 })));
+        assert!(matches!(
+            apply(&mut db, &changed, Timestamp::default()),
+            Err(SchemaError::Changed { number: 1 })
+        ));
         db.pragma_update(None, "user_version", 7).unwrap();
         let newer = apply(&mut db, &[ONE], Timestamp::default());
         assert!(matches!(newer, Err(SchemaError::Newer { found: 7, known: 1 })));

@@ -51,7 +51,12 @@ pub(crate) fn tick(work: &mut Work<'_>, now: Timestamp) -> Result<Vec<MonitorFai
         let failure = view.state.tick(now);
         save(work.db, project, &view.slug, &view.environment, &view.state)?;
         if let Some(failure) = failure {
-            failures.push(MonitorFailure { project, slug: view.slug, environment: view.environment, failure });
+            failures.push(MonitorFailure {
+                project,
+                slug: view.slug,
+                environment: view.environment,
+                failure,
+            });
         }
     }
     Ok(failures)

@@ -85,7 +85,9 @@ pub enum OpenError {
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The file is damaged.
-    #[error("the database is damaged ({0}): keep the files for analysis and restore a backup; nothing was changed")]
+    #[error(
+        "the database is damaged ({0}): keep the files for analysis and restore a backup; nothing was changed"
+    )]
     Damaged(String),
     /// The engine failed.
     #[error("cannot open the database: {0}")]

@@ -38,12 +38,19 @@ pub(crate) fn create(
     let id = match id {
         Some(id) if id.0 < 1 => return Err(Error::invalid("id", "a number from 1").into()),
         Some(id) => id,
-        None => ProjectId(db.query_row("SELECT coalesce(max(project_id), 0) + 1 FROM projects", [], |row| {
-            row.get(0)
-        })?),
+        None => {
+            ProjectId(
+                db.query_row("SELECT coalesce(max(project_id), 0) + 1 FROM projects", [], |row| row.get(0))?,
+            )
+        }
     };
-    let project =
-        Project { id, name: name.to_owned(), settings: ProjectSettings::default(), created_at: now, version: 1 };
+    let project = Project {
+        id,
+        name: name.to_owned(),
+        settings: ProjectSettings::default(),
+        created_at: now,
+        version: 1,
+    };
     let made = db.prepare_cached(
         "INSERT INTO projects (project_id, name, settings, created_at, version) VALUES (?1, ?2, ?3, ?4, 1) \
          ON CONFLICT DO NOTHING",
@@ -106,12 +113,12 @@ pub(crate) fn add_key(work: &mut Work<'_>, key: &ProjectKey) -> Result<()> {
     if get(work.db, key.project)?.is_none() {
         return Err(Error::NotFound { what: "project" }.into());
     }
-    let many: usize = work.db.query_row(
+    let many: i64 = work.db.query_row(
         "SELECT count(*) FROM project_keys WHERE project_id = ?1",
         [key.project.0],
         |row| row.get(0),
     )?;
-    if many >= KEYS_MAX {
+    if usize::try_from(many).unwrap_or(usize::MAX) >= KEYS_MAX {
         return Err(Error::conflict(format!("the project has {KEYS_MAX} keys, which is the most")).into());
     }
     let sql = format!(

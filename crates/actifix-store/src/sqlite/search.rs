@@ -204,7 +204,8 @@ fn number_range(
 
 /// A value of a tag, release or environment that events of the ticket had.
 fn facet(plan: &mut Plan, drivers: &mut Vec<Driver>, negated: bool, key: &str, pattern: &Pattern) {
-    const BELONGS: &str = "SELECT 1 FROM ticket_facets f WHERE f.project_id = t.project_id AND f.ticket_seq = t.seq";
+    const BELONGS: &str =
+        "SELECT 1 FROM ticket_facets f WHERE f.project_id = t.project_id AND f.ticket_seq = t.seq";
     if pattern.as_exact() == Some("") {
         let sql = format!("NOT EXISTS ({BELONGS} AND f.key = ?)");
         check(plan, negated, &sql, [Value::Text(key.to_owned())]);

@@ -203,12 +203,7 @@ pub(crate) fn promote(
 }
 
 /// Numbers of held tickets, oldest first; of each priority enough, since one without budget must not stop others.
-fn candidates(
-    db: &Connection,
-    project: ProjectId,
-    only: Option<&TicketId>,
-    limit: u32,
-) -> Result<Vec<i64>> {
+fn candidates(db: &Connection, project: ProjectId, only: Option<&TicketId>, limit: u32) -> Result<Vec<i64>> {
     if let Some(id) = only {
         let row = ticket_by_id(db, id)?.filter(|row| row.ticket.project == project);
         let row = row.ok_or(Error::NotFound { what: "ticket" })?;

@@ -3,8 +3,8 @@
 use super::ingest::{index_text, row_of};
 use super::projects::collect;
 use super::rows::{
-    self, Columns, TICKET_COLUMNS, TicketRow, insert_ticket, key_hex, ticket_by_id, ticket_by_seq, ticket_row,
-    update_ticket,
+    self, Columns, TICKET_COLUMNS, TicketRow, insert_ticket, key_hex, ticket_by_id, ticket_by_seq,
+    ticket_row, update_ticket,
 };
 use super::writer::Work;
 use super::{activity, events};
@@ -137,7 +137,8 @@ pub(crate) fn similar(
     let sql = format!(
         "SELECT {TICKET_COLUMNS} FROM tickets WHERE project_id = ?1 AND near_key = ?2 ORDER BY seq DESC LIMIT ?3"
     );
-    let values = params![project.0, key_hex(near_key).as_str(), limit.min(SIMILAR_MAX)];
+    let key = key_hex(near_key);
+    let values = params![project.0, key.as_str(), limit.min(SIMILAR_MAX)];
     let mut found: Vec<Ticket> = collect(db, &sql, values, |row| Ok(ticket_row(row)?.ticket))?;
     found.sort_by(|a, b| b.last_seen.cmp(&a.last_seen));
     Ok(found)
@@ -301,7 +302,9 @@ fn remove_row(work: &mut Work<'_>, source: &TicketRow) -> Result<()> {
     let (db, ticket) = (work.db, &source.ticket);
     let target = db
         .prepare_cached("SELECT ticket_seq FROM ticket_keys WHERE project_id = ?1 AND fingerprint = ?2")?
-        .query_row(params![ticket.project.0, key_hex(ticket.fingerprint).as_str()], |row| row.get::<_, i64>(0))
+        .query_row(params![ticket.project.0, key_hex(ticket.fingerprint).as_str()], |row| {
+            row.get::<_, i64>(0)
+        })
         .optional()?
         .ok_or_else(|| Fault::Defect("a ticket has no key".to_owned()))?;
     db.prepare_cached(
@@ -351,7 +354,9 @@ pub(crate) fn split(
     let mut source = ticket_by_id(db, id)?.ok_or(Error::NotFound { what: "ticket" })?;
     let project = source.ticket.project;
     if source.ticket.fingerprint == key {
-        return Err(Error::invalid("fingerprint", "the ticket's own key stays; name one that was merged in").into());
+        return Err(
+            Error::invalid("fingerprint", "the ticket's own key stays; name one that was merged in").into()
+        );
     }
     let seq = work.cache.next_ticket(db)?;
     let moved = db

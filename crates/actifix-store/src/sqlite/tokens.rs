@@ -24,7 +24,9 @@ pub(crate) fn add(work: &mut Work<'_>, token: &TokenRecord) -> Result<()> {
         ))
         .into());
     }
-    let sql = format!("INSERT INTO tokens ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO tokens ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING"
+    );
     let made = db.prepare_cached(&sql)?.execute(params![
         token.id,
         token.name,

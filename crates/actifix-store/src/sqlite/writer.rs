@@ -137,9 +137,8 @@ impl Writer {
             shared: Arc::clone(&shared),
             waiting: VecDeque::new(),
         };
-        let thread = std::thread::Builder::new()
-            .name("actifix-writer".to_owned())
-            .spawn(move || loop_state.run())?;
+        let thread =
+            std::thread::Builder::new().name("actifix-writer".to_owned()).spawn(move || loop_state.run())?;
         Ok(Self {
             queue: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
@@ -242,7 +241,8 @@ impl Loop {
         }
         self.refuse_rest();
         if !self.shared.failed.load(Ordering::Acquire)
-            && let Err(error) = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
+            && let Err(error) =
+                self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
         {
             tracing::warn!(%error, "store.checkpoint_failed: the log is applied at the next start");
         }
@@ -330,7 +330,9 @@ impl Loop {
         metrics::histogram!("actifix_db_lock_wait_seconds").record(micros_to_seconds(waited));
         let (db, cache) = (&self.connection, &mut self.cache);
         let result = catch_unwind(AssertUnwindSafe(|| action(&mut Work { db, cache })))
-            .unwrap_or_else(|_| Err(Fault::Defect("a panic while writing; the transaction was undone".to_owned())))
+            .unwrap_or_else(|_| {
+                Err(Fault::Defect("a panic while writing; the transaction was undone".to_owned()))
+            })
             .and_then(|value| {
                 db.prepare_cached("COMMIT")?.execute([])?;
                 Ok(value)

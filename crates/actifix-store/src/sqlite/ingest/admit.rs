@@ -41,7 +41,13 @@ impl<'p> Batch<'_, '_, 'p> {
             return self.beyond_cap(prepared, event);
         }
         let status = if decision.admitted { Status::Open } else { Status::Held };
-        self.note(project, minute, if decision.admitted { "admitted" } else { "held" }, Some(event.priority), reason);
+        self.note(
+            project,
+            minute,
+            if decision.admitted { "admitted" } else { "held" },
+            Some(event.priority),
+            reason,
+        );
         let row = self.ticket_of(prepared, event, status)?;
         let (seq, ticket_id) = (row.seq, row.ticket.id.clone());
         self.new_keys
@@ -56,7 +62,13 @@ impl<'p> Batch<'_, '_, 'p> {
             self.admission(project)?.held += 1;
             self.add_to_counter(project, rows::HELD_EVENTS, 1);
         }
-        Ok(Recorded { event_id: event.id, ticket_id: Some(ticket_id), outcome, change: Change::New, count: 1 })
+        Ok(Recorded {
+            event_id: event.id,
+            ticket_id: Some(ticket_id),
+            outcome,
+            change: Change::New,
+            count: 1,
+        })
     }
 
     /// Too many held tickets: only counters move, and one ticket stands for all.
@@ -102,12 +114,7 @@ impl<'p> Batch<'_, '_, 'p> {
         Ok(seq)
     }
 
-    fn ticket_of(
-        &mut self,
-        prepared: &Prepared,
-        event: &PreparedEvent,
-        status: Status,
-    ) -> Result<TicketRow> {
+    fn ticket_of(&mut self, prepared: &Prepared, event: &PreparedEvent, status: Status) -> Result<TicketRow> {
         let ticket = Ticket {
             title: event.title.clone(),
             culprit: event.culprit.clone(),

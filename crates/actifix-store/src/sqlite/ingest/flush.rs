@@ -128,7 +128,11 @@ fn write_ticket(
     let (project, seq) = (touched.known.row.ticket.project, touched.known.row.seq);
     touched.known.row.ticket.users += write_users(db, project, seq, touched)?;
     let row = &touched.known.row;
-    if touched.is_new { rows::insert_ticket(db, row)? } else { rows::update_ticket(db, row)? };
+    if touched.is_new {
+        rows::insert_ticket(db, row)?
+    } else {
+        rows::update_ticket(db, row)?
+    };
     let now = (row.ticket.status, row.ticket.priority);
     if touched.before != Some(now) {
         *counters.entry((project, rows::ticket_counter(now.0, now.1))).or_default() += 1;
@@ -238,7 +242,7 @@ fn facet_shape(db: &Connection, project: ProjectId, seq: i64) -> Result<BTreeMap
     let mut found = statement.query(params![project.0, seq])?;
     let mut shape = BTreeMap::new();
     while let Some(row) = found.next()? {
-        shape.insert(row.get(0)?, row.get(1)?);
+        shape.insert(row.get(0)?, usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX));
     }
     Ok(shape)
 }
@@ -254,7 +258,8 @@ fn write_event(db: &Connection, new: &NewEvent<'_>, late_bytes: i64) -> Result<i
     let event = new.event;
     let contents: usize =
         event.attachments.iter().map(|a| a.content.as_ref().map_or(0, |content| content.data.len())).sum();
-    let body_bytes = i64::try_from(event.body.data.len() + contents).unwrap_or(i64::MAX).saturating_add(late_bytes);
+    let body_bytes =
+        i64::try_from(event.body.data.len() + contents).unwrap_or(i64::MAX).saturating_add(late_bytes);
     db.prepare_cached(
         "INSERT INTO events (seq, project_id, ticket_seq, event_id, fingerprint, timestamp, received_at, outcome, \
          title, release, environment, body_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",

@@ -171,7 +171,8 @@ fn facets(event: &Event) -> Vec<(String, String)> {
 /// Exception values and the message: what somebody remembers of an error.
 fn words(event: &Event) -> String {
     let mut text = String::new();
-    let message = event.logentry.as_ref().and_then(|entry| entry.formatted.as_ref().or(entry.message.as_ref()));
+    let message =
+        event.logentry.as_ref().and_then(|entry| entry.formatted.as_ref().or(entry.message.as_ref()));
     let values = event.exception.iter().rev().filter_map(|exception| exception.value.as_ref());
     for part in values.chain(message) {
         if text.len() >= TEXT_CHARS_MAX {
@@ -210,8 +211,11 @@ fn cut(text: &str, chars_max: usize) -> String {
 }
 
 fn weight(event: &PreparedEvent) -> usize {
-    let contents: usize =
-        event.attachments.iter().map(|a| a.content.as_ref().map_or(0, |content| content.data.len()) + 512).sum();
+    let contents: usize = event
+        .attachments
+        .iter()
+        .map(|a| a.content.as_ref().map_or(0, |content| content.data.len()) + 512)
+        .sum();
     let facets: usize = event.facets.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
     event.body.data.len() + contents + facets + event.title.len() + event.text.len() + 2_048
 }

@@ -176,7 +176,9 @@ fn count_session(db: &Connection, project: ProjectId, at: Timestamp, session: &S
 fn take_in(db: &Connection, project: ProjectId, check_in: &CheckIn, at: Timestamp) -> Result<()> {
     let Some(status) = CheckInStatus::parse(check_in.status) else { return Ok(()) };
     let known: Option<String> = db
-        .prepare_cached("SELECT state FROM monitors WHERE project_id = ?1 AND slug = ?2 AND environment = ?3")?
+        .prepare_cached(
+            "SELECT state FROM monitors WHERE project_id = ?1 AND slug = ?2 AND environment = ?3",
+        )?
         .query_row(params![project.0, check_in.slug, check_in.environment], |row| row.get(0))
         .optional()?;
     let mut state: MonitorState = match &known {
