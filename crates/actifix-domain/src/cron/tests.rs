@@ -190,6 +190,17 @@ fn a_job_whose_clock_is_a_little_ahead_fills_its_slot() {
 }
 
 #[test]
+fn a_job_that_gives_no_ids_fills_each_slot_by_its_start() {
+    let mut state = started("0 * * * *", "2026-11-24T09:00:00Z");
+    for (start, next) in [("10:00:00", "11:00:00"), ("11:00:00", "12:00:00")] {
+        let now = time(&format!("2026-11-24T{start}Z"));
+        state.on_check_in(&check_in(CheckInStatus::InProgress, None), now);
+        assert_eq!(state.next_expected, Some(time(&format!("2026-11-24T{next}Z"))));
+        assert_eq!(state.run.map(|run| run.started_at), Some(now));
+    }
+}
+
+#[test]
 fn an_error_is_told_each_time_and_overlapping_runs_are_kept_apart() {
     let mut state = started("0 * * * *", "2026-11-24T09:00:00Z");
     for n in 1..=2 {

@@ -196,7 +196,8 @@ fn the_default_policy_wants_the_cause_and_commit_and_test_or_reasons() {
 
 #[test]
 fn evidence_that_proves_nothing_is_refused() {
-    let cases: [(&str, fn(&mut Evidence), &[&str]); 12] = [
+    type Case = (&'static str, fn(&mut Evidence), &'static [&'static str]);
+    let cases: [Case; 12] = [
         ("blank cause", |e| e.root_cause = " ".repeat(50), &["root_cause"]),
         ("short cause", |e| e.root_cause = "fixed it".to_owned(), &["root_cause"]),
         ("huge cause", |e| e.root_cause = "x".repeat(8_193), &["root_cause"]),
