@@ -79,7 +79,10 @@ impl Hunt<'_> {
             let call = word.strip_suffix(b"()").is_some_and(|name| name.iter().all(|b| is_name(*b)));
             let opens =
                 matches!(word, [b'{' | b'[' | b'(', ..]) && crate::bytes::redaction_token(word, 0) == 0;
-            if call || (opens && word.len() < 3) || (self.code && is_expression(word)) {
+            // `S["password"]` and `f("x")`: the quote ended the word.
+            let indexes =
+                matches!(word.last(), Some(b'[' | b'(')) && word.first().is_some_and(u8::is_ascii_alphabetic);
+            if call || indexes || (opens && word.len() < 3) || (self.code && is_expression(statement(word))) {
                 return false;
             }
             if opens && matches!(at(self.text, value.end), b'"' | b'\'' | b'\\') {
@@ -89,6 +92,9 @@ impl Hunt<'_> {
             if is_prose(word) && value.joint != Joint::Flag {
                 return false;
             }
+        }
+        if value.quoted && between_literals(word, self.code) {
+            return false;
         }
         match (named.strength, value.joint) {
             (Strength::Weak, _) => secret_like(word) || looks_random(word, 12),
@@ -304,6 +310,19 @@ impl Hunt<'_> {
             self.add(value.start, value.end, rule, true);
         }
     }
+}
+
+/// Source code up to the end of its statement or argument.
+fn statement(word: &[u8]) -> &[u8] {
+    let end = word.iter().position(|b| matches!(b, b';' | b',')).unwrap_or(word.len());
+    slice(word, 0, end)
+}
+
+/// `"password=" + x["a"]`: what follows the quote is code, because the quote closed a literal.
+fn between_literals(word: &[u8], code: bool) -> bool {
+    let starts = matches!(word.trim_ascii_start().first(), Some(b'+' | b')' | b',' | b'%' | b'.' | b']'));
+    let ends = matches!(word.trim_ascii_end().last(), Some(b'[' | b'(' | b'+' | b',' | b'{'));
+    starts && (code || ends)
 }
 
 /// Whether letters around a whole word make another word of it: `compass`, `author`.
