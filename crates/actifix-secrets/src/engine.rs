@@ -277,7 +277,7 @@ fn place(rule: &Rule, index: u16, special: &mut Special, want: &mut impl FnMut(&
         Detector::Ip => Some(&mut special.ip),
     };
     if let Some(slot) = slot {
-        *slot = Some(index);
+        *slot = slot.or(Some(index));
     }
     for suffix in &rule.suffixes {
         want(suffix, Trigger::Name { whole: false });

@@ -205,7 +205,7 @@ impl Hunt<'_> {
             return false;
         }
         match named.strength {
-            Strength::Strong => secret_like(word) && !word.contains(&b'/'),
+            Strength::Strong => (secret_like(word) || letters_and_digits(word)) && !word.contains(&b'/'),
             Strength::Prose => looks_random(word, 12),
             Strength::Weak => looks_random(word, 16),
         }
@@ -312,6 +312,16 @@ impl Hunt<'_> {
     }
 }
 
+/// `hunter2`, but not the names of algorithms that stand after "password" as well.
+fn letters_and_digits(word: &[u8]) -> bool {
+    const ALGORITHMS: [&[u8]; 10] =
+        [b"sha", b"md5", b"base", b"utf", b"pbkdf", b"argon", b"oauth", b"http", b"scrypt", b"bcrypt"];
+    let plain = word.len() >= 6 && word.iter().all(u8::is_ascii_alphanumeric);
+    let mixed =
+        word.iter().any(u8::is_ascii_digit) && word.iter().filter(|b| b.is_ascii_alphabetic()).count() >= 3;
+    plain && mixed && !ALGORITHMS.iter().any(|name| has(word, 0, name))
+}
+
 /// Source code up to the end of its statement or argument.
 fn statement(word: &[u8]) -> &[u8] {
     let end = word.iter().position(|b| matches!(b, b';' | b',')).unwrap_or(word.len());
@@ -345,6 +355,9 @@ fn name_around(text: &[u8], start: usize, end: usize) -> (usize, usize) {
             break;
         }
         from -= 1;
+    }
+    while from < start && matches!(at(text, from), b'-' | b'.') {
+        from += 1;
     }
     let mut to = run(text, end, NAME_BYTES_MAX / 2, is_name);
     while to > end && matches!(before(text, to), b'.' | b'-') {

@@ -173,6 +173,10 @@ impl Session<'_> {
                 Some(name) if VALUE_KEYS.contains(&key.as_str()) => {
                     self.entry(name, item, place, depth, embedded)?
                 }
+                // `{"password=x": 1}`: the key is a whole assignment, its value another matter.
+                _ if new_key.is_some() && key.contains(['=', ':']) => {
+                    self.walk(item, place, depth + 1, embedded)?
+                }
                 _ => self.entry(key, item, place, depth, embedded)?,
             }
             if let Some(new_key) = new_key {
