@@ -168,6 +168,10 @@ impl Engine {
 
     /// The sensitive reading of a name.
     pub(crate) fn named(&self, settings: &Settings, name: &[u8]) -> Option<Named> {
+        // `[redacted:private_key]` as a key is no name of a private key.
+        if memchr::memmem::find(name, b"[redacted:").is_some() {
+            return None;
+        }
         if settings.sensitive_keys.contains(name) {
             return self.special.custom.map(Named::custom);
         }
