@@ -423,6 +423,68 @@ fn is_schema_name(key: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// The reference: every pattern tried at every byte, without keywords, cheap tests or windows around them.
+    fn everywhere(engine: &Engine, text: &[u8]) -> Vec<(String, usize, usize)> {
+        let mut found = Vec::new();
+        for rule in engine.rules().filter(|rule| rule.detector == Detector::Pattern && rule.before == 0) {
+            for pos in 0..text.len() {
+                let keyword =
+                    rule.keywords.iter().any(|keyword| crate::bytes::has(text, pos, keyword.as_bytes()));
+                let span = if keyword { crate::detect::hunt::rule_at(rule, text, pos) } else { None };
+                let bare =
+                    rule.regex().and_then(|regex| regex.find(&text[pos..])).map(|found| pos + found.start());
+                if bare == Some(pos) && crate::bytes::starts_token(text, pos) {
+                    assert!(
+                        keyword || rule.any_case,
+                        "{}: its pattern matches without its keywords",
+                        rule.id()
+                    );
+                }
+                if let Some((start, end)) = span {
+                    found.push((rule.id().to_owned(), start, end));
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    #[test]
+    fn the_automaton_finds_what_the_patterns_find() {
+        let engine = Engine::builtin();
+        let body = "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zC0fR";
+        let prefixes: Vec<&str> = engine
+            .rules()
+            .filter(|rule| rule.before == 0)
+            .flat_map(|rule| rule.keywords.iter().map(String::as_str))
+            .collect();
+        for (index, prefix) in prefixes.iter().enumerate() {
+            let other = prefixes[(index * 7 + 3) % prefixes.len()];
+            for text in [
+                format!("x={prefix}{body}{body} {other}{body}"),
+                format!("{other}{prefix}{body}"),
+                format!(
+                    "?a={prefix}{body}{body}{body}&b={other}0123456789abcdef0123456789abcdef\\n{prefix}{body}"
+                ),
+            ] {
+                let ids: Vec<(String, usize, usize)> = engine
+                    .scan(text.as_bytes())
+                    .iter()
+                    .filter(|found| {
+                        engine.rules().any(|rule| {
+                            rule.id == found.rule && rule.detector == Detector::Pattern && rule.before == 0
+                        })
+                    })
+                    .map(|found| (found.rule.to_string(), found.span.start, found.span.end))
+                    .collect();
+                let mut ids = ids;
+                ids.sort();
+                assert_eq!(ids, everywhere(&engine, text.as_bytes()), "{text}");
+            }
+        }
+    }
+
     #[test]
     fn names_of_the_schema_hold_no_keyword() {
         let engine = Engine::builtin();
