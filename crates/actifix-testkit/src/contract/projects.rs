@@ -29,9 +29,9 @@ async fn projects_are_made_and_saved(store: &Arc<dyn Store>, clock: &Arc<FakeClo
     }
     let mut changed = shop.clone();
     changed.name = "store".to_owned();
-    changed.settings.sample_after = 7;
+    changed.settings.sample_after = Some(7);
     let saved = store.save_project(&changed).await.unwrap();
-    assert_eq!((saved.version, saved.settings.sample_after), (2, 7));
+    assert_eq!((saved.version, saved.settings.sample_after), (2, Some(7)));
     assert!(matches!(store.save_project(&changed).await, Err(Error::Conflict { stale: true, .. })));
     assert_eq!(store.project(shop.id).await.unwrap(), Some(saved.clone()));
     assert_eq!(store.project_by_name("store").await.unwrap(), Some(saved.clone()));
