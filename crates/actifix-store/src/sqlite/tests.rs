@@ -14,7 +14,7 @@ fn fresh(told: &Arc<AtomicBool>) -> (TempDir, SqliteStore) {
     let dir = TempDir::new().unwrap();
     let mut options = StoreOptions::new(dir.path().join("data"), Arc::new(FakeClock::at(NOW)));
     let told = Arc::clone(told);
-    options.on_fatal = Some(Arc::new(move |_| told.store(true, Ordering::SeqCst)));
+    options.on_fatal = Some(Box::new(move |_| told.store(true, Ordering::SeqCst)));
     let store = SqliteStore::open(options).unwrap();
     (dir, store)
 }
