@@ -1,1 +1,14 @@
-//! actifix-testkit
+//! For tests only: a clock that is set, ids that are counted, builders of events, and the contract that every store
+//! must keep. Never in a release build.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod clock;
+mod fixtures;
+mod ids;
+
+pub mod contract;
+
+pub use clock::FakeClock;
+pub use fixtures::{EventBuilder, NOW, finding, submission};
+pub use ids::OrderedIds;

@@ -42,10 +42,9 @@ impl Ids for SystemIds {
     fn event_id(&self) -> EventId {
         let mut bytes = [0u8; 16];
         self.random(&mut bytes);
-        if let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes {
-            *version = (*version & 0x0f) | 0x40;
-            *variant = (*variant & 0x3f) | 0x80;
-        }
+        let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
+        *version = (*version & 0x0f) | 0x40;
+        *variant = (*variant & 0x3f) | 0x80;
         EventId(bytes)
     }
 

@@ -43,17 +43,23 @@ pub fn start(tasks: &mut JoinSet<()>, home: &Home, wired: &Wired, stop: watch::R
 /// Calls `work` at once and then again after each `period`.
 async fn every<F, W>(period: Duration, mut stop: watch::Receiver<bool>, app: Arc<App>, work: W)
 where
-    F: Future<Output = ()>,
-    W: Fn(Arc<App>) -> F,
+    F: Future<Output = ()> + Send,
+    W: Fn(Arc<App>) -> F + Send,
 {
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = interval.tick() => work(Arc::clone(&app)).await,
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = interval.tick() => {}
+            () = stopped(&mut stop) => return,
         }
+        work(Arc::clone(&app)).await;
     }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A closed channel means that the owner is gone: stop as well.
+    let _closed_or_true = stop.wait_for(|stop| *stop).await;
 }
 
 async fn ticker(app: Arc<App>, history: PathBuf, mut stop: watch::Receiver<bool>) {
@@ -63,7 +69,7 @@ async fn ticker(app: Arc<App>, history: PathBuf, mut stop: watch::Receiver<bool>
     loop {
         let stopping = tokio::select! {
             _ = interval.tick() => false,
-            _ = stop.wait_for(|stop| *stop) => true,
+            () = stopped(&mut stop) => true,
         };
         tick(&app, &history, &mut written).await;
         if stopping {

@@ -101,6 +101,12 @@ impl ByteRoom {
     }
 }
 
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("rates", &self.rates).field("disabled", &self.disabled).finish_non_exhaustive()
+    }
+}
+
 impl Gate {
     pub(crate) fn new(settings: &AppSettings) -> Self {
         let units = settings.limits.inflight_bytes_max.div_ceil(BUDGET_UNIT);

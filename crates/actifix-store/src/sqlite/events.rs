@@ -25,8 +25,9 @@ pub(crate) fn of_ticket(
     let sql = "SELECT e.seq, e.event_id, t.ticket_id, e.project_id, e.timestamp, e.received_at, e.title, e.release, \
          e.environment FROM tickets t JOIN events e ON e.project_id = t.project_id AND e.ticket_seq = t.seq \
          WHERE t.seq = ?1 AND e.seq < ?2 ORDER BY e.seq DESC LIMIT ?3";
-    let found =
-        collect(db, sql, params![seq, place.0, limit + 1], |row| Ok((row.get::<_, i64>(0)?, summary(row)?)))?;
+    let found = collect(db, sql, params![seq, place.0, rows::one_more(limit)], |row| {
+        Ok((row.get::<_, i64>(0)?, summary(row)?))
+    })?;
     Ok(rows::page(found, limit, None, "events", |(seq, _)| Place(*seq, 0)))
 }
 

@@ -12,7 +12,7 @@ mod side;
 pub(crate) use admit::row_of;
 pub(crate) use cache::Cache;
 pub(crate) use flush::{delete_event, index_text};
-pub(crate) use prepare::{ATTACHMENTS_MAX, Prepared, PreparedAttachment, PreparedEvent, prepare};
+pub(crate) use prepare::{Prepared, PreparedAttachment, PreparedEvent, prepare};
 pub(crate) use side::stored_seq;
 
 use super::rows::{self, Hex, key_hex, ticket_by_seq};

@@ -113,12 +113,12 @@ pub(crate) fn add_key(work: &mut Work<'_>, key: &ProjectKey) -> Result<()> {
     if get(work.db, key.project)?.is_none() {
         return Err(Error::NotFound { what: "project" }.into());
     }
-    let many: usize = work.db.query_row(
+    let many: i64 = work.db.query_row(
         "SELECT count(*) FROM project_keys WHERE project_id = ?1",
         [key.project.0],
         |row| row.get(0),
     )?;
-    if many >= KEYS_MAX {
+    if usize::try_from(many).unwrap_or(usize::MAX) >= KEYS_MAX {
         return Err(Error::conflict(format!("the project has {KEYS_MAX} keys, which is the most")).into());
     }
     let sql = format!(

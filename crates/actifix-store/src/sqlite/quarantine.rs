@@ -58,7 +58,7 @@ pub(crate) fn list(
         "SELECT {COLUMNS} FROM quarantine WHERE (received_at, seq) < (?1, ?2) AND (?3 IS NULL OR project_id = ?3) \
          ORDER BY received_at DESC, seq DESC LIMIT ?4"
     );
-    let values = params![place.0, place.1, project.map(|project| project.0), limit + 1];
+    let values = params![place.0, place.1, project.map(|project| project.0), rows::one_more(limit)];
     let found = collect(db, &sql, values, |row| Ok((row.get::<_, i64>(0)?, entry(row)?)))?;
     let place = |(seq, entry): &(i64, QuarantineEntry)| Place(entry.received_at.micros(), *seq);
     Ok(rows::page(found, limit, None, "quarantine", place))

@@ -105,7 +105,7 @@ impl Reader {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let mut connection = Connection::open_with_flags(path, flags)?;
         super::connection::tune_reader(&connection)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let deadline = Arc::new(AtomicI64::new(i64::MAX));

@@ -19,6 +19,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 /// Rows that one transaction deletes.
 const STEP: usize = 500;
+/// The same for SQL.
+const STEP_ROWS: i64 = 500;
 /// Events that one question looks at.
 const LOOK: i64 = 5_000;
 /// Hours and days kept of series.
@@ -206,7 +208,7 @@ async fn each(
     let (mut after, mut many) = (0, 0);
     loop {
         let seqs: Vec<i64> = store
-            .read(move |db| collect(db, sql, params![before, after, STEP], |row| Ok(row.get(0)?)))
+            .read(move |db| collect(db, sql, params![before, after, STEP_ROWS], |row| Ok(row.get(0)?)))
             .await?;
         let Some(last) = seqs.last().copied() else { return Ok(many) };
         after = last;
@@ -238,7 +240,7 @@ fn drop_ticket(work: &mut Work<'_>, seq: i64, before: i64) -> Result<bool> {
     let events = collect(
         db,
         "SELECT seq, event_id FROM events WHERE project_id = ?1 AND ticket_seq = ?2 ORDER BY seq LIMIT ?3",
-        params![ticket.project.0, seq, STEP + 1],
+        params![ticket.project.0, seq, STEP_ROWS + 1],
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
     )?;
     for (event, id) in events.iter().take(STEP) {
@@ -311,7 +313,7 @@ fn forget_ids(db: &Connection, at: i64) -> Result<(usize, u64)> {
         "SELECT i.project_id, i.event_id, e.seq IS NOT NULL FROM event_ids i \
          LEFT JOIN events e ON e.seq = i.event_seq AND e.event_id = i.event_id \
          WHERE i.expires_at < ?1 ORDER BY i.expires_at LIMIT ?2",
-        params![at, STEP],
+        params![at, STEP_ROWS],
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?)),
     )?;
     let mut gone = 0;
@@ -345,7 +347,7 @@ async fn series(store: &SqliteStore, now: Timestamp) -> Result<(), Error> {
         let seqs: Vec<(i64, i64)> = store
             .read(move |db| {
                 let sql = "SELECT project_id, seq FROM tickets WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-                collect(db, sql, params![after, STEP], |row| Ok((row.get(0)?, row.get(1)?)))
+                collect(db, sql, params![after, STEP_ROWS], |row| Ok((row.get(0)?, row.get(1)?)))
             })
             .await?;
         let Some((_, last)) = seqs.last().copied() else { return Ok(()) };

@@ -378,6 +378,11 @@ pub(crate) fn page_size(limit: u32) -> usize {
     usize::try_from(limit.clamp(1, PAGE_MAX)).unwrap_or(200)
 }
 
+/// One row more than a page, which tells whether there is a next one.
+pub(crate) fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
 /// Cuts what was read, one more than `limit`, to a page. The first of each pair is what places are made of.
 pub(crate) fn page<K, T>(
     mut found: Vec<(K, T)>,

@@ -137,7 +137,8 @@ pub(crate) fn similar(
     let sql = format!(
         "SELECT {TICKET_COLUMNS} FROM tickets WHERE project_id = ?1 AND near_key = ?2 ORDER BY seq DESC LIMIT ?3"
     );
-    let values = params![project.0, key_hex(near_key).as_str(), limit.min(SIMILAR_MAX)];
+    let key = key_hex(near_key);
+    let values = params![project.0, key.as_str(), limit.min(SIMILAR_MAX)];
     let mut found: Vec<Ticket> = collect(db, &sql, values, |row| Ok(ticket_row(row)?.ticket))?;
     found.sort_by(|a, b| b.last_seen.cmp(&a.last_seen));
     Ok(found)

@@ -211,21 +211,12 @@ where
 async fn collect<B>(answer: Response<B>) -> Result<(StatusCode, Bytes), CliError>
 where
     B: hyper::body::Body<Data = Bytes>,
-    B::Error: std::fmt::Display,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let status = answer.status();
     let body = http_body_util::Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
-    let bytes = BodyExt::collect(BodyExt::map_err(body_display(body), CliError::other)).await?.to_bytes();
+    let bytes = body.collect().await.map_err(CliError::other)?.to_bytes();
     Ok((status, bytes))
-}
-
-/// The limit's error type holds a trait object; its text is all that is needed.
-fn body_display<B>(body: B) -> impl hyper::body::Body<Data = B::Data, Error = String>
-where
-    B: hyper::body::Body,
-    B::Error: std::fmt::Display,
-{
-    BodyExt::map_err(body, |error| error.to_string())
 }
 
 /// Appends a query; names are ours, values are encoded.

@@ -242,7 +242,7 @@ fn facet_shape(db: &Connection, project: ProjectId, seq: i64) -> Result<BTreeMap
     let mut found = statement.query(params![project.0, seq])?;
     let mut shape = BTreeMap::new();
     while let Some(row) = found.next()? {
-        shape.insert(row.get(0)?, row.get(1)?);
+        shape.insert(row.get(0)?, usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX));
     }
     Ok(shape)
 }

@@ -1,0 +1,40 @@
+//! The contract that every store keeps, run on SQLite.
+
+#![allow(clippy::unwrap_used)]
+
+use actifix_app::ports::Store;
+use actifix_domain::throttle::ThrottleConfig;
+use actifix_store::StoreOptions;
+use actifix_testkit::{FakeClock, NOW, contract};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+async fn fresh(throttle: ThrottleConfig) -> (TempDir, Arc<dyn Store>, Arc<FakeClock>) {
+    let dir = TempDir::new().unwrap();
+    let clock = Arc::new(FakeClock::at(NOW));
+    let mut options = StoreOptions::new(dir.path().join("data"), clock.clone());
+    options.throttle = throttle;
+    let store = actifix_store::open(options).await.unwrap();
+    (dir, store, clock)
+}
+
+fn open_gates() -> ThrottleConfig {
+    ThrottleConfig { enabled: false, ..ThrottleConfig::default() }
+}
+
+macro_rules! contract {
+    ($($noun:ident: $throttle:expr;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $noun() {
+                let (_dir, store, clock) = fresh($throttle).await;
+                contract::$noun::run(Arc::clone(&store), clock).await;
+                store.close().await.unwrap();
+            }
+        )*
+    };
+}
+
+contract! {
+    ingest: open_gates();
+}
