@@ -45,17 +45,21 @@ fn assert_headers(answer: &Answer) {
 
 /// Paths of the contract with something in the place of their parameters.
 fn filled(path: &str) -> String {
-    path.replace("{project}", "default")
-        .replace("{key}", &"0".repeat(32))
-        .replace("{number}", "0")
-        .replace("{id}", if path.contains("tickets") { "ACT-20261124-ZZZZZ" } else { "0123456789abcdef0123456789abcdef" })
+    path.replace("{project}", "default").replace("{key}", &"0".repeat(32)).replace("{number}", "0").replace(
+        "{id}",
+        if path.contains("tickets") { "ACT-20261124-ZZZZZ" } else { "0123456789abcdef0123456789abcdef" },
+    )
 }
 
 #[test]
 fn the_contract_is_what_the_router_does() {
     let (home, server) = started();
     let contract = server.get("/api/openapi.json");
-    assert!(contract["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{}", contract["openapi"]);
+    assert!(
+        contract["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")),
+        "{}",
+        contract["openapi"]
+    );
     let paths = contract["paths"].as_object().expect("paths");
     assert!(paths.len() > 30, "{} paths", paths.len());
     let mut ids = BTreeSet::new();
@@ -68,10 +72,14 @@ fn the_contract_is_what_the_router_does() {
             let method = method.to_uppercase();
             // Without a credential each is closed, before it looks at anything.
             let body = if method == "GET" { "" } else { "{\"nonsense\":1}" };
-            let anonymous = Request::new(&method, &filled(path)).header("Content-Type", "application/json").body(body);
+            let anonymous =
+                Request::new(&method, &filled(path)).header("Content-Type", "application/json").body(body);
             let answer = server.send(&anonymous);
             assert_problem(&answer, 401);
-            assert!(answer.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")), "{path}");
+            assert!(
+                answer.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")),
+                "{path}"
+            );
             if id == "revoke_token" || id == "delete_quarantined" {
                 continue;
             }
@@ -98,7 +106,9 @@ fn the_contract_is_what_the_router_does() {
     // Any credential may read the contract, none may not.
     let token = home.cli(&["token", "create", "--name", "m", "--scope", "metrics:read", "--json"]).json();
     let token = token["token"].as_str().expect("a token");
-    let with = |path: &str| server.send(&Request::get(path).header("Authorization", &format!("Bearer {token}"))).status;
+    let with = |path: &str| {
+        server.send(&Request::get(path).header("Authorization", &format!("Bearer {token}"))).status
+    };
     assert_eq!((with("/api/openapi.json"), with("/metrics"), with("/api/v1/tickets")), (200, 200, 403));
     for path in ["/api/v1/nothing", "/api/v1", "/nothing", "/api/v2/tickets"] {
         assert_eq!(server.call("GET", path, None).status, 404, "{path}");
@@ -132,7 +142,13 @@ fn errors_are_problems_and_every_answer_is_guarded() {
         (413, json_type(authorised(Request::post("/api/v1/events", large)))),
         (422, json_type(authorised(Request::post("/api/v1/events", "{\"message\":\"\"}")))),
         (400, json_type(authorised(Request::post("/api/v1/events", "{\"message\":\"x\",\"nonsense\":1}")))),
-        (404, json_type(authorised(Request::post("/api/v1/events", "{\"message\":\"x\",\"project\":\"nobody\"}")))),
+        (
+            404,
+            json_type(authorised(Request::post(
+                "/api/v1/events",
+                "{\"message\":\"x\",\"project\":\"nobody\"}",
+            ))),
+        ),
         (421, authorised(Request::get("/api/v1/tickets").header("Host", "evil.example"))),
         (421, authorised(Request::get("/api/openapi.json").header("Host", "127.0.0.1.evil.example"))),
         (421, Request::get("/metrics").header("Host", "evil.example")),
@@ -145,10 +161,22 @@ fn errors_are_problems_and_every_answer_is_guarded() {
         assert_headers(&answer);
         if status >= 400 {
             assert_problem(&answer, status);
-            assert!(!answer.text().contains("nonsense"), "an error does not repeat what was sent: {}", answer.text());
+            assert!(
+                !answer.text().contains("nonsense"),
+                "an error does not repeat what was sent: {}",
+                answer.text()
+            );
         }
     }
-    for (query, status) in [("limit=0", 200), ("limit=200", 200), ("cursor=nonsense", 400), ("search=is:nonsense", 422), ("sort=nonsense", 400), ("limit=abc", 400), ("project=nobody", 404)] {
+    for (query, status) in [
+        ("limit=0", 200),
+        ("limit=200", 200),
+        ("cursor=nonsense", 400),
+        ("search=is:nonsense", 422),
+        ("sort=nonsense", 400),
+        ("limit=abc", 400),
+        ("project=nobody", 404),
+    ] {
         let answer = server.call("GET", &format!("/api/v1/tickets?{query}"), None);
         if status >= 400 {
             // A value that is none is the client's mistake, by whichever of the two words.
@@ -162,7 +190,8 @@ fn errors_are_problems_and_every_answer_is_guarded() {
     let ready = server.send(&Request::get("/readyz")).text();
     assert!(health.len() < 50 && ready.len() < 50, "no detail without a token: {health} {ready}");
     // Nothing of ours lets a foreign page read it.
-    let answer = server.send(&authorised(Request::get("/api/v1/tickets").header("Origin", "https://evil.example")));
+    let answer =
+        server.send(&authorised(Request::get("/api/v1/tickets").header("Origin", "https://evil.example")));
     assert!(answer.header("access-control-allow-origin").is_none());
 }
 
@@ -205,7 +234,8 @@ fn heavy_pages_are_complete_and_without_duplicates() {
                 }
             }
             assert_ordered(sort, &seen);
-            let ids: BTreeSet<&str> = seen.iter().map(|ticket| ticket["id"].as_str().expect("an id")).collect();
+            let ids: BTreeSet<&str> =
+                seen.iter().map(|ticket| ticket["id"].as_str().expect("an id")).collect();
             assert_eq!((seen.len(), ids.len()), (500, 500), "sort {sort}, limit {limit}");
         }
     }
@@ -298,22 +328,43 @@ fn events_over_the_api_are_redacted_and_deduplicated() {
     assert_eq!((made["outcome"].as_str(), made["change"].as_str()), (Some("accepted"), Some("new")));
     let event = server.get(&format!("/api/v1/events/{}", made["event_id"].as_str().expect("an id")));
     let text = event.to_string();
-    assert!(!text.contains(&secret) && !text.contains("correct-horse-battery") && !text.contains("bob@example.com"), "{text}");
+    assert!(
+        !text.contains(&secret)
+            && !text.contains("correct-horse-battery")
+            && !text.contains("bob@example.com"),
+        "{text}"
+    );
     assert!(text.contains("gift wrap") && text.contains("[redacted:email]"), "{text}");
     assert_eq!(event["tags"]["tenant"], "acme");
     assert_eq!(event["provenance"]["transport"], "json");
     assert_eq!(event["exception"].as_array().map(Vec::len), Some(1));
     let second = server.call("POST", "/api/v1/events", Some(&body));
-    assert_eq!((second.status, second.json()["outcome"].as_str().map(str::to_owned)), (200, Some("duplicate".to_owned())));
+    assert_eq!(
+        (second.status, second.json()["outcome"].as_str().map(str::to_owned)),
+        (200, Some("duplicate".to_owned()))
+    );
     let ticket = server.get(&format!("/api/v1/tickets/{}", made["ticket_id"].as_str().expect("an id")));
     assert_eq!(ticket["count"], 1);
     assert_eq!(ticket["users"], 1);
-    for member in ["id", "project", "title", "culprit", "level", "status", "priority", "first_seen", "last_seen", "fingerprint", "version"] {
+    for member in [
+        "id",
+        "project",
+        "title",
+        "culprit",
+        "level",
+        "status",
+        "priority",
+        "first_seen",
+        "last_seen",
+        "fingerprint",
+        "version",
+    ] {
         assert!(!ticket[member].is_null(), "{member}: {ticket}");
     }
     let findings = server.list("/api/v1/findings");
     assert!(findings.len() >= 2, "{findings:?}");
     let id = findings[0]["id"].as_str().expect("an id");
-    let resolved = server.post(&format!("/api/v1/findings/{id}/resolve"), &json!({ "state": "rotated", "note": "new key" }));
+    let resolved = server
+        .post(&format!("/api/v1/findings/{id}/resolve"), &json!({ "state": "rotated", "note": "new key" }));
     assert_eq!(resolved["state"], "rotated");
 }

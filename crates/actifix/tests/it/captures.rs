@@ -105,7 +105,9 @@ impl Encoding {
             Self::Identity => bytes.to_vec(),
             Self::Gzip => written(GzEncoder::new(Vec::new(), level), bytes, GzEncoder::finish),
             Self::Zlib => written(ZlibEncoder::new(Vec::new(), level), bytes, ZlibEncoder::finish),
-            Self::RawDeflate => written(DeflateEncoder::new(Vec::new(), level), bytes, DeflateEncoder::finish),
+            Self::RawDeflate => {
+                written(DeflateEncoder::new(Vec::new(), level), bytes, DeflateEncoder::finish)
+            }
             Self::Brotli => {
                 let mut out = Vec::new();
                 let mut writer = brotli::CompressorWriter::new(&mut out, 64 * 1024, 2, 22);

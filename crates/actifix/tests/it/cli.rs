@@ -47,16 +47,30 @@ fn record_says_what_became_of_it() {
     assert_eq!(ticket["count"], 2);
 
     complete(&home, id, &["--resolved-in", "backup@2.0.0"]);
-    assert_eq!(record(&["--release", "backup@1.9.0"]), format!("{id} seen (3)"), "an older release does not reopen");
+    assert_eq!(
+        record(&["--release", "backup@1.9.0"]),
+        format!("{id} seen (3)"),
+        "an older release does not reopen"
+    );
     assert_eq!(record(&["--release", "backup@2.0.1"]), format!("{id} regressed"));
     let ticket = home.cli(&["ticket", "show", id, "--json"]).json();
-    assert_eq!((ticket["status"].as_str(), ticket["regressions"].as_u64()), (Some("open"), Some(1)), "{ticket}");
+    assert_eq!(
+        (ticket["status"].as_str(), ticket["regressions"].as_u64()),
+        (Some("open"), Some(1)),
+        "{ticket}"
+    );
 
     let answer = home.cli(&["record", "another", "--json"]).json();
-    assert_eq!((answer["outcome"].as_str(), answer["change"].as_str()), (Some("accepted"), Some("new")), "{answer}");
+    assert_eq!(
+        (answer["outcome"].as_str(), answer["change"].as_str()),
+        (Some("accepted"), Some("new")),
+        "{answer}"
+    );
     let stack = "Traceback (most recent call last):\n  File \"/srv/app/jobs.py\", line 9, in nightly\n    run()\nValueError: bad row\n";
-    let with_stack = home.cli_stdin(&["record", "bad row", "--stack", "-", "--json"], stack.as_bytes()).json();
-    let event = home.cli(&["events", "show", with_stack["event_id"].as_str().expect("an id"), "--json"]).json();
+    let with_stack =
+        home.cli_stdin(&["record", "bad row", "--stack", "-", "--json"], stack.as_bytes()).json();
+    let event =
+        home.cli(&["events", "show", with_stack["event_id"].as_str().expect("an id"), "--json"]).json();
     assert_eq!(event["exception"][0]["type"], "ValueError", "{event}");
     assert_eq!(event["exception"][0]["stacktrace"]["frames"][0]["function"], "nightly");
     assert_eq!(event["provenance"]["transport"], "cli");
@@ -81,8 +95,16 @@ fn is_ticket_id(id: &str) -> bool {
 
 fn complete(home: &Home, id: &str, more: &[&str]) -> Value {
     let mut arguments = vec![
-        "ticket", "complete", id, "--root-cause", "the disk had no room left", "--commit", "3f2a91c0", "--no-test-reason",
-        "a full disk is not tested", "--json",
+        "ticket",
+        "complete",
+        id,
+        "--root-cause",
+        "the disk had no room left",
+        "--commit",
+        "3f2a91c0",
+        "--no-test-reason",
+        "a full disk is not tested",
+        "--json",
     ];
     arguments.extend(more);
     home.cli(&arguments).json()
@@ -98,7 +120,11 @@ fn run_passes_the_exit_code_on_and_records_the_end_of_stderr() {
 
     let bad = home.cli(&["run", "--", "sh", "-c", "echo 'cannot open orders.csv' >&2; exit 17"]);
     assert_eq!(bad.code(), 17, "{}", bad.stderr);
-    assert!(bad.stderr.starts_with("cannot open orders.csv\n"), "the program's own words come first: {}", bad.stderr);
+    assert!(
+        bad.stderr.starts_with("cannot open orders.csv\n"),
+        "the program's own words come first: {}",
+        bad.stderr
+    );
     let event = only_event(&home);
     assert!(event.to_string().contains("cannot open orders.csv"), "{event}");
     assert_eq!(event["title"], "sh exited with 17");
@@ -113,7 +139,8 @@ fn run_passes_the_exit_code_on_and_records_the_end_of_stderr() {
     assert_eq!(killed.code(), 128 + 9, "{}", killed.stderr);
     // Its secrets are no more kept than anybody's.
     let token = ["gh", "p_", &"Zq7".repeat(12)].concat();
-    let leaking = home.cli(&["run", "--", "sh", "-c", &format!("echo 'auth with {token} failed' >&2; exit 2")]);
+    let leaking =
+        home.cli(&["run", "--", "sh", "-c", &format!("echo 'auth with {token} failed' >&2; exit 2")]);
     assert_eq!(leaking.code(), 2);
     let stored = home.cli(&["ticket", "list", "--json"]).json();
     let id = stored["items"][0]["id"].as_str().expect("a ticket").to_owned();
@@ -190,9 +217,11 @@ fn logs_of_every_language_become_events() {
         let project = format!("of-{language}");
         let path = home.path().join(format!("{language}.log"));
         fs::write(&path, log).expect("a log");
-        let from_file = home.cli(&["ingest", "logs", &path.to_string_lossy(), "--project", &project, "--json"]).json();
+        let from_file =
+            home.cli(&["ingest", "logs", &path.to_string_lossy(), "--project", &project, "--json"]).json();
         assert_eq!(from_file["events"], 1, "{language}: one trace is one event");
-        let from_stdin = home.cli_stdin(&["ingest", "logs", "-", "--project", &project, "--json"], log.as_bytes()).json();
+        let from_stdin =
+            home.cli_stdin(&["ingest", "logs", "-", "--project", &project, "--json"], log.as_bytes()).json();
         assert_eq!(from_stdin["events"], 1, "{language}");
         let tickets = home.cli(&["ticket", "list", "--project", &project, "--json"]).json();
         assert_eq!(tickets["items"].as_array().map(Vec::len), Some(1), "{language}: {tickets}");
@@ -206,7 +235,11 @@ fn logs_of_every_language_become_events() {
             assert_eq!(last["type"], *error_type, "{language}: {event}");
         }
         assert!(last.to_string().contains(function), "{language}: {event}");
-        assert!(ticket["culprit"].as_str().unwrap_or_default().contains(function), "{language}: {}", ticket["culprit"]);
+        assert!(
+            ticket["culprit"].as_str().unwrap_or_default().contains(function),
+            "{language}: {}",
+            ticket["culprit"]
+        );
         assert_eq!(event["provenance"]["transport"], "log", "{language}");
     }
 }
@@ -220,10 +253,14 @@ fn json_lines_and_plain_lines_become_events() {
         "{\"severity\":\"CRITICAL\",\"message\":\"no database\"}\n",
         "not json at all\n",
     );
-    let json = home.cli_stdin(&["ingest", "logs", "-", "--format", "json", "--json"], lines.as_bytes()).json();
+    let json =
+        home.cli_stdin(&["ingest", "logs", "-", "--format", "json", "--json"], lines.as_bytes()).json();
     assert_eq!(json["events"], 2, "{json}");
     let titles = home.cli(&["ticket", "list", "--json"]).json().to_string();
-    assert!(titles.contains("payment refused") && titles.contains("no database") && !titles.contains("fine"), "{titles}");
+    assert!(
+        titles.contains("payment refused") && titles.contains("no database") && !titles.contains("fine"),
+        "{titles}"
+    );
     let plain = "2026-11-24T09:47:29Z WARN slow\n2026-11-24T09:47:30Z ERROR lost the queue\n";
     let all = home.cli_stdin(&["ingest", "logs", "-", "--min-level", "warning"], plain.as_bytes());
     assert_eq!(all.code(), 0, "{}", all.stderr);
@@ -243,10 +280,21 @@ fn tickets_are_claimed_completed_and_reopened() {
     refused_in_one_line(home.cli(&["ticket", "claim", id]), 2, "leased by");
     let renewed = home.cli(&["ticket", "renew", id, "--lease", lease_id, "--fence", &fence, "--json"]).json();
     assert!(renewed["expires_at"].as_str() > lease["expires_at"].as_str(), "{renewed}");
-    home.cli(&["ticket", "note", id, "happens only behind the proxy", "--lease", lease_id, "--fence", &fence]).ok();
+    home.cli(&[
+        "ticket",
+        "note",
+        id,
+        "happens only behind the proxy",
+        "--lease",
+        lease_id,
+        "--fence",
+        &fence,
+    ])
+    .ok();
 
     // Nothing is resolved without evidence, and all that is missing is named at once.
-    let bare = home.cli(&["ticket", "complete", id, "--root-cause", "x", "--lease", lease_id, "--fence", &fence]);
+    let bare =
+        home.cli(&["ticket", "complete", id, "--root-cause", "x", "--lease", lease_id, "--fence", &fence]);
     for field in ["root_cause", "commit", "test"] {
         assert!(bare.stderr.contains(field), "{field}: {}", bare.stderr);
     }
@@ -259,9 +307,20 @@ fn tickets_are_claimed_completed_and_reopened() {
     let never_failed = proof.to_string().replace("101", "0");
     let arguments = |test: &str| {
         vec![
-            "ticket".to_owned(), "complete".into(), id.into(), "--root-cause".into(), "the total was not summed".into(),
-            "--commit".into(), "2222222".into(), "--test".into(), test.into(), "--lease".into(), lease_id.into(),
-            "--fence".into(), fence.clone(), "--json".into(),
+            "ticket".to_owned(),
+            "complete".into(),
+            id.into(),
+            "--root-cause".into(),
+            "the total was not summed".into(),
+            "--commit".into(),
+            "2222222".into(),
+            "--test".into(),
+            test.into(),
+            "--lease".into(),
+            lease_id.into(),
+            "--fence".into(),
+            fence.clone(),
+            "--json".into(),
         ]
     };
     let call = |test: &str| {
@@ -291,7 +350,11 @@ fn tickets_are_claimed_completed_and_reopened() {
     let lease_id = lease["lease_id"].as_str().expect("an id");
     home.cli(&["ticket", "release", id, "--lease", lease_id, "--fence", &fence, "--reason", "not mine"]).ok();
     assert_eq!(status(&home, id), "open");
-    refused_in_one_line(home.cli(&["ticket", "renew", id, "--lease", lease_id, "--fence", &fence]), 2, "lease");
+    refused_in_one_line(
+        home.cli(&["ticket", "renew", id, "--lease", lease_id, "--fence", &fence]),
+        2,
+        "lease",
+    );
     refused_in_one_line(home.cli(&["ticket", "show", "ACT-20261124-ZZZZZ"]), 2, "not found");
     refused_in_one_line(home.cli(&["ticket", "show", "nonsense"]), 2, "not found");
 }
@@ -308,14 +371,31 @@ fn tickets_are_found_merged_and_split() {
         arguments.extend(more);
         home.cli(&arguments).json()["ticket_id"].as_str().expect("an id").to_owned()
     };
-    let a = record("alpha broke", &["--priority", "P1", "--release", "web@5.1.0", "--environment", "production", "--tag", "tenant=acme"]);
+    let a = record(
+        "alpha broke",
+        &[
+            "--priority",
+            "P1",
+            "--release",
+            "web@5.1.0",
+            "--environment",
+            "production",
+            "--tag",
+            "tenant=acme",
+        ],
+    );
     let b = record("beta broke", &["--level", "fatal", "--tag", "tenant=globex"]);
     let c = record("gamma complained", &["--level", "warning"]);
     let found = |search: &str| -> Vec<String> {
         let page = home.cli(&["ticket", "list", "--search", search, "--json"]).json();
         let items = page["items"].as_array().expect("items");
-        assert_eq!(page["total"].as_u64(), Some(items.len() as u64), "{search}: the count matches the filter: {page}");
-        let mut ids: Vec<String> = items.iter().map(|item| item["id"].as_str().expect("an id").to_owned()).collect();
+        assert_eq!(
+            page["total"].as_u64(),
+            Some(items.len() as u64),
+            "{search}: the count matches the filter: {page}"
+        );
+        let mut ids: Vec<String> =
+            items.iter().map(|item| item["id"].as_str().expect("an id").to_owned()).collect();
         ids.sort();
         ids
     };
@@ -371,7 +451,10 @@ fn projects_keys_and_tokens() {
     refused_in_one_line(home.cli(&["project", "show", "nobody"]), 2, "not found");
     refused_in_one_line(home.cli(&["project", "set", "shop", "emial=keep"]), 2, "settings");
     let set = home.cli(&["project", "set", "shop", "email=keep", "sample_after=7", "--json"]).json();
-    assert_eq!((set["settings"]["email"].as_str(), set["settings"]["sample_after"].as_u64()), (Some("keep"), Some(7)));
+    assert_eq!(
+        (set["settings"]["email"].as_str(), set["settings"]["sample_after"].as_u64()),
+        (Some("keep"), Some(7))
+    );
 
     let dsn = home.cli(&["dsn", "shop"]).ok();
     let send = |key: &str| {
@@ -379,7 +462,10 @@ fn projects_keys_and_tokens() {
         server.send(&Request::post(&format!("/api/4711/envelope/?sentry_key={key}"), body)).status
     };
     let key = dsn.split("//").nth(1).and_then(|rest| rest.split('@').next()).expect("a key").to_owned();
-    assert!(key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()), "{key}");
+    assert!(
+        key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()),
+        "{key}"
+    );
     assert_eq!(dsn.trim(), format!("http://{key}@{}/4711", server.address));
     assert_eq!(send(&key), 200);
     let rotated = home.cli(&["project", "key", "rotate", "shop", &key, "--json"]).json();
@@ -409,12 +495,23 @@ fn projects_keys_and_tokens() {
     let listed = home.cli(&["project", "key", "list", "shop"]).ok();
     assert!(listed.contains(&imported), "{listed}");
 
-    let token = home.cli(&["token", "create", "--name", "ci", "--role", "viewer", "--expires", "1d", "--json"]).json();
+    let token = home
+        .cli(&["token", "create", "--name", "ci", "--role", "viewer", "--expires", "1d", "--json"])
+        .json();
     let text = token["token"].as_str().expect("a token").to_owned();
-    let read = || server.send(&Request::get("/api/v1/tickets").header("Authorization", &format!("Bearer {text}"))).status;
+    let read = || {
+        server
+            .send(&Request::get("/api/v1/tickets").header("Authorization", &format!("Bearer {text}")))
+            .status
+    };
     assert_eq!(read(), 200);
-    let write = Request::post("/api/v1/projects", "{\"name\":\"x\"}").header("Authorization", &format!("Bearer {text}"));
-    assert_eq!(server.send(&write.header("Content-Type", "application/json")).status, 403, "a viewer only reads");
+    let write = Request::post("/api/v1/projects", "{\"name\":\"x\"}")
+        .header("Authorization", &format!("Bearer {text}"));
+    assert_eq!(
+        server.send(&write.header("Content-Type", "application/json")).status,
+        403,
+        "a viewer only reads"
+    );
     let listed = home.cli(&["token", "list"]).ok();
     assert!(listed.contains("ci") && !listed.contains(&text), "{listed}");
     home.cli(&["token", "revoke", token["id"].as_str().expect("an id")]).ok();
@@ -484,7 +581,20 @@ fn configuration_mistakes_name_the_nearest_key() {
 fn help_completions_and_man_pages() {
     let home = Home::new();
     let help = home.cli(&["--help"]).ok();
-    for command in ["serve", "dsn", "record", "run", "ingest", "ticket", "project", "throttle", "quarantine", "findings", "config", "retention"] {
+    for command in [
+        "serve",
+        "dsn",
+        "record",
+        "run",
+        "ingest",
+        "ticket",
+        "project",
+        "throttle",
+        "quarantine",
+        "findings",
+        "config",
+        "retention",
+    ] {
         assert!(help.contains(command), "{command}: {help}");
         let own = home.cli(&[command, "--help"]).ok();
         assert!(own.contains("Usage:"), "{own}");

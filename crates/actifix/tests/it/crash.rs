@@ -63,7 +63,11 @@ fn heavy_what_was_acknowledged_survives_kill_9() {
         assert!(counts(&after)[&id] >= count);
     }
     let total: u64 = counts(&after).values().sum();
-    assert_eq!(total, ledger.sent.lock().expect("no client panicked").len() as u64, "sent again, each event counts once");
+    assert_eq!(
+        total,
+        ledger.sent.lock().expect("no client panicked").len() as u64,
+        "sent again, each event counts once"
+    );
     println!(
         "{ROUNDS} kills: {} sent, {} acknowledged, mean restart {:.0} ms, {:.1} s in all",
         ledger.sent.lock().expect("no client panicked").len(),
@@ -140,7 +144,12 @@ fn compare(server: &Server, ledger: &Ledger) {
         }
     }
     let lost: Vec<&String> = acknowledged.iter().filter(|id| !stored.contains_key(*id)).collect();
-    assert!(lost.is_empty(), "{} of {} acknowledged events are lost: {lost:?}", lost.len(), acknowledged.len());
+    assert!(
+        lost.is_empty(),
+        "{} of {} acknowledged events are lost: {lost:?}",
+        lost.len(),
+        acknowledged.len()
+    );
     let twice: Vec<_> = stored.iter().filter(|(_, times)| **times != 1).collect();
     assert!(twice.is_empty(), "stored more than once: {twice:?}");
     let unknown: Vec<_> = stored.keys().filter(|id| !sent.contains_key(*id)).collect();
@@ -172,7 +181,8 @@ fn a_stop_finishes_what_was_begun() {
     // The database was folded together, and commands work without a server.
     let listed = home.cli(&["ticket", "list", "--project", "42", "--json"]).json();
     assert_eq!(listed["items"][0]["title"], "before the stop", "{listed}");
-    let left: Vec<_> = home.files().into_iter().filter(|(path, _)| path.to_string_lossy().ends_with("-journal")).collect();
+    let left: Vec<_> =
+        home.files().into_iter().filter(|(path, _)| path.to_string_lossy().ends_with("-journal")).collect();
     assert!(left.is_empty());
 }
 
@@ -183,11 +193,16 @@ fn everything_in_the_home_is_for_its_owner_alone() {
     let server = home.serve();
     home.import_projects();
     let body = "{}\n{\"type\":\"event\"}\n{\"message\":\"x\"}\n";
-    assert_eq!(server.send(&Request::post(&format!("/api/42/envelope/?sentry_key={KEY_42}"), body)).status, 200);
+    assert_eq!(
+        server.send(&Request::post(&format!("/api/42/envelope/?sentry_key={KEY_42}"), body)).status,
+        200
+    );
     let mut folders = vec![home.path().join("data"), home.path().join(".actifix")];
     let mut looked_at = 0;
     while let Some(folder) = folders.pop() {
-        let mode = |path: &std::path::Path| std::fs::symlink_metadata(path).expect("an entry").permissions().mode() & 0o777;
+        let mode = |path: &std::path::Path| {
+            std::fs::symlink_metadata(path).expect("an entry").permissions().mode() & 0o777
+        };
         assert_eq!(mode(&folder), 0o700, "{}", folder.display());
         for entry in std::fs::read_dir(&folder).expect("a folder") {
             let entry = entry.expect("an entry");

@@ -73,14 +73,18 @@ fn replay(encoding: Option<Encoding>, framing: Framing) {
             }
             Some(encoding) => {
                 let body = capture.plain_body();
-                capture.parts().request(encoding.encode(&body), Some(encoding), framing).to_bytes()
+                // A request without a body has none to encode.
+                let (body, named) =
+                    if body.is_empty() { (body, None) } else { (encoding.encode(&body), Some(encoding)) };
+                capture.parts().request(body, named, framing).to_bytes()
             }
         };
         let answer = server.raw(&bytes);
         let (side_events, events) =
             new_events(&server, &mut counts).into_iter().partition(|(event, _)| is_side_event(event));
         let outcome = Outcome { capture, events, side_events };
-        problems.extend(check(&server, &outcome, &answer).into_iter().map(|p| format!("{}: {p}", capture.file)));
+        problems
+            .extend(check(&server, &outcome, &answer).into_iter().map(|p| format!("{}: {p}", capture.file)));
         outcomes.push(outcome);
     }
     problems.extend(check_relations(&manifest, &outcomes));
@@ -156,7 +160,11 @@ fn check(server: &Server, outcome: &Outcome<'_>, answer: &Answer) -> Vec<String>
         differ("chain", format!("{got:?}"), format!("{wanted:?}"));
     }
     for (name, title) in [("event", text(event, "title")), ("ticket", text(ticket, "title"))] {
-        differ(&format!("empty title of the {name}"), title.trim().is_empty().to_string(), "false".to_owned());
+        differ(
+            &format!("empty title of the {name}"),
+            title.trim().is_empty().to_string(),
+            "false".to_owned(),
+        );
     }
     if let Some((_, key)) = FINGERPRINTS.iter().find(|(file, _)| *file == outcome.capture.file) {
         differ("fingerprint", text(ticket, "fingerprint"), (*key).to_owned());
@@ -246,7 +254,8 @@ fn check_relations(manifest: &Manifest, outcomes: &[Outcome<'_>]) -> Vec<String>
 /// Secrets of tier 1 and 2 and personal values, with a name that may be shown.
 fn required(manifest: &Manifest) -> BTreeSet<(String, &str)> {
     let secrets = manifest.captures.iter().flat_map(|capture| &capture.must_not_persist);
-    let required = secrets.filter(|s| s.tier <= 2).map(|s| (format!("tier {} {}", s.tier, s.kind), s.value.as_str()));
+    let required =
+        secrets.filter(|s| s.tier <= 2).map(|s| (format!("tier {} {}", s.tier, s.kind), s.value.as_str()));
     let personal = manifest.captures.iter().flat_map(|c| &c.pii).map(|p| (p.kind.clone(), p.value.as_str()));
     let all: BTreeSet<_> = required.chain(personal).collect();
     assert!(all.len() > 20, "the manifest names too few secrets");
@@ -279,7 +288,8 @@ fn check_leaks(manifest: &Manifest, home: &Home, server: Server) -> Vec<String> 
     let mut leaks = needles.search("API answers", &answers);
     leaks.extend(needles.search("output", &printed));
     leaks.extend(needles.search_files(&home.files()));
-    let kept: BTreeSet<String> = tier_3.search("API answers", &answers).into_iter().map(|leak| leak.name).collect();
+    let kept: BTreeSet<String> =
+        tier_3.search("API answers", &answers).into_iter().map(|leak| leak.name).collect();
     println!(
         "{} required secrets and personal values looked for; tier 3: {} of {} values redacted",
         required.len(),

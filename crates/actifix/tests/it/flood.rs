@@ -53,7 +53,8 @@ fn flood(server: &Server, prefix: &str, count: usize, handled: bool, clients: us
                     if number >= count {
                         return;
                     }
-                    let answer = connection.exchange(&envelope(&name(prefix, number), handled)).expect("an answer");
+                    let answer =
+                        connection.exchange(&envelope(&name(prefix, number), handled)).expect("an answer");
                     assert_eq!(answer.status, 200, "{}", answer.text());
                 }
             });
@@ -146,7 +147,11 @@ fn read_lists_until(server: &Server, done: &AtomicBool) -> (Duration, usize) {
     let (mut slowest, mut looks) = (Duration::ZERO, 0);
     loop {
         let finished = done.load(Ordering::Relaxed);
-        let search = if looks % 2 == 0 { "/api/v1/tickets?limit=50" } else { "/api/v1/tickets?status=held&sort=count" };
+        let search = if looks % 2 == 0 {
+            "/api/v1/tickets?limit=50"
+        } else {
+            "/api/v1/tickets?status=held&sort=count"
+        };
         let request = Request::get(search).header("Authorization", &format!("Bearer {token}"));
         let started = Instant::now();
         let answer = connection.exchange(&request.to_bytes()).expect("an answer");
@@ -290,12 +295,14 @@ fn each_priority_has_its_budget() {
     for (level, priority, budget) in [("error", "P2", 15), ("warning", "P3", 5), ("info", "P4", 2)] {
         for number in 0..budget + 3 {
             let event = json!({ "message": name(level, number), "level": level });
-            let answer = server.send(&Request::post(&target, format!("{{}}\n{{\"type\":\"event\"}}\n{event}\n")));
+            let answer =
+                server.send(&Request::post(&target, format!("{{}}\n{{\"type\":\"event\"}}\n{event}\n")));
             let id = answer.json()["id"].as_str().expect("an id").to_owned();
             let event = server.get(&format!("/api/v1/events/{id}"));
             let wanted = if number < budget { "accepted" } else { "held" };
             assert_eq!(event["outcome"], wanted, "{priority} number {number}");
-            let ticket = server.get(&format!("/api/v1/tickets/{}", event["ticket_id"].as_str().expect("an id")));
+            let ticket =
+                server.get(&format!("/api/v1/tickets/{}", event["ticket_id"].as_str().expect("an id")));
             assert_eq!(ticket["priority"], priority);
             assert_eq!(ticket["status"], if number < budget { "open" } else { "held" });
         }
@@ -324,7 +331,10 @@ fn heavy_one_hot_group_is_sampled() {
     assert_eq!(accepted + fates["sampled"], events, "{fates:?}");
     let id = tickets[0]["id"].as_str().expect("an id");
     let stored = server.list(&format!("/api/v1/tickets/{id}/events")).len() as u64;
-    assert!(stored >= 100 && stored <= accepted + 5, "100, the powers of two and the latest are kept: {stored}");
+    assert!(
+        stored >= 100 && stored <= accepted + 5,
+        "100, the powers of two and the latest are kept: {stored}"
+    );
     let mut other: Connection = server.connect();
     assert_eq!(other.exchange(&envelope("Other", true)).expect("an answer").status, 200);
     assert_eq!(server.list("/api/v1/tickets?project=42").len(), 2);
@@ -337,7 +347,11 @@ fn a_second_server_on_the_same_home_is_refused() {
     let second = home.cli(&["serve"]);
     assert!(!second.status.success(), "{}", second.stdout);
     assert!(second.stderr.starts_with("error: "), "{}", second.stderr);
-    assert!(second.stderr.contains(&server.pid().to_string()), "the message names the other process: {}", second.stderr);
+    assert!(
+        second.stderr.contains(&server.pid().to_string()),
+        "the message names the other process: {}",
+        second.stderr
+    );
     // The first is unharmed, and so is its door for commands.
     assert!(home.cli(&["dsn"]).ok().starts_with("http://"));
     // Once it is gone, its place is free, also after a power failure.

@@ -224,7 +224,8 @@ impl Server {
         let mut token = self.token.lock().expect("no client panicked");
         token
             .get_or_insert_with(|| {
-                let made = self.home.cli(&["token", "create", "--name", "t", "--role", "admin", "--json"]).json();
+                let made =
+                    self.home.cli(&["token", "create", "--name", "t", "--role", "admin", "--json"]).json();
                 made["token"].as_str().expect("a token").to_owned()
             })
             .clone()
@@ -260,7 +261,8 @@ impl Server {
     /// Calls the API with the administrator's token.
     #[track_caller]
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let mut request = Request::new(method, path).header("Authorization", &format!("Bearer {}", self.token()));
+        let mut request =
+            Request::new(method, path).header("Authorization", &format!("Bearer {}", self.token()));
         if let Some(body) = body {
             request = request.header("Content-Type", "application/json").body(body.to_string());
         }

@@ -43,7 +43,10 @@ fn barrage(server: &Server, requests: &[(String, Vec<u8>)]) -> Vec<String> {
                         Ok(answer) if answer.header("connection") != Some("close") => connection = Some(open),
                         Ok(_) => {}
                         Err(error) => {
-                            problems.lock().expect("no client panicked").push(format!("{name}: no answer: {error}"));
+                            problems
+                                .lock()
+                                .expect("no client panicked")
+                                .push(format!("{name}: no answer: {error}"));
                         }
                     }
                 }
@@ -59,7 +62,8 @@ fn assert_sound(mut server: Server, what: &str) {
     println!("{what}: peak resident size {} MiB", peak / 1024);
     assert!(server.is_alive(), "the server died");
     assert!(peak <= PEAK_KIB_MAX, "resident size reached {} MiB", peak / 1024);
-    let capture = Manifest::load().captures.into_iter().find(|c| c.file == "hand-zstd.http").expect("a capture");
+    let capture =
+        Manifest::load().captures.into_iter().find(|c| c.file == "hand-zstd.http").expect("a capture");
     assert_eq!(server.raw(&capture.bytes()).status, 200, "good requests must still be taken");
     let printed = String::from_utf8_lossy(&server.printed()).into_owned();
     assert!(!printed.contains("panicked"), "a panic: {printed}");
@@ -91,7 +95,13 @@ fn heavy_cut_requests_are_answered() {
         }
     }
     let problems = barrage(&server, &requests);
-    assert!(problems.is_empty(), "{} of {}: {:#?}", problems.len(), requests.len(), &problems[..problems.len().min(10)]);
+    assert!(
+        problems.is_empty(),
+        "{} of {}: {:#?}",
+        problems.len(),
+        requests.len(),
+        &problems[..problems.len().min(10)]
+    );
     println!("{} cut requests in {:.1} s", requests.len(), started.elapsed().as_secs_f32());
     assert_sound(server, "cut requests");
 }
@@ -109,8 +119,11 @@ fn heavy_flipped_bits_are_answered() {
         let sent = capture.encoding();
         for flip in 0..200 {
             // In turn: in what is sent, and in what lies under its compression.
-            let (encoding, mut body) =
-                if flip % 2 == 0 { (sent, parts.body.clone()) } else { (Encoding::Identity, capture.plain_body()) };
+            let (encoding, mut body) = if flip % 2 == 0 {
+                (sent, parts.body.clone())
+            } else {
+                (Encoding::Identity, capture.plain_body())
+            };
             if body.is_empty() {
                 continue;
             }
@@ -124,7 +137,13 @@ fn heavy_flipped_bits_are_answered() {
         }
     }
     let problems = barrage(&server, &requests);
-    assert!(problems.is_empty(), "{} of {}: {:#?}", problems.len(), requests.len(), &problems[..problems.len().min(10)]);
+    assert!(
+        problems.is_empty(),
+        "{} of {}: {:#?}",
+        problems.len(),
+        requests.len(),
+        &problems[..problems.len().min(10)]
+    );
     println!("{} flipped requests in {:.1} s", requests.len(), started.elapsed().as_secs_f32());
     assert_sound(server, "flipped bits");
 }
@@ -181,9 +200,11 @@ fn heavy_bombs_are_refused_in_bounded_memory() {
     }
     // Packed twice: small on the wire, large after the first step, a bomb after the second.
     let twice = Encoding::Gzip.encode(&Encoding::Gzip.encode(&vec![0; BOMB_BYTES]));
-    let answer = server.send(&Request::post(&envelope_target(), twice).header("Content-Encoding", "gzip, gzip"));
+    let answer =
+        server.send(&Request::post(&envelope_target(), twice).header("Content-Encoding", "gzip, gzip"));
     assert_eq!(answer.status, 413, "{}", answer.text());
-    let thrice = Request::post(&envelope_target(), b"{}\n".to_vec()).header("Content-Encoding", "gzip, gzip, gzip");
+    let thrice =
+        Request::post(&envelope_target(), b"{}\n".to_vec()).header("Content-Encoding", "gzip, gzip, gzip");
     assert_eq!(server.send(&thrice).status, 415);
     println!("bombs in {:.1} s", started.elapsed().as_secs_f32());
     assert_sound(server, "bombs");
@@ -194,7 +215,8 @@ fn too_large_requests_are_refused_before_they_are_read() {
     let home = Home::new();
     let server = home.serve();
     home.import_projects();
-    let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", envelope_target());
+    let head =
+        format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", envelope_target());
     let mut connection = server.connect();
     connection.write(head.as_bytes()).expect("the head is taken");
     assert_eq!(connection.read(false).expect("an answer before the body").status, 413);
@@ -231,7 +253,11 @@ fn deep_and_wide_json_is_bounded() {
     let server = home.serve();
     home.import_projects();
     let nested = |levels: usize, open: &str, close: &str| {
-        format!("{{\"message\":\"deep\",\"extra\":{{\"a\":{}1{}}}}}", open.repeat(levels), close.repeat(levels))
+        format!(
+            "{{\"message\":\"deep\",\"extra\":{{\"a\":{}1{}}}}}",
+            open.repeat(levels),
+            close.repeat(levels)
+        )
     };
     for (levels, status) in [(90, 200), (127, 200), (129, 200), (9_000, 200), (10_100, 400), (100_000, 400)] {
         for (open, close) in [("[", "]"), ("{\"k\":", "}")] {
@@ -250,7 +276,11 @@ fn deep_and_wide_json_is_bounded() {
 
     let keys = |count: usize| {
         let pairs: Vec<String> = (0..count).map(|n| format!("\"{n:x}\":0")).collect();
-        format!("{{\"message\":\"wide\",\"extra\":{{{}}},\"tags\":{{{}}}}}", pairs.join(","), pairs[..count / 10].join(","))
+        format!(
+            "{{\"message\":\"wide\",\"extra\":{{{}}},\"tags\":{{{}}}}}",
+            pairs.join(","),
+            pairs[..count / 10].join(",")
+        )
     };
     let wide = keys(85_000);
     assert!(wide.len() < 1 << 20);
@@ -279,8 +309,14 @@ fn broken_http_is_refused() {
         ("many headers", head(&flood)),
         ("a long header", head(&long)),
         ("a long target", format!("POST /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(1 << 20)).into_bytes()),
-        ("no chunk size", [head("Transfer-Encoding: chunked\r\n"), b"zzz\r\nabc\r\n0\r\n\r\n".to_vec()].concat()),
-        ("a huge chunk size", [head("Transfer-Encoding: chunked\r\n"), b"ffffffffffffffffff\r\nabc".to_vec()].concat()),
+        (
+            "no chunk size",
+            [head("Transfer-Encoding: chunked\r\n"), b"zzz\r\nabc\r\n0\r\n\r\n".to_vec()].concat(),
+        ),
+        (
+            "a huge chunk size",
+            [head("Transfer-Encoding: chunked\r\n"), b"ffffffffffffffffff\r\nabc".to_vec()].concat(),
+        ),
         ("a cut chunk", [head("Transfer-Encoding: chunked\r\n"), b"10\r\nabc".to_vec()].concat()),
         ("an early end", [head("Content-Length: 100\r\n"), b"{}\n".to_vec()].concat()),
         ("a length that is none", head("Content-Length: ten\r\n")),

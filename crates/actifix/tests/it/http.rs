@@ -224,7 +224,8 @@ impl Connection {
             if line.is_empty() {
                 return Ok((status, headers));
             }
-            let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other("a header without colon"))?;
+            let (name, value) =
+                line.split_once(':').ok_or_else(|| io::Error::other("a header without colon"))?;
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
     }
@@ -242,7 +243,8 @@ impl Connection {
     }
 
     fn body(&mut self, headers: &[(String, String)]) -> io::Result<Vec<u8>> {
-        let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let header =
+            |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let mut body = Vec::new();
         if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
             loop {

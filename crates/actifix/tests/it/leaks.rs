@@ -42,7 +42,8 @@ impl Needles {
                 }
             }
         }
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&patterns).expect("patterns");
+        let automaton =
+            AhoCorasick::builder().match_kind(MatchKind::Standard).build(&patterns).expect("patterns");
         Self { automaton, names }
     }
 
@@ -67,7 +68,10 @@ impl Needles {
 
     /// Every value in the files.
     pub fn search_files<P: AsRef<Path>>(&self, files: &[(P, Vec<u8>)]) -> Vec<Leak> {
-        files.iter().flat_map(|(path, bytes)| self.search(&path.as_ref().display().to_string(), bytes)).collect()
+        files
+            .iter()
+            .flat_map(|(path, bytes)| self.search(&path.as_ref().display().to_string(), bytes))
+            .collect()
     }
 }
 
@@ -78,9 +82,17 @@ fn forms(value: &str) -> Vec<(&'static str, Vec<u8>)> {
     all.push(("hex", hex::encode(bytes).into_bytes()));
     all.push(("hex", hex::encode_upper(bytes).into_bytes()));
     for upper in [true, false] {
-        all.push(("url", percent(bytes, upper, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))));
+        all.push((
+            "url",
+            percent(bytes, upper, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)),
+        ));
         all.push(("url", percent(bytes, upper, |byte| byte.is_ascii_alphanumeric())));
-        all.push(("url", percent(bytes, upper, |byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*,;=:@/?".contains(&byte))));
+        all.push((
+            "url",
+            percent(bytes, upper, |byte| {
+                byte.is_ascii_alphanumeric() || b"-._~!$&'()*,;=:@/?".contains(&byte)
+            }),
+        ));
     }
     let json = serde_json::to_string(value).expect("text");
     let json = json.trim_matches('"');
@@ -131,7 +143,8 @@ fn a_value_is_found_in_every_form() {
     let json = serde_json::json!({ "a": [value] }).to_string();
     let json_in_json = serde_json::json!({ "a": json }).to_string();
     let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-    let mut all = vec![value.to_owned(), json, format!("x={encoded}").replace('+', "%20"), hex::encode(value)];
+    let mut all =
+        vec![value.to_owned(), json, format!("x={encoded}").replace('+', "%20"), hex::encode(value)];
     for before in ["", "a", "ab", "abc"] {
         let text = format!("{before}{value}{before}");
         all.push(base64::engine::general_purpose::STANDARD.encode(&text));

@@ -48,9 +48,13 @@ fn the_key_is_taken_from_every_place() {
     let envelope = "/api/42/envelope/";
     let auth = "X-Sentry-Auth";
     let accepted = [
-        post(envelope).header(auth, &format!("Sentry sentry_key={KEY_42}, sentry_version=7, sentry_client=a/1")),
+        post(envelope)
+            .header(auth, &format!("Sentry sentry_key={KEY_42}, sentry_version=7, sentry_client=a/1")),
         post(envelope).header(auth, &format!("sentry sentry_version=7,sentry_key={KEY_42}")),
-        post(envelope).header(auth, &format!("SENTRY   sentry_key=\"{KEY_42}\" ,  sentry_secret=abc, sentry_timestamp=1.5")),
+        post(envelope).header(
+            auth,
+            &format!("SENTRY   sentry_key=\"{KEY_42}\" ,  sentry_secret=abc, sentry_timestamp=1.5"),
+        ),
         post(envelope).header(auth, &format!("Sentry sentry_key=%61{}, sentry_version=2", &KEY_42[1..])),
         post(envelope).header("Authorization", &format!("Sentry sentry_key={KEY_42}")),
         post(&format!("{envelope}?sentry_key={KEY_42}")),
@@ -68,7 +72,8 @@ fn the_key_is_taken_from_every_place() {
         assert_eq!(answer.status, 200, "{text}: {}", answer.text());
     }
     let dsn = format!("http://{KEY_42}:secret@whatever.example.org:8080/prefix/42");
-    let tunnel = format!("{{\"dsn\":\"{dsn}\"}}\n{{\"type\":\"event\"}}\n{{\"message\":\"through a tunnel\"}}\n");
+    let tunnel =
+        format!("{{\"dsn\":\"{dsn}\"}}\n{{\"type\":\"event\"}}\n{{\"message\":\"through a tunnel\"}}\n");
     id_of(&server.send(&Request::post(envelope, tunnel.clone())));
     // The header's key and the tunnel's key must agree.
     let conflicting = Request::post(&format!("/api/43/envelope/?sentry_key={KEY_43}"), tunnel);
@@ -228,7 +233,10 @@ fn a_list_of_origins_admits_these_only() {
     assert_eq!(server.send(&post(&target).header("Referer", &format!("{PAGE}/cart?x=1"))).status, 200);
     assert_eq!(server.send(&post(&target).header("Referer", "https://example.com/a")).status, 403);
     let outcomes = server.get("/api/v1/projects/47/outcomes");
-    let refused: u64 = outcomes["items"].as_array().expect("items").iter()
+    let refused: u64 = outcomes["items"]
+        .as_array()
+        .expect("items")
+        .iter()
         .filter(|o| o["outcome"] == "filtered" && o["reason"] == "origin")
         .filter_map(|o| o["quantity"].as_u64())
         .sum();
@@ -268,7 +276,11 @@ fn preflight_answers_by_key_or_project() {
             .header("Access-Control-Request-Headers", "content-type,x-sentry-auth");
         let answer = server.send(&request);
         assert_eq!(answer.status, 200, "{target}");
-        assert_eq!(answer.header("access-control-allow-origin"), echoed.then_some(origin), "{target} from {origin}");
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            echoed.then_some(origin),
+            "{target} from {origin}"
+        );
         assert_eq!(answer.header("vary"), Some("Origin"));
         assert!(answer.header("access-control-allow-credentials").is_none());
         if echoed {
@@ -276,8 +288,19 @@ fn preflight_answers_by_key_or_project() {
             assert_eq!(answer.header("access-control-max-age"), Some("3600"));
             let allowed = answer.header("access-control-allow-headers").unwrap_or_default();
             for name in [
-                "x-sentry-auth", "x-requested-with", "x-forwarded-for", "origin", "referer", "accept", "content-type",
-                "authentication", "authorization", "content-encoding", "transfer-encoding", "sentry-trace", "baggage",
+                "x-sentry-auth",
+                "x-requested-with",
+                "x-forwarded-for",
+                "origin",
+                "referer",
+                "accept",
+                "content-type",
+                "authentication",
+                "authorization",
+                "content-encoding",
+                "transfer-encoding",
+                "sentry-trace",
+                "baggage",
                 "traceparent",
             ] {
                 assert!(allowed.split(", ").any(|known| known == name), "{name} not in {allowed}");
@@ -289,7 +312,8 @@ fn preflight_answers_by_key_or_project() {
 #[test]
 fn methods_and_paths_that_do_not_exist() {
     let (_home, server) = start();
-    for path in ["/api/42/envelope/", "/api/42/security/", "/api/42/minidump", "/v1/logs", "/api/42/envelope"] {
+    for path in ["/api/42/envelope/", "/api/42/security/", "/api/42/minidump", "/v1/logs", "/api/42/envelope"]
+    {
         for method in ["GET", "PUT", "DELETE"] {
             let answer = server.send(&Request::new(method, &format!("{path}?sentry_key={KEY_42}")));
             assert_eq!(answer.status, 405, "{method} {path}");
@@ -320,7 +344,11 @@ fn trailing_slashes_are_optional_and_nothing_redirects() {
         ("/api/42/otlp/v1/metrics", 200),
     ] {
         for slash in ["", "/"] {
-            let body = if path.ends_with("envelope") { event_envelope("slash") } else { "{\"message\":\"x\"}".to_owned() };
+            let body = if path.ends_with("envelope") {
+                event_envelope("slash")
+            } else {
+                "{\"message\":\"x\"}".to_owned()
+            };
             let request = Request::post(&format!("{path}{slash}?sentry_key={KEY_42}"), body)
                 .header("Content-Type", "application/json");
             let answer = server.send(&request);
@@ -361,7 +389,10 @@ fn the_same_id_twice_is_one_event() {
     let target = format!("/api/42/envelope/?sentry_key={KEY_42}");
     let send = |event_id: &str, message: &str| {
         let event = json!({ "event_id": event_id, "message": message });
-        server.send(&Request::post(&target, format!("{{\"event_id\":\"{event_id}\"}}\n{{\"type\":\"event\"}}\n{event}\n")))
+        server.send(&Request::post(
+            &target,
+            format!("{{\"event_id\":\"{event_id}\"}}\n{{\"type\":\"event\"}}\n{event}\n"),
+        ))
     };
     assert_eq!(id_of(&send(id, "first")), id);
     assert_eq!(id_of(&send(id, "first")), id);
@@ -375,7 +406,10 @@ fn the_same_id_twice_is_one_event() {
     assert_eq!(quantity(&outcomes, "accepted"), 1, "{outcomes}");
     // The same id in another project is another event.
     let event = format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{{\"message\":\"elsewhere\"}}\n");
-    assert_eq!(id_of(&server.send(&Request::post(&format!("/api/43/envelope/?sentry_key={KEY_43}"), event))), id);
+    assert_eq!(
+        id_of(&server.send(&Request::post(&format!("/api/43/envelope/?sentry_key={KEY_43}"), event))),
+        id
+    );
     assert_eq!(server.list("/api/v1/tickets?project=43").len(), 1);
 }
 
@@ -392,20 +426,28 @@ fn store_takes_every_old_form() {
     let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
     zlib.write_all(plain.as_bytes()).expect("memory");
     let packed = STANDARD.encode(zlib.finish().expect("memory"));
-    let form: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("sentry_data", plain).finish();
+    let form: String =
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("sentry_data", plain).finish();
     let form_packed: String =
         url::form_urlencoded::Serializer::new(String::new()).append_pair("sentry_data", &packed).finish();
     let urlencoded = "application/x-www-form-urlencoded";
     for (name, request) in [
         ("JSON", Request::post(&target, plain)),
         ("white space first", Request::post(&target, format!("\n  {plain}"))),
-        ("base64 of zlib", Request::post(&target, packed.clone()).header("Content-Type", "application/octet-stream")),
-        ("base64 of JSON", Request::post(&target, STANDARD.encode(plain)).header("Content-Type", "application/octet-stream")),
+        (
+            "base64 of zlib",
+            Request::post(&target, packed.clone()).header("Content-Type", "application/octet-stream"),
+        ),
+        (
+            "base64 of JSON",
+            Request::post(&target, STANDARD.encode(plain)).header("Content-Type", "application/octet-stream"),
+        ),
         ("a form", Request::post(&target, form).header("Content-Type", urlencoded)),
         ("a packed form", Request::post(&target, form_packed).header("Content-Type", urlencoded)),
         (
             "an envelope",
-            Request::post(&target, event_envelope("old client")).header("Content-Type", "application/x-sentry-envelope"),
+            Request::post(&target, event_envelope("old client"))
+                .header("Content-Type", "application/x-sentry-envelope"),
         ),
         ("an empty encoding", Request::post(&target, plain).header("Content-Encoding", "")),
         ("without a project", Request::post(&format!("/api/store/?sentry_key={KEY_42}"), plain)),
@@ -449,7 +491,9 @@ fn minidumps_attachments_and_heartbeats() {
     let listed = server.get(&format!("/api/v1/events/{plain_id}/attachments"));
     assert!(listed.to_string().contains("notes.txt"), "{listed}");
 
-    for (query, state) in [("status=ok&duration=3", "ok"), ("status=in_progress", "in_progress"), ("status=error", "error")] {
+    for (query, state) in
+        [("status=ok&duration=3", "ok"), ("status=in_progress", "in_progress"), ("status=error", "error")]
+    {
         for method in ["GET", "POST"] {
             let target = format!("/api/42/cron/nightly/{KEY_42}/?{query}&environment=production");
             let answer = server.send(&Request::new(method, &target));
@@ -471,7 +515,9 @@ fn dropped_kinds_are_answered_with_a_rest_for_the_sdk() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "{}"), "no event, no id");
     assert_eq!(
         answer.header("x-sentry-rate-limits"),
-        Some("3600:transaction;span;profile;replay;profile_chunk;metric_bucket;trace_metric:project:unsupported")
+        Some(
+            "3600:transaction;span;profile;replay;profile_chunk;metric_bucket;trace_metric:project:unsupported"
+        )
     );
     let both = format!("{transaction}{{\"type\":\"event\"}}\n{{\"message\":\"beside it\"}}\n");
     let answer = server.send(&Request::post(&target, both));
@@ -494,7 +540,8 @@ fn a_limited_key_gets_429_and_a_time() {
     home.cli(&["project", "key", "limit", "42", KEY_42, "1"]).ok();
     let target = format!("/api/42/envelope/?sentry_key={KEY_42}");
     id_of(&server.send(&Request::post(&target, event_envelope("one"))));
-    let answer = server.send(&Request::post(&target, event_envelope("two")).header("Origin", "http://localhost:3000"));
+    let answer =
+        server.send(&Request::post(&target, event_envelope("two")).header("Origin", "http://localhost:3000"));
     assert_eq!(answer.status, 429, "{}", answer.text());
     let seconds: u64 = answer.header("retry-after").and_then(|text| text.parse().ok()).expect("Retry-After");
     assert!((1..=60).contains(&seconds), "{seconds}");
@@ -507,7 +554,10 @@ fn a_limited_key_gets_429_and_a_time() {
     let outcomes = server.get("/api/v1/projects/42/outcomes");
     assert_eq!((quantity(&outcomes, "accepted"), quantity(&outcomes, "rate_limited")), (1, 1), "{outcomes}");
     // Another key is not concerned.
-    id_of(&server.send(&Request::post(&format!("/api/43/envelope/?sentry_key={KEY_43}"), event_envelope("three"))));
+    id_of(
+        &server
+            .send(&Request::post(&format!("/api/43/envelope/?sentry_key={KEY_43}"), event_envelope("three"))),
+    );
     // And the switch for emergencies switches it off.
     drop(server);
     let server = Server::start(Arc::clone(&home), &[("ACTIFIX_RATE_LIMIT_DISABLED", "1")]);
@@ -527,7 +577,9 @@ fn what_was_whole_before_a_fault_counts() {
     let tickets = server.list("/api/v1/tickets?project=42");
     assert_eq!(tickets.len(), 1, "{tickets:?}");
     assert_eq!(tickets[0]["title"], "whole");
-    for broken in ["", "\n", "nonsense\n", "[]\n", "{}\n[]\nabc\n", "{}\n{}\nabc\n", "{}\n{\"length\":3}\nabc\n"] {
+    for broken in
+        ["", "\n", "nonsense\n", "[]\n", "{}\n[]\nabc\n", "{}\n{}\nabc\n", "{}\n{\"length\":3}\nabc\n"]
+    {
         let answer = server.send(&Request::post(&target, broken));
         assert_eq!(answer.status, 400, "{broken:?}: {}", answer.text());
         assert!(!detail(&answer).contains("nonsense"), "details never repeat what was sent");
@@ -542,5 +594,8 @@ fn a_path_prefix_of_a_proxy_stands_in_the_dsn() {
     let _server = home.serve();
     let dsn = home.cli(&["dsn"]).ok();
     assert!(dsn.starts_with("https://") && dsn.contains("@errors.example.net/base/"), "{dsn}");
-    assert!(dsn.trim_end().rsplit('/').next().is_some_and(|id| id.bytes().all(|b| b.is_ascii_digit())), "{dsn}");
+    assert!(
+        dsn.trim_end().rsplit('/').next().is_some_and(|id| id.bytes().all(|b| b.is_ascii_digit())),
+        "{dsn}"
+    );
 }

@@ -95,7 +95,9 @@ fn assert_clean(home: &Arc<Home>, server: Server, secrets: &Secrets) -> Vec<(Val
     let shown = [
         home.cli(&["ticket", "list"]).ok(),
         home.cli(&["findings", "list"]).ok(),
-        events.first().map(|(ticket, _)| home.cli(&["ticket", "show", ticket["id"].as_str().expect("an id")]).ok())
+        events
+            .first()
+            .map(|(ticket, _)| home.cli(&["ticket", "show", ticket["id"].as_str().expect("an id")]).ok())
             .unwrap_or_default(),
     ];
     let needles = Needles::new(secrets.pairs().map(|(name, value)| (name.to_owned(), value)));
@@ -111,7 +113,10 @@ fn assert_clean(home: &Arc<Home>, server: Server, secrets: &Secrets) -> Vec<(Val
 
 fn event_of<'a>(events: &'a [(Value, Value)], error_type: &str) -> &'a (Value, Value) {
     let found = events.iter().find(|(_, event)| {
-        event["exception"].as_array().and_then(|chain| chain.last()).is_some_and(|last| last["type"] == error_type)
+        event["exception"]
+            .as_array()
+            .and_then(|chain| chain.last())
+            .is_some_and(|last| last["type"] == error_type)
     });
     found.unwrap_or_else(|| panic!("no event of {error_type}: {events:#?}"))
 }
@@ -171,7 +176,9 @@ fn python_sdk_by_dsn_alone() {
     assert_eq!(events.len(), 2, "two errors, two events: {events:#?}");
     let (ticket, event) = event_of(&events, "PaymentError");
     let text = event.to_string();
-    for kept in ["order 1234 was refused for [redacted:", "gift wrap", "attempts", "db.example.net:5432/shop", "/pay"] {
+    for kept in
+        ["order 1234 was refused for [redacted:", "gift wrap", "attempts", "db.example.net:5432/shop", "/pay"]
+    {
         assert!(text.contains(kept), "{kept:?} was not kept: {event:#}");
     }
     assert!(text.matches("[redacted:").count() >= 5, "{event:#}");
@@ -230,7 +237,11 @@ server.listen(0, '127.0.0.1', () => {
 #[test]
 fn node_sdk_by_dsn_alone() {
     let modules = place("ACTIFIX_TEST_NODE_MODULES", "node/node_modules");
-    assert!(modules.join("@sentry/node").exists(), "@sentry/node is missing in {}: {INSTALL}", modules.display());
+    assert!(
+        modules.join("@sentry/node").exists(),
+        "@sentry/node is missing in {}: {INSTALL}",
+        modules.display()
+    );
     let secrets = Secrets::new(0x9e37_0002);
     let programs = tempfile::tempdir().expect("a folder");
     let program = write(programs.path(), "shop.cjs", NODE_PROGRAM);
