@@ -106,8 +106,8 @@ fn forms(value: &str) -> Vec<(&'static str, Vec<u8>)> {
             all.push(("base64", base64_inside(bytes, &alphabet, shift)));
         }
     }
-    all.sort();
-    all.dedup_by(|a, b| a.1 == b.1);
+    let mut seen = std::collections::BTreeSet::new();
+    all.retain(|(_, bytes)| seen.insert(bytes.clone()));
     all
 }
 
