@@ -71,6 +71,10 @@ pub(crate) fn tune_reader(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the engine calls this on the writer's own thread and wants it to wait"
+)]
 fn wait_for_lock(tries: i32) -> bool {
     if tries == 0 {
         BUSY.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,7 @@
 //! What only the inside can provoke.
 
+#![allow(clippy::disallowed_methods, reason = "tests damage files and spawn their own tasks")]
+
 use super::{QueueLimits, SqliteStore, StoreOptions};
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};

@@ -172,7 +172,10 @@ pub async fn logs(global: &Global, command: LogsCommand) -> Result<ExitCode, Cli
     for line in all.iter().skip(all.len().saturating_sub(usize::try_from(lines).unwrap_or(usize::MAX))) {
         output::line(line)?;
     }
-    while follow {
+    if !follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         tokio::select! {
             () = tokio::time::sleep(TAIL_EVERY) => {}
             _ = tokio::signal::ctrl_c() => break,
