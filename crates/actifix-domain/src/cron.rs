@@ -7,7 +7,7 @@ mod crontab;
 mod schedule;
 
 pub use crontab::{Crontab, CrontabError};
-pub use schedule::{MonitorConfig, Schedule, Unit, Zone};
+pub use schedule::{INTERVAL_MAX, MonitorConfig, Schedule, Unit, Zone};
 
 use crate::id::EventId;
 use crate::time::{MINUTE, SECOND, Timestamp};
@@ -171,10 +171,16 @@ impl MonitorState {
         if let Some(config) = &check_in.config {
             self.config = Some(config.clone());
         }
-        let continues = self.run.is_some_and(|run| {
-            run.check_in_id.is_none()
-                || check_in.check_in_id.is_none()
-                || run.check_in_id == check_in.check_in_id
+        let continues = self.run.is_some_and(|run| match check_in.status {
+            // Only an id tells a repeated start from the start of another run.
+            CheckInStatus::InProgress => {
+                check_in.check_in_id.is_some() && run.check_in_id == check_in.check_in_id
+            }
+            CheckInStatus::Ok | CheckInStatus::Error => {
+                run.check_in_id.is_none()
+                    || check_in.check_in_id.is_none()
+                    || run.check_in_id == check_in.check_in_id
+            }
         });
         // The end of a run that began in its slot says nothing about the next slot.
         if self.next_expected.is_none() || config_changed || !continues {
@@ -183,11 +189,7 @@ impl MonitorState {
         self.last_check_in = Some(now);
         if check_in.status == CheckInStatus::InProgress {
             // A repeated start of the same run must not extend its time.
-            if !(continues
-                && self
-                    .run
-                    .is_some_and(|run| run.check_in_id.is_some() && run.check_in_id == check_in.check_in_id))
-            {
+            if !continues {
                 self.run = Some(Run { check_in_id: check_in.check_in_id, started_at: now });
             }
             self.status = MonitorStatus::InProgress;

@@ -35,7 +35,12 @@ pub fn parameterize(text: &str) -> String {
             continue;
         }
         let next = scan.plain_end(at, byte);
-        out.copy(input.get(at..next).unwrap_or_default());
+        let piece = input.get(at..next).unwrap_or_default();
+        if byte.is_ascii_graphic() {
+            out.text.push_str(piece);
+        } else {
+            out.copy(piece);
+        }
         at = next;
     }
     out.finish()

@@ -86,10 +86,7 @@ pub(crate) fn real_type(exception: &Exception) -> Option<&str> {
 
 /// The stack that tells where an event without a message happened: that of the crashed, else current, else only
 /// thread, else of the last exception; only stacks for which `accept` holds are considered.
-pub(crate) fn crash_stack<'a>(
-    event: &'a Event,
-    accept: impl Fn(&Stacktrace) -> bool,
-) -> Option<&'a Stacktrace> {
+pub(crate) fn crash_stack(event: &Event, accept: impl Fn(&Stacktrace) -> bool) -> Option<&Stacktrace> {
     let threads = || event.threads.iter();
     let only = if event.threads.len() == 1 { event.threads.first() } else { None };
     let crashed = threads().filter(|thread| thread.crashed == Some(true));

@@ -105,7 +105,10 @@ impl Explanation {
             Some("") => format!("exception type: {name}{more}"),
             Some(text) => format!("exception type and text: {name}: {text}{more}"),
             None => {
-                let place = self.place.as_deref().map(|place| format!(" in {place}")).unwrap_or_default();
+                // A place in a file holds an "in" of its own.
+                let joined =
+                    |place: &str| format!(" {} {place}", if place.contains(" in ") { "at" } else { "in" });
+                let place = self.place.as_deref().map(joined).unwrap_or_default();
                 format!("exception type and {}: {name}{place}{more}", self.frames())
             }
         }

@@ -147,6 +147,10 @@ fn explanations_read_like_a_sentence_and_survive_storage() {
         "grouped by exception type and in-app frames: PaymentError in orders.place_order and one more exception"
     );
     assert_eq!(
+        sentence(&capture("browser-click-error"), &[]),
+        "grouped by exception type and in-app frames: TypeError at main-10-error.html in checkout"
+    );
+    assert_eq!(
         sentence(&thrown("TimeoutError", "no answer in 5 s", Vec::new()), &[]),
         "grouped by exception type and text: TimeoutError: no answer in <dur>"
     );

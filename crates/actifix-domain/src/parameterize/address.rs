@@ -75,11 +75,11 @@ impl Scan<'_> {
             gap = true;
         }
         while groups < V6_GROUPS {
-            if groups > 0 || gap {
-                if let Some(end) = self.v4(place) {
-                    let whole = groups + 2 == V6_GROUPS || gap && groups + 2 < V6_GROUPS;
-                    return whole.then_some(end);
-                }
+            if (groups > 0 || gap)
+                && let Some(end) = self.v4(place)
+            {
+                let whole = groups + 2 == V6_GROUPS || gap && groups + 2 < V6_GROUPS;
+                return whole.then_some(end);
             }
             let end = self.run(place, 4, |byte| byte.is_ascii_hexdigit());
             if end == place {

@@ -41,10 +41,10 @@ impl Scan<'_> {
             return None;
         }
         let groups = self.groups(digits);
-        if before != b'_' {
-            if let Some((end, token)) = self.unit(groups.end) {
-                return Some(Found { end, token: Some(token) });
-            }
+        if before != b'_'
+            && let Some((end, token)) = self.unit(groups.end)
+        {
+            return Some(Found { end, token: Some(token) });
         }
         let allowed = if negative {
             // After a closing bracket it is a hyphen, not a sign.

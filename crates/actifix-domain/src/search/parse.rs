@@ -66,8 +66,9 @@ pub(super) fn search(text: &str, now: Timestamp) -> Result<Search, SearchError> 
                 "leave something out",
             ));
         }
-        let (cond, opposite) = condition(&raw, now)?;
-        terms.push(Term { negated: raw.negated != opposite, cond });
+        let negated = raw.negated;
+        let (cond, opposite) = condition(raw, now)?;
+        terms.push(Term { negated: negated != opposite, cond });
     }
     Ok(Search { terms })
 }
@@ -196,8 +197,8 @@ fn key_of(term: &str) -> Option<&str> {
 }
 
 /// The condition, and whether it must be turned round (`is:unassigned`).
-fn condition(raw: &RawTerm, now: Timestamp) -> Result<(Condition, bool), SearchError> {
-    let value = Value { pieces: raw.value.pieces.clone(), quoted: raw.value.quoted, at: raw.value.at };
+fn condition(raw: RawTerm, now: Timestamp) -> Result<(Condition, bool), SearchError> {
+    let value = raw.value;
     let text = value.text();
     let Some(key) = raw.key.as_deref() else {
         if text.is_empty() {

@@ -60,6 +60,9 @@ impl BrakeState {
         if target < self.second {
             self.restart_at(target);
         }
+        // Calm cannot begin in the future; a damaged state must not stick the brake.
+        self.calm_soft = self.calm_soft.map(|at| at.min(now));
+        self.calm_hard = self.calm_hard.map(|at| at.min(now));
         self.note_calm(config, Timestamp::from_micros(self.second.saturating_mul(SECOND)));
         // After 60 steps the ring is empty and nothing changes any more.
         let steps = target.saturating_sub(self.second).min(SLOTS as i64);
