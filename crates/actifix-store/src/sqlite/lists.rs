@@ -18,7 +18,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 /// Tickets that one page looks at.
-const LOOKED_AT_MAX: usize = 10_000;
+const LOOKED_AT_MAX: usize = 5_000;
 /// Tickets read at once from one stream where a filter passes over some.
 const PIECE: usize = 256;
 /// Matches are counted up to this, and one more.
