@@ -3,10 +3,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use aho_corasick::automaton::Automaton;
-use aho_corasick::dfa::DFA;
-use aho_corasick::{Anchored, MatchKind, StartKind};
-
+use crate::bytes::starts_token;
 use crate::detect::checks;
 use crate::detect::hunt::Hunt;
 use crate::detect::shape;
@@ -15,13 +12,13 @@ use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
 use crate::rule::{Detector, Rule, RuleError, RuleSource};
 use crate::settings::Settings;
+use crate::table::{Seen, Table};
 
 use crate::builtin::BUILTIN_RULES;
 
 /// What a keyword asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trigger {
-    AtSign,
     Percent,
     Escaped,
     Pem,
@@ -57,11 +54,18 @@ pub(crate) struct Special {
     pub ip: Option<u16>,
 }
 
+/// A keyword of the automaton.
+struct Keyword {
+    /// It begins a token: inside a word (`pat` in `path`) nobody looks at it.
+    begins: bool,
+    triggers: Box<[Trigger]>,
+}
+
 /// All rules, compiled. Build it once and share it.
 pub struct Engine {
     rules: Vec<Rule>,
-    pub(crate) automaton: DFA,
-    triggers: Vec<Box<[Trigger]>>,
+    table: Table,
+    keywords: Vec<Keyword>,
     names: Names,
     pub(crate) special: Special,
 }
@@ -162,10 +166,6 @@ impl Engine {
         self.rules.get(usize::from(index))
     }
 
-    pub(crate) fn triggers_of(&self, pattern: usize) -> &[Trigger] {
-        self.triggers.get(pattern).map_or(&[], |triggers| triggers)
-    }
-
     /// The sensitive reading of a name.
     pub(crate) fn named(&self, settings: &Settings, name: &[u8]) -> Option<Named> {
         // `[redacted:private_key]` as a key is no name of a private key.
@@ -185,13 +185,12 @@ impl Engine {
             return (false, settings.sensitive_keys.contains(key.as_bytes()));
         }
         let (mut any, mut name) = (false, false);
-        self.each_hit(key.as_bytes(), |triggers, _, _| {
+        let seen = self.each_hit(key.as_bytes(), |triggers, _, _| {
             any = true;
             name |= triggers.iter().any(|trigger| matches!(trigger, Trigger::Name { .. }));
-            false
         });
         // Keys of six bytes hold nothing to redact, addresses and card numbers have digits.
-        let text = key.len() > 6 && (any || key.bytes().any(|byte| byte.is_ascii_digit()));
+        let text = key.len() > 6 && (any || seen.at_sign() || seen.digit());
         (
             text || settings.sensitive_keys.matcher().is_some(),
             name || settings.sensitive_keys.contains(key.as_bytes()),
@@ -200,36 +199,23 @@ impl Engine {
 
     /// Whether a word of a sensitive name stands in a key: the cheap test before the exact one.
     pub(crate) fn has_name(&self, settings: &Settings, key: &[u8]) -> bool {
-        self.hits(key, |trigger| matches!(trigger, Trigger::Name { .. }))
-            || settings.sensitive_keys.contains(key)
+        let mut name = false;
+        self.each_hit(key, |triggers, _, _| {
+            name |= triggers.iter().any(|trigger| matches!(trigger, Trigger::Name { .. }));
+        });
+        name || settings.sensitive_keys.contains(key)
     }
 
-    fn hits(&self, text: &[u8], wanted: impl Fn(&Trigger) -> bool) -> bool {
-        self.each_hit(text, |triggers, _, _| triggers.iter().any(&wanted))
-    }
-
-    /// Calls `hit(triggers, start, end)` for each keyword in the text, overlapping ones too, until it returns true, and
-    /// tells whether it did. A loop of our own over the automaton costs half of what its general iterator does.
+    /// Calls `hit(triggers, start, end)` for each keyword in the text that stands where it may, overlapping ones too.
     #[inline]
-    pub(crate) fn each_hit(
-        &self,
-        text: &[u8],
-        mut hit: impl FnMut(&[Trigger], usize, usize) -> bool,
-    ) -> bool {
-        let Ok(mut state) = self.automaton.start_state(Anchored::No) else { return true };
-        for (index, byte) in text.iter().enumerate() {
-            state = self.automaton.next_state(Anchored::No, state, *byte);
-            if self.automaton.is_special(state) && self.automaton.is_match(state) {
-                for nth in 0..self.automaton.match_len(state) {
-                    let pattern = self.automaton.match_pattern(state, nth);
-                    let start = (index + 1).saturating_sub(self.automaton.pattern_len(pattern));
-                    if hit(self.triggers_of(pattern.as_usize()), start, index + 1) {
-                        return true;
-                    }
-                }
+    pub(crate) fn each_hit(&self, text: &[u8], mut hit: impl FnMut(&[Trigger], usize, usize)) -> Seen {
+        self.table.pass(text, |keyword, start, end| {
+            if let Some(keyword) = self.keywords.get(usize::from(keyword))
+                && (!keyword.begins || starts_token(text, start))
+            {
+                hit(&keyword.triggers, start, end);
             }
-        }
-        false
+        })
     }
 
     fn assemble(rules: Vec<Rule>) -> Self {
@@ -249,25 +235,29 @@ impl Engine {
             want(keyword, *trigger);
         }
         drop_covered_names(&mut keywords);
-        let automaton = DFA::builder()
-            .match_kind(MatchKind::Standard)
-            .start_kind(StartKind::Unanchored)
-            .ascii_case_insensitive(true)
-            .build(keywords.keys());
-        let automaton = match automaton {
-            Ok(automaton) => automaton,
-            // Only reachable when the number of states exceeds 2^31: the bounds on rules exclude it.
-            Err(_) => return Self::assemble(Vec::new()),
-        };
-        let triggers = keywords.into_values().map(Vec::into_boxed_slice).collect();
+        let words: Vec<&str> = keywords.keys().map(String::as_str).collect();
+        // Only an absurd number of states can fail: the bounds on rules exclude it.
+        let Some(table) = Table::new(&words) else { return Self::assemble(Vec::new()) };
+        let keywords = keywords
+            .into_iter()
+            .map(|(word, triggers)| Keyword {
+                begins: word.starts_with(|first: char| first.is_ascii_alphanumeric())
+                    && triggers.iter().all(|trigger| begins(&rules, *trigger)),
+                triggers: triggers.into_boxed_slice(),
+            })
+            .collect();
         let names = Names::new(&rules);
-        Self { rules, automaton, triggers, names, special }
+        Self { rules, table, keywords, names, special }
     }
+}
+
+/// Whether what a trigger finds begins with its keyword, at the start of a token.
+fn begins(rules: &[Rule], trigger: Trigger) -> bool {
+    matches!(trigger, Trigger::Rule(index) if rules.get(usize::from(index)).is_some_and(|rule| rule.before == 0))
 }
 
 /// Keywords of the coded detectors.
 const FIXED: &[(&str, Trigger)] = &[
-    ("@", Trigger::AtSign),
     ("%2", Trigger::Percent),
     ("%3", Trigger::Percent),
     ("%4", Trigger::Percent),

@@ -53,6 +53,7 @@ mod finding;
 mod redact;
 mod rule;
 mod settings;
+mod table;
 
 pub use engine::Engine;
 pub use finding::{Finding, Match, Report};

@@ -6,12 +6,11 @@ use crate::bytes::{at, is_token, slice, starts_token};
 use crate::engine::{Engine, Trigger};
 use crate::rule::{Boundary, Rule, Strength};
 use crate::settings::Settings;
+use crate::table::Seen;
 
 /// What else there is to do with a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// An `@`.
-    pub at_sign: bool,
     /// A percent escape.
     pub percent: bool,
     /// A JSON escape that hides letters: `\u0041`, `\/`.
@@ -20,6 +19,8 @@ pub(crate) struct Marks {
     pub name: bool,
     /// Anything at all.
     pub any: bool,
+    /// Kinds of bytes.
+    pub seen: Seen,
 }
 
 /// The state of one pass.
@@ -57,13 +58,14 @@ impl<'a> Hunt<'a> {
     /// Looks at every hit. Overlapping search: plain search lets short keywords hide long ones.
     pub(crate) fn run(&mut self) {
         let engine = self.engine;
-        engine.each_hit(self.text, |triggers, start, end| {
+        let seen = engine.each_hit(self.text, |triggers, start, end| {
             self.marks.any = true;
             for trigger in triggers {
                 self.dispatch(*trigger, start, end);
             }
-            false
         });
+        self.marks.seen = seen;
+        self.marks.any |= seen.at_sign();
         if let Some(matcher) = self.settings.sensitive_keys.matcher() {
             (self.covered, self.name_done) = (0, 0);
             for hit in matcher.find_iter(self.text) {
@@ -76,7 +78,6 @@ impl<'a> Hunt<'a> {
     #[inline]
     fn dispatch(&mut self, trigger: Trigger, start: usize, end: usize) {
         match trigger {
-            Trigger::AtSign => self.marks.at_sign = true,
             Trigger::Percent => self.marks.percent = true,
             Trigger::Escaped => self.marks.escaped = true,
             Trigger::Name { whole } => {

@@ -227,8 +227,12 @@ impl<'e> Session<'e> {
         match value {
             Value::String(text) => self.echo_text(text),
             Value::Number(number) => {
+                // Short numbers are the rule, and to spell them costs more than all else here.
+                if number.as_u64().is_some_and(|number| number < 10_000_000) {
+                    return;
+                }
                 let text = number.to_string();
-                if text.len() >= 8
+                if text.len() >= ECHO_BYTES_MIN
                     && let Some(redacted) = self.echo(&text)
                 {
                     *value = Value::String(redacted);

@@ -58,25 +58,31 @@ impl Session<'_> {
     ) -> Result<(Vec<Span>, Marks), BudgetExceeded> {
         self.charge(text.len())?;
         let (engine, settings) = (self.engine, self.settings);
+        // The shortest assignment that tells anything and the shortest address have 6 bytes.
+        if text.len() < 6 && settings.sensitive_keys.matcher().is_none() {
+            return Ok((Vec::new(), Marks::default()));
+        }
         let mut hunt = Hunt::new(engine, settings, text.as_bytes(), place.code);
         hunt.run();
         let (mut spans, marks) = (hunt.spans, hunt.marks);
         let bytes = text.as_bytes();
-        let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+        let digits = || bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
         if !place.id
-            && digits >= 14
+            && marks.seen.digit()
+            && bytes.len() >= 14
+            && digits() >= 14
             && let Some(rule) = engine.special.card
         {
             shape::cards(bytes, |start, end| spans.push(Span { start, end, rule, echo: true }));
         }
-        self.personal(bytes, place, marks, digits, &mut spans);
+        self.personal(bytes, place, marks, &mut spans);
         if marks.percent && depth < decode::DEPTH_MAX {
             self.view(decode::percent(text), place, depth, &mut spans)?;
         }
         if marks.escaped && depth < decode::DEPTH_MAX {
             self.view(decode::json_escapes(text), place, depth, &mut spans)?;
         }
-        if depth < 2 && text.len() >= decode::BASE64_MIN {
+        if depth < 2 && text.len() >= decode::BASE64_MIN && marks.seen.upper() {
             self.base64(text, place, depth, &mut spans)?;
         }
         if !settings.allow.is_empty() {
@@ -110,8 +116,8 @@ impl Session<'_> {
         Ok(best)
     }
 
-    fn personal(&self, text: &[u8], place: Place, marks: Marks, digits: usize, spans: &mut Vec<Span>) {
-        if marks.at_sign
+    fn personal(&self, text: &[u8], place: Place, marks: Marks, spans: &mut Vec<Span>) {
+        if marks.seen.at_sign()
             && self.settings.email != PersonalData::Keep
             && let Some(rule) = self.engine.special.email
         {
@@ -119,7 +125,8 @@ impl Session<'_> {
         }
         if !place.version
             // Four numbers, or the first group of a public IPv6 address.
-            && digits >= 1
+            && marks.seen.digit()
+            && marks.seen.dot_or_colon()
             && text.len() >= 7
             && self.settings.ip != PersonalData::Keep
             && let Some(rule) = self.engine.special.ip

@@ -9,6 +9,8 @@ use crate::detect::{auth, shape};
 use crate::rule::{Detector, Strength};
 use crate::settings::BudgetExceeded;
 
+/// Card numbers have 14 or more digits.
+const CARD_MIN: u64 = 10_000_000_000_000;
 /// JSON inside strings inside JSON.
 const EMBEDDED_MAX: usize = 3;
 /// How deep everything under a name like `credentials` is replaced.
@@ -33,14 +35,12 @@ impl Session<'_> {
             Value::Null | Value::Bool(_) => Ok(()),
             Value::Number(number) => {
                 if !place.id
-                    && number.is_u64()
+                    && number.as_u64().is_some_and(|number| number >= CARD_MIN)
                     && let Some(rule) = self.engine.special.card
                 {
                     let text = number.to_string();
                     let mut card = false;
-                    if text.len() >= 14 {
-                        shape::cards(text.as_bytes(), |_, _| card = true);
-                    }
+                    shape::cards(text.as_bytes(), |_, _| card = true);
                     if card {
                         *value = self.replaced(&text, rule, true);
                     }
@@ -64,8 +64,10 @@ impl Session<'_> {
         if let Some(redacted) = redacted {
             *text = redacted;
         }
-        let json = matches!(text.trim_ascii_start().as_bytes(), [b'{' | b'[', ..]) && text.len() >= 8;
-        if !json || !marks.any || embedded >= EMBEDDED_MAX {
+        if !marks.any || text.len() < 8 || embedded >= EMBEDDED_MAX {
+            return Ok(());
+        }
+        if !matches!(text.trim_ascii_start().as_bytes(), [b'{' | b'[', ..]) {
             return Ok(());
         }
         self.charge(text.len())?;
