@@ -7,7 +7,7 @@ mod crontab;
 mod schedule;
 
 pub use crontab::{Crontab, CrontabError};
-pub use schedule::{MonitorConfig, Schedule, Unit, Zone};
+pub use schedule::{INTERVAL_MAX, MonitorConfig, Schedule, Unit, Zone};
 
 use crate::id::EventId;
 use crate::time::{MINUTE, SECOND, Timestamp};

@@ -77,7 +77,8 @@ impl Engine {
     pub fn builtin() -> Arc<Self> {
         static BUILTIN: OnceLock<Arc<Engine>> = OnceLock::new();
         Arc::clone(BUILTIN.get_or_init(|| {
-            // A test reads all built-in rules, so this cannot fail in a release.
+            // A test reads all built-in rules, so this cannot fail in a release. If it did, an engine without rules
+            // refuses every input.
             Arc::new(Self::from_rules(&[]).unwrap_or_else(|_| Self::assemble(Vec::new())))
         }))
     }
@@ -150,6 +151,11 @@ impl Engine {
     /// Starts the redaction of one envelope.
     pub fn session<'e>(&'e self, settings: &'e Settings) -> Session<'e> {
         Session::new(self, settings)
+    }
+
+    /// Whether there is nothing to redact with: every session then fails, instead of letting everything through.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.rules.is_empty()
     }
 
     pub(crate) fn rule(&self, index: u16) -> Option<&Rule> {
@@ -271,7 +277,7 @@ fn place(rule: &Rule, index: u16, special: &mut Special, want: &mut impl FnMut(&
         Detector::Ip => Some(&mut special.ip),
     };
     if let Some(slot) = slot {
-        *slot = Some(index);
+        *slot = slot.or(Some(index));
     }
     for suffix in &rule.suffixes {
         want(suffix, Trigger::Name { whole: false });

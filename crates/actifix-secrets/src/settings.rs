@@ -49,9 +49,12 @@ impl Default for Budget {
     }
 }
 
-/// The input could not be redacted within its budget, so it must not be stored.
+/// The input could not be redacted, in most cases within its budget, so it must not be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetExceeded {
+    /// The engine has no usable rules, so nothing it lets through is redacted.
+    #[error("the redaction rules could not be compiled")]
+    NoRules,
     /// More bytes than [`Budget::bytes_max`].
     #[error("redaction looked at more than {max} bytes")]
     Bytes {

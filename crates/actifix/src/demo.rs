@@ -6,6 +6,7 @@ use actifix_app::App;
 use actifix_app::ingest::{Delivery, Kind, Knock, OtlpSignal};
 use actifix_domain::access::Actor;
 use actifix_domain::id::PublicKey;
+use actifix_domain::time::{MINUTE, Timestamp};
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -43,8 +44,10 @@ pub async fn fill(app: &Arc<App>) -> Result<String, CliError> {
         };
         send(app, &key, kind, headers, Bytes::from_static(body)).await?;
     }
+    // A little in the past, so that the captures stay on top of the list.
+    let flood_at = app.now().plus(-10 * MINUTE);
     for number in 0..FLOOD {
-        send(app, &key, Kind::Store, "", Bytes::from(flood_event(number))).await?;
+        send(app, &key, Kind::Store, "", Bytes::from(flood_event(number, flood_at))).await?;
     }
     let (_, held) = app.throttle(&Actor::System, DEFAULT_PROJECT).await?;
     let held: u64 = held.held.iter().sum();
@@ -98,7 +101,7 @@ fn split(capture: &'static [u8]) -> Result<(&'static str, &'static [u8]), CliErr
 }
 
 /// A third-party script that goes wild: each error has a type of its own, so that grouping cannot fold them.
-fn flood_event(number: usize) -> String {
+fn flood_event(number: usize, at: Timestamp) -> String {
     let mut name = String::new();
     let mut rest = number;
     for _ in 0..3 {
@@ -109,6 +112,7 @@ fn flood_event(number: usize) -> String {
     serde_json::json!({
         "platform": "javascript",
         "level": "error",
+        "timestamp": at,
         "release": "shop-web@5.1.0",
         "environment": "production",
         "exception": { "values": [{

@@ -79,7 +79,10 @@ impl Hunt<'_> {
             let call = word.strip_suffix(b"()").is_some_and(|name| name.iter().all(|b| is_name(*b)));
             let opens =
                 matches!(word, [b'{' | b'[' | b'(', ..]) && crate::bytes::redaction_token(word, 0) == 0;
-            if call || (opens && word.len() < 3) || (self.code && is_expression(word)) {
+            // `S["password"]` and `f("x")`: the quote ended the word.
+            let indexes =
+                matches!(word.last(), Some(b'[' | b'(')) && word.first().is_some_and(u8::is_ascii_alphabetic);
+            if call || indexes || (opens && word.len() < 3) || (self.code && is_expression(statement(word))) {
                 return false;
             }
             if opens && matches!(at(self.text, value.end), b'"' | b'\'' | b'\\') {
@@ -89,6 +92,9 @@ impl Hunt<'_> {
             if is_prose(word) && value.joint != Joint::Flag {
                 return false;
             }
+        }
+        if value.quoted && between_literals(word, self.code) {
+            return false;
         }
         match (named.strength, value.joint) {
             (Strength::Weak, _) => secret_like(word) || looks_random(word, 12),
@@ -199,7 +205,7 @@ impl Hunt<'_> {
             return false;
         }
         match named.strength {
-            Strength::Strong => secret_like(word) && !word.contains(&b'/'),
+            Strength::Strong => (secret_like(word) || letters_and_digits(word)) && !word.contains(&b'/'),
             Strength::Prose => looks_random(word, 12),
             Strength::Weak => looks_random(word, 16),
         }
@@ -306,6 +312,29 @@ impl Hunt<'_> {
     }
 }
 
+/// `hunter2`, but not the names of algorithms that stand after "password" as well.
+fn letters_and_digits(word: &[u8]) -> bool {
+    const ALGORITHMS: [&[u8]; 10] =
+        [b"sha", b"md5", b"base", b"utf", b"pbkdf", b"argon", b"oauth", b"http", b"scrypt", b"bcrypt"];
+    let plain = word.len() >= 6 && word.iter().all(u8::is_ascii_alphanumeric);
+    let mixed =
+        word.iter().any(u8::is_ascii_digit) && word.iter().filter(|b| b.is_ascii_alphabetic()).count() >= 3;
+    plain && mixed && !ALGORITHMS.iter().any(|name| has(word, 0, name))
+}
+
+/// Source code up to the end of its statement or argument.
+fn statement(word: &[u8]) -> &[u8] {
+    let end = word.iter().position(|b| matches!(b, b';' | b',')).unwrap_or(word.len());
+    slice(word, 0, end)
+}
+
+/// `"password=" + x["a"]`: what follows the quote is code, because the quote closed a literal.
+fn between_literals(word: &[u8], code: bool) -> bool {
+    let starts = matches!(word.trim_ascii_start().first(), Some(b'+' | b')' | b',' | b'%' | b'.' | b']'));
+    let ends = matches!(word.trim_ascii_end().last(), Some(b'[' | b'(' | b'+' | b',' | b'{'));
+    starts && (code || ends)
+}
+
 /// Whether letters around a whole word make another word of it: `compass`, `author`.
 fn inside_word(text: &[u8], start: usize, end: usize, whole: bool) -> bool {
     let (first, last) = (at(text, start), before(text, end));
@@ -326,6 +355,9 @@ fn name_around(text: &[u8], start: usize, end: usize) -> (usize, usize) {
             break;
         }
         from -= 1;
+    }
+    while from < start && matches!(at(text, from), b'-' | b'.') {
+        from += 1;
     }
     let mut to = run(text, end, NAME_BYTES_MAX / 2, is_name);
     while to > end && matches!(before(text, to), b'.' | b'-') {

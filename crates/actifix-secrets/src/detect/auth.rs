@@ -78,7 +78,8 @@ pub(crate) fn line_end(text: &[u8], start: usize) -> usize {
 /// `Bearer x` anywhere: `pos` is the end of the scheme and its space.
 pub(crate) fn bearer(text: &[u8], pos: usize) -> Option<(usize, usize)> {
     let start = run(text, pos, 8, |b| b == b' ');
-    let end = run(text, start, 8_192, |b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
+    let body = run(text, start, 8_192, |b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b));
+    let end = run(text, body, 2, |b| b == b'=');
     let word = slice(text, start, end);
     let word = word.strip_suffix(b".").unwrap_or(word);
     let secret = !is_nothing(word) && (secret_like(word) || word.len() >= 32);

@@ -61,7 +61,11 @@ fn runs(value: &[u8]) -> (usize, usize) {
 
 /// Whether a word is no word of a language and no identifier: classes change every three bytes or so, with a digit.
 pub(crate) fn looks_random(value: &[u8], len_min: usize) -> bool {
-    if value.len() < len_min || value.len() > 4_096 || is_uuid(value) || !value.is_ascii() {
+    if value.len() < len_min
+        || value.len() > 4_096
+        || is_uuid(value)
+        || !value.iter().all(u8::is_ascii_graphic)
+    {
         return false;
     }
     if !value.iter().any(u8::is_ascii_digit) || !value.iter().any(u8::is_ascii_alphabetic) {

@@ -163,7 +163,7 @@ impl<'a> Hunt<'a> {
 /// Runs a rule's pattern at one of its keywords, on a bounded window.
 pub(crate) fn rule_at(rule: &Rule, text: &[u8], keyword: usize) -> Option<(usize, usize)> {
     let from = keyword.saturating_sub(rule.before);
-    if rule.before == 0 && !starts_token(text, keyword) {
+    if rule.before == 0 && at(text, keyword).is_ascii_alphanumeric() && !starts_token(text, keyword) {
         return None;
     }
     let window = slice(text, from, keyword.saturating_add(rule.window));

@@ -137,7 +137,7 @@ pub(crate) fn value_at(text: &[u8], pos: usize, joint: Joint) -> Value {
 /// Steps over `b`, `rb`, `Some(`, `SecretStr(` and the like when a quote follows.
 fn wrapped(text: &[u8], pos: usize) -> usize {
     let name = run(text, pos, 24, |b| b.is_ascii_alphanumeric() || b == b'_');
-    let next = if at(text, name) == b'(' || at(text, name) == b'[' { name + 1 } else { name };
+    let next = if at(text, name) == b'(' { name + 1 } else { name };
     let short = next == name && name - pos <= 2;
     if (short || next > name) && quote(text, next).is_some() { next } else { pos }
 }
@@ -180,6 +180,7 @@ fn slashes_before(text: &[u8], from: usize, pos: usize) -> usize {
 pub(crate) fn word_end(text: &[u8], start: usize) -> usize {
     let limit = text.len().min(start + VALUE_BYTES_MAX);
     let mut pos = start;
+    let mut open = 0_usize;
     while pos < limit {
         let byte = at(text, pos);
         let next = at(text, pos + 1);
@@ -191,7 +192,10 @@ pub(crate) fn word_end(text: &[u8], start: usize) -> usize {
                     pos += token;
                     continue;
                 }
+                open += 1;
             }
+            b'(' | b'{' => open += 1,
+            b')' | b']' | b'}' if open > 0 => open -= 1,
             b'\\' if matches!(next, b'n' | b'r' | b't' | b'"' | b'\'' | b'\\') => break,
             b'\\' if next == b'u' && has(text, pos, b"\\u0026") => break,
             b')' | b']' | b'}' if ends_after(text, pos + 1) => break,

@@ -49,6 +49,8 @@ const ABOUT_AFTER: &[&str] = &[
     "handler",
     "helper",
     "hint",
+    "id",
+    "ids",
     "idle",
     "index",
     "invalid",

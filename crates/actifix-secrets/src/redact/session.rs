@@ -130,6 +130,9 @@ impl<'e> Session<'e> {
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
         // A string costs something even if it is empty.
         self.bytes = self.bytes.saturating_add(bytes as u64 + 8);
+        if self.engine.is_broken() {
+            return Err(BudgetExceeded::NoRules);
+        }
         let max = self.settings.budget.bytes_max;
         if self.bytes > max { Err(BudgetExceeded::Bytes { max }) } else { Ok(()) }
     }

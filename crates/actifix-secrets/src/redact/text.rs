@@ -89,6 +89,25 @@ impl Session<'_> {
         Ok((spans, marks))
     }
 
+    /// The format of a value that goes as a whole, if it has a known one, else `rule`. Known formats inside of it are
+    /// remembered, because they may stand elsewhere without it.
+    pub(crate) fn surest(&mut self, value: &str, rule: u16) -> Result<u16, BudgetExceeded> {
+        let (spans, _) = self.spans(value, Place::default(), decode::DEPTH_MAX)?;
+        let inner = value.trim_matches(['\'', '"', ' ']);
+        let mut best = rule;
+        for span in spans {
+            let tier = self.engine.rule(span.rule).map_or(3, |rule| rule.tier());
+            let Some(found) = value.get(span.start..span.end).filter(|_| tier == 1 && span.echo) else {
+                continue;
+            };
+            self.remember(found, span.rule)?;
+            if found == inner {
+                best = span.rule;
+            }
+        }
+        Ok(best)
+    }
+
     fn personal(&self, text: &[u8], place: Place, marks: Marks, spans: &mut Vec<Span>) {
         if marks.at_sign
             && self.settings.email != PersonalData::Keep
@@ -221,6 +240,7 @@ fn merge(engine: &Engine, text: &str, mut spans: Vec<Span>) -> Vec<Span> {
         widen(text.as_bytes(), span);
     }
     spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+    drop_personal(engine, &mut spans);
     let tier = |span: &Span| engine.rule(span.rule).map_or(3, |rule| rule.tier());
     let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
     for span in spans {
@@ -237,6 +257,25 @@ fn merge(engine: &Engine, text: &str, mut spans: Vec<Span>) -> Vec<Span> {
         }
     }
     merged
+}
+
+/// A password in front of a host looks like an e-mail address: the password counts. `spans` are sorted.
+fn drop_personal(engine: &Engine, spans: &mut Vec<Span>) {
+    let personal =
+        |span: &Span| Some(span.rule) == engine.special.email || Some(span.rule) == engine.special.ip;
+    if !spans.iter().any(personal) || spans.iter().all(personal) {
+        return;
+    }
+    let others: Vec<(usize, usize)> =
+        spans.iter().filter(|span| !personal(span)).map(|span| (span.start, span.end)).collect();
+    spans.retain(|span| {
+        // The last of the others that begins before this one ends; longer ones before it were merged into it or end earlier.
+        let next = others.partition_point(|(start, _)| *start < span.end);
+        !personal(span)
+            || !others
+                .get(..next)
+                .is_some_and(|before| before.iter().rev().take(8).any(|(_, end)| *end > span.start))
+    });
 }
 
 /// A span that would cut a redaction token takes all of it.

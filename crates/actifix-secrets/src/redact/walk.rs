@@ -96,7 +96,9 @@ impl Session<'_> {
             self.push_path(&index.to_string());
             self.push_path("]");
             let named = expected.take();
-            if let Value::String(text) = &*item {
+            if !place.code
+                && let Value::String(text) = &*item
+            {
                 expected = self.announces(text);
             }
             match (named, &mut *item) {
@@ -121,7 +123,7 @@ impl Session<'_> {
         }
         let flag = word.starts_with('-') && !word.contains('=');
         let word = word.trim_matches([':', '=', '-', '\'', '"']);
-        if !self.engine.has_name(self.settings, word.as_bytes()) {
+        if !word.bytes().all(crate::bytes::is_name) || !self.engine.has_name(self.settings, word.as_bytes()) {
             return None;
         }
         let named = self.engine.named(self.settings, word.as_bytes())?;
@@ -170,6 +172,10 @@ impl Session<'_> {
             match &record {
                 Some(name) if VALUE_KEYS.contains(&key.as_str()) => {
                     self.entry(name, item, place, depth, embedded)?
+                }
+                // `{"password=x": 1}`: the key is a whole assignment, its value another matter.
+                _ if new_key.is_some() && key.contains(['=', ':']) => {
+                    self.walk(item, place, depth + 1, embedded)?
                 }
                 _ => self.entry(key, item, place, depth, embedded)?,
             }
@@ -229,7 +235,9 @@ impl Session<'_> {
                 Detector::Cookie if text.contains('=') => self.cookie_string(named, text, place, embedded),
                 Detector::Authorization => self.authorization_string(named, text, place, embedded),
                 _ if takes(named, text) => {
-                    *value = self.replaced(&std::mem::take(text), named.rule, true);
+                    let text = std::mem::take(text);
+                    let rule = self.surest(&text, named.rule)?;
+                    *value = self.replaced(&text, rule, true);
                     Ok(())
                 }
                 _ => self.string(text, place, embedded),
@@ -447,8 +455,9 @@ impl Session<'_> {
                 let mut out = head.to_owned();
                 let value = value.to_owned();
                 let tail = tail.to_owned();
-                self.token(&mut out, named.rule, &value);
-                self.remember(&value, named.rule)?;
+                let rule = self.surest(&value, named.rule)?;
+                self.token(&mut out, rule, &value);
+                self.remember(&value, rule)?;
                 out.push_str(&tail);
                 *text = out;
             }

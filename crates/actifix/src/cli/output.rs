@@ -41,15 +41,16 @@ pub fn error(error: &CliError, json: bool) {
     };
 }
 
+/// Columns of the terminal; of a pipe, enough for every column of ours.
+pub fn width() -> usize {
+    Term::stdout().size_checked().map_or(160, |(_, width)| usize::from(width).max(60))
+}
+
 /// A borderless table.
 pub fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    if let Some(width) = Term::stdout().size_checked().map(|(_, width)| width) {
-        table.set_width(width.max(60));
-    } else {
-        table.set_width(140);
-    }
+    table.set_width(u16::try_from(width()).unwrap_or(u16::MAX));
     table.set_header(head.iter().map(|text| Cell::new(style(text).dim().to_string())));
     table
 }

@@ -293,6 +293,9 @@ async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(), C
     }
     let mut table =
         output::table(&["TICKET", "PRIO", "STATUS", "EVENTS", "USERS", "LAST SEEN (UTC)", "TITLE", "WHERE"]);
+    // What is left of the line beside the fixed columns goes to title and place, so that a row stays one line.
+    let free = output::width().saturating_sub(86).max(30);
+    let place = (free / 3).min(40);
     for ticket in tickets {
         table.add_row(vec![
             text(ticket, "id").into(),
@@ -301,8 +304,8 @@ async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(), C
             grouped(number(ticket, "count")).into(),
             grouped(number(ticket, "users")).into(),
             time(ticket, "last_seen").into(),
-            cut(text(ticket, "title"), 60).into(),
-            cut(text(ticket, "culprit"), 40).into(),
+            cut(text(ticket, "title"), free - place - 2).into(),
+            cut(text(ticket, "culprit"), place).into(),
         ]);
     }
     output::line(table.to_string())?;
