@@ -21,7 +21,22 @@ struct Generator {
     generate: fn(&Workspace) -> Result<String>,
 }
 
-const GENERATORS: &[Generator] = &[Generator { path: "docs/reference/tidy.md", generate: tidy_rules }];
+const GENERATORS: &[Generator] = &[
+    Generator { path: "docs/reference/tidy.md", generate: tidy_rules },
+    Generator { path: "docs/reference/cli.md", generate: |workspace| from_binary(workspace, "cli") },
+    Generator { path: "docs/reference/config.md", generate: |workspace| from_binary(workspace, "config") },
+    Generator { path: "docs/reference/api.md", generate: |workspace| from_binary(workspace, "api") },
+    Generator { path: "docs/reference/rules.md", generate: |workspace| from_binary(workspace, "rules") },
+];
+
+/// A page that our own binary prints.
+fn from_binary(workspace: &Workspace, page: &str) -> Result<String> {
+    let mut command = std::process::Command::new("cargo");
+    command
+        .args(["run", "--quiet", "--locked", "--package", "actifix", "--", "reference", page])
+        .current_dir(workspace.root());
+    crate::process::output(&mut command)
+}
 
 pub fn write(workspace: &Workspace) -> Result<()> {
     for generator in GENERATORS {

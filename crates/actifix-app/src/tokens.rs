@@ -128,7 +128,7 @@ impl App {
         let Some(row) = row else { return Ok(None) };
         self.token_cache.put(hash, monotonic, row.clone());
         let alive = row.revoked_at.is_none() && self.now() < row.expires_at;
-        Ok(alive.then(|| Actor::Token { id: row.id, scopes: row.scopes, project: row.project }))
+        Ok(alive.then_some(Actor::Token { id: row.id, scopes: row.scopes, project: row.project }))
     }
 
     /// All tokens, without their texts.

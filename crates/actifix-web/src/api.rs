@@ -13,10 +13,11 @@ use actifix_app::error::Error;
 use actifix_domain::access::Scope;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::MethodRouter;
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,7 +46,63 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    pub(crate) fn new(
+    pub(crate) fn get<H, T>(
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        scope: Scope,
+        run: H,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Self::new(Method::GET, path, id, summary, scope, get(run))
+    }
+
+    pub(crate) fn post<H, T>(
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        scope: Scope,
+        run: H,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Self::new(Method::POST, path, id, summary, scope, post(run))
+    }
+
+    pub(crate) fn patch<H, T>(
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        scope: Scope,
+        run: H,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Self::new(Method::PATCH, path, id, summary, scope, patch(run))
+    }
+
+    pub(crate) fn delete<H, T>(
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        scope: Scope,
+        run: H,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Self::new(Method::DELETE, path, id, summary, scope, delete(run))
+    }
+
+    fn new(
         method: Method,
         path: &'static str,
         id: &'static str,
@@ -101,7 +158,7 @@ pub fn router(app: Arc<App>) -> Router {
         router = router.route(path, methods);
     }
     router
-        .route("/api/openapi.json", axum::routing::get(openapi::serve))
+        .route("/api/openapi.json", get(openapi::serve))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(app)
 }

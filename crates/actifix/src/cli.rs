@@ -7,6 +7,7 @@ mod ingest;
 mod output;
 mod project;
 mod records;
+mod reference;
 mod serve;
 mod ticket;
 mod upkeep;
@@ -90,6 +91,15 @@ enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// This server's own log.
+    #[command(subcommand)]
+    Logs(upkeep::LogsCommand),
+    /// Print a page of the generated reference.
+    #[command(hide = true)]
+    Reference {
+        /// Which.
+        page: reference::Page,
+    },
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  actifix completions bash > /etc/bash_completion.d/actifix")]
     Completions {
@@ -137,7 +147,9 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Command::Quarantine(command) => upkeep::quarantine(&global, command).await,
             Command::Throttle(command) => upkeep::throttle(&global, command).await,
             Command::Retention(command) => upkeep::retention(&global, command).await,
+            Command::Logs(command) => upkeep::logs(&global, command).await,
             Command::Config(command) => config::run(&global, command),
+            Command::Reference { page } => reference::print(page),
             Command::Completions { shell } => completions(shell),
             Command::Man { out } => man(out),
         }

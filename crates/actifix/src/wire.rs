@@ -64,7 +64,7 @@ pub async fn open(home: &Home, config: Config, bound: Option<SocketAddr>) -> Res
     let vault = Arc::new(vault);
     let options = actifix_store::StoreOptions {
         throttle: config.throttle.clone(),
-        on_fatal: Some(Arc::new(end_at_once)),
+        on_fatal: Some(Box::new(end_at_once)),
         ..actifix_store::StoreOptions::new(home.data(), Arc::clone(&clock))
     };
     let store: Arc<dyn Store> = actifix_store::open(options).await.map_err(CliError::from_open)?;

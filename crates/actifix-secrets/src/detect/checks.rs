@@ -72,7 +72,12 @@ pub(crate) fn looks_random(value: &[u8], len_min: usize) -> bool {
         return false;
     }
     let (runs, _) = runs(value);
-    runs * 7 >= value.len() * 2 && entropy(value) > 2.5
+    runs * 7 >= value.len() * 2 && entropy(value) > 2.5 && !holds_token(value)
+}
+
+/// A redaction token in a value makes it look random; what it replaced is gone, so the rest is judged no more.
+fn holds_token(value: &[u8]) -> bool {
+    memchr::memmem::find(value, b"[redacted:").is_some()
 }
 
 /// Like [`looks_random`] for words that do not stand right after a sensitive word: three classes, and no path, host,
@@ -96,7 +101,7 @@ pub(crate) fn secret_like(value: &[u8]) -> bool {
     let letter = value.iter().any(u8::is_ascii_alphabetic);
     let (runs, classes) = runs(value);
     let path = value.first() == Some(&b'/') || value.windows(3).any(|part| part == b"://");
-    !path && letter && digit && (classes >= 3 || value.len() >= 12 || runs >= 3)
+    !path && letter && digit && !holds_token(value) && (classes >= 3 || value.len() >= 12 || runs >= 3)
 }
 
 /// Whether the bytes are hex digits only.

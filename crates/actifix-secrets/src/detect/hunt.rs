@@ -1,6 +1,4 @@
 //! One pass over one text: the automaton says where something could be, the detectors look there.
-use aho_corasick::automaton::Automaton;
-
 use super::Span;
 use super::shape::{self, UserInfo};
 use super::words::Named;
@@ -58,14 +56,14 @@ impl<'a> Hunt<'a> {
 
     /// Looks at every hit. Overlapping search: plain search lets short keywords hide long ones.
     pub(crate) fn run(&mut self) {
-        let input = aho_corasick::Input::new(self.text);
-        let Ok(hits) = self.engine.automaton.try_find_overlapping_iter(input) else { return };
-        for hit in hits {
+        let engine = self.engine;
+        engine.each_hit(self.text, |triggers, start, end| {
             self.marks.any = true;
-            for trigger in self.engine.triggers_of(hit.pattern().as_usize()) {
-                self.dispatch(*trigger, hit.start(), hit.end());
+            for trigger in triggers {
+                self.dispatch(*trigger, start, end);
             }
-        }
+            false
+        });
         if let Some(matcher) = self.settings.sensitive_keys.matcher() {
             (self.covered, self.name_done) = (0, 0);
             for hit in matcher.find_iter(self.text) {
@@ -85,7 +83,7 @@ impl<'a> Hunt<'a> {
                 self.marks.name = true;
                 self.name(start, end, whole);
             }
-            Trigger::Rule(rule) => self.rule(rule, start),
+            Trigger::Rule(rule) => self.rule(rule, start, end),
             Trigger::Pem => self.pem(start),
             Trigger::Jwt => self.jwt(start),
             Trigger::Url => self.url(end),
@@ -151,13 +149,31 @@ impl<'a> Hunt<'a> {
         }
     }
 
-    fn rule(&mut self, index: u16, keyword: usize) {
+    fn rule(&mut self, index: u16, keyword: usize, keyword_end: usize) {
         if let Some(rule) = self.engine.rule(index)
+            && could_match(rule, self.text, keyword, keyword_end)
             && let Some((start, end)) = rule_at(rule, self.text, keyword)
         {
             self.add(start, end, index, true);
         }
     }
+}
+
+/// The tests that cost less than a pattern: the start of a token, the case of the keyword, enough bytes in one piece.
+/// Short keywords (`pat`, `re_`) stand in every path.
+#[inline]
+fn could_match(rule: &Rule, text: &[u8], keyword: usize, keyword_end: usize) -> bool {
+    let unbroken = || {
+        let end = keyword.saturating_add(rule.unbroken);
+        text.get(keyword..end)
+            .is_some_and(|part| part.iter().all(|b| *b > b' ' && !matches!(b, b'"' | b'\'' | b',' | b')')))
+    };
+    let case = || {
+        let found = slice(text, keyword, keyword_end);
+        rule.any_case || rule.keywords.iter().any(|want| want.as_bytes() == found)
+    };
+    let starts = rule.before > 0 || !at(text, keyword).is_ascii_alphanumeric() || starts_token(text, keyword);
+    starts && unbroken() && case()
 }
 
 /// Runs a rule's pattern at one of its keywords, on a bounded window.

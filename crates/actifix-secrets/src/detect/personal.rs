@@ -57,7 +57,8 @@ pub(crate) fn ips(text: &[u8], mut found: impl FnMut(usize, usize)) {
     }
     let mut done = 0;
     for colon in memchr::memchr_iter(b':', text) {
-        if colon < done {
+        // A group of an address stands on one side at least.
+        if colon < done || (!before(text, colon).is_ascii_hexdigit() && at(text, colon + 1) != b':') {
             continue;
         }
         if let Some((start, end, public)) = v6_at(text, colon) {

@@ -158,7 +158,7 @@ fn closing(text: &[u8], from: usize, level: usize, byte: u8) -> usize {
                     pos += 2;
                     continue;
                 }
-                let closes = if level == 0 { slashes % 2 == 0 } else { slashes <= level };
+                let closes = if level == 0 { slashes.is_multiple_of(2) } else { slashes <= level };
                 if closes {
                     return pos - if level == 0 { 0 } else { slashes };
                 }
@@ -246,7 +246,7 @@ fn ends_after(text: &[u8], pos: usize) -> bool {
 /// Whether `name=`, `name:` or `"name"` starts at `pos`, as in `a=1&b=2` and `amp;b=2`.
 fn name_follows(text: &[u8], pos: usize) -> bool {
     let end = run(text, pos, 64, |b| crate::bytes::is_name(b) || matches!(b, b'[' | b']' | b'$' | b'@'));
-    (end > pos && matches!(at(text, end), b'=' | b':' | b';')) || (end > pos && has(text, end, b"%3D"))
+    end > pos && (matches!(at(text, end), b'=' | b':' | b';') || has(text, end, b"%3D"))
 }
 
 #[cfg(test)]

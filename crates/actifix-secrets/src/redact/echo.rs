@@ -8,6 +8,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use crate::bytes::redaction_token;
 use crate::detect::checks::is_trivial_echo;
 
+/// Shortest spelling that is looked for.
+pub(crate) const ECHO_BYTES_MIN: usize = 8;
 /// Longest value that is looked for elsewhere, in bytes.
 const ECHO_BYTES_MAX: usize = 4_096;
 
@@ -100,7 +102,7 @@ fn spellings(value: &str) -> Vec<String> {
     all.push(encoded.trim_end_matches('=').to_owned());
     all.push(URL_SAFE.encode(value).trim_end_matches('=').to_owned());
     // The last characters depend on what follows: of longer values the sure part is enough.
-    if value.len() % 3 != 0 && value.len() >= 12 {
+    if !value.len().is_multiple_of(3) && value.len() >= 12 {
         let sure = value.len() / 3 * 4;
         if let Some(part) = encoded.get(..sure) {
             all.push(part.to_owned());
@@ -108,7 +110,7 @@ fn spellings(value: &str) -> Vec<String> {
     }
     all.sort_unstable();
     all.dedup();
-    all.retain(|form| form.len() >= 8);
+    all.retain(|form| form.len() >= ECHO_BYTES_MIN);
     all
 }
 

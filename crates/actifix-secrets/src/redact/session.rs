@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::echo::Echoes;
+use super::echo::{ECHO_BYTES_MIN, Echoes};
 use super::text::Place;
 use crate::engine::Engine;
 use crate::finding::{self, Finding, PATH_BYTES_MAX, Report};
@@ -127,6 +127,23 @@ impl<'e> Session<'e> {
         self.path.push_str(part.get(..end).unwrap_or(""));
     }
 
+    /// Appends `[index]` to the path without allocating.
+    pub(crate) fn push_index(&mut self, index: usize) {
+        if self.path.len() + 22 > PATH_BYTES_MAX {
+            return;
+        }
+        self.path.push('[');
+        let mut unit = 1;
+        while index / unit >= 10 {
+            unit *= 10;
+        }
+        while unit > 0 {
+            self.path.push(char::from(b'0' + (index / unit % 10) as u8));
+            unit /= 10;
+        }
+        self.path.push(']');
+    }
+
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
         // A string costs something even if it is empty.
         self.bytes = self.bytes.saturating_add(bytes as u64 + 8);
@@ -175,6 +192,9 @@ impl<'e> Session<'e> {
     }
 
     fn echo(&mut self, text: &str) -> Option<String> {
+        if text.len() < ECHO_BYTES_MIN {
+            return None;
+        }
         let found = self.echoes.find(text);
         if found.is_empty() {
             return None;

@@ -62,19 +62,21 @@ impl Session<'_> {
         hunt.run();
         let (mut spans, marks) = (hunt.spans, hunt.marks);
         let bytes = text.as_bytes();
+        let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
         if !place.id
+            && digits >= 14
             && let Some(rule) = engine.special.card
         {
             shape::cards(bytes, |start, end| spans.push(Span { start, end, rule, echo: true }));
         }
-        self.personal(bytes, place, marks, &mut spans);
+        self.personal(bytes, place, marks, digits, &mut spans);
         if marks.percent && depth < decode::DEPTH_MAX {
             self.view(decode::percent(text), place, depth, &mut spans)?;
         }
         if marks.escaped && depth < decode::DEPTH_MAX {
             self.view(decode::json_escapes(text), place, depth, &mut spans)?;
         }
-        if depth < 2 {
+        if depth < 2 && text.len() >= decode::BASE64_MIN {
             self.base64(text, place, depth, &mut spans)?;
         }
         if !settings.allow.is_empty() {
@@ -108,7 +110,7 @@ impl Session<'_> {
         Ok(best)
     }
 
-    fn personal(&self, text: &[u8], place: Place, marks: Marks, spans: &mut Vec<Span>) {
+    fn personal(&self, text: &[u8], place: Place, marks: Marks, digits: usize, spans: &mut Vec<Span>) {
         if marks.at_sign
             && self.settings.email != PersonalData::Keep
             && let Some(rule) = self.engine.special.email
@@ -116,6 +118,8 @@ impl Session<'_> {
             personal::emails(text, |start, end| spans.push(Span { start, end, rule, echo: false }));
         }
         if !place.version
+            // Four numbers, or the first group of a public IPv6 address.
+            && digits >= 1
             && text.len() >= 7
             && self.settings.ip != PersonalData::Keep
             && let Some(rule) = self.engine.special.ip

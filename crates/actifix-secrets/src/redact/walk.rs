@@ -92,9 +92,7 @@ impl Session<'_> {
         let length = self.path.len();
         let mut expected: Option<Named> = None;
         for (index, item) in items.iter_mut().enumerate() {
-            self.push_path("[");
-            self.push_path(&index.to_string());
-            self.push_path("]");
+            self.push_index(index);
             let named = expected.take();
             if !place.code
                 && let Value::String(text) = &*item
@@ -162,22 +160,18 @@ impl Session<'_> {
         let mut renamed: Vec<(String, String)> = Vec::new();
         for (key, item) in map.iter_mut() {
             self.charge(key.len())?;
-            let new_key = if self.engine.is_silent(key.as_bytes()) {
-                None
-            } else {
-                self.redact(key, Place::default())?.0
-            };
+            let (text, named) = self.engine.key_marks(self.settings, key);
+            let new_key = if text { self.redact(key, Place::default())?.0 } else { None };
             self.push_path(".");
             self.push_path(new_key.as_deref().unwrap_or(key));
+            // `{"password=x": 1}`: the key is a whole assignment, its value another matter.
+            let assigns = new_key.is_some() && key.contains(['=', ':']);
             match &record {
                 Some(name) if VALUE_KEYS.contains(&key.as_str()) => {
                     self.entry(name, item, place, depth, embedded)?
                 }
-                // `{"password=x": 1}`: the key is a whole assignment, its value another matter.
-                _ if new_key.is_some() && key.contains(['=', ':']) => {
-                    self.walk(item, place, depth + 1, embedded)?
-                }
-                _ => self.entry(key, item, place, depth, embedded)?,
+                _ if named && !assigns => self.entry(key, item, place, depth, embedded)?,
+                _ => self.walk(item, place_of(key, place), depth + 1, embedded)?,
             }
             if let Some(new_key) = new_key {
                 renamed.push((key.clone(), new_key));
@@ -190,7 +184,7 @@ impl Session<'_> {
 
     /// The name in `{"key": "password", "value": …}`.
     fn record_name(&self, map: &Map<String, Value>) -> Option<String> {
-        if map.len() > 12 || !VALUE_KEYS.iter().any(|key| map.contains_key(*key)) {
+        if map.len() > 8 || !map.keys().any(|key| key.len() <= 5 && VALUE_KEYS.contains(&key.as_str())) {
             return None;
         }
         NAME_KEYS.iter().find_map(|key| match map.get(*key) {
@@ -280,7 +274,7 @@ impl Session<'_> {
         match value {
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    self.push_path(&format!("[{index}]"));
+                    self.push_index(index);
                     match item {
                         Value::Array(pair) if self.is_pair(pair) => {
                             self.pair(pair, place, depth + 1, embedded)?

@@ -74,6 +74,9 @@ CREATE TABLE tickets (
   -- clock hour (hours since the epoch) of the counter beside it, for sampling and spikes
   hour             INTEGER NOT NULL,
   hour_count       INTEGER NOT NULL,
+  -- the same for the day; both reach their tables when they end, so that an event writes one row, not three
+  day              INTEGER NOT NULL,
+  day_count        INTEGER NOT NULL,
   -- clock hour in which the words of the ticket were last indexed
   indexed_hour     INTEGER NOT NULL,
   lease_id         TEXT,
@@ -87,10 +90,8 @@ CREATE TABLE tickets (
 CREATE UNIQUE INDEX tickets_id ON tickets (ticket_id);
 CREATE INDEX tickets_last      ON tickets (status, priority, last_seen, seq);
 CREATE INDEX tickets_p_last    ON tickets (project_id, status, priority, last_seen, seq);
-CREATE INDEX tickets_first     ON tickets (status, priority, first_seen, seq);
-CREATE INDEX tickets_p_first   ON tickets (project_id, status, priority, first_seen, seq);
-CREATE INDEX tickets_count     ON tickets (status, priority, event_count, seq);
-CREATE INDEX tickets_p_count   ON tickets (project_id, status, priority, event_count, seq);
+CREATE INDEX tickets_first     ON tickets (status, priority, first_seen, seq, project_id);
+CREATE INDEX tickets_count     ON tickets (status, priority, event_count, seq, project_id);
 CREATE INDEX tickets_near      ON tickets (project_id, near_key, seq) WHERE near_key IS NOT NULL;
 CREATE INDEX tickets_resolved  ON tickets (resolved_at, seq) WHERE status = 'resolved';
 
@@ -120,6 +121,7 @@ CREATE TABLE ticket_aliases (
 CREATE UNIQUE INDEX ticket_aliases_id ON ticket_aliases (ticket_id);
 CREATE INDEX ticket_aliases_ticket ON ticket_aliases (project_id, ticket_seq);
 
+-- Ended hours and days.
 CREATE TABLE ticket_hours (
   project_id INTEGER NOT NULL,
   ticket_seq INTEGER NOT NULL,
@@ -154,8 +156,6 @@ CREATE TABLE ticket_users (
   user_hash  INTEGER NOT NULL,
   PRIMARY KEY (project_id, ticket_seq, user_hash)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX ticket_users_hash ON ticket_users (user_hash, project_id, ticket_seq);
 
 CREATE TABLE ticket_redactions (
   project_id INTEGER NOT NULL,

@@ -11,7 +11,7 @@ mod side;
 
 pub(crate) use admit::row_of;
 pub(crate) use cache::Cache;
-pub(crate) use flush::{delete_event, index_text};
+pub(crate) use flush::{add_day, add_hour, delete_event, index_text};
 pub(crate) use prepare::{Prepared, PreparedAttachment, PreparedEvent, prepare};
 pub(crate) use side::stored_seq;
 
@@ -96,7 +96,11 @@ struct Touched<'p> {
     is_new: bool,
     /// Status and priority on disk, for the counters of tickets.
     before: Option<(Status, Priority)>,
-    hours: BTreeMap<i64, u64>,
+    /// An event was counted on it.
+    counted: bool,
+    /// Hours and days that ended.
+    hours: Vec<(i64, u64)>,
+    days: Vec<(i64, u64)>,
     facets: HashMap<(&'p str, &'p str), FacetDelta>,
     users: HashSet<i64>,
     redactions: BTreeMap<&'p str, u64>,
@@ -118,13 +122,35 @@ impl<'p> Touched<'p> {
             known,
             is_new,
             before,
-            hours: BTreeMap::new(),
+            counted: false,
+            hours: Vec::new(),
+            days: Vec::new(),
             facets: HashMap::new(),
             users: HashSet::new(),
             redactions: BTreeMap::new(),
             activity: Vec::new(),
             words: None,
         }
+    }
+}
+
+impl Touched<'_> {
+    /// Counts one event. An hour that ended goes to its table; one that is behind the latest counts in that.
+    fn tick(&mut self, received_at: Timestamp) {
+        self.counted = true;
+        let row = &mut self.known.row;
+        let (hour, day) = (received_at.hour().max(row.hour), received_at.day().max(row.day));
+        if row.hour != hour {
+            self.hours.push((row.hour, std::mem::take(&mut row.hour_count)));
+            row.hour = hour;
+        }
+        if row.day != day {
+            self.days.push((row.day, std::mem::take(&mut row.day_count)));
+            row.day = day;
+        }
+        row.hour_count += 1;
+        row.day_count += 1;
+        row.ticket.count += 1;
     }
 }
 
@@ -383,7 +409,9 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
         let touched = self.touched_mut(seq)?;
         let (hour, project) = (touched.known.row.hour, touched.known.row.ticket.project);
         let age = hour.saturating_sub(touched.known.row.ticket.created_at.hour()).clamp(1, TRAILING_HOURS);
-        let fresh: u64 = touched.hours.range(hour - TRAILING_HOURS..hour).map(|(_, quantity)| quantity).sum();
+        let trailing = hour - TRAILING_HOURS..hour;
+        let fresh: u64 =
+            touched.hours.iter().filter(|(hour, _)| trailing.contains(hour)).map(|(_, many)| many).sum();
         let stored: i64 = self
             .work
             .db
@@ -443,15 +471,8 @@ fn gone() -> Fault {
 
 /// Moves the counters of a ticket.
 fn count_event<'p>(touched: &mut Touched<'p>, event: &'p PreparedEvent, received_at: Timestamp) {
-    let row = &mut touched.known.row;
-    let hour = received_at.hour().max(row.hour);
-    if row.hour != hour {
-        row.hour = hour;
-        row.hour_count = 0;
-    }
-    row.hour_count += 1;
-    row.ticket.count += 1;
-    *touched.hours.entry(received_at.hour()).or_default() += 1;
+    touched.tick(received_at);
+    let row = &touched.known.row;
     for (key, value) in &event.facets {
         let delta = touched.facets.entry((key, value)).or_insert(FacetDelta {
             quantity: 0,

@@ -41,13 +41,18 @@ struct Found {
 /// A page of tickets.
 pub(crate) fn page(db: &Connection, query: &TicketQuery) -> Result<Page<Ticket>> {
     let mut plan = search::plan(db, query)?;
-    if let Some(projects) = plan.projects.take_if(|projects| projects.len() > PROJECTS_STREAMED) {
-        add_project_filter(&mut plan.filter, &projects);
-    }
-    let total = if query.with_total { total(db, &plan, query.sort)? } else { None };
     if plan.is_hopeless() {
         return Ok(Page { items: Vec::new(), next_cursor: None, total: query.with_total.then_some(0) });
     }
+    let streamed = if has_project_index(query.sort) { PROJECTS_STREAMED } else { 0 };
+    let plain_total = if query.with_total && plan.is_plain() { Some(sum(db, &plan)?) } else { None };
+    if let Some(projects) = plan.projects.take_if(|projects| projects.len() > streamed) {
+        add_project_filter(&mut plan.filter, &projects);
+    }
+    let total = match plain_total {
+        None if query.with_total => total(db, &plan, query.sort)?,
+        total => total,
+    };
     let limit = page_size(query.limit);
     let (seqs, next_cursor) = match query.sort {
         Sort::Priority => by_priority(db, &plan, query, limit)?,
@@ -69,6 +74,12 @@ const fn list_name(sort: Sort) -> &'static str {
         Sort::Count => "count",
         Sort::Priority => "priority",
     }
+}
+
+/// Lists by last event are the ones that everybody looks at: only they have an index that leads with the project.
+/// The others have the project at the end of theirs, and pass over tickets of other projects without reading them.
+const fn has_project_index(sort: Sort) -> bool {
+    matches!(sort, Sort::LastSeen | Sort::Priority)
 }
 
 const fn index_name(sort: Sort) -> &'static str {
@@ -292,9 +303,6 @@ fn read(db: &Connection, seqs: &[i64]) -> Result<Vec<Ticket>> {
 /// Matches of a search, as far as they can be counted in bounded work: from the maintained sums, or within what a
 /// page would look at. None where that is not enough to know.
 fn total(db: &Connection, plan: &Plan, sort: Sort) -> Result<Option<u64>> {
-    if plan.is_hopeless() {
-        return Ok(Some(0));
-    }
     let priorities: Vec<Priority> = plan.priorities.iter().copied().collect();
     if let Some(candidates) = &plan.candidates {
         let column = search::column(sort);
@@ -307,9 +315,6 @@ fn total(db: &Connection, plan: &Plan, sort: Sort) -> Result<Option<u64>> {
         let many: i64 =
             db.prepare_cached(&sql)?.query_row(rusqlite::params_from_iter(values), |row| row.get(0))?;
         return Ok(u64::try_from(many).ok());
-    }
-    if plan.is_plain() {
-        return sum(db, plan).map(Some);
     }
     let streams = streams(plan, &priorities);
     let budget = (LOOKED_AT_MAX / streams.len().max(1)).max(STREAM_MIN);

@@ -23,7 +23,6 @@ const MARKER: &str = "installation";
 const MARKER_TEXT: &str = "actifix 1\n";
 
 /// How to open a store.
-#[derive(Clone)]
 pub struct StoreOptions {
     /// Directory of the database; made if it is not there (its parent must be).
     pub data_dir: PathBuf,
@@ -138,7 +137,7 @@ impl SqliteStore {
         let readers = Arc::new(Readers::open(&path, options.readers, Arc::clone(&options.clock))?);
         let cache = Cache::new(options.throttle.clone());
         let clock = Arc::clone(&options.clock);
-        let writer = Writer::start(connection, cache, clock, options.queue, options.on_fatal.clone())
+        let writer = Writer::start(connection, cache, clock, options.queue, options.on_fatal)
             .map_err(OpenError::Thread)?;
         Ok(Self {
             path,

@@ -18,6 +18,8 @@ pub(crate) struct TicketRow {
     pub(crate) latest_transient: bool,
     pub(crate) hour: i64,
     pub(crate) hour_count: u64,
+    pub(crate) day: i64,
+    pub(crate) day_count: u64,
     pub(crate) indexed_hour: i64,
     pub(crate) lease: Option<Lease>,
     pub(crate) last_fence: u64,
@@ -28,7 +30,7 @@ pub(crate) struct TicketRow {
 pub(crate) const TICKET_COLUMNS: &str = "seq, project_id, ticket_id, fingerprint, near_key, title, culprit, level, \
      status, priority, priority_reason, event_count, user_count, first_seen, last_seen, first_release, last_release, \
      platform, unhandled, resolved_at, resolved_in, regressions, raised, assignee, created_at, version, \
-     latest_event_seq, latest_transient, hour, hour_count, indexed_hour, lease_id, lease_fence, lease_holder, \
+     latest_event_seq, latest_transient, hour, hour_count, day, day_count, indexed_hour, lease_id, lease_fence, lease_holder, \
      lease_since, lease_expires_at, last_fence, approved";
 
 /// Reads columns one after the other.
@@ -145,6 +147,8 @@ pub(crate) fn ticket_row(row: &Row<'_>) -> Result<TicketRow> {
         latest_transient: c.take()?,
         hour: c.take()?,
         hour_count: c.count()?,
+        day: c.take()?,
+        day_count: c.count()?,
         indexed_hour: c.take()?,
         lease: lease(&mut c)?,
         last_fence: c.count()?,
@@ -176,9 +180,9 @@ pub(crate) fn update_ticket(db: &Connection, row: &TicketRow) -> Result<()> {
          status = ?9, priority = ?10, priority_reason = ?11, event_count = ?12, user_count = ?13, first_seen = ?14, \
          last_seen = ?15, first_release = ?16, last_release = ?17, platform = ?18, unhandled = ?19, \
          resolved_at = ?20, resolved_in = ?21, regressions = ?22, raised = ?23, assignee = ?24, version = ?26, \
-         latest_event_seq = ?27, latest_transient = ?28, hour = ?29, hour_count = ?30, indexed_hour = ?31, \
-         lease_id = ?32, lease_fence = ?33, lease_holder = ?34, lease_since = ?35, lease_expires_at = ?36, \
-         last_fence = ?37, approved = ?38 \
+         latest_event_seq = ?27, latest_transient = ?28, hour = ?29, hour_count = ?30, day = ?31, day_count = ?32, \
+         indexed_hour = ?33, lease_id = ?34, lease_fence = ?35, lease_holder = ?36, lease_since = ?37, \
+         lease_expires_at = ?38, last_fence = ?39, approved = ?40 \
          WHERE seq = ?1 AND project_id = ?2 AND ticket_id = ?3 AND created_at = ?25";
     write_ticket(db, SQL, row)
 }
@@ -186,7 +190,7 @@ pub(crate) fn update_ticket(db: &Connection, row: &TicketRow) -> Result<()> {
 fn const_insert() -> &'static str {
     static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     SQL.get_or_init(|| {
-        let places: Vec<String> = (1..=38).map(|place| format!("?{place}")).collect();
+        let places: Vec<String> = (1..=40).map(|place| format!("?{place}")).collect();
         format!("INSERT INTO tickets ({TICKET_COLUMNS}) VALUES ({})", places.join(", "))
     })
 }
@@ -224,6 +228,8 @@ fn write_ticket(db: &Connection, sql: &str, row: &TicketRow) -> Result<()> {
         row.latest_transient,
         row.hour,
         quantity(row.hour_count),
+        row.day,
+        quantity(row.day_count),
         row.indexed_hour,
         lease.map(|lease| lease.lease_id.as_str()),
         lease.map(|lease| quantity(lease.fence)),

@@ -127,7 +127,7 @@ fn narrow(
         Condition::Tag { key, value } => facet(plan, drivers, negated, key, value),
         Condition::User(text) => {
             let hash = query.user_hashes.get(text).map(|hash| hash.cast_signed());
-            user(plan, drivers, negated, hash);
+            user(plan, negated, hash);
         }
         Condition::Count(range) => {
             number_range(plan, query.sort, negated, "event_count", &numbers(range));
@@ -247,22 +247,15 @@ fn literal_start(pattern: &Pattern) -> Option<String> {
     (start.chars().count() >= 3).then_some(start)
 }
 
-fn user(plan: &mut Plan, drivers: &mut Vec<Driver>, negated: bool, hash: Option<i64>) {
+fn user(plan: &mut Plan, negated: bool, hash: Option<i64>) {
     let Some(hash) = hash else {
         check(plan, negated, "0", []);
         return;
     };
     let exists = "EXISTS (SELECT 1 FROM ticket_users u WHERE u.project_id = t.project_id AND u.ticket_seq = t.seq \
                   AND u.user_hash = ?)";
-    if negated {
-        return check(plan, negated, exists, [Value::Integer(hash)]);
-    }
-    drivers.push(Driver {
-        sql: "SELECT ticket_seq FROM ticket_users WHERE user_hash = ?".to_owned(),
-        values: vec![Value::Integer(hash)],
-        check: exists.to_owned(),
-        check_values: vec![Value::Integer(hash)],
-    });
+    // No index leads with the user: it would cost each event more than these rare searches are worth.
+    check(plan, negated, exists, [Value::Integer(hash)]);
 }
 
 /// Words in title, culprit or message, by the index of words. A text that more tickets have than are worth listing

@@ -1,6 +1,6 @@
 //! Tickets: views, decisions, merge and split.
 
-use super::ingest::{index_text, row_of};
+use super::ingest::{add_day, add_hour, index_text, row_of};
 use super::projects::collect;
 use super::rows::{
     self, Columns, TICKET_COLUMNS, TicketRow, insert_ticket, key_hex, ticket_by_id, ticket_by_seq,
@@ -16,6 +16,7 @@ use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::ticket::{Status, Ticket};
 use actifix_domain::time::{DAY, HOUR, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::cmp::Ordering;
 
 /// Tickets that one merge takes in.
 const MERGE_MAX: usize = 100;
@@ -51,28 +52,8 @@ pub(crate) fn detail(db: &Connection, id: &TicketId, now: Timestamp) -> Result<O
         )?,
         grouping: explanation(db, project, row.ticket.fingerprint)?,
         facets: facets(db, project, seq)?,
-        hours: collect(
-            db,
-            "SELECT hour, quantity FROM ticket_hours WHERE project_id = ?1 AND ticket_seq = ?2 AND hour > ?3 \
-             ORDER BY hour LIMIT 168",
-            params![project.0, seq, now.hour() - 168],
-            |row| {
-                let mut c = Columns::new(row);
-                let hour = Timestamp::from_micros(c.take::<i64>()?.saturating_mul(HOUR));
-                Ok(HourCount { hour, count: c.count()? })
-            },
-        )?,
-        days: collect(
-            db,
-            "SELECT day, quantity FROM ticket_days WHERE project_id = ?1 AND ticket_seq = ?2 AND day > ?3 \
-             ORDER BY day LIMIT 90",
-            params![project.0, seq, now.day() - 90],
-            |row| {
-                let mut c = Columns::new(row);
-                let day = Timestamp::from_micros(c.take::<i64>()?.saturating_mul(DAY));
-                Ok(DayCount { day, count: c.count()? })
-            },
-        )?,
+        hours: hours(db, &row, now)?,
+        days: days(db, &row, now)?,
         activity: activity::latest(db, project, seq)?,
         lease: row.lease,
         last_fence: row.last_fence,
@@ -90,6 +71,38 @@ pub(crate) fn detail(db: &Connection, id: &TicketId, now: Timestamp) -> Result<O
         )?,
         ticket: row.ticket,
     }))
+}
+
+/// The last seven days by hour; the one that goes on is in the ticket itself.
+fn hours(db: &Connection, row: &TicketRow, now: Timestamp) -> Result<Vec<HourCount>> {
+    let sql = "SELECT hour, quantity FROM ticket_hours WHERE project_id = ?1 AND ticket_seq = ?2 AND hour > ?3 \
+         ORDER BY hour LIMIT 168";
+    let first = now.hour() - 168;
+    let at = |hour: i64| Timestamp::from_micros(hour.saturating_mul(HOUR));
+    let mut found = collect(db, sql, params![row.ticket.project.0, row.seq, first], |row| {
+        let mut c = Columns::new(row);
+        Ok(HourCount { hour: at(c.take()?), count: c.count()? })
+    })?;
+    if row.hour_count > 0 && row.hour > first {
+        found.push(HourCount { hour: at(row.hour), count: row.hour_count });
+    }
+    Ok(found)
+}
+
+/// The last 90 days; the one that goes on is in the ticket itself.
+fn days(db: &Connection, row: &TicketRow, now: Timestamp) -> Result<Vec<DayCount>> {
+    let sql = "SELECT day, quantity FROM ticket_days WHERE project_id = ?1 AND ticket_seq = ?2 AND day > ?3 \
+         ORDER BY day LIMIT 90";
+    let first = now.day() - 90;
+    let at = |day: i64| Timestamp::from_micros(day.saturating_mul(DAY));
+    let mut found = collect(db, sql, params![row.ticket.project.0, row.seq, first], |row| {
+        let mut c = Columns::new(row);
+        Ok(DayCount { day: at(c.take()?), count: c.count()? })
+    })?;
+    if row.day_count > 0 && row.day > first {
+        found.push(DayCount { day: at(row.day), count: row.day_count });
+    }
+    Ok(found)
 }
 
 fn explanation(db: &Connection, project: ProjectId, key: Fingerprint) -> Result<Explanation> {
@@ -226,7 +239,8 @@ pub(crate) fn merge(
         }
         move_rows(work.db, source.ticket.project, source.seq, target.seq)?;
         absorb(&mut target, &source);
-        remove_row(work, &source)?;
+        absorb_series(work.db, &mut target, &source)?;
+        remove_row(work, &source, target.seq)?;
     }
     target.ticket.users = work
         .db
@@ -292,21 +306,33 @@ fn absorb(target: &mut TicketRow, source: &TicketRow) {
         t.last_seen = s.last_seen;
         t.last_release.clone_from(&s.last_release);
     }
-    if source.hour == target.hour {
-        target.hour_count += source.hour_count;
+}
+
+/// Adds the hour and day that go on in `source` to those of `target`; whichever is older has ended.
+fn absorb_series(db: &Connection, target: &mut TicketRow, source: &TicketRow) -> Result<()> {
+    let (project, seq) = (target.ticket.project, target.seq);
+    match source.hour.cmp(&target.hour) {
+        Ordering::Equal => target.hour_count += source.hour_count,
+        Ordering::Less => add_hour(db, project, seq, source.hour, source.hour_count)?,
+        Ordering::Greater => {
+            add_hour(db, project, seq, target.hour, target.hour_count)?;
+            (target.hour, target.hour_count) = (source.hour, source.hour_count);
+        }
     }
+    match source.day.cmp(&target.day) {
+        Ordering::Equal => target.day_count += source.day_count,
+        Ordering::Less => add_day(db, project, seq, source.day, source.day_count)?,
+        Ordering::Greater => {
+            add_day(db, project, seq, target.day, target.day_count)?;
+            (target.day, target.day_count) = (source.day, source.day_count);
+        }
+    }
+    Ok(())
 }
 
 /// Deletes a ticket that was merged away; its id keeps resolving.
-fn remove_row(work: &mut Work<'_>, source: &TicketRow) -> Result<()> {
+fn remove_row(work: &mut Work<'_>, source: &TicketRow, target: i64) -> Result<()> {
     let (db, ticket) = (work.db, &source.ticket);
-    let target = db
-        .prepare_cached("SELECT ticket_seq FROM ticket_keys WHERE project_id = ?1 AND fingerprint = ?2")?
-        .query_row(params![ticket.project.0, key_hex(ticket.fingerprint).as_str()], |row| {
-            row.get::<_, i64>(0)
-        })
-        .optional()?
-        .ok_or_else(|| Fault::Defect("a ticket has no key".to_owned()))?;
     db.prepare_cached(
         "INSERT INTO ticket_aliases (project_id, ticket_id, ticket_seq) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?

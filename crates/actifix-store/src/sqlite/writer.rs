@@ -27,7 +27,7 @@ const GROUP_EVENTS: usize = 256;
 const GROUP_MICROS: i64 = 2_000;
 
 /// What is told when the database fails for good.
-pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
+pub type OnFatal = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What a verb works with: the connection inside its transaction, and what the writer remembers between batches.
 pub(crate) struct Work<'a> {

@@ -1,1 +1,223 @@
-//! Not yet.
+//! Pages, orders and searches of the ticket list.
+
+use super::{Case, titles};
+use crate::fixtures::EventBuilder;
+use crate::{FakeClock, NOW};
+use actifix_app::ports::{Cursor, Sort, Store, TicketQuery};
+use actifix_domain::event::Level;
+use actifix_domain::id::ProjectId;
+use actifix_domain::ticket::{Priority, Status};
+use actifix_domain::time::{DAY, HOUR, MINUTE};
+use std::sync::Arc;
+
+/// All cases.
+pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
+    pages_cover_everything_once(&Case::new(&store, &clock, "pages").await).await;
+    orders(&Case::new(&store, &clock, "orders").await).await;
+    searches(&Case::new(&store, &clock, "searches").await).await;
+    texts(&Case::new(&store, &clock, "texts").await).await;
+    hostile_values_are_only_values(&Case::new(&store, &clock, "hostile").await).await;
+    projects_are_apart(&store, &clock).await;
+}
+
+async fn walk(case: &Case, query: TicketQuery) -> Vec<String> {
+    let (mut query, mut found) = (query, Vec::new());
+    for _ in 0..200 {
+        let page = case.store.tickets(query.clone()).await.unwrap();
+        found.extend(titles(&page));
+        match page.next_cursor {
+            Some(next) => query.cursor = Some(next),
+            None => return found,
+        }
+    }
+    panic!("the list does not end");
+}
+
+async fn pages_cover_everything_once(case: &Case) {
+    for number in 0..57_u64 {
+        let priority = Priority::ALL[usize::try_from(number % 5).unwrap()];
+        let minutes = i64::try_from(number * 7 % 57).unwrap();
+        let event = EventBuilder::new(number + 1, &format!("{number:02}"))
+            .priority(priority)
+            .at(NOW.plus(-minutes * MINUTE))
+            .environment(if number % 2 == 0 { "even" } else { "odd" });
+        case.one(event).await;
+    }
+    for sort in [Sort::LastSeen, Sort::FirstSeen, Sort::Count, Sort::Priority] {
+        for (search, many) in
+            [("", 57), ("environment:even", 29), ("-environment:even", 28), ("priority:P2", 11)]
+        {
+            let query = TicketQuery { limit: 10, sort, ..case.query(search) };
+            let total = case.store.tickets(query.clone()).await.unwrap().total;
+            assert_eq!(total, Some(many), "{sort:?} {search}");
+            let mut found = walk(case, query).await;
+            assert_eq!(u64::try_from(found.len()).unwrap(), many, "{sort:?} {search}");
+            found.sort();
+            found.dedup();
+            assert_eq!(u64::try_from(found.len()).unwrap(), many, "{sort:?} {search}");
+        }
+    }
+    let query = TicketQuery { cursor: Some(Cursor("nonsense".to_owned())), ..case.query("") };
+    assert!(case.store.tickets(query).await.is_err());
+    assert_eq!(case.list("is:resolved").await.total, Some(0));
+}
+
+async fn orders(case: &Case) {
+    let at = |hours: i64| NOW.plus(-hours * HOUR);
+    for (number, name, priority, hours, more) in [
+        (1, "a", Priority::P3, 5, 2),
+        (2, "b", Priority::P1, 4, 0),
+        (3, "c", Priority::P2, 3, 5),
+        (4, "d", Priority::P1, 2, 1),
+    ] {
+        case.one(EventBuilder::new(number, name).priority(priority).at(at(hours))).await;
+        for again in 0..more {
+            case.one(EventBuilder::new(number * 100 + again, name).at(at(hours))).await;
+        }
+    }
+    case.one(EventBuilder::new(9, "a").at(at(0))).await;
+    for (sort, expected) in [
+        (Sort::LastSeen, ["a", "d", "c", "b"]),
+        (Sort::FirstSeen, ["d", "c", "b", "a"]),
+        (Sort::Count, ["c", "a", "d", "b"]),
+        (Sort::Priority, ["d", "b", "c", "a"]),
+    ] {
+        for limit in [1, 2, 50] {
+            let query = TicketQuery { sort, limit, ..case.query("") };
+            assert_eq!(walk(case, query).await, expected, "{sort:?} by {limit}");
+        }
+    }
+}
+
+async fn searches(case: &Case) {
+    let plain = EventBuilder::new(1, "plain")
+        .release("web@5.1")
+        .environment("production")
+        .tag("browser", "Firefox 130");
+    case.one(plain).await;
+    let loud = EventBuilder::new(2, "loud")
+        .release("api@2.0")
+        .environment("staging")
+        .tag("browser", "Chrome_129")
+        .priority(Priority::P0)
+        .at(NOW.plus(-2 * DAY))
+        .with(|event| {
+            event.level = Level::Fatal;
+            event.platform = Some("node".to_owned());
+        });
+    case.one(loud).await;
+    case.send((10..15_u64).map(|n| EventBuilder::new(n, "often").user(n)).collect::<Vec<_>>()).await;
+    for (search, expected) in [
+        ("is:open", vec!["often", "plain", "loud"]),
+        ("is:unresolved", vec!["often", "plain", "loud"]),
+        ("is:held,resolved", vec![]),
+        ("priority:P0", vec!["loud"]),
+        ("-priority:P0", vec!["often", "plain"]),
+        ("level:fatal", vec!["loud"]),
+        ("release:web@5.1", vec!["plain"]),
+        ("release:web@*", vec!["plain"]),
+        ("release:*5*", vec!["plain"]),
+        ("release:\"\"", vec!["often"]),
+        ("environment:staging", vec!["loud"]),
+        ("-environment:staging", vec!["often", "plain"]),
+        ("browser:\"Firefox 130\"", vec!["plain"]),
+        ("browser:Chrome_*", vec!["loud"]),
+        ("browser:ChromeX*", vec![]),
+        ("browser:chrome*", vec![]),
+        ("browser:F* environment:production", vec!["plain"]),
+        ("browser:F* environment:staging", vec![]),
+        ("platform:node", vec!["loud"]),
+        ("count:>4", vec!["often"]),
+        ("users:>=5", vec!["often"]),
+        ("users:0", vec!["plain", "loud"]),
+        ("last_seen:>-1h", vec!["often", "plain"]),
+        ("-last_seen:>-1h", vec!["loud"]),
+        ("first_seen:<-1d", vec!["loud"]),
+        ("is:unassigned", vec!["often", "plain", "loud"]),
+        ("is:assigned", vec![]),
+        ("is:unhandled", vec![]),
+        ("project:searches", vec!["often", "plain", "loud"]),
+        ("project:other*", vec![]),
+        ("-project:searches", vec![]),
+    ] {
+        let page = case.list(search).await;
+        assert_eq!(titles(&page), expected, "{search}");
+        assert_eq!(page.total, Some(u64::try_from(expected.len()).unwrap()), "{search}");
+    }
+    let id = case.list("loud").await.items[0].id.clone();
+    let mut save = case.decision(&id, "resolved").await;
+    save.status = Status::Resolved;
+    save.resolved_at = Some(case.now());
+    save.assignee = Some("jo".to_owned());
+    case.store.save_ticket(save).await.unwrap();
+    assert_eq!(case.titles("is:open").await, ["often", "plain"]);
+    assert_eq!(case.titles("is:resolved assigned:j*").await, ["loud"]);
+}
+
+async fn texts(case: &Case) {
+    case.one(EventBuilder::new(1, "x").title("PaymentError: no route to host")).await;
+    let deep = EventBuilder::new(2, "y").title("Timeout").with(|event| {
+        event.culprit = "jobs.mail_queue in drain".to_owned();
+        event.exception[0].value = Some("the würzburg gateway did not answer".to_owned());
+    });
+    case.one(deep).await;
+    for (search, expected) in [
+        ("route", vec!["PaymentError: no route to host"]),
+        ("ROUTE", vec!["PaymentError: no route to host"]),
+        ("\"no route\"", vec!["PaymentError: no route to host"]),
+        ("\"route no\"", vec![]),
+        ("payment", vec!["PaymentError: no route to host"]),
+        ("paymenterr", vec!["PaymentError: no route to host"]),
+        ("gateway", vec!["Timeout"]),
+        ("Würzburg", vec!["Timeout"]),
+        ("mail", vec!["Timeout"]),
+        ("drain timeout", vec!["Timeout"]),
+        ("-timeout", vec!["PaymentError: no route to host"]),
+        ("absent", vec![]),
+    ] {
+        assert_eq!(case.titles(search).await, expected, "{search}");
+    }
+    // The words of a later title are found from the next hour on.
+    case.clock.advance(HOUR);
+    case.one(EventBuilder::new(3, "x").title("Entirely different").at(case.now())).await;
+    assert_eq!(case.titles("different").await, ["Entirely different"]);
+}
+
+async fn hostile_values_are_only_values(case: &Case) {
+    let words = ["'; drop table tickets; --", "100%_\\", "\" OR 1", "[a-z]*?", "NEAR(a b)", "title : x"];
+    for (number, word) in (1..).zip(words) {
+        let event = EventBuilder::new(number, &format!("h{number}")).title(word).tag("k", word).release(word);
+        case.one(event).await;
+    }
+    for word in words {
+        let quoted = word.replace('\\', "\\\\").replace('"', "\\\"").replace('*', "\\*");
+        for search in [format!("k:\"{quoted}\""), format!("release:\"{quoted}\"")] {
+            assert_eq!(case.titles(&search).await, [word], "{search}");
+        }
+        for search in [format!("\"{quoted}\""), format!("-\"{quoted}\""), format!("k:\"{quoted}*\"")] {
+            // Whatever it finds, it is a question, not a statement.
+            case.list(&search).await;
+        }
+    }
+    assert_eq!(case.titles("k:\"100%*\"").await, ["100%_\\"]);
+    assert_eq!(case.list("").await.items.len(), words.len());
+}
+
+async fn projects_are_apart(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
+    let (one, two) = (Case::new(store, clock, "one").await, Case::new(store, clock, "two").await);
+    one.one(EventBuilder::new(1, "same").tag("apart", "yes")).await;
+    two.one(EventBuilder::new(1, "same").tag("apart", "yes")).await;
+    for case in [&one, &two] {
+        for sort in [Sort::LastSeen, Sort::FirstSeen, Sort::Count, Sort::Priority] {
+            let page = case.store.tickets(TicketQuery { sort, ..case.query("") }).await.unwrap();
+            assert_eq!((page.items.len(), page.total), (1, Some(1)), "{sort:?}");
+            assert_eq!(page.items[0].project, case.project);
+        }
+    }
+    let all = TicketQuery { project: None, ..one.query("apart:yes") };
+    assert_eq!(store.tickets(all.clone()).await.unwrap().items.len(), 2);
+    let named = TicketQuery { project: None, ..one.query("apart:yes project:two") };
+    assert_eq!(store.tickets(named).await.unwrap().items[0].project, two.project);
+    let neither = TicketQuery { project: Some(ProjectId(999_999)), ..all };
+    assert!(store.tickets(neither).await.unwrap().items.is_empty());
+}

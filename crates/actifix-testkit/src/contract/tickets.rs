@@ -1,1 +1,157 @@
-//! Not yet.
+//! Decisions about tickets, merge and split.
+
+use super::{Case, id_of};
+use crate::fixtures::{EventBuilder, finding};
+use crate::{FakeClock, NOW};
+use actifix_app::error::Error;
+use actifix_app::ports::{Lease, Store};
+use actifix_domain::id::TicketId;
+use actifix_domain::outcome::Change;
+use actifix_domain::ticket::{Priority, Status};
+use actifix_domain::time::{HOUR, MINUTE};
+use std::sync::Arc;
+
+/// All cases.
+pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
+    a_stale_version_is_refused(&Case::new(&store, &clock, "versions").await).await;
+    leases_and_fences(&Case::new(&store, &clock, "leases").await).await;
+    history_is_bounded(&Case::new(&store, &clock, "history").await).await;
+    merged_tickets_are_one(&Case::new(&store, &clock, "merge").await).await;
+    merge_refuses_nonsense(&store, &clock).await;
+    split_gives_a_ticket_of_its_own(&Case::new(&store, &clock, "split").await).await;
+    similar_tickets_are_listed(&Case::new(&store, &clock, "similar").await).await;
+}
+
+async fn a_stale_version_is_refused(case: &Case) {
+    let id = id_of(&case.one(EventBuilder::new(1, "a")).await);
+    let mut save = case.decision(&id, "assigned").await;
+    save.assignee = Some("jo".to_owned());
+    save.priority = Priority::P0;
+    save.priority_reason = "set by jo".to_owned();
+    // Events in between do not make it stale.
+    case.one(EventBuilder::new(2, "a")).await;
+    let saved = case.store.save_ticket(save.clone()).await.unwrap();
+    assert_eq!((saved.version, saved.count, saved.assignee.as_deref()), (2, 2, Some("jo")));
+    let again = case.store.save_ticket(save.clone()).await;
+    assert!(matches!(again, Err(Error::Conflict { stale: true, .. })), "{again:?}");
+    save.id = "ACT-20260101-AAAAA".parse().unwrap();
+    assert!(matches!(case.store.save_ticket(save).await, Err(Error::NotFound { .. })));
+    // Events go on counting on what was saved.
+    assert_eq!(case.one(EventBuilder::new(3, "a")).await.count, 3);
+    let ticket = case.ticket(&id).await;
+    assert_eq!((ticket.priority, ticket.version), (Priority::P0, 2));
+    assert_eq!(case.titles("assigned:jo").await, ["a"]);
+    assert_eq!(case.detail(&id).await.activity[0].kind, "assigned");
+}
+
+async fn leases_and_fences(case: &Case) {
+    let id = id_of(&case.one(EventBuilder::new(1, "a")).await);
+    let lease = |fence| Lease {
+        lease_id: format!("lease-{fence}"),
+        fence,
+        holder: "agent".to_owned(),
+        since: NOW,
+        expires_at: NOW.plus(HOUR),
+    };
+    let mut claim = case.decision(&id, "claimed").await;
+    claim.status = Status::InProgress;
+    claim.lease = Some(lease(1));
+    claim.approved = true;
+    case.store.save_ticket(claim).await.unwrap();
+    let detail = case.detail(&id).await;
+    assert_eq!((detail.lease, detail.last_fence, detail.approved), (Some(lease(1)), 1, true));
+    let mut renewed = case.decision(&id, "renewed").await;
+    renewed.activity = None;
+    renewed.lease = Some(Lease { expires_at: NOW.plus(2 * HOUR), ..lease(1) });
+    case.store.save_ticket(renewed).await.unwrap();
+    let mut release = case.decision(&id, "released").await;
+    release.lease = None;
+    release.status = Status::Open;
+    case.store.save_ticket(release).await.unwrap();
+    let detail = case.detail(&id).await;
+    assert_eq!((detail.lease, detail.last_fence), (None, 1));
+    // A fence that does not rise is refused, whoever computed it.
+    let mut old = case.decision(&id, "claimed").await;
+    old.lease = Some(Lease { lease_id: "other".to_owned(), ..lease(1) });
+    assert!(matches!(case.store.save_ticket(old).await, Err(Error::Conflict { stale: true, .. })));
+}
+
+async fn history_is_bounded(case: &Case) {
+    let id = id_of(&case.one(EventBuilder::new(1, "a")).await);
+    for number in 0..210 {
+        let save = case.decision(&id, &format!("note {number}")).await;
+        case.store.save_ticket(save).await.unwrap();
+    }
+    let activity = case.detail(&id).await.activity;
+    assert_eq!((activity.len(), activity[0].kind.as_str()), (200, "note 209"));
+}
+
+async fn merged_tickets_are_one(case: &Case) {
+    let into =
+        id_of(&case.one(EventBuilder::new(1, "a").user(1).tag("os", "linux").at(NOW.plus(MINUTE))).await);
+    let from = id_of(&case.one(EventBuilder::new(2, "b").user(1).tag("os", "linux")).await);
+    case.one(EventBuilder::new(3, "b").user(2).finding(finding("aws", 1, "/a"))).await;
+    let version = case.ticket(&into).await.version;
+    let merged =
+        case.store.merge_tickets(&into, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    assert_eq!((merged.count, merged.users, merged.version), (3, 2, version + 1));
+    assert_eq!((merged.first_seen, merged.last_seen), (NOW, NOW.plus(MINUTE)));
+    assert_eq!(case.ticket(&from).await.id, into, "the old id keeps resolving");
+    assert_eq!(case.list("").await.items.len(), 1);
+    let detail = case.detail(&from).await;
+    assert_eq!(detail.fingerprints.len(), 2);
+    assert_eq!(detail.facets[0].count, 2);
+    assert_eq!(detail.hours[0].count, 3);
+    assert_eq!(detail.redactions, [("aws".to_owned(), 1)]);
+    assert_eq!(case.store.ticket_events(&into, None, 50).await.unwrap().items.len(), 3);
+    let next = case.one(EventBuilder::new(4, "b")).await;
+    assert_eq!((next.ticket_id.as_ref(), next.count, next.change), (Some(&into), 4, Change::Seen));
+    let stats: u64 = case.list("").await.total.unwrap();
+    assert_eq!(stats, 1);
+    // A chain of merges resolves too.
+    let last = id_of(&case.one(EventBuilder::new(5, "c")).await);
+    case.store.merge_tickets(&last, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
+    assert_eq!(case.ticket(&from).await.id, last);
+    assert_eq!(case.one(EventBuilder::new(6, "a")).await.ticket_id, Some(last));
+}
+
+async fn merge_refuses_nonsense(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
+    let (here, there) = (Case::new(store, clock, "here").await, Case::new(store, clock, "there").await);
+    let ours = id_of(&here.one(EventBuilder::new(1, "a")).await);
+    let theirs = id_of(&there.one(EventBuilder::new(1, "a")).await);
+    assert_ne!(ours, theirs, "one error in two projects is two tickets");
+    let missing: TicketId = "ACT-20260101-AAAAA".parse().unwrap();
+    for from in [vec![theirs], vec![ours.clone()], vec![missing], vec![]] {
+        assert!(here.store.merge_tickets(&ours, &from, here.entry("merged")).await.is_err(), "{from:?}");
+    }
+    assert_eq!(here.ticket(&ours).await.count, 1);
+}
+
+async fn split_gives_a_ticket_of_its_own(case: &Case) {
+    let into = id_of(&case.one(EventBuilder::new(1, "a")).await);
+    let from = id_of(&case.one(EventBuilder::new(2, "b")).await);
+    case.one(EventBuilder::new(3, "b").at(NOW.plus(MINUTE))).await;
+    case.store.merge_tickets(&into, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    let key = EventBuilder::new(0, "b").key();
+    let split = case.store.split_ticket(&into, key, case.entry("split")).await.unwrap();
+    assert_eq!((split.count, split.title.as_str(), split.fingerprint), (2, "Declined: b", key));
+    assert_eq!((split.first_seen, split.last_seen), (NOW, NOW.plus(MINUTE)));
+    assert_eq!(case.ticket(&into).await.count, 1);
+    assert_eq!(case.store.ticket_events(&split.id, None, 10).await.unwrap().items.len(), 2);
+    let next = case.one(EventBuilder::new(4, "b")).await;
+    assert_eq!((next.ticket_id, next.count), (Some(split.id.clone()), 3));
+    assert_eq!(case.list("").await.total, Some(2));
+    for wrong in [key, case.ticket(&into).await.fingerprint] {
+        assert!(case.store.split_ticket(&into, wrong, case.entry("split")).await.is_err());
+    }
+}
+
+async fn similar_tickets_are_listed(case: &Case) {
+    for (number, name) in [(1, "a"), (2, "b"), (3, "c")] {
+        case.one(EventBuilder::new(number, name)).await;
+    }
+    let near = case.list("").await.items[0].near_key.unwrap();
+    assert_eq!(case.store.similar(case.project, near, 2).await.unwrap().len(), 2);
+    let other = actifix_domain::id::Fingerprint([9; 16]);
+    assert!(case.store.similar(case.project, other, 10).await.unwrap().is_empty());
+}

@@ -12,9 +12,8 @@ use actifix_domain::project::{KeyKind, Project, ProjectKey, ProjectSettings};
 use actifix_domain::time::DAY;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -31,120 +30,114 @@ const KEY: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn operations() -> Vec<Operation> {
+    let mut all = project_operations();
+    all.extend(key_and_token_operations());
+    all
+}
+
+fn project_operations() -> Vec<Operation> {
     let read = Scope::TicketsRead;
     let admin = Scope::Admin;
-    let op = Operation::new;
     vec![
-        op(Method::GET, "/api/v1/projects", "list_projects", "Projects", read, get(projects)),
-        op(
-            Method::POST,
+        Operation::get("/api/v1/projects", "list_projects", "Projects", read, projects),
+        Operation::post(
             "/api/v1/projects",
             "create_project",
             "Make a project with one key",
             admin,
-            post(create_project),
+            create_project,
         )
         .body(&[
             ("name", "string!", "letters, digits, - _ ."),
             ("id", "integer", "decimal id, default: next free"),
         ])
         .created(),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/projects/{project}",
             "get_project",
             "One project by name or id",
             read,
-            get(project),
+            project,
         ),
-        op(
-            Method::PATCH,
+        Operation::patch(
             "/api/v1/projects/{project}",
             "change_project",
             "Change settings",
             admin,
-            patch(change_project),
+            change_project,
         )
         .body(&[("settings", "object!", "settings to change; others stay")]),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/projects/{project}/dsn",
             "get_dsn",
             "DSN of the first enabled key",
             read,
-            get(dsn),
+            dsn,
         ),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/projects/{project}/monitors",
             "list_monitors",
             "Cron monitors",
             read,
-            get(monitors),
+            monitors,
         ),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/projects/{project}/outcomes",
             "list_outcomes",
             "Items by fate, SDK discards too",
             read,
-            get(outcomes),
+            outcomes,
         )
         .query(&[("hours", "how far back, 1 to 2,160, default 24")]),
-        op(
-            Method::GET,
+    ]
+}
+
+fn key_and_token_operations() -> Vec<Operation> {
+    let read = Scope::TicketsRead;
+    let admin = Scope::Admin;
+    vec![
+        Operation::get(
             "/api/v1/projects/{project}/keys",
             "list_keys",
             "Ingest keys with their DSNs",
             read,
-            get(keys),
+            keys,
         ),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/projects/{project}/keys",
             "create_key",
             "Make a key, or take one over",
             admin,
-            post(create_key),
+            create_key,
         )
         .body(&[
             ("label", "string", "name for people"),
             ("import", "string", "public key of another tracker's DSN"),
         ])
         .created(),
-        op(
-            Method::PATCH,
+        Operation::patch(
             "/api/v1/projects/{project}/keys/{key}",
             "change_key",
             "Change a key",
             admin,
-            patch(change_key),
+            change_key,
         )
         .body(KEY),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/projects/{project}/keys/{key}/rotate",
             "rotate_key",
             "Replace a key, disable the old one",
             admin,
-            post(rotate_key),
+            rotate_key,
         )
         .created(),
-        op(
-            Method::GET,
-            "/api/v1/tokens",
-            "list_tokens",
-            "API tokens, without their texts",
-            admin,
-            get(tokens),
-        ),
-        op(
-            Method::POST,
+        Operation::get("/api/v1/tokens", "list_tokens", "API tokens, without their texts", admin, tokens),
+        Operation::post(
             "/api/v1/tokens",
             "create_token",
             "Make a token; its text is in this answer only",
             admin,
-            post(create_token),
+            create_token,
         )
         .body(&[
             ("name", "string!", "1 to 64 characters"),
@@ -154,13 +147,12 @@ pub(super) fn operations() -> Vec<Operation> {
             ("days", "integer", "1 to 90, default 90"),
         ])
         .created(),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/tokens/{id}/revoke",
             "revoke_token",
             "Revoke a token at once; `all` revokes all",
             admin,
-            post(revoke_token),
+            revoke_token,
         ),
     ]
 }

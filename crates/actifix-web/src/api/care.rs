@@ -9,9 +9,8 @@ use actifix_domain::access::Scope;
 use actifix_domain::id::TicketId;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -19,16 +18,20 @@ use std::sync::Arc;
 type AppState = State<Arc<App>>;
 
 pub(super) fn operations() -> Vec<Operation> {
+    let mut all = finding_operations();
+    all.extend(flood_operations());
+    all
+}
+
+fn finding_operations() -> Vec<Operation> {
     let read = Scope::TicketsRead;
-    let op = Operation::new;
     vec![
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/findings",
             "list_findings",
             "Secrets found in events, never their values",
             read,
-            get(findings),
+            findings,
         )
         .query(&[
             ("project", "name or id"),
@@ -37,110 +40,105 @@ pub(super) fn operations() -> Vec<Operation> {
             ("cursor", "`next_cursor` of the last answer"),
             ("limit", "1 to 200, default 50"),
         ]),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/findings/{id}",
             "get_finding",
             "One leaked secret and where it came from",
             read,
-            get(finding),
+            finding,
         ),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/findings/{id}/resolve",
             "resolve_finding",
             "Say what became of it",
             Scope::TicketsTriage,
-            post(resolve),
+            resolve,
         )
         .body(&[
             ("state", "string!", "open, rotated, false_positive"),
             ("note", "string", "at most 1,000 characters"),
         ]),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/quarantine",
             "list_quarantine",
             "Input that could not be redacted",
             Scope::Quarantine,
-            get(quarantine),
+            quarantine,
         )
         .query(&[
             ("project", "name or id"),
             ("cursor", "`next_cursor` of the last answer"),
             ("limit", "1 to 200, default 50"),
         ]),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/quarantine/{id}",
             "get_quarantined",
             "One entry, without its content",
             Scope::Quarantine,
-            get(quarantined),
+            quarantined,
         ),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/quarantine/{id}/release",
             "release_quarantined",
             "Run it through the pipeline again",
             Scope::Quarantine,
-            post(release),
+            release,
         ),
-        op(
-            Method::DELETE,
+        Operation::delete(
             "/api/v1/quarantine/{id}",
             "delete_quarantined",
             "Delete it",
             Scope::Quarantine,
-            delete(delete_one),
+            delete_one,
         ),
-        op(
-            Method::GET,
+    ]
+}
+
+fn flood_operations() -> Vec<Operation> {
+    let read = Scope::TicketsRead;
+    vec![
+        Operation::get(
             "/api/v1/throttle",
             "get_throttle",
             "Throttle, brake and held tickets of a project",
             read,
-            get(throttle),
+            throttle,
         )
         .query(&[("project", "name or id, default `default`")]),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/throttle/history",
             "list_throttle_history",
             "Latest decisions",
             read,
-            get(history),
+            history,
         ),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/throttle/reset",
             "reset_throttle",
             "Forget windows, release the brake",
             Scope::Admin,
-            post(reset),
+            reset,
         )
         .body(&[("project", "string", "name or id, default `default`")]),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/throttle/promote",
             "promote_held",
             "Open held tickets now",
             Scope::TicketsTriage,
-            post(promote),
+            promote,
         )
         .body(&[
             ("project", "string", "name or id, default `default`"),
             ("ticket", "string", "only this one"),
             ("limit", "integer", "the oldest n, 1 to 1,000, default 50"),
         ]),
-        op(Method::GET, "/api/v1/retention", "get_retention", "What is kept", Scope::Admin, get(retention)),
-        op(
-            Method::POST,
+        Operation::get("/api/v1/retention", "get_retention", "What is kept", Scope::Admin, retention),
+        Operation::post(
             "/api/v1/retention/run",
             "run_retention",
             "Delete what is no longer kept",
             Scope::Admin,
-            post(run_retention),
+            run_retention,
         )
         .body(&[("dry_run", "boolean", "only count")]),
     ]

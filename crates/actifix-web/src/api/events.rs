@@ -11,9 +11,8 @@ use actifix_domain::outcome::Outcome;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -38,42 +37,31 @@ const RECORD: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn operations() -> Vec<Operation> {
-    let op = Operation::new;
     vec![
-        op(
-            Method::POST,
-            "/api/v1/events",
-            "record_event",
-            "Record an error",
-            Scope::EventsWrite,
-            post(record),
-        )
-        .body(RECORD)
-        .created(),
-        op(
-            Method::GET,
+        Operation::post("/api/v1/events", "record_event", "Record an error", Scope::EventsWrite, record)
+            .body(RECORD)
+            .created(),
+        Operation::get(
             "/api/v1/events/{id}",
             "get_event",
             "One event with its body",
             Scope::TicketsRead,
-            get(show),
+            show,
         )
         .query(&[("project", "name or id, where ids of several projects collide")]),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/events/{id}/attachments",
             "list_attachments",
             "Names and sizes",
             Scope::TicketsRead,
-            get(attachments),
+            attachments,
         ),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/events/{id}/attachments/{number}",
             "get_attachment",
             "Content, redacted",
             Scope::TicketsRead,
-            get(attachment),
+            attachment,
         ),
     ]
 }

@@ -12,9 +12,8 @@ use actifix_domain::lifecycle::Evidence;
 use actifix_domain::ticket::{Priority, Ticket};
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -35,71 +34,71 @@ const LEASE: (&str, &str, &str) =
 const FENCE: (&str, &str, &str) = ("fence", "integer", "fencing number of the lease");
 
 pub(super) fn operations() -> Vec<Operation> {
+    let mut all = work_operations();
+    all.extend(triage_operations());
+    all
+}
+
+fn work_operations() -> Vec<Operation> {
     let read = Scope::TicketsRead;
     let work = Scope::TicketsWork;
     let triage = Scope::TicketsTriage;
-    let op = Operation::new;
     vec![
-        op(Method::GET, "/api/v1/tickets", "list_tickets", "Search tickets", read, get(list)).query(LIST),
-        op(
-            Method::GET,
+        Operation::get("/api/v1/tickets", "list_tickets", "Search tickets", read, list).query(LIST),
+        Operation::get(
             "/api/v1/tickets/{id}",
             "get_ticket",
             "One ticket with all that its page shows",
             read,
-            get(show),
+            show,
         ),
-        op(
-            Method::PATCH,
-            "/api/v1/tickets/{id}",
-            "change_ticket",
-            "Set priority or assignee",
-            triage,
-            patch(change),
-        )
-        .body(&[("priority", "string", "P0 to P4"), ("assignee", "string", "name, or null to clear")]),
-        op(
-            Method::GET,
+        Operation::patch("/api/v1/tickets/{id}", "change_ticket", "Set priority or assignee", triage, change)
+            .body(&[("priority", "string", "P0 to P4"), ("assignee", "string", "name, or null to clear")]),
+        Operation::get(
             "/api/v1/tickets/{id}/events",
             "list_ticket_events",
             "Stored events, newest first",
             read,
-            get(events),
+            events,
         )
         .query(&[("cursor", "`next_cursor` of the last answer"), ("limit", "1 to 200, default 50")]),
-        op(
-            Method::GET,
+        Operation::get(
             "/api/v1/tickets/{id}/similar",
             "list_similar",
             "Tickets that look alike",
             read,
-            get(similar),
+            similar,
         ),
-        op(Method::POST, "/api/v1/tickets/{id}/claim", "claim_ticket", "Take a lease", work, post(claim))
-            .body(&[("minutes", "integer", "1 to 240, default 30")]),
-        op(Method::POST, "/api/v1/tickets/{id}/renew", "renew_lease", "Prolong a lease", work, post(renew))
-            .body(&[LEASE, FENCE, ("minutes", "integer", "1 to 240, default 30")]),
-        op(
-            Method::POST,
-            "/api/v1/tickets/{id}/release",
-            "release_ticket",
-            "End a lease",
-            work,
-            post(release),
-        )
-        .body(&[LEASE, FENCE, ("reason", "string", "why, and what was learned")]),
-        op(Method::POST, "/api/v1/tickets/{id}/notes", "add_note", "Add a note", work, post(note)).body(&[
+        Operation::post("/api/v1/tickets/{id}/claim", "claim_ticket", "Take a lease", work, claim).body(&[(
+            "minutes",
+            "integer",
+            "1 to 240, default 30",
+        )]),
+        Operation::post("/api/v1/tickets/{id}/renew", "renew_lease", "Prolong a lease", work, renew).body(&[
+            LEASE,
+            FENCE,
+            ("minutes", "integer", "1 to 240, default 30"),
+        ]),
+        Operation::post("/api/v1/tickets/{id}/release", "release_ticket", "End a lease", work, release)
+            .body(&[LEASE, FENCE, ("reason", "string", "why, and what was learned")]),
+        Operation::post("/api/v1/tickets/{id}/notes", "add_note", "Add a note", work, note).body(&[
             ("text", "string!", "1 to 10,000 characters"),
             LEASE,
             FENCE,
         ]),
-        op(
-            Method::POST,
+    ]
+}
+
+fn triage_operations() -> Vec<Operation> {
+    let work = Scope::TicketsWork;
+    let triage = Scope::TicketsTriage;
+    vec![
+        Operation::post(
             "/api/v1/tickets/{id}/complete",
             "complete_ticket",
             "Give evidence of the fix",
             work,
-            post(complete),
+            complete,
         )
         .body(&[
             ("root_cause", "string!", "what was wrong, in words"),
@@ -111,55 +110,43 @@ pub(super) fn operations() -> Vec<Operation> {
             LEASE,
             FENCE,
         ]),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/tickets/{id}/approve",
             "approve_ticket",
             "Let agents have it",
             triage,
-            post(approve),
+            approve,
         ),
-        op(
-            Method::POST,
-            "/api/v1/tickets/{id}/reopen",
-            "reopen_ticket",
-            "Open it again",
-            triage,
-            post(reopen),
-        ),
-        op(
-            Method::POST,
+        Operation::post("/api/v1/tickets/{id}/reopen", "reopen_ticket", "Open it again", triage, reopen),
+        Operation::post(
             "/api/v1/tickets/{id}/ignore",
             "ignore_ticket",
             "Only count its events",
             triage,
-            post(ignore),
+            ignore,
         ),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/tickets/{id}/assign",
             "assign_ticket",
             "Give it to somebody",
             triage,
-            post(assign),
+            assign,
         )
         .body(&[("assignee", "string", "name, or null to clear")]),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/tickets/{id}/merge",
             "merge_tickets",
             "Take other tickets over",
             triage,
-            post(merge),
+            merge,
         )
         .body(&[("from", "strings!", "1 to 50 ticket ids")]),
-        op(
-            Method::POST,
+        Operation::post(
             "/api/v1/tickets/{id}/split",
             "split_ticket",
             "Pin one key to a ticket of its own",
             triage,
-            post(split),
+            split,
         )
         .body(&[("fingerprint", "string!", "one of the ticket's fingerprints")]),
     ]

@@ -79,15 +79,14 @@ impl<'p> Batch<'_, '_, 'p> {
         self.add_to_counter(project, rows::BEYOND_CAP, 1);
         let seq = self.flood_ticket(project, now)?;
         let touched = self.touched_mut(seq)?;
+        touched.tick(now);
         let row = &mut touched.known.row;
-        row.ticket.count += 1;
         row.ticket.last_seen = row.ticket.last_seen.max(now);
         if row.ticket.status == Status::Resolved {
             row.ticket.status = Status::Open;
             row.ticket.regressions = row.ticket.regressions.saturating_add(1);
             row.ticket.resolved_at = None;
         }
-        *touched.hours.entry(now.hour()).or_default() += 1;
         Ok(Recorded {
             event_id: event.id,
             ticket_id: None,
@@ -213,11 +212,13 @@ pub(crate) fn row_of(seq: i64, ticket: Ticket) -> TicketRow {
     TicketRow {
         seq,
         hour: ticket.created_at.hour(),
+        day: ticket.created_at.day(),
         indexed_hour: ticket.created_at.hour(),
         ticket,
         latest_event_seq: None,
         latest_transient: false,
         hour_count: 0,
+        day_count: 0,
         lease: None,
         last_fence: 0,
         approved: false,

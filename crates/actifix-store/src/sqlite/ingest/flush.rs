@@ -7,7 +7,7 @@ use crate::fault::Result;
 use crate::sqlite::rows::{self, Hex, key_hex, quantity};
 use crate::sqlite::{activity, throttles};
 use actifix_domain::id::ProjectId;
-use actifix_domain::time::{DAY, HOUR, Timestamp};
+use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, HashMap};
 
@@ -140,7 +140,12 @@ fn write_ticket(
             *counters.entry((project, rows::ticket_counter(status, priority))).or_default() -= 1;
         }
     }
-    write_series(db, project, seq, &touched.hours)?;
+    for (hour, many) in &touched.hours {
+        add_hour(db, project, seq, *hour, *many)?;
+    }
+    for (day, many) in &touched.days {
+        add_day(db, project, seq, *day, *many)?;
+    }
     write_facets(db, project, &mut touched.known, touched.is_new, &touched.facets)?;
     for (rule, many) in &touched.redactions {
         db.prepare_cached(
@@ -172,20 +177,29 @@ fn write_users(db: &Connection, project: ProjectId, seq: i64, touched: &Touched<
     Ok(added)
 }
 
-fn write_series(db: &Connection, project: ProjectId, seq: i64, hours: &BTreeMap<i64, u64>) -> Result<()> {
-    for (hour, many) in hours {
-        let many = quantity(*many);
-        db.prepare_cached(
-            "INSERT INTO ticket_hours (project_id, ticket_seq, hour, quantity) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (project_id, ticket_seq, hour) DO UPDATE SET quantity = quantity + excluded.quantity",
-        )?
-        .execute(params![project.0, seq, hour, many])?;
-        db.prepare_cached(
-            "INSERT INTO ticket_days (project_id, ticket_seq, day, quantity) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (project_id, ticket_seq, day) DO UPDATE SET quantity = quantity + excluded.quantity",
-        )?
-        .execute(params![project.0, seq, hour.div_euclid(DAY / HOUR), many])?;
+/// Adds an hour that ended.
+pub(crate) fn add_hour(db: &Connection, project: ProjectId, seq: i64, hour: i64, many: u64) -> Result<()> {
+    if many == 0 {
+        return Ok(());
     }
+    db.prepare_cached(
+        "INSERT INTO ticket_hours (project_id, ticket_seq, hour, quantity) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (project_id, ticket_seq, hour) DO UPDATE SET quantity = quantity + excluded.quantity",
+    )?
+    .execute(params![project.0, seq, hour, quantity(many)])?;
+    Ok(())
+}
+
+/// Adds a day that ended.
+pub(crate) fn add_day(db: &Connection, project: ProjectId, seq: i64, day: i64, many: u64) -> Result<()> {
+    if many == 0 {
+        return Ok(());
+    }
+    db.prepare_cached(
+        "INSERT INTO ticket_days (project_id, ticket_seq, day, quantity) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (project_id, ticket_seq, day) DO UPDATE SET quantity = quantity + excluded.quantity",
+    )?
+    .execute(params![project.0, seq, day, quantity(many)])?;
     Ok(())
 }
 
@@ -353,6 +367,6 @@ fn write_release(db: &Connection, project: ProjectId, release: &str, first: Time
 impl Touched<'_> {
     /// Only looked at (a duplicate): nothing is written.
     fn is_untouched(&self) -> bool {
-        !self.is_new && self.hours.is_empty()
+        !self.is_new && !self.counted
     }
 }
