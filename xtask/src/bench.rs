@@ -154,10 +154,11 @@ fn prepare(workspace: &Workspace, arguments: &BenchArguments) -> Result<Setting>
         bail!("--seconds {} is not between 1 and {SECONDS_MAX}", arguments.seconds);
     }
     println!("building the release binary and the floors");
-    build(workspace, &["-p", "actifix", "--bin", "actifix"])?;
-    build(workspace, &["-p", "actifix-web", "--example", "pipeline_floor"])?;
+    // Crates of the binary: their features are its own, so that nothing is compiled twice.
+    let packages = ["-p", "actifix", "-p", "actifix-web", "-p", "actifix-secrets"];
+    let targets = ["--bin", "actifix", "--example", "pipeline_floor", "--example", "redact_bodies"];
+    build(workspace, &[packages.as_slice(), targets.as_slice()].concat())?;
     build(workspace, &["-p", "actifix-store", "--example", "fill"])?;
-    build(workspace, &["-p", "actifix-secrets", "--example", "redact_bodies"])?;
     let target = target_folder(workspace);
     let release = target.join("release");
     let scratch = target.join("bench");
@@ -176,7 +177,8 @@ fn prepare(workspace: &Workspace, arguments: &BenchArguments) -> Result<Setting>
     })
 }
 
-/// One package at a time: cargo would unite the features of all, and the binary would not be the one that ships.
+/// What stands on the testkit is built apart: cargo unites the features of all that it builds at once, and the
+/// binary would not be the one that ships.
 fn build(workspace: &Workspace, what: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
