@@ -28,7 +28,11 @@ impl App {
                 priority: None,
             };
             let mut submission = Submission::new(project.id, now);
-            submission.events.push(self.admit_own_words(&source, event, fingerprint::monitor_key(&late.slug)));
+            submission.events.push(self.admit_own_words(
+                &source,
+                event,
+                fingerprint::monitor_key(&late.slug),
+            ));
             self.store.ingest(submission).await?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p actifix-protocol --example json_speed -- FILE...` (default: a made-up event)
 
-#![allow(clippy::print_stdout, reason = "it is a measuring tool")]
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "it is a measuring tool")]
 
 use std::hint::black_box;
 use std::time::Instant;

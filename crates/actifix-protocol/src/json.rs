@@ -2,7 +2,7 @@
 //!
 //! Repaired on the way (`ingest.md` §6): `NaN` and the infinities become null, lone surrogates and invalid UTF-8
 //! become U+FFFD, of duplicate keys the last wins, a leading byte order mark is skipped, control characters that
-//! stand unescaped in strings are accepted. Everything else is strict. Strings and keys come out [cleaned](clean).
+//! stand unescaped in strings are accepted. Everything else is strict. Strings and keys come out [cleaned](clean()).
 //!
 //! Numbers: integers that fit stay integers, others become f64. A number that no finite type holds, or an integer
 //! beyond 64 bits, stays a string of its own text (up to [`crate::limits::JSON_NUMBER_TEXT_BYTES_MAX`] bytes, beyond that

@@ -1,5 +1,5 @@
 //! How many events the writer stores in a second: mixed, one hot ticket, all different. Run it in release:
-//! `cargo run --release -p actifix-store --example writer_speed [EVENTS]`.
+//! `cargo run --release -p actifix-store --example writer_speed [EVENTS [CLIENTS]]`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
@@ -12,9 +12,6 @@ use actifix_testkit::{EventBuilder, submission};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// Requests under way at once.
-const CLIENTS: u64 = 64;
 
 struct RealClock(Instant);
 
@@ -31,7 +28,9 @@ impl Clock for RealClock {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let events: u64 = std::env::args().nth(1).and_then(|arg| arg.parse().ok()).unwrap_or(60_000);
+    let number =
+        |place, otherwise| std::env::args().nth(place).and_then(|arg| arg.parse().ok()).unwrap_or(otherwise);
+    let (events, clients): (u64, u64) = (number(1, 60_000), number(2, 256));
     for (name, tickets) in [("mixed", 2_000), ("hot", 1), ("unique", u64::MAX)] {
         let dir = std::env::current_dir().unwrap().join("target/writer_speed");
         let _ = std::fs::remove_dir_all(&dir);
@@ -41,7 +40,7 @@ async fn main() {
         options.throttle = ThrottleConfig { enabled: false, ..ThrottleConfig::default() };
         let store = actifix_store::open(options).await.unwrap();
         let project = store.create_project(None, "bench", clock.now()).await.unwrap().id;
-        let seconds = drive(&store, clock, project, events, tickets).await;
+        let seconds = drive(&store, clock, project, events, tickets, clients).await;
         let stats = store.stats().await.unwrap();
         store.close().await.unwrap();
         let size = std::fs::metadata(dir.join("data/actifix.db")).unwrap().len();
@@ -62,11 +61,12 @@ async fn drive(
     project: ProjectId,
     events: u64,
     tickets: u64,
+    clients_many: u64,
 ) -> f64 {
     let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..clients_many {
         let (store, next, clock) = (Arc::clone(store), Arc::clone(&next), Arc::clone(&clock));
         clients.push(tokio::spawn(async move {
             loop {

@@ -1,5 +1,6 @@
 //! Files, locks, schema: what an operator meets when a store is opened.
 
+#![allow(clippy::disallowed_methods, reason = "tests damage files on purpose")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use actifix_app::ports::Store;

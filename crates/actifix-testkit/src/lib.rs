@@ -2,6 +2,7 @@
 //! must keep. Never in a release build.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, reason = "tests spawn and await their own tasks")]
 
 mod clock;
 mod fixtures;

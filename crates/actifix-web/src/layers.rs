@@ -70,7 +70,8 @@ fn write_problem(response: &mut Response, request_id: &str, ingest: bool) {
                 .headers()
                 .get(header::CONTENT_TYPE)
                 .is_some_and(|value| value.as_bytes().starts_with(b"application/"));
-            if has_document || ingest {
+            // Ingest answers bring their own document; a path that does not exist has none.
+            if has_document || (ingest && status != StatusCode::NOT_FOUND) {
                 return;
             }
             Problem::new(status, default_detail(status))

@@ -73,7 +73,10 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Opens the home's own socket.
 #[allow(clippy::disallowed_methods, reason = "this is the one place that opens listeners")]
 pub fn listen_local(path: &Path) -> io::Result<UnixListener> {
-    UnixListener::bind(path)
+    let listener = UnixListener::bind(path)?;
+    // Its directory keeps others out already; the mode says so too.
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(listener)
 }
 
 /// Accepts until `stop` turns true, then drains.

@@ -169,7 +169,7 @@ fn man(out: Option<PathBuf>) -> Result<ExitCode, CliError> {
     let command = Cli::command();
     match out {
         Some(dir) => {
-            std::fs::create_dir_all(&dir).map_err(|error| CliError::io(&dir, error))?;
+            crate::files::public_dir(&dir).map_err(|error| CliError::io(&dir, error))?;
             clap_mangen::generate_to(command, &dir).map_err(|error| CliError::io(&dir, error))?;
         }
         None => {

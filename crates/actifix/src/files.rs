@@ -1,5 +1,7 @@
 //! The one place of this crate that makes files and directories. All are for the owner only, whatever the umask.
 
+#![allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
+
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -16,6 +18,11 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
         fs::set_permissions(path, Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+/// Makes a directory for what anybody may read (man pages), with its parents.
+pub fn public_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).create(path)
 }
 
 /// Writes a new file durably; fails if anything stands there, a link included.

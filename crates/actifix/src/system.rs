@@ -48,6 +48,7 @@ impl Ids for SystemIds {
         EventId(bytes)
     }
 
+    #[allow(clippy::disallowed_methods, reason = "this is the implementation of the Ids port")]
     fn random(&self, out: &mut [u8]) {
         if let Err(error) = getrandom::fill(out) {
             // Without random numbers neither ids nor keys are safe: stop at once rather than go on weakly.

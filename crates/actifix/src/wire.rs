@@ -77,7 +77,7 @@ pub async fn open(home: &Home, config: Config, bound: Option<SocketAddr>) -> Res
 
 /// The database can no longer be trusted to keep what it is given: nothing more is acknowledged, and a supervisor
 /// starts anew from what is durable.
-#[allow(clippy::exit, reason = "going on would acknowledge what may be lost")]
+#[allow(clippy::disallowed_methods, reason = "going on would acknowledge what may be lost")]
 fn end_at_once(why: &str) {
     tracing::error!(why, "the database failed: this process ends, start it again");
     std::process::exit(i32::from(crate::cli::exit::IO));

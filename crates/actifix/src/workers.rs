@@ -5,7 +5,7 @@ use crate::wire::Wired;
 use actifix_app::App;
 use actifix_app::ports::ThrottleRecord;
 use actifix_domain::access::Actor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -78,7 +78,7 @@ async fn ticker(app: Arc<App>, history: PathBuf, mut stop: watch::Receiver<bool>
     }
 }
 
-async fn tick(app: &Arc<App>, history: &PathBuf, written: &mut Option<Vec<ThrottleRecord>>) {
+async fn tick(app: &Arc<App>, history: &Path, written: &mut Option<Vec<ThrottleRecord>>) {
     if let Err(error) = app.flush_counters().await {
         tracing::warn!(error = %error, "counters were not written");
     }

@@ -54,7 +54,8 @@ fn vague_names(file: &SourceFile) -> Vec<Finding> {
 fn layout(file: &SourceFile) -> Option<Finding> {
     let why = "many tabs called mod.rs; write `foo.rs` beside the folder `foo`";
     // Below tests/, cargo takes every `foo.rs` for a test of its own; mod.rs is the way to share.
-    (file.path.ends_with("/mod.rs") && !file.path.contains("/tests/")).then(|| Finding::new(&file.path, 1, RULE_LAYOUT, why))
+    (file.path.ends_with("/mod.rs") && !file.path.contains("/tests/"))
+        .then(|| Finding::new(&file.path, 1, RULE_LAYOUT, why))
 }
 
 fn too_long(file: &SourceFile) -> Option<Finding> {

@@ -15,6 +15,9 @@ use actifix_protocol::envelope::{EnvelopeError, EnvelopeReader, Fate, Item, Item
 use actifix_protocol::json;
 use serde_json::Value;
 
+/// Why a value of another form is no event.
+const NO_OBJECT: &str = "the event is not a JSON object";
+
 /// What a value is, and so what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -113,9 +116,9 @@ impl App {
         decoded.user_agent.clone_from(&delivery.user_agent);
         decoded.peer = delivery.peer;
         match &delivery.kind {
-            Kind::Envelope => self.decode_envelope(delivery, &mut decoded)?,
+            Kind::Envelope => self.decode_envelope(pass, delivery, &mut decoded)?,
             Kind::Store if is_envelope_type(&delivery.content_type) => {
-                self.decode_envelope(delivery, &mut decoded)?
+                self.decode_envelope(pass, delivery, &mut decoded)?
             }
             Kind::Store => {
                 let body = self.whole(delivery, self.settings.limits.event_bytes_max.saturating_mul(2))?;
@@ -166,7 +169,12 @@ impl App {
         }
     }
 
-    fn decode_envelope(&self, delivery: &Delivery, decoded: &mut Decoded) -> Result<(), Refusal> {
+    fn decode_envelope(
+        &self,
+        pass: &Pass,
+        delivery: &Delivery,
+        decoded: &mut Decoded,
+    ) -> Result<(), Refusal> {
         let limits = &self.settings.limits;
         let reader =
             encoding::decoder(&delivery.content_encoding, &delivery.body, limits).map_err(refuse_decode)?;
@@ -185,6 +193,10 @@ impl App {
                 *error.partial
             }
         };
+        // The envelope's own key must agree with the one that opened the door.
+        if envelope.header.dsn.as_ref().is_some_and(|dsn| *dsn.public_key() != pass.known.key.public_key) {
+            return Err(Refusal::ConflictingKeys);
+        }
         decoded.header_event_id = envelope.header.event_id;
         decoded.sent_at = envelope.header.sent_at;
         for dropped in &envelope.dropped {
@@ -232,13 +244,15 @@ impl App {
             }
             _ => return decoded.count(Outcome::Filtered, Reason::Unsupported, kind.category().as_str(), 1),
         };
-        match json::parse(&item.payload, &self.settings.limits.json()) {
-            Ok(value) => decoded.items.push(self.raw(shape, value)),
-            Err(error) => {
-                decoded.count(Outcome::Invalid, Reason::Json, kind.category().as_str(), 1);
-                decoded.fault.get_or_insert_with(|| broken(Reason::Json, &error.to_string()));
+        let problem = match json::parse(&item.payload, &self.settings.limits.json()) {
+            Ok(value) if shape != Shape::Event || value.is_object() => {
+                return decoded.items.push(self.raw(shape, value));
             }
-        }
+            Ok(_) => broken(Reason::Json, NO_OBJECT),
+            Err(error) => broken(Reason::Json, &error.to_string()),
+        };
+        decoded.count(Outcome::Invalid, Reason::Json, kind.category().as_str(), 1);
+        decoded.fault.get_or_insert(problem);
     }
 
     fn one_event(&self, text: &[u8], decoded: &mut Decoded) -> Result<(), Refusal> {
@@ -246,6 +260,9 @@ impl App {
             return Err(Refusal::TooLarge("event"));
         }
         let value = self.parse(text)?;
+        if !value.is_object() {
+            return Err(broken(Reason::Json, NO_OBJECT));
+        }
         decoded.items.push(self.raw(Shape::Event, value));
         Ok(())
     }

@@ -103,7 +103,10 @@ impl ByteRoom {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("rates", &self.rates).field("disabled", &self.disabled).finish_non_exhaustive()
+        f.debug_struct("Gate")
+            .field("rates", &self.rates)
+            .field("disabled", &self.disabled)
+            .finish_non_exhaustive()
     }
 }
 

@@ -83,7 +83,7 @@ pub fn otel_log(value: Value) -> Option<LogRecord> {
     })
 }
 
-/// The event that a record of severity [`FAILURE_MIN`] or more becomes: a raw one, to be redacted and normalised as
+/// The event that a record of severity `FAILURE_MIN` or more becomes: a raw one, to be redacted and normalised as
 /// any other; `None` for lesser records.
 pub fn log_to_event(record: LogRecord) -> Option<Value> {
     if record.severity_number < FAILURE_MIN {

@@ -88,12 +88,11 @@ CREATE TABLE tickets (
   approved         INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX tickets_id ON tickets (ticket_id);
-CREATE INDEX tickets_last      ON tickets (status, priority, last_seen, seq);
-CREATE INDEX tickets_p_last    ON tickets (project_id, status, priority, last_seen, seq);
-CREATE INDEX tickets_first     ON tickets (status, priority, first_seen, seq, project_id);
-CREATE INDEX tickets_count     ON tickets (status, priority, event_count, seq, project_id);
-CREATE INDEX tickets_near      ON tickets (project_id, near_key, seq) WHERE near_key IS NOT NULL;
-CREATE INDEX tickets_resolved  ON tickets (resolved_at, seq) WHERE status = 'resolved';
+CREATE INDEX tickets_last     ON tickets (project_id, status, priority, last_seen, seq);
+CREATE INDEX tickets_first    ON tickets (project_id, status, priority, first_seen, seq);
+CREATE INDEX tickets_count    ON tickets (project_id, status, priority, event_count, seq);
+CREATE INDEX tickets_near     ON tickets (project_id, near_key, seq) WHERE near_key IS NOT NULL;
+CREATE INDEX tickets_resolved ON tickets (resolved_at, seq) WHERE status = 'resolved';
 
 -- Words of tickets; the content stays in `tickets`.
 CREATE VIRTUAL TABLE ticket_words USING fts5 (

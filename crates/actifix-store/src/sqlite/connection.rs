@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Oldest engine that is used: earlier ones can lose committed data when two connections share a write-ahead log.
 pub(crate) const ENGINE_MIN: i32 = 3_051_003;
 /// Pages of 4 KiB after which a commit also moves the log into the database.
-const CHECKPOINT_PAGES: u32 = 4_000;
+const CHECKPOINT_PAGES: u32 = 10_000;
 /// The log keeps this size after it was reused, bytes.
 const LOG_BYTES: u32 = 64 << 20;
 /// Memory for pages of the writer, KiB.
@@ -71,6 +71,10 @@ pub(crate) fn tune_reader(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the engine calls this on the writer's own thread and wants it to wait"
+)]
 fn wait_for_lock(tries: i32) -> bool {
     if tries == 0 {
         BUSY.fetch_add(1, Ordering::Relaxed);

@@ -1,38 +1,39 @@
 //! Pages of tickets.
 //!
-//! Indexes lead with status and priority, so a list is a merge of short ordered streams, one per status and priority
-//! (and project), and costs the same however many tickets there are. Where a search asks for more, each stream looks
-//! at a bounded number of tickets; a page may then hold fewer items than asked for and still name a next one.
+//! The index of each order leads with project, status and priority, so a list is a merge of ordered streams, one for
+//! each of these that has tickets at all. The merge reads short pieces, always of the stream whose next ticket comes
+//! first, and costs the same however many tickets there are. Where a search asks for more than an index knows, the
+//! merge looks at a bounded number of tickets; a page may then hold fewer items than asked for and still name a next.
 
 use super::projects::collect;
 use super::rows::{self, Place, TICKET_COLUMNS, page_size, ticket_row};
-use super::search::{self, Filter, Plan};
+use super::search::{self, Plan};
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::{Cursor, Page, Sort, TicketQuery};
-use actifix_domain::id::ProjectId;
 use actifix_domain::ticket::{Priority, Status, Ticket};
+use rusqlite::Connection;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension};
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 
-/// Tickets that one page looks at where a filter must be checked ticket by ticket.
+/// Tickets that one page looks at.
 const LOOKED_AT_MAX: usize = 10_000;
-/// Fewest tickets that each stream may look at.
-const STREAM_MIN: usize = 100;
-/// Projects that get streams of their own; beyond it all tickets are streamed and the project is a filter.
-const PROJECTS_STREAMED: usize = 10;
+/// Tickets read at once from one stream where a filter passes over some.
+const PIECE: usize = 256;
 /// Matches are counted up to this, and one more.
 const TOTAL_MAX: u64 = Page::<Ticket>::TOTAL_MAX;
 
-/// One status and priority, of one project or all.
+/// One project, status and priority that has tickets.
 struct Stream {
-    project: Option<i64>,
+    project: i64,
     status: Status,
     priority: Priority,
+    /// How many it has.
+    tickets: u64,
 }
 
-/// Places and numbers, and down to which place they are complete; none is down to the end.
+/// Places in order, and down to which one they are complete; none is down to the end.
 struct Found {
     items: Vec<Place>,
     complete_to: Option<Place>,
@@ -40,27 +41,19 @@ struct Found {
 
 /// A page of tickets.
 pub(crate) fn page(db: &Connection, query: &TicketQuery) -> Result<Page<Ticket>> {
-    let mut plan = search::plan(db, query)?;
+    let plan = search::plan(db, query)?;
     if plan.is_hopeless() {
         return Ok(Page { items: Vec::new(), next_cursor: None, total: query.with_total.then_some(0) });
     }
-    let streamed = if has_project_index(query.sort) { PROJECTS_STREAMED } else { 0 };
-    let plain_total = if query.with_total && plan.is_plain() { Some(sum(db, &plan)?) } else { None };
-    if let Some(projects) = plan.projects.take_if(|projects| projects.len() > streamed) {
-        add_project_filter(&mut plan.filter, &projects);
-    }
-    let total = match plain_total {
-        None if query.with_total => total(db, &plan, query.sort)?,
-        total => total,
-    };
+    let streams = streams(db, &plan)?;
+    let total = if query.with_total { total(db, &plan, query.sort, &streams)? } else { None };
     let limit = page_size(query.limit);
     let (seqs, next_cursor) = match query.sort {
-        Sort::Priority => by_priority(db, &plan, query, limit)?,
+        Sort::Priority => by_priority(db, &plan, query, &streams, limit)?,
         sort => {
             let list = list_name(sort);
             let place = plan.start(Place::parse(query.cursor.as_ref(), list)?);
-            let priorities: Vec<Priority> = plan.priorities.iter().copied().collect();
-            let found = merge(db, &plan, sort, &priorities, place, limit)?;
+            let found = merge(db, &plan, sort, &streams.iter().collect::<Vec<_>>(), place, limit)?;
             cut(found, limit, list)
         }
     };
@@ -76,12 +69,6 @@ const fn list_name(sort: Sort) -> &'static str {
     }
 }
 
-/// Lists by last event are the ones that everybody looks at: only they have an index that leads with the project.
-/// The others have the project at the end of theirs, and pass over tickets of other projects without reading them.
-const fn has_project_index(sort: Sort) -> bool {
-    matches!(sort, Sort::LastSeen | Sort::Priority)
-}
-
 const fn index_name(sort: Sort) -> &'static str {
     match sort {
         Sort::LastSeen | Sort::Priority => "last",
@@ -90,19 +77,12 @@ const fn index_name(sort: Sort) -> &'static str {
     }
 }
 
-fn add_project_filter(filter: &mut Filter, projects: &[i64]) {
-    let list = serde_json::Value::from(projects.to_vec()).to_string();
-    let sql = "t.project_id IN (SELECT value FROM json_each(?))";
-    let joined = if filter.sql.is_empty() { sql.to_owned() } else { format!("{} AND {sql}", filter.sql) };
-    filter.sql = joined;
-    filter.values.push(Value::Text(list));
-}
-
 /// P0 first, and within a priority the latest first: one priority after the other until the page is full.
 fn by_priority(
     db: &Connection,
     plan: &Plan,
     query: &TicketQuery,
+    streams: &[Stream],
     limit: usize,
 ) -> Result<(Vec<i64>, Option<Cursor>)> {
     let wrong = || Fault::App(Error::invalid("cursor", "not a cursor of this list; start without one"));
@@ -118,7 +98,8 @@ fn by_priority(
     for (at, priority) in priorities.iter().enumerate() {
         let start = plan.start(if *priority == first { place } else { Place::TOP });
         let room = limit - seqs.len();
-        let found = merge(db, plan, Sort::Priority, &[*priority], start, room)?;
+        let own: Vec<&Stream> = streams.iter().filter(|stream| stream.priority == *priority).collect();
+        let found = merge(db, plan, Sort::Priority, &own, start, room)?;
         let (more, cursor) = cut(found, room, &format!("priority{}", priority.number()));
         seqs.extend(more);
         if cursor.is_some() {
@@ -132,101 +113,112 @@ fn by_priority(
     Ok((seqs, None))
 }
 
-/// The first places of all streams, in order.
+/// What there is to merge, from the maintained sums.
+fn streams(db: &Connection, plan: &Plan) -> Result<Vec<Stream>> {
+    let projects = match &plan.projects {
+        Some(projects) => projects.clone(),
+        None => super::projects::all(db)?.iter().map(|project| project.id.0).collect(),
+    };
+    let mut streams = Vec::new();
+    for project in projects {
+        let sums = collect(
+            db,
+            "SELECT name, quantity FROM counters WHERE project_id = ?1 AND name >= 'tickets:' AND name < 'tickets;'",
+            [project],
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)),
+        )?;
+        for (name, many) in sums {
+            let Some((status, priority)) = rows::parse_ticket_counter(&name) else { continue };
+            let tickets = u64::try_from(many).unwrap_or(0);
+            if tickets > 0 && plan.statuses.contains(&status) && plan.priorities.contains(&priority) {
+                streams.push(Stream { project, status, priority, tickets });
+            }
+        }
+    }
+    Ok(streams)
+}
+
+/// The first places of all streams below `place`: one more than `limit`, if there are as many.
 fn merge(
     db: &Connection,
     plan: &Plan,
     sort: Sort,
-    priorities: &[Priority],
+    streams: &[&Stream],
     place: Place,
     limit: usize,
 ) -> Result<Found> {
     if let Some(candidates) = &plan.candidates {
-        return among(db, plan, sort, priorities, place, limit, candidates);
+        return among(db, plan, sort, streams, place, limit, candidates);
     }
-    let streams = streams(plan, priorities);
-    let budget = (LOOKED_AT_MAX / streams.len().max(1)).max(STREAM_MIN);
-    let mut all = Found { items: Vec::new(), complete_to: None };
-    for stream in &streams {
-        let found = read_stream(db, plan, sort, stream, place, limit, budget)?;
-        all.items.extend(found.items);
-        all.complete_to = all.complete_to.max(found.complete_to);
-    }
-    all.items.sort_unstable_by(|a, b| b.cmp(a));
-    if let Some(border) = all.complete_to {
-        all.items.retain(|item| *item >= border);
-    }
-    Ok(all)
-}
-
-fn streams(plan: &Plan, priorities: &[Priority]) -> Vec<Stream> {
-    let projects: Vec<Option<i64>> = match &plan.projects {
-        Some(projects) => projects.iter().copied().map(Some).collect(),
-        None => vec![None],
-    };
-    let mut streams = Vec::new();
-    for project in projects {
-        for status in &plan.statuses {
-            for priority in priorities {
-                streams.push(Stream { project, status: *status, priority: *priority });
-            }
+    let mut heads = BinaryHeap::new();
+    for (number, stream) in streams.iter().enumerate() {
+        if let Some(head) = piece(db, plan, sort, stream, place, 1, false)?.first() {
+            heads.push((head.0, number));
         }
     }
-    streams
+    let size = if plan.filter.sql.is_empty() { limit + 1 } else { PIECE };
+    let mut found: BTreeSet<Reverse<Place>> = BTreeSet::new();
+    let mut looked_at = 0;
+    while let Some((head, number)) = heads.pop() {
+        if found.iter().nth(limit).is_some_and(|last| last.0 > head) {
+            return Ok(Found { items: in_order(found, limit), complete_to: None });
+        }
+        if looked_at >= LOOKED_AT_MAX {
+            found.retain(|item| item.0 > head);
+            // Nothing is known from the head on, so the next page begins right above it.
+            let border = Place(head.0, head.1.saturating_add(1));
+            return Ok(Found { items: in_order(found, limit), complete_to: Some(border) });
+        }
+        let Some(stream) = streams.get(number) else { continue };
+        // From the head itself on.
+        let above = Place(head.0, head.1.saturating_add(1));
+        let mut read = piece(db, plan, sort, stream, above, size + 1, true)?;
+        if read.len() > size
+            && let Some((next, _)) = read.pop()
+        {
+            heads.push((next, number));
+        }
+        looked_at += read.len();
+        found.extend(read.into_iter().filter(|(_, fits)| *fits).map(|(place, _)| Reverse(place)));
+    }
+    Ok(Found { items: in_order(found, limit), complete_to: None })
 }
 
-/// At most `limit` + 1 places of a stream below `place`, having looked at `budget` tickets at most.
-fn read_stream(
+fn in_order(found: BTreeSet<Reverse<Place>>, limit: usize) -> Vec<Place> {
+    found.into_iter().take(limit + 1).map(|place| place.0).collect()
+}
+
+/// The next `size` places of a stream below `place`, and whether each fits the filter.
+fn piece(
     db: &Connection,
     plan: &Plan,
     sort: Sort,
     stream: &Stream,
     place: Place,
-    limit: usize,
-    budget: usize,
-) -> Result<Found> {
+    size: usize,
+    filtered: bool,
+) -> Result<Vec<(Place, bool)>> {
     let column = search::column(sort);
-    let mut range =
-        format!("t.status = ? AND t.priority = ? AND (t.{column}, t.seq) < (?, ?) AND t.{column} >= ?");
-    let mut values = vec![
+    let filter = if filtered && !plan.filter.sql.is_empty() { plan.filter.sql.as_str() } else { "1" };
+    let mut values = if filtered { plan.filter.values.clone() } else { Vec::new() };
+    values.extend([
+        Value::Integer(stream.project),
         Value::Text(stream.status.as_str().to_owned()),
         Value::Integer(i64::from(stream.priority.number())),
         Value::Integer(place.0),
         Value::Integer(place.1),
         Value::Integer(plan.from),
-    ];
-    if let Some(project) = stream.project {
-        range.push_str(" AND t.project_id = ?");
-        values.push(Value::Integer(project));
-    }
-    // Named, so that no statistics can talk the engine into sorting a million rows.
-    let index = format!("tickets_{}{}", if stream.project.is_some() { "p_" } else { "" }, index_name(sort));
-    let mut border = None;
-    if !plan.filter.sql.is_empty() {
-        let sql = format!(
-            "SELECT t.{column}, t.seq FROM tickets t INDEXED BY {index} WHERE {range} ORDER BY t.{column} DESC, t.seq DESC \
-             LIMIT 1 OFFSET {}",
-            budget - 1
-        );
-        border = db
-            .prepare_cached(&sql)?
-            .query_row(rusqlite::params_from_iter(&values), |row| Ok(Place(row.get(0)?, row.get(1)?)))
-            .optional()?;
-        if let Some(border) = border {
-            range.push_str(&format!(" AND (t.{column}, t.seq) >= (?, ?)"));
-            values.extend([Value::Integer(border.0), Value::Integer(border.1)]);
-        }
-        range.push_str(&format!(" AND {}", plan.filter.sql));
-        values.extend(plan.filter.values.iter().cloned());
-    }
+    ]);
+    // The index is named, so that no statistics can talk the engine into sorting a million rows.
     let sql = format!(
-        "SELECT t.{column}, t.seq FROM tickets t INDEXED BY {index} WHERE {range} ORDER BY t.{column} DESC, t.seq DESC LIMIT {}",
-        limit + 1
+        "SELECT t.{column}, t.seq, {filter} FROM tickets t INDEXED BY tickets_{} WHERE t.project_id = ? \
+         AND t.status = ? AND t.priority = ? AND (t.{column}, t.seq) < (?, ?) AND t.{column} >= ? \
+         ORDER BY t.{column} DESC, t.seq DESC LIMIT {size}",
+        index_name(sort)
     );
-    let items =
-        collect(db, &sql, rusqlite::params_from_iter(values), |row| Ok(Place(row.get(0)?, row.get(1)?)))?;
-    let complete_to = if items.len() > limit { items.last().copied() } else { border };
-    Ok(Found { items, complete_to })
+    collect(db, &sql, rusqlite::params_from_iter(values), |row| {
+        Ok((Place(row.get(0)?, row.get(1)?), row.get(2)?))
+    })
 }
 
 /// Places of the only tickets that can match.
@@ -234,13 +226,14 @@ fn among(
     db: &Connection,
     plan: &Plan,
     sort: Sort,
-    priorities: &[Priority],
+    streams: &[&Stream],
     place: Place,
     limit: usize,
     candidates: &BTreeSet<i64>,
 ) -> Result<Found> {
     let column = search::column(sort);
-    let (filter, mut values) = candidate_filter(plan, priorities, candidates);
+    let priorities: BTreeSet<Priority> = streams.iter().map(|stream| stream.priority).collect();
+    let (filter, mut values) = candidate_filter(plan, &priorities, candidates);
     let sql = format!(
         "SELECT t.{column}, t.seq FROM json_each(?) c JOIN tickets t ON t.seq = c.value WHERE {filter} \
          AND (t.{column}, t.seq) < (?, ?) AND t.{column} >= ? ORDER BY t.{column} DESC, t.seq DESC LIMIT {}",
@@ -254,7 +247,7 @@ fn among(
 
 fn candidate_filter(
     plan: &Plan,
-    priorities: &[Priority],
+    priorities: &BTreeSet<Priority>,
     candidates: &BTreeSet<i64>,
 ) -> (String, Vec<Value>) {
     let statuses: Vec<&str> = plan.statuses.iter().map(|status| status.as_str()).collect();
@@ -302,11 +295,10 @@ fn read(db: &Connection, seqs: &[i64]) -> Result<Vec<Ticket>> {
 
 /// Matches of a search, as far as they can be counted in bounded work: from the maintained sums, or within what a
 /// page would look at. None where that is not enough to know.
-fn total(db: &Connection, plan: &Plan, sort: Sort) -> Result<Option<u64>> {
-    let priorities: Vec<Priority> = plan.priorities.iter().copied().collect();
+fn total(db: &Connection, plan: &Plan, sort: Sort, streams: &[Stream]) -> Result<Option<u64>> {
     if let Some(candidates) = &plan.candidates {
         let column = search::column(sort);
-        let (filter, mut values) = candidate_filter(plan, &priorities, candidates);
+        let (filter, mut values) = candidate_filter(plan, &plan.priorities, candidates);
         values.extend([Value::Integer(plan.from), Value::Integer(plan.to)]);
         let sql = format!(
             "SELECT count(*) FROM json_each(?) c JOIN tickets t ON t.seq = c.value WHERE {filter} \
@@ -316,38 +308,13 @@ fn total(db: &Connection, plan: &Plan, sort: Sort) -> Result<Option<u64>> {
             db.prepare_cached(&sql)?.query_row(rusqlite::params_from_iter(values), |row| row.get(0))?;
         return Ok(u64::try_from(many).ok());
     }
-    let streams = streams(plan, &priorities);
-    let budget = (LOOKED_AT_MAX / streams.len().max(1)).max(STREAM_MIN);
+    if plan.is_plain() {
+        let many: u64 = streams.iter().map(|stream| stream.tickets).sum();
+        return Ok(Some(many.min(TOTAL_MAX + 1)));
+    }
     let limit = usize::try_from(TOTAL_MAX).unwrap_or(usize::MAX);
-    let mut many = 0;
-    let mut certain = true;
-    for stream in &streams {
-        let found = read_stream(db, plan, sort, stream, plan.start(Place::TOP), limit, budget)?;
-        certain &= found.complete_to.is_none();
-        many += u64::try_from(found.items.len()).unwrap_or(u64::MAX);
-        if many > TOTAL_MAX {
-            return Ok(Some(TOTAL_MAX + 1));
-        }
-    }
-    Ok(certain.then_some(many))
-}
-
-fn sum(db: &Connection, plan: &Plan) -> Result<u64> {
-    let mut many: u64 = 0;
-    for status in &plan.statuses {
-        for priority in &plan.priorities {
-            let name = rows::ticket_counter(*status, *priority);
-            many += match &plan.projects {
-                None => rows::counter_total(db, &name)?,
-                Some(projects) => {
-                    let mut of_projects = 0;
-                    for project in projects {
-                        of_projects += rows::counter(db, ProjectId(*project), &name)?;
-                    }
-                    of_projects
-                }
-            };
-        }
-    }
-    Ok(many.min(TOTAL_MAX + 1))
+    let own: Vec<&Stream> = streams.iter().collect();
+    let found = merge(db, plan, sort, &own, plan.start(Place::TOP), limit)?;
+    let many = u64::try_from(found.items.len()).unwrap_or(u64::MAX);
+    Ok((found.complete_to.is_none() || many > TOTAL_MAX).then_some(many))
 }

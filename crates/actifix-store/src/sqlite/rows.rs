@@ -302,6 +302,12 @@ pub(crate) fn ticket_counter(status: Status, priority: Priority) -> String {
     format!("tickets:{}:{}", status.as_str(), priority.as_str())
 }
 
+/// Reverse of [`ticket_counter`].
+pub(crate) fn parse_ticket_counter(name: &str) -> Option<(Status, Priority)> {
+    let (status, priority) = name.strip_prefix("tickets:")?.split_once(':')?;
+    Some((status.parse().ok()?, priority.parse().ok()?))
+}
+
 /// Counter of stored events.
 pub(crate) const EVENTS: &str = "events";
 /// Counter of bytes of stored bodies and attachments.

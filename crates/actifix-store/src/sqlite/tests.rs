@@ -1,14 +1,19 @@
 //! What only the inside can provoke.
 
-use super::{SqliteStore, StoreOptions};
+#![allow(clippy::disallowed_methods, reason = "tests damage files and spawn their own tasks")]
+
+use super::{QueueLimits, SqliteStore, StoreOptions};
 use crate::fault::Fault;
-use actifix_app::error::Error;
-use actifix_app::ports::{CareStore, IngestStore, ProjectStore};
+use actifix_app::error::{Error, Result};
+use actifix_app::ports::{CareStore, IngestStore, ProjectStore, Recorded};
+use actifix_domain::id::ProjectId;
 use actifix_domain::outcome::Outcome;
+use actifix_domain::throttle::ThrottleConfig;
 use actifix_testkit::{EventBuilder, FakeClock, NOW, submission};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 fn fresh(told: &Arc<AtomicBool>) -> (TempDir, SqliteStore) {
     let dir = TempDir::new().unwrap();
@@ -92,4 +97,136 @@ async fn a_read_that_takes_too_long_is_ended() {
         })
         .await;
     assert!(matches!(result, Err(Error::Unavailable { .. })), "{result:?}");
+}
+
+/// A store whose writer can be held.
+struct Bench {
+    _dir: TempDir,
+    store: Arc<SqliteStore>,
+    project: ProjectId,
+}
+
+impl Bench {
+    async fn new(queue: QueueLimits) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut options = StoreOptions::new(dir.path().join("data"), Arc::new(FakeClock::at(NOW)));
+        options.queue = queue;
+        options.throttle = ThrottleConfig { enabled: false, ..ThrottleConfig::default() };
+        let store = Arc::new(SqliteStore::open(options).unwrap());
+        let project = store.create_project(None, "p", NOW).await.unwrap().id;
+        Self { _dir: dir, store, project }
+    }
+
+    /// Keeps the writer busy until something is sent to what this returns.
+    async fn hold(&self) -> mpsc::Sender<()> {
+        let (release, gate) = mpsc::channel::<()>();
+        let (started, held) = tokio::sync::oneshot::channel();
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            store
+                .write(move |_| {
+                    started.send(()).unwrap();
+                    gate.recv().unwrap();
+                    Ok(())
+                })
+                .await
+        });
+        held.await.unwrap();
+        release
+    }
+
+    fn send(&self, event: EventBuilder) -> JoinHandle<Result<Vec<Recorded>>> {
+        let (store, project) = (Arc::clone(&self.store), self.project);
+        tokio::spawn(async move { store.ingest(submission(project, NOW, [event])).await })
+    }
+
+    /// Lets the tasks run until `many` submissions wait behind the one that holds the writer.
+    async fn until_waiting(&self, many: usize) {
+        while self.store.queue_depth() < many + 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_refuses_and_what_it_took_is_stored() {
+    let bench = Bench::new(QueueLimits { submissions: 2, ..QueueLimits::default() }).await;
+    let release = bench.hold().await;
+    let taken = [bench.send(EventBuilder::new(1, "a")), bench.send(EventBuilder::new(2, "a"))];
+    bench.until_waiting(2).await;
+    for number in 3..=10 {
+        let refused = bench.send(EventBuilder::new(number, "a")).await.unwrap();
+        assert!(matches!(refused, Err(Error::Unavailable { retry_after_seconds: 1.., .. })), "{refused:?}");
+    }
+    release.send(()).unwrap();
+    for task in taken {
+        assert_eq!(task.await.unwrap().unwrap()[0].outcome, Outcome::Accepted);
+    }
+    assert_eq!(bench.store.stats().await.unwrap().events, 2);
+    assert!(bench.send(EventBuilder::new(3, "a")).await.unwrap().is_ok(), "there is room again");
+}
+
+#[tokio::test]
+async fn bytes_are_bounded_too() {
+    let bench = Bench::new(QueueLimits { bytes: 100_000, ..QueueLimits::default() }).await;
+    let noise: String =
+        (0..200_000_u64).map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    let large = EventBuilder::new(1, "a").with(|event| {
+        event.extra.insert("noise".to_owned(), noise.into());
+    });
+    let refused = bench.send(large).await.unwrap();
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    assert!(bench.send(EventBuilder::new(2, "a")).await.unwrap().is_ok(), "the bytes were given back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poison_event_fails_alone() {
+    let bench = Bench::new(QueueLimits::default()).await;
+    let run = |sql: &'static str| {
+        bench.store.write(move |work| {
+            work.db.execute_batch(sql)?;
+            Ok(())
+        })
+    };
+    run("CREATE TRIGGER poison BEFORE INSERT ON events WHEN NEW.title = 'poison' \
+         BEGIN SELECT RAISE(ABORT, 'poison'); END")
+    .await
+    .unwrap();
+    let release = bench.hold().await;
+    let mut sent = Vec::new();
+    for number in 1..=40 {
+        let title = if number == 17 { "poison" } else { "harmless" };
+        sent.push(bench.send(EventBuilder::new(number, "a").title(title)));
+    }
+    bench.until_waiting(40).await;
+    release.send(()).unwrap();
+    let mut failed = Vec::new();
+    for (number, task) in (1..).zip(sent) {
+        match task.await.unwrap() {
+            Ok(recorded) => assert_eq!(recorded[0].outcome, Outcome::Accepted),
+            Err(error) => failed.push((number, error)),
+        }
+    }
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert!(matches!(failed[0], (17, Error::Internal(_))), "{failed:?}");
+    assert_eq!(bench.store.stats().await.unwrap().events, 39);
+    // Its id was not remembered: once the cause is gone it is taken.
+    run("DROP TRIGGER poison").await.unwrap();
+    let again = bench.send(EventBuilder::new(17, "a").title("poison")).await.unwrap().unwrap();
+    assert_eq!((again[0].outcome, again[0].count), (Outcome::Accepted, 40));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_finishes_what_was_taken() {
+    let bench = Bench::new(QueueLimits::default()).await;
+    let release = bench.hold().await;
+    let sent: Vec<_> = (1..=30).map(|number| bench.send(EventBuilder::new(number, "a"))).collect();
+    bench.until_waiting(30).await;
+    let store = Arc::clone(&bench.store);
+    let closing = tokio::spawn(async move { store.close().await });
+    release.send(()).unwrap();
+    for task in sent {
+        assert_eq!(task.await.unwrap().unwrap()[0].outcome, Outcome::Accepted);
+    }
+    closing.await.unwrap().unwrap();
 }

@@ -153,7 +153,7 @@ pub(crate) fn similar(
     let key = key_hex(near_key);
     let values = params![project.0, key.as_str(), limit.min(SIMILAR_MAX)];
     let mut found: Vec<Ticket> = collect(db, &sql, values, |row| Ok(ticket_row(row)?.ticket))?;
-    found.sort_by(|a, b| b.last_seen.cmp(&a.last_seen));
+    found.sort_by_key(|ticket| std::cmp::Reverse(ticket.last_seen));
     Ok(found)
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Work<'a> {
 }
 
 enum Job {
-    Ingest(IngestJob),
+    Ingest(Box<IngestJob>),
     Verb(Box<dyn Verb>),
     Stop,
 }
@@ -165,7 +165,7 @@ impl Writer {
             return Err(FULL);
         }
         let (reply, answer) = oneshot::channel();
-        if let Err(error) = self.send(Job::Ingest(IngestJob { prepared, reply })) {
+        if let Err(error) = self.send(Job::Ingest(Box::new(IngestJob { prepared, reply }))) {
             self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
             return Err(error);
         }
@@ -249,7 +249,7 @@ impl Loop {
     }
 
     /// Gathers what is queued behind `first`, and writes it.
-    fn group(&mut self, first: IngestJob) {
+    fn group(&mut self, first: Box<IngestJob>) {
         let mut events = first.prepared.events.len();
         let mut group = vec![first];
         while events < GROUP_EVENTS {
@@ -280,7 +280,7 @@ impl Loop {
     }
 
     /// Writes as many of `jobs`, from the first, as fit into one transaction; how many, and their answers.
-    fn write_some(&mut self, jobs: &[IngestJob]) -> (usize, Vec<Result<Vec<Recorded>, Error>>) {
+    fn write_some(&mut self, jobs: &[Box<IngestJob>]) -> (usize, Vec<Result<Vec<Recorded>, Error>>) {
         match self.transaction(jobs) {
             Ok(answers) => (answers.len().max(1), answers.into_iter().map(Ok).collect()),
             Err(fault) if jobs.len() == 1 || fault.weight() != Weight::One => {
@@ -302,7 +302,7 @@ impl Loop {
     }
 
     /// One transaction over a prefix of `jobs`; the answers of those that it took.
-    fn transaction(&mut self, jobs: &[IngestJob]) -> Result<Vec<Vec<Recorded>>> {
+    fn transaction(&mut self, jobs: &[Box<IngestJob>]) -> Result<Vec<Vec<Recorded>>> {
         if self.shared.failed.load(Ordering::Acquire) {
             return Err(Fault::App(FAILED));
         }

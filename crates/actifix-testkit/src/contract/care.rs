@@ -49,7 +49,7 @@ async fn findings_are_one_per_value(case: &Case) {
     let set = case.store.set_finding_state(&aws.id, state, "new key", case.now()).await.unwrap();
     assert_eq!((set.state, set.note.as_str()), (state, "new key"));
     let rotated = FindingQuery { state: Some(state), limit: 10, ..query.clone() };
-    assert_eq!(case.store.findings(rotated).await.unwrap().items, [set.clone()]);
+    assert_eq!(case.store.findings(rotated).await.unwrap().items, std::slice::from_ref(&set));
     let by_rule = FindingQuery { rule: Some("jwt".to_owned()), limit: 10, ..query };
     assert_eq!(case.store.findings(by_rule).await.unwrap().items.len(), 1);
     assert_eq!(case.store.finding(&set.id).await.unwrap(), Some(set));

@@ -142,6 +142,7 @@ impl Client {
         Err(CliError::from_status(status.as_u16(), &detail))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the one connection of a command, to a loopback address")]
     async fn exchange(
         &self,
         method: Method,

@@ -1,8 +1,8 @@
 //! What a person sees: tables and colours on a terminal, plain text in a pipe, JSON when asked.
 
 use super::CliError;
-use comfy_table::{Cell, ContentArrangement, Table, presets};
-use console::{Style, Term, style};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use console::{Term, style};
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -51,19 +51,25 @@ pub fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width()).unwrap_or(u16::MAX));
-    table.set_header(head.iter().map(|text| Cell::new(style(text).dim().to_string())));
+    if console::colors_enabled() {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    // The table's own attributes, not escapes in the text: it would count those as columns.
+    table.set_header(head.iter().map(|text| Cell::new(text).add_attribute(Attribute::Dim)));
     table
 }
 
 /// A cell whose colour says how urgent it is.
 pub fn priority(text: &str) -> Cell {
-    let style = match text {
-        "P0" => Style::new().white().on_red().bold(),
-        "P1" => Style::new().red().bold(),
-        "P2" => Style::new().yellow(),
-        _ => Style::new().dim(),
-    };
-    Cell::new(style.apply_to(text).to_string())
+    let cell = Cell::new(text);
+    match text {
+        "P0" => cell.fg(Color::White).bg(Color::Red).add_attribute(Attribute::Bold),
+        "P1" => cell.fg(Color::Red).add_attribute(Attribute::Bold),
+        "P2" => cell.fg(Color::Yellow),
+        _ => cell.add_attribute(Attribute::Dim),
+    }
 }
 
 /// Text of a member, or nothing.

@@ -294,7 +294,7 @@ async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(), C
     let mut table =
         output::table(&["TICKET", "PRIO", "STATUS", "EVENTS", "USERS", "LAST SEEN (UTC)", "TITLE", "WHERE"]);
     // What is left of the line beside the fixed columns goes to title and place, so that a row stays one line.
-    let free = output::width().saturating_sub(86).max(30);
+    let free = output::width().saturating_sub(78).max(30);
     let place = (free / 3).min(40);
     for ticket in tickets {
         table.add_row(vec![

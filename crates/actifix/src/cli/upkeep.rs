@@ -1,7 +1,7 @@
 //! `actifix events|findings|quarantine|throttle|retention …`
 
 use super::client::{Client, encoded};
-use super::output::{self, grouped, items, number, text, time};
+use super::output::{self, grouped, items, number, number as number_of, text, time};
 use super::{CliError, Global};
 use crate::home::Home;
 use clap::Subcommand;
@@ -172,7 +172,10 @@ pub async fn logs(global: &Global, command: LogsCommand) -> Result<ExitCode, Cli
     for line in all.iter().skip(all.len().saturating_sub(usize::try_from(lines).unwrap_or(usize::MAX))) {
         output::line(line)?;
     }
-    while follow {
+    if !follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         tokio::select! {
             () = tokio::time::sleep(TAIL_EVERY) => {}
             _ = tokio::signal::ctrl_c() => break,
@@ -381,18 +384,36 @@ fn throttle_text(answer: &Value) -> String {
     let empty = Value::Null;
     let throttle = answer.get("throttle").unwrap_or(&empty);
     let held = answer.get("held").unwrap_or(&empty);
-    let brake = text(throttle, "brake");
-    let sentence = match brake {
+    let sentence = match text(throttle, "brake") {
         "off" | "" => style("The brake is off.").green().to_string(),
         other => style(format!("The brake is on ({other}).")).red().bold().to_string(),
     };
-    let tickets: u64 =
-        held.get("held").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).sum();
+    let by_priority: Vec<u64> =
+        held.get("held").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect();
+    let mut table = output::table(&["PRIO", "OPENED", "LIMIT", "WINDOW", "FREES AT (UTC)", "HELD"]);
+    for (number, held) in by_priority.iter().enumerate() {
+        let name = format!("P{number}");
+        let limits = throttle.get("priorities").and_then(Value::as_array).into_iter().flatten();
+        let limit = limits.into_iter().find(|limit| text(limit, "priority") == name).unwrap_or(&empty);
+        let limited = !limit.is_null();
+        let or_dash = |text: String| if limited { text } else { "–".to_owned() };
+        table.add_row(vec![
+            output::priority(&name),
+            or_dash(grouped(number_of(limit, "used"))).into(),
+            or_dash(grouped(number_of(limit, "limit"))).into(),
+            or_dash(format!("{} h", number_of(limit, "window_seconds") / 3_600)).into(),
+            time(limit, "frees_at").into(),
+            grouped(*held).into(),
+        ]);
+    }
     format!(
-        "{sentence} {} tickets are held with {} events; {} events were only counted.\n{throttle:#}",
-        grouped(tickets),
-        grouped(number(held, "events")),
-        grouped(number(held, "beyond_cap")),
+        "{sentence} {} new tickets in the last minute; it comes on above {}, hard above {}.\n{} tickets are held with {} events; {} events beyond the cap were only counted.\n{table}",
+        grouped(number_of(throttle, "new_last_minute")),
+        grouped(number_of(throttle, "brake_new_per_minute")),
+        grouped(number_of(throttle, "brake_hard_new_per_minute")),
+        grouped(by_priority.iter().sum()),
+        grouped(number_of(held, "events")),
+        grouped(number_of(held, "beyond_cap")),
     )
 }
 

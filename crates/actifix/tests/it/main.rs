@@ -1,0 +1,27 @@
+//! The program from outside: the real binary as a process, spoken to over HTTP, its command line and its files.
+//!
+//! Tests whose names begin with `heavy_` measure or load the machine; the test runner gives each of them the machine
+//! alone.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, print what they measured, and are clients: clock, files and sockets are theirs"
+)]
+
+mod api;
+mod captures;
+mod cli;
+mod crash;
+mod fixtures;
+mod flood;
+mod harness;
+mod hostile;
+mod http;
+mod leaks;
+mod protocol;
+mod random;
+mod sdk;
