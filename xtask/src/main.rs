@@ -8,6 +8,7 @@
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod bench;
 mod checks;
 mod deny;
 mod docs;
@@ -54,6 +55,8 @@ enum Command {
         #[arg(long)]
         advisories: bool,
     },
+    /// Measure the release binary: ingest, redaction, lists, start-up; each beside its floor and its target
+    Bench(bench::BenchArguments),
     /// Install what the tests run: Python and Node SDKs into target/test-tools, cargo-nextest
     InstallTools,
 }
@@ -78,6 +81,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Docs { check: false } => docs::write(&workspace),
         Command::Docs { check: true } => docs::check(&workspace),
         Command::Deny { advisories } => deny::run(&workspace, *advisories),
+        Command::Bench(arguments) => bench::run(&workspace, arguments),
         Command::InstallTools => tools::install(&workspace).map(|_| ()),
     }
 }
