@@ -38,6 +38,9 @@ impl Seen {
     }
 }
 
+/// What ends in a state: pattern and its length.
+type Ends = Box<[(u16, u16)]>;
+
 /// All keywords, ASCII case ignored, overlapping ones too.
 pub(crate) struct Table {
     /// The class of each byte, and its kind above it.
@@ -47,7 +50,7 @@ pub(crate) struct Table {
     start: u32,
     stride: u32,
     /// Keywords that end in a state: (number, bytes). The states with any are the first.
-    ends: Box<[Box<[(u16, u16)]>]>,
+    ends: Box<[Ends]>,
 }
 
 impl Table {

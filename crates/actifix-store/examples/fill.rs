@@ -119,7 +119,7 @@ impl Plan {
         let before = number.saturating_sub(1) * self.tickets / self.events;
         if number == 0 || known > before.max(1) {
             known - 1
-        } else if dice % 2 == 0 {
+        } else if dice.is_multiple_of(2) {
             known - 1 - (dice >> 8) % known.min(RECENT)
         } else {
             (dice >> 8) % known
@@ -143,12 +143,12 @@ impl Plan {
             .user(dice % 100_000)
             .sample_after(0)
             .release(&format!("shop@2.{}.0", ticket / 7 % 8))
-            .environment(if ticket % 5 == 0 { "staging" } else { "production" })
+            .environment(if ticket.is_multiple_of(5) { "staging" } else { "production" })
             .tag("worker", &(ticket % 16).to_string())
             .tag("shard", &format!("s{}", ticket % 5_000))
             .with(|event| {
                 event.culprit = format!("shop.{noun} in handle_{place}");
-                event.level = if ticket % 50 == 0 { Level::Fatal } else { Level::Error };
+                event.level = if ticket.is_multiple_of(50) { Level::Fatal } else { Level::Error };
                 for key in 0..EXTRA {
                     let value = format!(
                         "{:x} {} {}",

@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_inclusive() {
-        assert_eq!(lines_found(&function_of(FUNCTION_LINES_MAX)), []);
+        assert_eq!(lines_found(&function_of(FUNCTION_LINES_MAX)), [0_usize; 0]);
         assert_eq!(lines_found(&format!("\n{}", function_of(FUNCTION_LINES_MAX + 1))), [2]);
     }
 
@@ -59,11 +59,11 @@ mod tests {
     #[test]
     fn declarations_pointers_and_tests_have_no_length() {
         let filler = "\n".repeat(FUNCTION_LINES_MAX);
-        assert_eq!(lines_found(&format!("trait A {{ fn a(); {filler} }}")), []);
-        assert_eq!(lines_found(&format!("type A = fn(u8); {filler} struct B {{ }}")), []);
+        assert_eq!(lines_found(&format!("trait A {{ fn a(); {filler} }}")), [0_usize; 0]);
+        assert_eq!(lines_found(&format!("type A = fn(u8); {filler} struct B {{ }}")), [0_usize; 0]);
         assert_eq!(
             lines_found(&format!("#[cfg(test)]\nmod tests {{\n{}}}\n", function_of(FUNCTION_LINES_MAX + 1))),
-            []
+            [0_usize; 0]
         );
     }
 }
