@@ -119,7 +119,7 @@ pub struct ListArgs {
     #[arg(long)]
     project: Option<String>,
     /// Search text.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
     search: String,
     /// last_seen, first_seen, count or priority.
     #[arg(long, default_value = "last_seen")]
