@@ -38,6 +38,9 @@ impl Seen {
     }
 }
 
+/// Keywords that end in one state: (number, bytes).
+type Ends = Box<[(u16, u16)]>;
+
 /// All keywords, ASCII case ignored, overlapping ones too.
 pub(crate) struct Table {
     /// The class of each byte, and its kind above it.
@@ -46,8 +49,8 @@ pub(crate) struct Table {
     next: Box<[u32]>,
     start: u32,
     stride: u32,
-    /// Keywords that end in a state: (number, bytes). The states with any are the first.
-    ends: Box<[Box<[(u16, u16)]>]>,
+    /// What ends in each state where anything does; these states are the first.
+    ends: Box<[Ends]>,
 }
 
 impl Table {
