@@ -1,5 +1,6 @@
 //! Replacing what was found.
 pub(crate) mod echo;
+pub(crate) mod keys;
 pub(crate) mod session;
 pub(crate) mod text;
 pub(crate) mod walk;

@@ -38,7 +38,7 @@ impl Seen {
     }
 }
 
-/// What ends in a state: pattern and its length.
+/// Keywords that end in one state: (number, bytes).
 type Ends = Box<[(u16, u16)]>;
 
 /// All keywords, ASCII case ignored, overlapping ones too.
@@ -49,7 +49,7 @@ pub(crate) struct Table {
     next: Box<[u32]>,
     start: u32,
     stride: u32,
-    /// Keywords that end in a state: (number, bytes). The states with any are the first.
+    /// What ends in each state where anything does; these states are the first.
     ends: Box<[Ends]>,
 }
 

@@ -13,11 +13,24 @@ pub(crate) const ECHO_BYTES_MIN: usize = 8;
 /// Longest value that is looked for elsewhere, in bytes.
 const ECHO_BYTES_MAX: usize = 4_096;
 
+/// Bytes that are looked at together, and how far apart: one of the looks falls into each echo of 8 bytes.
+const LOOK_BYTES: usize = 3;
+const LOOK_EVERY: usize = ECHO_BYTES_MIN - LOOK_BYTES + 1;
+/// Size of the set of looks, in words of 64 bits: 16,384 bits, in which one secret fills about 50.
+const LOOK_WORDS: usize = 256;
+/// So many forms cost less to compare than to compile.
+const FORMS_COMPARED_MAX: usize = 64;
+
 /// The values seen, and the matcher over all their spellings.
 #[derive(Default)]
 pub(crate) struct Echoes {
     seen: HashSet<String>,
     values: Vec<(String, u16)>,
+    /// How many of the values have their spellings in `forms`.
+    spelled: usize,
+    forms: Vec<(String, u16)>,
+    /// Three bytes of all forms, hashed: most texts end with this.
+    looks: Vec<u64>,
     compiled: Option<(AhoCorasick, Vec<u16>)>,
 }
 
@@ -44,15 +57,51 @@ impl Echoes {
         self.values.is_empty()
     }
 
+    /// Spells the values that are new.
+    fn spell(&mut self) {
+        if self.looks.is_empty() {
+            self.looks = vec![0; LOOK_WORDS];
+        }
+        for (value, rule) in self.values.get(self.spelled..).unwrap_or(&[]) {
+            for form in spellings(value) {
+                for look in form.as_bytes().windows(LOOK_BYTES).take(LOOK_EVERY) {
+                    let (word, bit) = look_slot(look);
+                    if let Some(word) = self.looks.get_mut(word) {
+                        *word |= bit;
+                    }
+                }
+                self.forms.push((form, *rule));
+            }
+        }
+        self.spelled = self.values.len();
+    }
+
+    /// Whether an echo could stand in a text: every form has the three bytes at one of the places looked at.
+    fn may_stand_in(&self, text: &[u8]) -> bool {
+        text.windows(LOOK_BYTES).enumerate().step_by(LOOK_EVERY).any(|(pos, look)| {
+            let (word, bit) = look_slot(look);
+            self.looks.get(word).is_some_and(|word| word & bit != 0) && self.stands_around(text, pos)
+        })
+    }
+
+    /// Whether one of the forms stands around a look. Many forms are left to the matcher.
+    #[cold]
+    fn stands_around(&self, text: &[u8], pos: usize) -> bool {
+        self.forms.len() > FORMS_COMPARED_MAX
+            || self.forms.iter().any(|(form, _)| {
+                (0..LOOK_EVERY.min(pos + 1)).any(|offset| {
+                    text.get(pos - offset..).is_some_and(|part| part.starts_with(form.as_bytes()))
+                })
+            })
+    }
+
     fn compile(&mut self) -> Option<&(AhoCorasick, Vec<u16>)> {
         if self.compiled.is_none() {
-            let mut forms: HashMap<String, u16> = HashMap::new();
-            for (value, rule) in &self.values {
-                for form in spellings(value) {
-                    forms.entry(form).or_insert(*rule);
-                }
+            let mut forms: HashMap<&str, u16> = HashMap::new();
+            for (form, rule) in &self.forms {
+                forms.entry(form).or_insert(*rule);
             }
-            let mut forms: Vec<(String, u16)> = forms.into_iter().collect();
+            let mut forms: Vec<(&str, u16)> = forms.into_iter().collect();
             forms.sort_unstable();
             let rules = forms.iter().map(|(_, rule)| *rule).collect();
             let matcher = AhoCorasick::builder()
@@ -69,6 +118,12 @@ impl Echoes {
         if self.is_empty() {
             return Vec::new();
         }
+        if self.spelled < self.values.len() {
+            self.spell();
+        }
+        if !self.may_stand_in(text.as_bytes()) {
+            return Vec::new();
+        }
         let Some((matcher, rules)) = self.compile() else { return Vec::new() };
         let mut found = Vec::new();
         for hit in matcher.find_iter(text.as_bytes()) {
@@ -80,6 +135,18 @@ impl Echoes {
         }
         found
     }
+}
+
+/// Where three bytes are in the set of looks.
+#[inline]
+fn look_slot(look: &[u8]) -> (usize, u64) {
+    let bytes = match look {
+        [a, b, c] => u32::from(*a) | u32::from(*b) << 8 | u32::from(*c) << 16,
+        _ => 0,
+    };
+    // The upper bits of a product mix all of the lower ones.
+    let hash = bytes.wrapping_mul(0x9E37_79B1) >> 18;
+    ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
 fn inside_token(text: &[u8], pos: usize) -> bool {
@@ -134,4 +201,29 @@ fn percent(value: &str, form: bool) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_is_found_wherever_it_stands() {
+        // Few values are compared, many are compiled.
+        for others in [0, 40] {
+            let mut echoes = Echoes::default();
+            assert!(echoes.remember("q7#Lm9/x", 1, 100));
+            for other in 0..others {
+                assert!(echoes.remember(&format!("zZ8!{other:03}~wK"), 2, 100));
+            }
+            for offset in 0..20 {
+                for form in spellings("q7#Lm9/x") {
+                    let text = format!("{}{form}{}", "-".repeat(offset), "-".repeat(offset % 3));
+                    let found = echoes.find(&text);
+                    assert_eq!(found, [(offset, offset + form.len(), 1)], "{text}");
+                }
+            }
+            assert!(echoes.find("q7#Lm9/y and nothing else").is_empty());
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::echo::{ECHO_BYTES_MIN, Echoes};
+use super::keys::KeyMemo;
 use super::text::Place;
 use crate::engine::Engine;
 use crate::finding::{self, Finding, PATH_BYTES_MAX, Report};
@@ -18,6 +19,7 @@ pub struct Session<'e> {
     pub(crate) settings: &'e Settings,
     pub(crate) path: String,
     pub(crate) echoes: Echoes,
+    pub(crate) keys: KeyMemo,
     /// Set when a value could not be remembered; the next call that can fail does.
     echoes_full: bool,
     findings: Vec<Finding>,
@@ -42,6 +44,7 @@ impl<'e> Session<'e> {
             settings,
             path: String::new(),
             echoes: Echoes::default(),
+            keys: KeyMemo::default(),
             echoes_full: false,
             findings: Vec::new(),
             counts: vec![0; engine.rules().count()],

@@ -23,6 +23,13 @@ pub(crate) struct Place {
     pub id: bool,
 }
 
+impl Place {
+    /// What a value in this place has from the place above it.
+    pub(crate) fn below(self, above: Self) -> Self {
+        Self { code: self.code || above.code, ..self }
+    }
+}
+
 impl Session<'_> {
     /// Redacts a string; none if nothing was found.
     pub(crate) fn redact(

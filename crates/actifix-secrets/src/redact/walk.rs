@@ -1,6 +1,7 @@
 //! The structure-aware walk over JSON values.
 use serde_json::{Map, Value};
 
+use super::keys::KnownKey;
 use super::session::Session;
 use super::text::Place;
 use crate::detect::checks::{is_nothing, looks_random, secret_like};
@@ -16,7 +17,10 @@ const EMBEDDED_MAX: usize = 3;
 /// How deep everything under a name like `credentials` is replaced.
 const SUBTREE_DEPTH_MAX: usize = 32;
 /// Member names of typed values: log attributes, OTLP, header records.
-const VALUE_KEYS: [&str; 4] = ["value", "Value", "val", "v"];
+#[inline]
+fn is_record_value(key: &str) -> bool {
+    matches!(key.as_bytes(), b"value" | b"Value" | b"val" | b"v")
+}
 const NAME_KEYS: [&str; 7] = ["key", "name", "Key", "Name", "k", "header", "field"];
 
 impl Session<'_> {
@@ -162,18 +166,19 @@ impl Session<'_> {
         let mut renamed: Vec<(String, String)> = Vec::new();
         for (key, item) in map.iter_mut() {
             self.charge(key.len())?;
-            let (text, named) = self.engine.key_marks(self.settings, key);
-            let new_key = if text { self.redact(key, Place::default())?.0 } else { None };
+            let known = self.keys.get(key);
+            let (new_key, named, own_place) = match known {
+                Some(known) => (None, known.named, known.place),
+                None => self.key(key)?,
+            };
             self.push_path(".");
             self.push_path(new_key.as_deref().unwrap_or(key));
             // `{"password=x": 1}`: the key is a whole assignment, its value another matter.
             let assigns = new_key.is_some() && key.contains(['=', ':']);
             match &record {
-                Some(name) if VALUE_KEYS.contains(&key.as_str()) => {
-                    self.entry(name, item, place, depth, embedded)?
-                }
+                Some(name) if is_record_value(key) => self.entry(name, item, place, depth, embedded)?,
                 _ if named && !assigns => self.entry(key, item, place, depth, embedded)?,
-                _ => self.walk(item, place_of(key, place), depth + 1, embedded)?,
+                _ => self.walk(item, own_place.below(place), depth + 1, embedded)?,
             }
             if let Some(new_key) = new_key {
                 renamed.push((key.clone(), new_key));
@@ -184,9 +189,20 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// A key that was not met before: (its redacted form if it changes, a word of a sensitive name, its place).
+    fn key(&mut self, key: &str) -> Result<(Option<String>, bool, Place), BudgetExceeded> {
+        let (text, named) = self.engine.key_marks(self.settings, key);
+        let new_key = if text { self.redact(key, Place::default())?.0 } else { None };
+        let place = place_of(key, Place::default());
+        if new_key.is_none() {
+            self.keys.put(key, KnownKey { named, place });
+        }
+        Ok((new_key, named, place))
+    }
+
     /// The name in `{"key": "password", "value": …}`.
     fn record_name(&self, map: &Map<String, Value>) -> Option<String> {
-        if map.len() > 8 || !map.keys().any(|key| key.len() <= 5 && VALUE_KEYS.contains(&key.as_str())) {
+        if map.len() > 8 || !map.keys().any(|key| is_record_value(key)) {
             return None;
         }
         NAME_KEYS.iter().find_map(|key| match map.get(*key) {
@@ -482,7 +498,7 @@ fn takes(named: Named, text: &str) -> bool {
 }
 
 fn is_value_key(key: &str) -> bool {
-    VALUE_KEYS.contains(&key) || key.ends_with("Value") || key == "values"
+    is_record_value(key) || key.ends_with("Value") || key == "values"
 }
 
 /// `{"value": "x", "type": "string"}`, `{"stringValue": "x"}`.
@@ -517,7 +533,7 @@ fn place_of(key: &str, above: Place) -> Place {
         Some(b'r') => Place { id: ends(b"_addr"), ..Place::default() },
         _ => Place::default(),
     };
-    Place { code: place.code || above.code, version: place.version, id: place.id }
+    place.below(above)
 }
 
 /// Gives entries new keys; none is lost when two become equal.
