@@ -24,4 +24,5 @@ mod http;
 mod leaks;
 mod protocol;
 mod random;
+mod repeats;
 mod sdk;

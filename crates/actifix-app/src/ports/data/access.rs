@@ -76,3 +76,22 @@ pub struct TokenRecord {
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
+
+/// An answer that is given again when its request is repeated.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// Keyed hash of the actor and its Idempotency-Key.
+    pub key: [u8; 32],
+    /// Keyed hash of the request.
+    pub request: [u8; 32],
+    /// The answer under the vault: it may hold a token that is shown once.
+    pub sealed: Vec<u8>,
+    /// When it is forgotten.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for KeptAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeptAnswer").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
