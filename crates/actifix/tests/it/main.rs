@@ -22,6 +22,7 @@ mod harness;
 mod hostile;
 mod http;
 mod leaks;
+mod processes;
 mod protocol;
 mod random;
 mod repeats;
