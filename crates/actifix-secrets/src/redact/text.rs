@@ -133,7 +133,7 @@ impl Session<'_> {
         if !place.version
             // Four numbers, or the first group of a public IPv6 address.
             && marks.seen.digit()
-            && marks.seen.dot_or_colon()
+            && (marks.seen.dot() || marks.seen.colon())
             && text.len() >= 7
             && self.settings.ip != PersonalData::Keep
             && let Some(rule) = self.engine.special.ip
