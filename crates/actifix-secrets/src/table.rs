@@ -19,6 +19,9 @@ const COLON: u16 = 1 << 10;
 const DOT: u16 = 1 << 11;
 const UPPER: u16 = 1 << 12;
 
+/// The bit in which upper and lower case differ, in each byte.
+const CASE_BITS: u64 = 0x2020_2020_2020_2020;
+
 /// Hits that are collected before they are handed out: a text of keywords must not fill the memory.
 const HITS_MAX: usize = 1_024;
 /// Groups of keywords with the same three first classes.
@@ -86,8 +89,8 @@ pub(crate) struct Table {
     third: Box<[u32; CLASSES * CLASSES]>,
     /// For each pair of classes the number of its first group; one group per bit of its mask.
     first: Box<[u16; CLASSES * CLASSES]>,
-    /// Where the keywords of each group end; they begin where those of the group before it end.
-    groups: Box<[u32]>,
+    /// Where the keywords of each group begin and end.
+    groups: Box<[[u32; 2]]>,
     entries: Box<[Entry]>,
     words: Box<[Box<[u8]>]>,
 }
@@ -98,7 +101,7 @@ struct Walk {
     pos: usize,
     seen: u16,
     /// Class of the byte before `pos`.
-    last: u16,
+    last: usize,
     /// Mask of the two bytes before `pos`.
     mask: u32,
 }
@@ -130,7 +133,7 @@ impl Table {
             entries: Box::default(),
             words: words.iter().map(|word| word.text.as_bytes().into()).collect(),
         };
-        let (mut groups, mut entries): (Vec<u32>, Vec<Entry>) = (Vec::new(), Vec::new());
+        let (mut groups, mut entries): (Vec<[u32; 2]>, Vec<Entry>) = (Vec::new(), Vec::new());
         let mut open = None;
         for (gram, number) in grams {
             let pair = gram / CLASSES;
@@ -141,10 +144,10 @@ impl Table {
                     *table.first.get_mut(pair)? = u16::try_from(groups.len()).ok()?;
                 }
                 *mask |= 1 << (gram % CLASSES);
-                groups.push(0);
+                groups.push([u32::try_from(entries.len()).ok()?; 2]);
             }
             entries.push(entry(words.get(usize::from(number))?, number));
-            *groups.last_mut()? = u32::try_from(entries.len()).ok()?;
+            groups.last_mut()?[1] += 1;
         }
         if groups.len() > GROUPS_MAX {
             return None;
@@ -175,63 +178,98 @@ impl Table {
     /// Walks on to the end of the text, or until the list is full: then true.
     #[inline]
     fn advance(&self, text: &[u8], walk: &mut Walk, hits: &mut Vec<Hit>) -> bool {
-        let (mut seen, mut last, mut mask) = (walk.seen, walk.last, walk.mask);
-        let rest = text.get(walk.pos..).unwrap_or(&[]);
-        for (index, byte) in rest.iter().enumerate() {
-            let entry = self.classes.get(usize::from(*byte)).copied().unwrap_or(0);
-            seen |= entry;
-            let class = entry & CLASS_MASK;
-            if mask >> class & 1 != 0 {
-                self.compare(text, (walk.pos + index).wrapping_sub(2), hits);
-                if hits.len() >= HITS_MAX {
-                    let mask = self.mask(last, class);
-                    *walk = Walk { pos: walk.pos + index + 1, seen, last: class, mask };
-                    return true;
-                }
+        while self.candidate(text, walk) {
+            self.compare(text, walk.pos.wrapping_sub(3), hits);
+            if hits.len() >= HITS_MAX {
+                return true;
             }
-            mask = self.mask(last, class);
-            last = class;
         }
         // Keywords of one or two bytes at the end.
-        walk.seen = seen;
-        for pos in [2, 1] {
+        let one = self.mask(walk.last, 0);
+        for (mask, before) in [(walk.mask, 2), (one, 1)] {
             if mask & 1 != 0 {
-                self.compare(text, text.len().wrapping_sub(pos), hits);
+                self.compare(text, text.len().wrapping_sub(before), hits);
             }
-            mask = self.mask(last, 0);
-            last = 0;
         }
         false
     }
 
+    /// Walks on behind the next three bytes that could start a keyword; false at the end of the text.
+    #[inline(never)]
+    fn candidate(&self, text: &[u8], walk: &mut Walk) -> bool {
+        let (classes, third): (&[u16; 256], &[u32; CLASSES * CLASSES]) = (&self.classes, &self.third);
+        let (mut seen, mut last, mut mask) = (walk.seen, walk.last, walk.mask);
+        let rest = text.get(walk.pos..).unwrap_or(&[]);
+        let mut step = |byte: u8| {
+            let entry = classes.get(usize::from(byte)).copied().unwrap_or(0);
+            let class = usize::from(entry & CLASS_MASK);
+            let found = mask >> class & 1 != 0;
+            mask = third.get((last & (CLASSES - 1)) * CLASSES + class).copied().unwrap_or(0);
+            seen |= entry;
+            last = class;
+            found
+        };
+        // By fours, because counting costs as much as looking.
+        let (fours, tail) = rest.as_chunks::<4>();
+        let mut done = 0;
+        let mut found = false;
+        'walk: {
+            for four in fours {
+                for (index, byte) in four.iter().enumerate() {
+                    if step(*byte) {
+                        (found, done) = (true, done + index + 1);
+                        break 'walk;
+                    }
+                }
+                done += 4;
+            }
+            for byte in tail {
+                done += 1;
+                if step(*byte) {
+                    found = true;
+                    break;
+                }
+            }
+        }
+        *walk = Walk { pos: walk.pos + done, seen, last, mask };
+        found
+    }
+
     #[inline]
-    fn mask(&self, last: u16, class: u16) -> u32 {
-        let pair = usize::from(last & CLASS_MASK) * CLASSES + usize::from(class & CLASS_MASK);
-        self.third.get(pair).copied().unwrap_or(0)
+    fn mask(&self, last: usize, class: usize) -> u32 {
+        self.third.get(last * CLASSES + class).copied().unwrap_or(0)
     }
 
     /// Compares the keywords that could start at `start` (it lies before the text for its first bytes).
     #[inline(never)]
     fn compare(&self, text: &[u8], start: usize, hits: &mut Vec<Hit>) {
         let Some(rest) = text.get(start..) else { return };
-        let head = rest.iter().take(8).rev().fold(0_u64, |head, byte| head << 8 | u64::from(*byte | 0x20));
-        let class = |pos: usize| {
-            let byte = rest.get(pos).copied();
-            byte.and_then(|byte| self.classes.get(usize::from(byte))).map_or(0, |class| class & CLASS_MASK)
+        let head = match rest.first_chunk::<8>() {
+            Some(head) => u64::from_le_bytes(*head) | CASE_BITS,
+            None => rest.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte | 0x20)),
         };
-        let (pair, third) = (usize::from(class(0)) * CLASSES + usize::from(class(1)), class(2));
-        let before = self.third.get(pair).map_or(0, |mask| (mask & ((1 << third) - 1)).count_ones());
+        let class = |pos: usize| {
+            let class = rest.get(pos).and_then(|byte| self.classes.get(usize::from(*byte))).copied();
+            usize::from(class.unwrap_or(0) & CLASS_MASK)
+        };
+        let pair = class(0) * CLASSES + class(1);
+        let before = self.third.get(pair).map_or(0, |mask| (mask & ((1 << class(2)) - 1)).count_ones());
         let group = self.first.get(pair).map_or(0, |first| usize::from(*first)) + before as usize;
-        let from = group.checked_sub(1).and_then(|group| self.groups.get(group)).map_or(0, |end| *end as usize);
-        let to = self.groups.get(group).map_or(0, |end| *end as usize);
-        for entry in self.entries.get(from..to).unwrap_or(&[]) {
-            if head & entry.head_mask == entry.head
-                && let Some(word) = self.words.get(usize::from(entry.keyword))
-                && has(text, start, word)
-                && (!entry.begins || starts_token(text, start))
-            {
-                hits.push(Hit { keyword: entry.keyword, start, end: start + word.len() });
+        let [from, to] = self.groups.get(group).copied().unwrap_or([0; 2]);
+        for entry in self.entries.get(from as usize..to as usize).unwrap_or(&[]) {
+            if head & entry.head_mask == entry.head {
+                self.compare_whole(entry, text, start, hits);
             }
+        }
+    }
+
+    #[inline(never)]
+    fn compare_whole(&self, entry: &Entry, text: &[u8], start: usize, hits: &mut Vec<Hit>) {
+        if let Some(word) = self.words.get(usize::from(entry.keyword))
+            && (!entry.begins || starts_token(text, start))
+            && has(text, start, word)
+        {
+            hits.push(Hit { keyword: entry.keyword, start, end: start + word.len() });
         }
     }
 }
