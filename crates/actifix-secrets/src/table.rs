@@ -110,7 +110,8 @@ impl Table {
     /// Compiles the keywords; none if there are too many of them (the bounds on rules exclude it).
     pub(crate) fn new(words: &[Word<'_>]) -> Option<Self> {
         let classes = classes();
-        let class = |byte: u8| usize::from(classes.get(usize::from(byte)).map_or(0, |class| class & CLASS_MASK));
+        let class =
+            |byte: u8| usize::from(classes.get(usize::from(byte)).map_or(0, |class| class & CLASS_MASK));
         // Keywords by their three first classes; one that is shorter stands under all that may follow.
         let mut grams: Vec<(usize, u16)> = Vec::new();
         for (number, word) in words.iter().enumerate() {
