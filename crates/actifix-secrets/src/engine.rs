@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::bytes::starts_token;
 use crate::detect::checks;
 use crate::detect::hunt::Hunt;
 use crate::detect::shape;
@@ -12,7 +11,7 @@ use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
 use crate::rule::{Detector, Rule, RuleError, RuleSource};
 use crate::settings::Settings;
-use crate::table::{Seen, Table};
+use crate::table::{Hit, Seen, Table, Word};
 
 use crate::builtin::BUILTIN_RULES;
 
@@ -54,18 +53,12 @@ pub(crate) struct Special {
     pub ip: Option<u16>,
 }
 
-/// A keyword of the automaton.
-struct Keyword {
-    /// It begins a token: inside a word (`pat` in `path`) nobody looks at it.
-    begins: bool,
-    triggers: Box<[Trigger]>,
-}
-
 /// All rules, compiled. Build it once and share it.
 pub struct Engine {
     rules: Vec<Rule>,
     table: Table,
-    keywords: Vec<Keyword>,
+    /// What each keyword of the table asks for.
+    triggers: Vec<Box<[Trigger]>>,
     names: Names,
     pub(crate) special: Special,
 }
@@ -184,11 +177,7 @@ impl Engine {
         if is_schema_name(key) {
             return (false, settings.sensitive_keys.contains(key.as_bytes()));
         }
-        let (mut any, mut name) = (false, false);
-        let seen = self.each_hit(key.as_bytes(), |triggers, _, _| {
-            any = true;
-            name |= triggers.iter().any(|trigger| matches!(trigger, Trigger::Name { .. }));
-        });
+        let (any, name, seen) = self.marks(key.as_bytes());
         // Keys of six bytes hold nothing to redact, addresses and card numbers have digits.
         let text = key.len() > 6 && (any || seen.at_sign() || seen.digit());
         (
@@ -199,23 +188,35 @@ impl Engine {
 
     /// Whether a word of a sensitive name stands in a key: the cheap test before the exact one.
     pub(crate) fn has_name(&self, settings: &Settings, key: &[u8]) -> bool {
-        let mut name = false;
-        self.each_hit(key, |triggers, _, _| {
-            name |= triggers.iter().any(|trigger| matches!(trigger, Trigger::Name { .. }));
-        });
-        name || settings.sensitive_keys.contains(key)
+        self.marks(key).1 || settings.sensitive_keys.contains(key)
     }
 
-    /// Calls `hit(triggers, start, end)` for each keyword in the text that stands where it may, overlapping ones too.
+    /// Collects the keywords in a text that stand where they may, overlapping ones too; very many go to `full`.
     #[inline]
-    pub(crate) fn each_hit(&self, text: &[u8], mut hit: impl FnMut(&[Trigger], usize, usize)) -> Seen {
-        self.table.pass(text, |keyword, start, end| {
-            if let Some(keyword) = self.keywords.get(usize::from(keyword))
-                && (!keyword.begins || starts_token(text, start))
-            {
-                hit(&keyword.triggers, start, end);
-            }
-        })
+    pub(crate) fn hits(&self, text: &[u8], hits: &mut Vec<Hit>, full: impl FnMut(&[Hit])) -> Seen {
+        self.table.pass(text, hits, full)
+    }
+
+    /// What a keyword asks for.
+    #[inline]
+    pub(crate) fn triggers(&self, hit: &Hit) -> &[Trigger] {
+        self.triggers.get(usize::from(hit.keyword)).map_or(&[], |triggers| triggers)
+    }
+
+    /// (a keyword at all, a word of a sensitive name, kinds of bytes) of a short text.
+    fn marks(&self, text: &[u8]) -> (bool, bool, Seen) {
+        let (mut any, mut name) = (false, false);
+        let mut look = |hits: &[Hit]| {
+            any |= !hits.is_empty();
+            name |= hits
+                .iter()
+                .flat_map(|hit| self.triggers(hit))
+                .any(|trigger| matches!(trigger, Trigger::Name { .. }));
+        };
+        let mut hits = Vec::new();
+        let seen = self.hits(text, &mut hits, &mut look);
+        look(&hits);
+        (any, name, seen)
     }
 
     fn assemble(rules: Vec<Rule>) -> Self {
@@ -235,19 +236,19 @@ impl Engine {
             want(keyword, *trigger);
         }
         drop_covered_names(&mut keywords);
-        let words: Vec<&str> = keywords.keys().map(String::as_str).collect();
-        // Only an absurd number of states can fail: the bounds on rules exclude it.
-        let Some(table) = Table::new(&words) else { return Self::assemble(Vec::new()) };
-        let keywords = keywords
-            .into_iter()
-            .map(|(word, triggers)| Keyword {
-                begins: word.starts_with(|first: char| first.is_ascii_alphanumeric())
+        let words: Vec<Word<'_>> = keywords
+            .iter()
+            .map(|(text, triggers)| Word {
+                text,
+                begins: text.starts_with(|first: char| first.is_ascii_alphanumeric())
                     && triggers.iter().all(|trigger| begins(&rules, *trigger)),
-                triggers: triggers.into_boxed_slice(),
             })
             .collect();
+        // Only an absurd number of keywords can fail: the bounds on rules exclude it.
+        let Some(table) = Table::new(&words) else { return Self::assemble(Vec::new()) };
+        let triggers = keywords.into_values().map(Vec::into_boxed_slice).collect();
         let names = Names::new(&rules);
-        Self { rules, table, keywords, names, special }
+        Self { rules, table, triggers, names, special }
     }
 }
 
