@@ -24,4 +24,6 @@ mod http;
 mod leaks;
 mod protocol;
 mod random;
+mod scan;
+mod scan_git;
 mod sdk;
