@@ -68,6 +68,8 @@ pub struct Origin {
     pub id: String,
     /// Time of the commit, seconds since 1970.
     pub seconds: i64,
+    /// Place in the history: a commit's number is higher than its parents'. Clocks lie, and many commits share a second.
+    pub order: u64,
 }
 
 /// A candidate that was dropped, and why.

@@ -99,22 +99,17 @@ impl Batch {
 
     /// Sorts by place, so that two runs print the same, and keeps the oldest of equal findings in a history.
     pub fn settle(&mut self) {
-        let mut first: HashMap<String, (i64, String)> = HashMap::new();
+        let mut first: HashMap<String, u64> = HashMap::new();
         for hit in &self.hits {
             if let Some(commit) = &hit.commit {
-                let candidate = (commit.seconds, commit.id.clone());
-                let oldest = first.entry(hit.fingerprint.clone()).or_insert_with(|| candidate.clone());
-                if candidate < *oldest {
-                    *oldest = candidate;
-                }
+                let oldest = first.entry(hit.fingerprint.clone()).or_insert(commit.order);
+                *oldest = commit.order.min(*oldest);
             }
         }
         self.hits.retain(|hit| {
-            hit.commit.as_ref().is_none_or(|commit| {
-                first
-                    .get(&hit.fingerprint)
-                    .is_none_or(|oldest| (oldest.0, &oldest.1) == (commit.seconds, &commit.id))
-            })
+            hit.commit
+                .as_ref()
+                .is_none_or(|commit| first.get(&hit.fingerprint).is_none_or(|oldest| *oldest == commit.order))
         });
         self.hits
             .sort_by(|a, b| (&a.path, a.line, a.column, &a.rule).cmp(&(&b.path, b.line, b.column, &b.rule)));

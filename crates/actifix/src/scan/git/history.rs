@@ -52,20 +52,21 @@ pub fn scan_history(
     // What was scanned of a shallow clone is not the history of what is behind its border.
     let whole = *extent == Extent::All && !shallow;
     let state = if whole { State::load(repo.common_dir(), &rules) } else { None };
-    let mut known = Vec::new();
+    let (mut known, mut before) = (Vec::new(), 0);
     if let Some(state) = &state {
         let old = state.tips.iter().filter_map(|tip| ObjectId::from_hex(tip.as_bytes()).ok());
         hidden.extend(old.filter(|tip| objects.exists(tip)));
         known.clone_from(&state.hits);
+        before = state.commits;
     }
     let mut batch = Batch::default();
     let mut again = Vec::new();
     progress.begin("commits", None);
-    let found = walk(&objects, &tips, &hidden, shallow, |info, commit| {
+    let found = walk(&objects, &tips, &hidden, shallow, before, |info, commit| {
         progress.add(1);
         let mut own = Batch::default();
         message(scanner, info, &commit.message, &mut own);
-        again.extend((!own.hits.is_empty()).then(|| known_at(&info.id, &info.id, MESSAGE_PATH)));
+        again.extend((!own.hits.is_empty()).then(|| known_at(&info.id, info, MESSAGE_PATH)));
         batch.merge(own);
     })?;
     batch.totals.commits = found.commits.len() as u64;
@@ -85,7 +86,7 @@ pub fn scan_history(
         batch.note("the clone is shallow: commits behind its border were not scanned");
     }
     if whole && batch.totals.unread == 0 && again.len() <= HITS_MAX {
-        let next = State::new(&rules, &tips, again);
+        let next = State::new(&rules, &tips, before + batch.totals.commits, again);
         if state.as_ref() != Some(&next)
             && let Err(error) = next.save(repo.common_dir())
         {
@@ -202,11 +203,12 @@ fn message(scanner: &Scanner, info: &CommitInfo, message: &[u8], batch: &mut Bat
 }
 
 fn origin(info: &CommitInfo) -> Arc<Origin> {
-    Arc::new(Origin { id: info.id.to_hex().to_string(), seconds: info.seconds })
+    Arc::new(Origin { id: info.id.to_hex().to_string(), seconds: info.seconds, order: info.order })
 }
 
-fn known_at(object: &ObjectId, commit: &ObjectId, path: &[u8]) -> Known {
-    Known { object: object.to_hex().to_string(), commit: commit.to_hex().to_string(), path: hex(path) }
+fn known_at(object: &ObjectId, commit: &CommitInfo, path: &[u8]) -> Known {
+    let (object, order) = (object.to_hex().to_string(), commit.order);
+    Known { object, commit: commit.id.to_hex().to_string(), path: hex(path), order }
 }
 
 /// Scans all blobs of a walk; gives those in which something was found.
@@ -271,7 +273,7 @@ fn scan_blob(
     let before = batch.hits.len() + batch.dropped.len();
     scanner.tell(&place, &text, candidates, &View::whole(&text), batch);
     let told = batch.hits.len() + batch.dropped.len() > before || batch.totals.hits_more > 0;
-    told.then(|| known_at(&work.blob, &commit.id, &path))
+    told.then(|| known_at(&work.blob, commit, &path))
 }
 
 /// Scans what an earlier scan had findings in.
@@ -287,7 +289,7 @@ fn scan_again(
     let path = unhex(&known.path).ok_or_else(bad)?;
     let mut buffer = Vec::new();
     let commit_data = objects.commit(&commit, &mut buffer)?;
-    let info = CommitInfo { id: commit, seconds: commit_data.seconds };
+    let info = CommitInfo { id: commit, seconds: commit_data.seconds, order: known.order };
     if object == commit {
         message(scanner, &info, &commit_data.message, batch);
         return Ok(());

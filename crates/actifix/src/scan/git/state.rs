@@ -25,6 +25,8 @@ pub struct State {
     rules: String,
     /// Commits; each with all that they reach is scanned.
     pub tips: Vec<String>,
+    /// Commits scanned so far: the next one gets this number.
+    pub commits: u64,
     /// Where something was found.
     pub hits: Vec<Known>,
 }
@@ -39,14 +41,16 @@ pub struct Known {
     pub commit: String,
     /// Bytes of the path in hex: names are not always text.
     pub path: String,
+    /// Number of the commit: a secret is told where it came in.
+    pub order: u64,
 }
 
 impl State {
-    pub fn new(rules: &[u8; 32], tips: &[ObjectId], mut hits: Vec<Known>) -> Self {
+    pub fn new(rules: &[u8; 32], tips: &[ObjectId], commits: u64, mut hits: Vec<Known>) -> Self {
         hits.sort();
         hits.dedup();
         let tips = tips.iter().map(|tip| tip.to_hex().to_string()).collect();
-        Self { version: VERSION, rules: hex(rules), tips, hits }
+        Self { version: VERSION, rules: hex(rules), tips, commits, hits }
     }
 
     /// The state of an earlier scan with the same rules. None if there is none, or if it is of no use: it only saves
@@ -102,8 +106,8 @@ mod tests {
     #[test]
     fn a_state_of_other_rules_or_of_somebody_else_is_not_used() {
         let dir = tempfile::tempdir().unwrap();
-        let known = Known { object: "aa".to_owned(), commit: "bb".to_owned(), path: hex(b"a\xff") };
-        let state = State::new(&[1; 32], &[], vec![known.clone(), known]);
+        let known = Known { object: "aa".to_owned(), commit: "bb".to_owned(), path: hex(b"a\xff"), order: 7 };
+        let state = State::new(&[1; 32], &[], 9, vec![known.clone(), known]);
         state.save(dir.path()).unwrap();
         let loaded = State::load(dir.path(), &[1; 32]).unwrap();
         assert_eq!(loaded, state);

@@ -3,7 +3,7 @@
 use super::GitError;
 use super::objects::{Commit, Objects};
 use gix::ObjectId;
-use gix::hashtable::HashSet as IdSet;
+use gix::hashtable::{HashMap as IdMap, HashSet as IdSet};
 use gix::traverse::commit::simple::{CommitTimeOrder, Sorting};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -41,6 +41,8 @@ pub struct Found {
 pub struct CommitInfo {
     pub id: ObjectId,
     pub seconds: i64,
+    /// Higher than its parents'.
+    pub order: u64,
 }
 
 /// Paths as a tree of names, so that a million of them fit.
@@ -89,6 +91,7 @@ pub fn walk(
     tips: &[ObjectId],
     hidden: &[ObjectId],
     shallow: bool,
+    first_order: u64,
     mut step: impl FnMut(&CommitInfo, &Commit),
 ) -> Result<Found, GitError> {
     let ids = commits(objects, tips, hidden, shallow)?;
@@ -107,9 +110,9 @@ pub fn walk(
                 trees(objects, tree, &mut seen, &mut found.paths, |_, _| Ok(()))?;
             }
         }
-        let info = CommitInfo { id, seconds: commit.seconds };
-        step(&info, &commit);
         let number = u32::try_from(found.commits.len()).unwrap_or(u32::MAX);
+        let info = CommitInfo { id, seconds: commit.seconds, order: first_order + u64::from(number) };
+        step(&info, &commit);
         found.commits.push(info);
         let blobs = &mut found.blobs;
         trees(objects, commit.tree, &mut seen, &mut found.paths, |blob, path| {
@@ -128,7 +131,7 @@ pub fn reachable(objects: &Objects, tips: &[ObjectId], shallow: bool) -> Result<
     commits(objects, tips, &[], shallow)
 }
 
-/// Commits of a range, oldest first.
+/// Commits of a range, parents before their children, else by time.
 fn commits(
     objects: &Objects,
     tips: &[ObjectId],
@@ -145,15 +148,40 @@ fn commits(
         .map_err(fail)?
         .hide(hidden.iter().copied())
         .map_err(fail)?;
-    let mut ids = Vec::new();
+    let mut newest_first = Vec::new();
     for info in walk {
-        ids.push(info.map_err(fail)?.id);
-        if ids.len() > COMMITS_MAX {
+        let info = info.map_err(fail)?;
+        newest_first.push((info.id, info.parent_ids));
+        if newest_first.len() > COMMITS_MAX {
             return Err(GitError(format!("more than {COMMITS_MAX} commits")));
         }
     }
-    ids.reverse();
-    Ok(ids)
+    Ok(parents_first(&newest_first))
+}
+
+/// Puts parents before children. Times alone do not: clocks lie, and scripts commit many times in a second.
+fn parents_first(newest_first: &[(ObjectId, impl AsRef<[ObjectId]>)]) -> Vec<ObjectId> {
+    let numbers: IdMap<ObjectId, usize> =
+        newest_first.iter().enumerate().map(|(number, (id, _))| (*id, number)).collect();
+    let mut entered = vec![false; newest_first.len()];
+    let mut ordered = Vec::with_capacity(newest_first.len());
+    let mut stack = Vec::new();
+    for number in (0..newest_first.len()).rev() {
+        stack.push((number, false));
+        // Each commit is entered once and left once.
+        while let Some((number, parents_done)) = stack.pop() {
+            let Some((id, parents)) = newest_first.get(number) else { continue };
+            if parents_done {
+                ordered.push(*id);
+                continue;
+            }
+            let Some(entered) = entered.get_mut(number).filter(|entered| !**entered) else { continue };
+            *entered = true;
+            stack.push((number, true));
+            stack.extend(parents.as_ref().iter().filter_map(|id| numbers.get(id)).map(|at| (*at, false)));
+        }
+    }
+    ordered
 }
 
 /// Calls `found(blob, path)` for each blob below a tree that nobody has seen.
