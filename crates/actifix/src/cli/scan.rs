@@ -332,10 +332,12 @@ fn tell(batch: &Batch, unused: &[String], what: &WhatArgs, format: Format, quiet
     }
     output::note(summary(batch));
     if !batch.hits.is_empty() && hook {
-        output::note(
-            "Nothing was committed. Take the secret out and change it if it was ever shared; \
-             what is no secret can be marked in its line: `actifix:allow RULE reason`.",
-        );
+        output::note(if what.pre_receive {
+            "The push is refused. Take the secret out of all of its commits, and change it: it has left your machine."
+        } else {
+            "Nothing was committed. Take the secret out, and change it if it was ever shared; \
+             what is no secret can be marked in its line: `actifix:allow RULE reason`."
+        });
     }
 }
 

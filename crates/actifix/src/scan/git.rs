@@ -117,6 +117,18 @@ impl Repo {
         Ok(tips)
     }
 
+    /// Annotated tags: their messages are text of people as well.
+    fn tags(&self) -> Result<Vec<gix::ObjectId>, GitError> {
+        let fail = |error: gix::Error| GitError::new("tags", error);
+        let platform = self.inner.references().map_err(fail)?;
+        let mut tags = Vec::new();
+        for reference in platform.tags().map_err(fail)?.take(REFS_MAX) {
+            // Whether it is a tag or the commit itself is seen when it is read.
+            tags.extend(reference.map_err(fail)?.try_id().map(gix::Id::detach));
+        }
+        Ok(tags)
+    }
+
     fn objects(&self) -> Result<Objects, GitError> {
         Objects::open(&self.inner, self.quarantine.as_deref())
     }

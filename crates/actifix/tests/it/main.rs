@@ -19,6 +19,7 @@ mod crash;
 mod fixtures;
 mod flood;
 mod harness;
+mod hook;
 mod hostile;
 mod http;
 mod leaks;

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Path of findings in commit messages.
 const MESSAGE_PATH: &[u8] = b"COMMIT_MSG";
+/// Path of findings in messages of annotated tags.
+const TAG_PATH: &[u8] = b"TAG_MSG";
 /// Blobs that a thread takes at a time: neighbours in the walk share delta bases.
 const CHUNK: usize = 64;
 /// Updates of refs in one push.
@@ -48,7 +50,7 @@ pub fn scan_history(
     let objects = repo.objects()?;
     let shallow = repo.inner.is_shallow().map_err(|error| GitError::new("shallow", error))?;
     let rules = scanner.rules_hash();
-    let (tips, mut hidden) = ends(repo, extent)?;
+    let Ends { tips, mut hidden, tags } = ends(repo, extent)?;
     // What was scanned of a shallow clone is not the history of what is behind its border.
     let whole = *extent == Extent::All && !shallow;
     let state = if whole { State::load(repo.common_dir(), &rules) } else { None };
@@ -78,6 +80,7 @@ pub fn scan_history(
     if *extent != Extent::All {
         only_new(&objects, scanner, &found, &mut batch)?;
     }
+    scan_tags(&objects, scanner, &tags, &mut batch)?;
     for known in &known {
         scan_again(&objects, scanner, known, &mut batch)?;
     }
@@ -96,13 +99,24 @@ pub fn scan_history(
     Ok(batch)
 }
 
-/// Where a walk begins, and what it must not enter.
-fn ends(repo: &Repo, extent: &Extent) -> Result<(Vec<ObjectId>, Vec<ObjectId>), GitError> {
+/// Where a walk begins, what it must not enter, and annotated tags.
+#[derive(Debug, Default)]
+struct Ends {
+    tips: Vec<ObjectId>,
+    hidden: Vec<ObjectId>,
+    tags: Vec<ObjectId>,
+}
+
+fn ends(repo: &Repo, extent: &Extent) -> Result<Ends, GitError> {
     match extent {
-        Extent::All => Ok((repo.tips()?, Vec::new())),
-        Extent::Range(range) => revisions(repo, range),
+        Extent::All => Ok(Ends { tips: repo.tips()?, hidden: Vec::new(), tags: repo.tags()? }),
+        Extent::Range(range) => {
+            let (tips, hidden) = revisions(repo, range)?;
+            Ok(Ends { tips, hidden, tags: Vec::new() })
+        }
         Extent::Push(updates) => {
-            let mut tips = Vec::new();
+            let mut ends = Ends { hidden: repo.tips()?, ..Ends::default() };
+            let objects = repo.objects()?;
             for (number, line) in updates.lines().enumerate() {
                 if number >= UPDATES_MAX {
                     return Err(GitError(format!("more than {UPDATES_MAX} updates in one push")));
@@ -110,41 +124,53 @@ fn ends(repo: &Repo, extent: &Extent) -> Result<(Vec<ObjectId>, Vec<ObjectId>), 
                 let id = line.split(' ').nth(1).and_then(|id| ObjectId::from_hex(id.as_bytes()).ok());
                 let id = id.ok_or_else(|| GitError(format!("`{line}` is no update of a ref")))?;
                 if !id.is_null() {
-                    tips.push(id);
+                    pushed(&objects, id, &mut ends)?;
                 }
             }
-            Ok((pushed_commits(repo, tips)?, repo.tips()?))
+            Ok(ends)
         }
     }
 }
 
-/// A pushed tag is an object of its own: what it names is what it brings.
-fn pushed_commits(repo: &Repo, ids: Vec<ObjectId>) -> Result<Vec<ObjectId>, GitError> {
+/// A pushed tag is an object of its own: what it names is what it brings, besides its message.
+fn pushed(objects: &Objects, mut id: ObjectId, ends: &mut Ends) -> Result<(), GitError> {
     /// Tags of tags.
     const NESTING_MAX: usize = 16;
-    let objects = repo.objects()?;
-    let (mut commits, mut buffer) = (Vec::new(), Vec::new());
-    for mut id in ids {
-        for _ in 0..NESTING_MAX {
-            let data = objects.read(&id, &mut buffer)?;
-            match data.kind {
-                Kind::Commit => {
-                    commits.push(id);
-                    break;
-                }
-                Kind::Tag => {
-                    let target = data.try_into_tag_iter().and_then(|tag| tag.target_id().ok());
-                    id = target.ok_or_else(|| GitError(format!("tag {id} names nothing")))?;
-                }
-                Kind::Tree | Kind::Blob => {
-                    return Err(GitError(format!(
-                        "{id} is no commit; it cannot be scanned, so it is refused"
-                    )));
-                }
+    let mut buffer = Vec::new();
+    for _ in 0..NESTING_MAX {
+        let data = objects.read(&id, &mut buffer)?;
+        match data.kind {
+            Kind::Commit => {
+                ends.tips.push(id);
+                return Ok(());
             }
+            Kind::Tag => {
+                ends.tags.push(id);
+                let target = data.try_into_tag_iter().and_then(|tag| tag.target_id().ok());
+                id = target.ok_or_else(|| GitError(format!("tag {id} names nothing")))?;
+            }
+            Kind::Tree | Kind::Blob => break,
         }
     }
-    Ok(commits)
+    Err(GitError(format!("{id} leads to no commit; it cannot be scanned, so it is refused")))
+}
+
+/// Scans annotated tags. They are few, so they are read each time.
+fn scan_tags(
+    objects: &Objects,
+    scanner: &Scanner,
+    tags: &[ObjectId],
+    batch: &mut Batch,
+) -> Result<(), GitError> {
+    let mut buffer = Vec::new();
+    let place = Place { path: Arc::from(TAG_PATH), commit: None };
+    for id in tags {
+        let data = objects.read(id, &mut buffer)?;
+        if data.kind == Kind::Tag {
+            scanner.text(&place, data.data, &View::whole(data.data), batch);
+        }
+    }
+    Ok(())
 }
 
 fn revisions(repo: &Repo, range: &str) -> Result<(Vec<ObjectId>, Vec<ObjectId>), GitError> {
