@@ -1,6 +1,7 @@
 //! The only door to every use case.
 
 use crate::error::{Error, Result};
+use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
@@ -45,10 +46,12 @@ pub struct App {
     pub(crate) token_cache: TokenCache,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
+    pub(crate) in_flight: Arc<InFlight>,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
     pub(crate) finding_key: [u8; 32],
     pub(crate) user_key: [u8; 32],
     pub(crate) digest_key: [u8; 32],
+    pub(crate) answer_key: [u8; 32],
 }
 
 impl fmt::Debug for App {
@@ -76,9 +79,11 @@ impl App {
             keys: KeyCache::default(),
             token_cache: TokenCache::default(),
             counters: Counters::default(),
+            in_flight: Arc::default(),
             finding_key: vault.derive("finding-hash"),
             user_key: vault.derive("user-hash"),
             digest_key: vault.derive("attachment-digest"),
+            answer_key: vault.derive("answers"),
             gate,
             vault,
         })

@@ -7,10 +7,10 @@ mod data;
 
 pub use data::{
     ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
-    Facet, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, KeyRecord, Lease,
-    MonitorFailure, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded,
-    RetentionPolicy, RetentionReport, SealedInput, SessionCount, Sort, StoreStats, StoredEvent, Submission,
-    ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord,
+    Facet, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, KeptAnswer,
+    KeyRecord, Lease, MonitorFailure, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry,
+    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount, Sort, StoreStats,
+    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord,
 };
 
 use crate::error::Result;
@@ -49,12 +49,20 @@ pub trait Vault: Send + Sync + 'static {
 
 /// Everything that is kept. Implemented once per database.
 pub trait Store:
-    IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + Send + Sync + 'static
+    IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + AnswerStore + Send + Sync + 'static
 {
 }
 
 impl<T> Store for T where
-    T: IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + Send + Sync + 'static
+    T: IngestStore
+        + TicketStore
+        + ProjectStore
+        + TokenStore
+        + CareStore
+        + AnswerStore
+        + Send
+        + Sync
+        + 'static
 {
 }
 
@@ -167,6 +175,15 @@ pub trait TokenStore {
     async fn tokens(&self) -> Result<Vec<TokenRecord>>;
     /// Revokes one, or all when `id` is none; returns how many.
     async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp) -> Result<u64>;
+}
+
+/// Answers to requests that may be repeated.
+#[async_trait]
+pub trait AnswerStore {
+    /// The answer that was kept under this key, unless it has ended.
+    async fn kept_answer(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<KeptAnswer>>;
+    /// Keeps an answer; beyond the store's bound the one that ends first goes.
+    async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()>;
 }
 
 /// Findings, quarantine, retention, figures.

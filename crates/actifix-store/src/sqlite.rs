@@ -1,6 +1,7 @@
 //! The store on SQLite: one writer thread, a few readers, one file.
 
 mod activity;
+mod answers;
 mod body;
 mod care;
 mod connection;

@@ -1,5 +1,6 @@
 //! What every store must do, whatever database is behind it. Each file is one noun; `run` takes a fresh store.
 
+pub mod answers;
 pub mod care;
 pub mod events;
 pub mod ingest;

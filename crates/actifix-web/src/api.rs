@@ -3,6 +3,7 @@
 mod admin;
 mod care;
 mod events;
+mod idempotency;
 mod openapi;
 mod tickets;
 
@@ -174,8 +175,12 @@ async fn guard(State(app): State<Arc<App>>, scope: Scope, request: Request, next
     if !who.0.may(scope, who.0.bound_project()) {
         return Problem::from(Error::Forbidden { needs: scope.as_str() }).into_response();
     }
-    parts.extensions.insert(who);
-    next.run(Request::from_parts(parts, body)).await
+    parts.extensions.insert(who.clone());
+    let request = Request::from_parts(parts, body);
+    if request.method() == Method::POST && request.headers().contains_key(idempotency::HEADER) {
+        return idempotency::run_once(app, who.0, request, next).await;
+    }
+    next.run(request).await
 }
 
 /// An id of the path that does not parse names nothing.

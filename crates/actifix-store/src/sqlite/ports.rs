@@ -1,17 +1,17 @@
 //! The ports: each verb hands its work to a reader or to the writer.
 
 use super::{
-    SqliteStore, care, events, findings, ingest, lists, monitors, projects, quarantine, retention, throttles,
-    tickets, tokens,
+    SqliteStore, answers, care, events, findings, ingest, lists, monitors, projects, quarantine, retention,
+    throttles, tickets, tokens,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    ActivityEntry, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery, FindingState,
-    FindingView, HeldOverview, IngestStore, KeyRecord, MonitorFailure, MonitorView, OutcomeTotal, Page,
-    ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, StoreStats,
-    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord,
-    TokenStore,
+    ActivityEntry, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery,
+    FindingState, FindingView, HeldOverview, IngestStore, KeptAnswer, KeyRecord, MonitorFailure, MonitorView,
+    OutcomeTotal, Page, ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy,
+    RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
+    TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
@@ -276,5 +276,17 @@ impl CareStore for SqliteStore {
             return Err(Error::Unavailable { message: "the database failed", retry_after_seconds: 30 });
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl AnswerStore for SqliteStore {
+    async fn kept_answer(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<KeptAnswer>> {
+        let key = *key;
+        self.read(move |db| answers::get(db, &key, now)).await
+    }
+
+    async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()> {
+        self.write(move |work| answers::keep(work, &answer, now)).await
     }
 }

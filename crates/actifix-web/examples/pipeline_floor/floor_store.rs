@@ -2,11 +2,11 @@
 
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    ActivityEntry, Admitted, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery,
-    FindingState, FindingView, HeldOverview, IngestStore, KeyRecord, MonitorFailure, MonitorView,
-    OutcomeTotal, Page, ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy,
-    RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
-    TicketSave, TicketStore, TokenRecord, TokenStore,
+    ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary,
+    FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, KeptAnswer, KeyRecord,
+    MonitorFailure, MonitorView, OutcomeTotal, Page, ProjectStore, QuarantineEntry, QuarantineItem, Recorded,
+    RetentionPolicy, RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail,
+    TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
@@ -217,6 +217,17 @@ impl TokenStore for NullStore {
     }
 
     async fn revoke_tokens(&self, _id: Option<&str>, _now: Timestamp) -> Result<u64> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl AnswerStore for NullStore {
+    async fn kept_answer(&self, _key: &[u8; 32], _now: Timestamp) -> Result<Option<KeptAnswer>> {
+        Err(NOTHING)
+    }
+
+    async fn keep_answer(&self, _answer: KeptAnswer, _now: Timestamp) -> Result<()> {
         Err(NOTHING)
     }
 }

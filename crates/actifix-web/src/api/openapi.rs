@@ -2,6 +2,7 @@
 
 use super::{Operation, operations};
 use crate::extract::Who;
+use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 /// Any credential may read the contract.
@@ -69,6 +70,13 @@ fn describe(operation: &Operation) -> Value {
     for (name, help) in operation.query {
         parameters.push(json!({
             "name": name, "in": "query", "required": false, "description": help, "schema": { "type": "string" }
+        }));
+    }
+    if operation.method == Method::POST {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string", "maxLength": 255 },
+            "description": "a repeat with the same key within 24 hours changes nothing and gets the first answer, \
+                            with `Idempotency-Replayed: true`"
         }));
     }
     let mut described = json!({
