@@ -3,9 +3,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::detect::checks;
-use crate::detect::hunt::Hunt;
-use crate::detect::shape;
 use crate::detect::words::{Named, Names};
 use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
@@ -102,35 +99,17 @@ impl Engine {
         self.rules.iter()
     }
 
-    /// All candidates in some bytes, unfiltered, by position. Personal data is no candidate.
+    /// The secrets in some bytes, by position. Documented examples, placeholders, references, identifiers and tokens with a
+    /// wrong checksum are left out, other than in redaction; personal data is no secret.
     pub fn scan(&self, text: &[u8]) -> Vec<Match> {
-        let settings = Settings::default();
-        let mut hunt = Hunt::new(self, &settings, text, false);
-        hunt.run();
-        let mut spans = std::mem::take(&mut hunt.spans);
-        if let Some(rule) = self.special.card {
-            shape::cards(text, |start, end| spans.push(crate::detect::Span { start, end, rule, echo: true }));
-        }
-        spans.sort_by_key(|span| (span.start, span.end, span.rule));
-        spans.dedup_by_key(|span| (span.start, span.end, span.rule));
-        spans.iter().filter_map(|span| self.weigh(text, span)).collect()
+        let mut found = self.candidates(text);
+        found.retain(Match::reported);
+        found
     }
 
-    fn weigh(&self, text: &[u8], span: &crate::detect::Span) -> Option<Match> {
-        let rule = self.rule(span.rule)?;
-        let value = text.get(span.start..span.end)?;
-        let entropy = checks::entropy(value);
-        let allowed = rule.allow.iter().any(|allow| value == allow.as_bytes());
-        Some(Match {
-            rule: Arc::clone(&rule.id),
-            severity: rule.severity,
-            tier: rule.tier,
-            span: span.start..span.end,
-            checksum: rule.checksum.map(|kind| checks::checksum_ok(kind, value)),
-            placeholder: allowed || checks::is_placeholder(value),
-            entropy,
-            low_entropy: entropy < rule.entropy,
-        })
+    /// All candidates in some bytes, by position, each with the reason why [`Engine::scan`] leaves it out, if there is one.
+    pub fn candidates(&self, text: &[u8]) -> Vec<Match> {
+        crate::scan::candidates(self, text)
     }
 
     /// Redacts one text on its own.
@@ -254,7 +233,7 @@ impl Engine {
 
 /// Whether what a trigger finds begins with its keyword, at the start of a token.
 fn begins(rules: &[Rule], trigger: Trigger) -> bool {
-    matches!(trigger, Trigger::Rule(index) if rules.get(usize::from(index)).is_some_and(|rule| rule.before == 0))
+    matches!(trigger, Trigger::Rule(index) if rules.get(usize::from(index)).is_some_and(|rule| rule.before == 0 && rule.detector != Detector::Vendor))
 }
 
 /// Keywords of the coded detectors.
@@ -287,7 +266,7 @@ const FIXED: &[(&str, Trigger)] = &[
 
 fn place(rule: &Rule, index: u16, special: &mut Special, want: &mut impl FnMut(&str, Trigger)) {
     let slot = match rule.detector {
-        Detector::Pattern => {
+        Detector::Pattern | Detector::Vendor | Detector::Near => {
             for keyword in &rule.keywords {
                 want(keyword, Trigger::Rule(index));
             }
@@ -460,7 +439,7 @@ mod tests {
                 ),
             ] {
                 let ids: Vec<(String, usize, usize)> = engine
-                    .scan(text.as_bytes())
+                    .candidates(text.as_bytes())
                     .iter()
                     .filter(|found| {
                         engine.rules().any(|rule| {

@@ -4,7 +4,7 @@ use super::shape::{self, UserInfo};
 use super::words::Named;
 use crate::bytes::{at, is_token, slice, starts_token};
 use crate::engine::{Engine, Trigger};
-use crate::rule::{Boundary, Rule, Strength};
+use crate::rule::{Boundary, Detector, Rule, Strength};
 use crate::settings::Settings;
 use crate::table::{Hit, Seen};
 
@@ -158,11 +158,18 @@ impl<'a> Hunt<'a> {
     }
 
     fn rule(&mut self, index: u16, keyword: usize, keyword_end: usize) {
-        if let Some(rule) = self.engine.rule(index)
-            && could_match(rule, self.text, keyword, keyword_end)
-            && let Some((start, end)) = rule_at(rule, self.text, keyword)
-        {
-            self.add(start, end, index, true);
+        let engine = self.engine;
+        let Some(rule) = engine.rule(index) else { return };
+        match rule.detector {
+            Detector::Vendor => self.vendor(index, keyword, keyword_end),
+            Detector::Near => self.near(index, keyword),
+            _ => {
+                if could_match(rule, self.text, keyword, keyword_end)
+                    && let Some((start, end)) = rule_at(rule, self.text, keyword)
+                {
+                    self.add(start, end, index, true);
+                }
+            }
         }
     }
 }
@@ -222,6 +229,6 @@ pub(crate) fn rule_at(rule: &Rule, text: &[u8], keyword: usize) -> Option<(usize
 impl Named {
     /// A name that the project declared.
     pub(crate) fn custom(rule: u16) -> Self {
-        Self { rule, strength: Strength::Strong, detector: crate::rule::Detector::Name }
+        Self { rule, strength: Strength::Strong, detector: Detector::Name }
     }
 }
