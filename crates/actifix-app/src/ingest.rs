@@ -15,12 +15,15 @@ mod own;
 mod quarantine;
 mod redact;
 mod redacted;
+mod room;
 mod special;
 
 pub use answer::{AnswerBody, IngestAnswer, Limited, Refusal};
-pub use gate::{ByteRoom, Gate, Knock, Pass};
+pub use decode::HeaderKey;
+pub use gate::{Gate, Knock, Pass};
 pub use own::{OwnEvent, UserInput};
 pub use redacted::Redacted;
+pub use room::{ByteRoom, STRANGER_BYTES_MAX};
 
 pub(crate) use admit::Source;
 pub(crate) use counters::Counters;
@@ -30,7 +33,7 @@ use crate::app::App;
 use crate::error::Error;
 use actifix_domain::access::Actor;
 use actifix_domain::event::{OriginClass, Provenance, Transport};
-use actifix_domain::id::{EventId, PublicKey};
+use actifix_domain::id::EventId;
 use actifix_domain::project::KeyKind;
 use actifix_protocol::answer::{DROP_KINDS, PIXEL_GIF};
 use actifix_protocol::auth::{Conflict, Credentials, Found};
@@ -98,14 +101,14 @@ pub struct Delivery {
     pub body: Bytes,
 }
 
-/// Keys found in headers, query and path. Malformed ones are kept as `None`: they were meant as keys.
+/// Keys found in headers, query and path; malformed ones count, as they were meant as keys.
 pub fn credentials(
     sentry_auth: Option<&str>,
     authorization: Option<&str>,
     query: &str,
     path_key: Option<&str>,
     bearer: bool,
-) -> Vec<Option<PublicKey>> {
+) -> Vec<Found> {
     let mut found = Credentials::default();
     if let Some(text) = sentry_auth {
         found.add_header(text);
@@ -120,11 +123,7 @@ pub fn credentials(
     if let Some(key) = path_key {
         found.add_key(key);
     }
-    let key = |found: &Found| match found {
-        Found::Key(key) => Some(key.clone()),
-        Found::Malformed => None,
-    };
-    found.found().iter().map(key).collect()
+    found.into_found()
 }
 
 impl From<Conflict> for Refusal {
@@ -132,6 +131,17 @@ impl From<Conflict> for Refusal {
         match conflict {
             Conflict::Disagree => Self::ConflictingKeys,
             Conflict::Malformed => Self::UnknownKey,
+        }
+    }
+}
+
+impl Kind {
+    /// Whether an envelope comes this way, whose header may hold the only key.
+    pub fn may_hold_key(&self, content_type: &str) -> bool {
+        match self {
+            Self::Envelope => true,
+            Self::Store => decode::is_envelope_type(content_type),
+            _ => false,
         }
     }
 }
@@ -151,30 +161,14 @@ struct Processed {
 }
 
 impl App {
-    /// Takes one request through the pipeline. The second value says whether the page may read the answer.
-    pub async fn deliver(
-        self: &Arc<Self>,
-        knock: &Knock<'_>,
-        pass: Option<Pass>,
-        delivery: Delivery,
-    ) -> (IngestAnswer, bool) {
+    /// Takes one request through the pipeline.
+    pub async fn deliver(self: &Arc<Self>, pass: Pass, delivery: Delivery) -> IngestAnswer {
         let started = self.clock.monotonic_micros();
-        let pass = match pass {
-            Some(pass) => pass,
-            None => match self.knock_again(knock, &delivery).await {
-                Ok(pass) => pass,
-                Err(refusal) => {
-                    self.count_refusal(knock, &delivery.kind, &refusal).await;
-                    return (self.refused(&delivery.kind, &delivery.content_type, &refusal), false);
-                }
-            },
-        };
-        let echo = pass.echo_origin;
         let kind = delivery.kind.clone();
         let content_type = delivery.content_type.clone();
         let project = pass.known.project.id;
         let answer = match self.process_and_store(pass, delivery).await {
-            Ok(processed) => finished(&kind, &content_type, processed),
+            Ok(processed) => self.finished(&kind, &content_type, processed),
             Err(refusal) => {
                 self.counters.refused(project, category(&kind), &refusal);
                 self.refused(&kind, &content_type, &refusal)
@@ -182,7 +176,7 @@ impl App {
         };
         let micros = self.clock.monotonic_micros().saturating_sub(started);
         metrics::histogram!("actifix_ingest_seconds").record(micros as f64 / 1e6);
-        (answer, echo)
+        answer
     }
 
     /// The pipeline on one screen.
@@ -215,10 +209,36 @@ impl App {
         Ok(processed)
     }
 
-    /// The envelope's header may hold the only key.
-    async fn knock_again(&self, knock: &Knock<'_>, delivery: &Delivery) -> Result<Pass, Refusal> {
-        let key = self.key_of_header(delivery)?.ok_or(Refusal::NoKey)?;
-        self.admit_key(&key, knock).await
+    /// The answer to a request that was stored.
+    fn finished(&self, kind: &Kind, content_type: &str, processed: Processed) -> IngestAnswer {
+        let mut answer = match (&processed.fault, kind) {
+            (Some(fault), _) => fault.answer(),
+            (None, Kind::StoreQuery) => IngestAnswer::new(200, AnswerBody::Gif),
+            (None, Kind::Security) => IngestAnswer::new(200, AnswerBody::Empty),
+            (None, Kind::Cron { .. }) => IngestAnswer::new(202, AnswerBody::Empty),
+            (None, Kind::Attachments(_)) => IngestAnswer::new(201, AnswerBody::Empty),
+            (None, Kind::Minidump | Kind::Unreal) => match processed.id {
+                Some(id) => IngestAnswer::new(200, AnswerBody::IdText(id)),
+                None => IngestAnswer::new(200, AnswerBody::Empty),
+            },
+            (None, Kind::Otlp(signal)) => {
+                let format = otlp::Format::of_content_type(content_type).unwrap_or(otlp::Format::Json);
+                let kind = match signal {
+                    OtlpSignal::Logs => otlp::Kind::Logs,
+                    OtlpSignal::Traces => otlp::Kind::Traces,
+                };
+                let (rejected, message) = &processed.rejected;
+                let bytes = otlp::answer(format, kind, *rejected, message);
+                IngestAnswer::new(200, AnswerBody::Bytes { content_type: format.content_type(), bytes })
+            }
+            (None, _) => IngestAnswer::new(200, AnswerBody::Id(processed.id)),
+        };
+        if let Some(limited) = &processed.limited {
+            answer = Refusal::Limited(limited.clone()).answer();
+        } else if processed.dropped_kinds && answer.status == 200 && self.settings.announce_dropped_kinds {
+            answer.rate_limits = Some(DROP_KINDS.to_owned());
+        }
+        answer
     }
 
     /// The answer to a refused request, in the client's own format.
@@ -250,7 +270,7 @@ impl App {
             metrics::counter!("actifix_auth_failures_total", "reason" => reason).increment(1);
             return;
         }
-        if let Some(Some(key)) = knock.keys.first()
+        if let Some(Found::Key(key)) = knock.keys.first()
             && let Ok(Some(known)) = self.known_key(key).await
         {
             self.counters.refused(known.project.id, category(kind), refusal);
@@ -281,38 +301,6 @@ fn category(kind: &Kind) -> &'static str {
         Kind::Ignored(category) => category,
         _ => "error",
     }
-}
-
-/// The answer to a request that was stored.
-fn finished(kind: &Kind, content_type: &str, processed: Processed) -> IngestAnswer {
-    let mut answer = match (&processed.fault, kind) {
-        (Some(fault), _) => fault.answer(),
-        (None, Kind::StoreQuery) => IngestAnswer::new(200, AnswerBody::Gif),
-        (None, Kind::Security) => IngestAnswer::new(200, AnswerBody::Empty),
-        (None, Kind::Cron { .. }) => IngestAnswer::new(202, AnswerBody::Empty),
-        (None, Kind::Attachments(_)) => IngestAnswer::new(201, AnswerBody::Empty),
-        (None, Kind::Minidump | Kind::Unreal) => match processed.id {
-            Some(id) => IngestAnswer::new(200, AnswerBody::IdText(id)),
-            None => IngestAnswer::new(200, AnswerBody::Empty),
-        },
-        (None, Kind::Otlp(signal)) => {
-            let format = otlp::Format::of_content_type(content_type).unwrap_or(otlp::Format::Json);
-            let kind = match signal {
-                OtlpSignal::Logs => otlp::Kind::Logs,
-                OtlpSignal::Traces => otlp::Kind::Traces,
-            };
-            let (rejected, message) = &processed.rejected;
-            let bytes = otlp::answer(format, kind, *rejected, message);
-            IngestAnswer::new(200, AnswerBody::Bytes { content_type: format.content_type(), bytes })
-        }
-        (None, _) => IngestAnswer::new(200, AnswerBody::Id(processed.id)),
-    };
-    if let Some(limited) = &processed.limited {
-        answer = Refusal::Limited(limited.clone()).answer();
-    } else if processed.dropped_kinds && answer.status == 200 {
-        answer.rate_limits = Some(DROP_KINDS.to_owned());
-    }
-    answer
 }
 
 /// A store that cannot take it now is an answer of 503, whatever the cause.

@@ -93,8 +93,8 @@ impl Credentials {
     }
 
     /// The keys in the order in which they were added.
-    pub fn found(&self) -> &[Found] {
-        &self.found
+    pub fn into_found(self) -> Vec<Found> {
+        self.found
     }
 
     /// True as long as no place presented a key: then the envelope header may still name one.

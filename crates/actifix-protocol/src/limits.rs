@@ -118,7 +118,43 @@ impl Default for Limits {
     }
 }
 
+/// Longest time that may be set for reading one request, seconds.
+pub const READ_SECONDS_CEILING: u64 = 3_600;
+
 impl Limits {
+    /// Whether the limits can work together.
+    ///
+    /// # Errors
+    /// A sentence that says which cannot.
+    pub fn validate(&self) -> Result<(), &'static str> {
+        let sizes = [
+            self.request_bytes_max,
+            self.decoded_bytes_max,
+            self.header_line_bytes_max,
+            self.items_max,
+            self.json_depth_max,
+            self.event_bytes_max,
+            self.container_bytes_max,
+            self.check_in_bytes_max,
+            self.client_report_bytes_max,
+            self.attachment_bytes_max,
+            self.attachments_bytes_max,
+        ];
+        if sizes.contains(&0) {
+            return Err("each size, number of items and depth must be at least 1");
+        }
+        if self.inflight_bytes_max < self.request_bytes_max {
+            return Err("in_flight_bytes_max must have room for one request of compressed_bytes_max");
+        }
+        if !(1..=READ_SECONDS_CEILING).contains(&self.request_read_seconds_max) {
+            return Err("request_read_seconds_max must be from 1 to 3600");
+        }
+        if self.json_depth_refused < self.json_depth_max {
+            return Err("json_depth_refused must not be below json_depth_max");
+        }
+        Ok(())
+    }
+
     /// The part of the limits that the JSON parser needs.
     pub fn json(&self) -> crate::json::JsonLimits {
         crate::json::JsonLimits {

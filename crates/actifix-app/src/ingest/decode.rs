@@ -11,8 +11,9 @@ use actifix_domain::id::{EventId, PublicKey};
 use actifix_domain::outcome::{Outcome, Reason};
 use actifix_domain::time::Timestamp;
 use actifix_protocol::encoding::{self, DecodeError};
-use actifix_protocol::envelope::{EnvelopeError, EnvelopeReader, Fate, Item, ItemKind};
+use actifix_protocol::envelope::{self, EnvelopeError, EnvelopeHeader, EnvelopeReader, Fate, Item, ItemKind};
 use actifix_protocol::json;
+use actifix_protocol::limits::Limits;
 use serde_json::Value;
 
 /// Why a value of another form is no event.
@@ -31,6 +32,17 @@ pub(super) enum Shape {
     Session,
     Sessions,
     Security { content_type: String },
+}
+
+/// What the first bytes of an envelope tell about its sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderKey {
+    /// The header names this key.
+    Key(PublicKey),
+    /// Its line is not complete yet.
+    Incomplete,
+    /// It names none, or cannot be read.
+    None,
 }
 
 /// One value of a request, not redacted.
@@ -154,19 +166,29 @@ impl App {
         Ok(decoded)
     }
 
-    /// The key that an envelope's header names; reads no more than that line.
-    pub(super) fn key_of_header(&self, delivery: &Delivery) -> Result<Option<PublicKey>, Refusal> {
-        if delivery.kind == Kind::Store && !is_envelope_type(&delivery.content_type) {
-            return Ok(None);
-        }
-        let limits = &self.settings.limits;
-        let reader =
-            encoding::decoder(&delivery.content_encoding, &delivery.body, limits).map_err(refuse_decode)?;
-        match EnvelopeReader::open(reader, limits) {
-            Ok(reader) => Ok(reader.header().dsn.as_ref().map(|dsn| dsn.public_key().clone())),
+    /// The key that an envelope's header names, from the first bytes of the request; `ended` when these are all.
+    /// Decodes no more than that line, and answers the more sparingly the less it knows the sender.
+    pub fn key_of_header(
+        &self,
+        content_encoding: &str,
+        seen: &[u8],
+        ended: bool,
+    ) -> Result<HeaderKey, Refusal> {
+        let line_max = self.settings.limits.header_line_bytes_max;
+        // Each coding of a list is cut at this, so that an inner bomb costs nothing.
+        let limits = Limits { decoded_bytes_max: line_max.saturating_mul(4), ..self.settings.limits.clone() };
+        let reader = encoding::decoder(content_encoding, seen, &limits).map_err(refuse_decode)?;
+        let header = if ended {
+            EnvelopeReader::open(reader, &limits).map(|reader| Some(reader.header().clone()))
+        } else {
+            envelope::header_of_prefix(reader, &limits)
+        };
+        Ok(match header {
+            Ok(Some(EnvelopeHeader { dsn: Some(dsn), .. })) => HeaderKey::Key(dsn.public_key().clone()),
+            Ok(None) => HeaderKey::Incomplete,
             // Without a readable header there is no key: 401 rather than a hint about framing.
-            Err(_) => Ok(None),
-        }
+            Ok(Some(_)) | Err(_) => HeaderKey::None,
+        })
     }
 
     fn decode_envelope(
@@ -182,7 +204,7 @@ impl App {
             .map_err(|fault| EnvelopeError { fault, partial: Box::default() })
             .and_then(|reader| reader.read_items(|header| header.kind().want(limits)));
         let envelope = match read {
-            Ok(envelope) => envelope,
+            Ok(whole) => whole,
             Err(error) => {
                 let refusal = refuse_fault(error.fault);
                 if !error.fault.keeps_partial() || error.partial.items.is_empty() {
@@ -358,7 +380,7 @@ impl App {
     }
 }
 
-fn is_envelope_type(content_type: &str) -> bool {
+pub(super) fn is_envelope_type(content_type: &str) -> bool {
     content_type.trim_start().to_ascii_lowercase().starts_with("application/x-sentry-envelope")
 }
 

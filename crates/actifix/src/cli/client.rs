@@ -33,7 +33,7 @@ pub struct Client {
 enum Transport {
     Remote { authority: String, prefix: String, token: String },
     Socket(std::path::PathBuf),
-    InProcess { router: Router, wired: wire::Wired },
+    InProcess { router: Router, wired: Box<wire::Wired> },
 }
 
 impl Client {
@@ -65,7 +65,7 @@ impl Client {
         let loaded = wire::load_config(&home)?;
         let wired = wire::open(&home, loaded.config, None).await?;
         let router = wired.api();
-        Ok(Self { transport: Transport::InProcess { router, wired } })
+        Ok(Self { transport: Transport::InProcess { router, wired: Box::new(wired) } })
     }
 
     fn remote(url: &str) -> Result<Self, CliError> {

@@ -30,3 +30,4 @@ mod repeats;
 mod scan;
 mod scan_git;
 mod sdk;
+mod strangers;
