@@ -337,6 +337,22 @@ fn a_configuration_adds_rules_and_accepts_places() {
 }
 
 #[test]
+fn the_configuration_in_the_guide_works() {
+    let guide =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/scanner.md")).unwrap();
+    let block = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let tree = Tree::repository();
+    tree.write(
+        ".actifix-scan.toml",
+        block.lines().map(|line| line.trim().to_owned() + "\n").collect::<String>(),
+    );
+    let acme = ["ac", "me_", &Random::seeded(11).text(b"0123456789abcdef", 24)].concat();
+    tree.write("testdata/a.txt", &acme);
+    tree.write("b.txt", &acme);
+    assert_eq!(places(tree.findings(&[])), place("b.txt", 1));
+}
+
+#[test]
 fn explain_says_why_a_candidate_is_none() {
     let tree = Tree::new();
     tree.write("a.py", "password = settings.database_password\napi_key = 'your-api-key-goes-here-1234'\n");
