@@ -111,7 +111,7 @@ impl Batch {
                 .as_ref()
                 .is_none_or(|commit| first.get(&hit.fingerprint).is_none_or(|oldest| *oldest == commit.order))
         });
-        self.hits.sort_by(|a, b| by_place(a, b));
+        self.hits.sort_by(by_place);
         self.hits.dedup_by(|a, b| by_place(a, b).is_eq());
         self.dropped.sort_by(|a, b| by_place(&a.hit, &b.hit));
         self.notes.sort();

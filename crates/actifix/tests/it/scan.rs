@@ -214,7 +214,7 @@ fn strange_files_are_skipped_with_a_note_and_never_block() {
     // As root, files without permissions are readable all the same.
     if !rustix::process::getuid().is_root() {
         tree.write("e/locked.txt", "x");
-        fs::set_permissions(tree.path().join("e/locked.txt"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.path().join("e/locked.txt"), fs::Permissions::from_mode(0o000)).unwrap();
         exits(&tree.run(&["scan", "e"]), 2);
     }
 }

@@ -67,6 +67,9 @@ pub enum Verdict {
     Unknown,
 }
 
+/// A decoded blob and what is known of it, for all that are deltas of it.
+type Base = Rc<(Vec<u8>, Verdict)>;
+
 /// Index files of all packs in some object folders.
 pub fn indices(folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = folders
@@ -193,7 +196,7 @@ impl Pack {
         scratch: &mut Scratch,
         mut visit: impl FnMut(u32, &Blob, Verdict) -> Verdict,
     ) -> Result<(), GitError> {
-        let mut stack: Vec<(u32, Option<Rc<(Vec<u8>, Verdict)>>)> = vec![(root, None)];
+        let mut stack: Vec<(u32, Option<Base>)> = vec![(root, None)];
         while let Some((number, base)) = stack.pop() {
             let Some(node) = self.nodes.get(number as usize) else { continue };
             let blob =
@@ -353,6 +356,7 @@ pub fn windows(length: usize, fresh: &[Range<usize>]) -> Option<Vec<Range<usize>
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "lists of ranges, some of which hold one")]
 mod tests {
     use super::*;
 
