@@ -221,7 +221,10 @@ impl Hunt<'_> {
             return false;
         }
         match named.strength {
-            Strength::Strong => (secret_like(word) || letters_and_digits(word)) && !word.contains(&b'/'),
+            Strength::Strong => {
+                let path = word.contains(&b'/') && !looks_random(word, 32);
+                (secret_like(word) || letters_and_digits(word)) && !path
+            }
             Strength::Prose => looks_random(word, 12),
             Strength::Weak => looks_random(word, 16),
         }
