@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::clean::CleanMemo;
 use super::echo::{ECHO_BYTES_MIN, Echoes};
 use super::keys::KeyMemo;
 use super::node::{Node, Part};
@@ -12,6 +13,7 @@ use super::text::Place;
 use crate::engine::Engine;
 use crate::finding::{self, Finding, Report};
 use crate::settings::{BudgetExceeded, Settings};
+use crate::table::Hit;
 
 /// Redacts the parts of one envelope. First give it every part with [`Session::value`] and [`Session::text`], then
 /// every part again with the `echo_` methods; [`Session::finish`] tells what was done.
@@ -22,12 +24,15 @@ pub struct Session<'e> {
     path: String,
     pub(crate) echoes: Echoes,
     pub(crate) keys: KeyMemo,
+    pub(crate) clean: CleanMemo,
+    /// The keywords of the text at hand; kept for its memory.
+    pub(crate) hits: Vec<Hit>,
     /// Set when a value could not be remembered; the next call that can fail does.
     echoes_full: bool,
     findings: Vec<Finding>,
     counts: Vec<u64>,
     /// What is left of the budget; nothing if there is nothing to redact with.
-    bytes_left: u64,
+    pub(crate) bytes_left: u64,
 }
 
 impl fmt::Debug for Session<'_> {
@@ -48,6 +53,8 @@ impl<'e> Session<'e> {
             path: String::new(),
             echoes: Echoes::default(),
             keys: KeyMemo::default(),
+            clean: CleanMemo::default(),
+            hits: Vec::new(),
             echoes_full: false,
             findings: Vec::new(),
             counts: Vec::new(),
