@@ -50,6 +50,16 @@ impl Session<'_> {
             self.charge(text.len())?;
             return Ok((None, any));
         }
+        self.redact_new(text, place, node)
+    }
+
+    /// The same for a text that is not known to be clean.
+    pub(crate) fn redact_new(
+        &mut self,
+        text: &str,
+        place: Place,
+        node: &Node<'_>,
+    ) -> Result<(Option<String>, bool), BudgetExceeded> {
         let before = self.bytes_left;
         let (spans, any) = self.spans(text, place, 0)?;
         if spans.is_empty() {

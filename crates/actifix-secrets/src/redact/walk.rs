@@ -53,11 +53,21 @@ impl Session<'_> {
     }
 
     /// Redacts a string, and as JSON too if it is some.
+    #[inline]
     pub(crate) fn string(&mut self, text: &mut String, node: &Node<'_>) -> Result<(), BudgetExceeded> {
-        let (redacted, any) = self.redact(text, node.place, node)?;
-        if let Some(redacted) = redacted {
-            *text = redacted;
-        }
+        let any = match self.clean.get(text, node.place) {
+            Some(any) => {
+                self.charge(text.len())?;
+                any
+            }
+            None => {
+                let (redacted, any) = self.redact_new(text, node.place, node)?;
+                if let Some(redacted) = redacted {
+                    *text = redacted;
+                }
+                any
+            }
+        };
         if any && text.len() >= 8 && node.embedded < EMBEDDED_MAX {
             return self.embedded_json(text, node);
         }
