@@ -119,10 +119,9 @@ impl Session<'_> {
     fn is_quiet(&self, text: &str, place: Place, depth: usize, seen: Seen) -> bool {
         let card = seen.digit() && !place.id && text.len() >= CARD_BYTES_MIN;
         let base64 = depth < 2 && seen.upper() && text.len() >= decode::BASE64_MIN;
-        !(card || base64)
-            && !(seen.at_sign() && self.settings.email != PersonalData::Keep)
-            && !self.may_hold_ip(text, place, seen)
-            && self.settings.sensitive_keys.matcher().is_none()
+        let email = seen.at_sign() && self.settings.email != PersonalData::Keep;
+        let own_name = self.settings.sensitive_keys.matcher().is_some();
+        !(card || base64 || email || own_name || self.may_hold_ip(text, place, seen))
     }
 
     #[inline]

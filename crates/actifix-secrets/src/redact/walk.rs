@@ -143,11 +143,10 @@ impl Session<'_> {
         for (key, item) in map.iter_mut() {
             self.charge(key.len())?;
             if let Some(known) = self.keys.get(key) {
-                let below = node.below(Part::Key(key), node.place);
-                match &record {
-                    Some(name) if is_record_value(key) => self.entry(name, item, &below)?,
-                    _ if known.named => self.entry(key, item, &below)?,
-                    _ => self.walk(item, &below.placed(known.place.below(node.place)))?,
+                let record_name = record.as_deref().filter(|_| is_record_value(key));
+                match record_name.or(known.named.then_some(key)) {
+                    Some(name) => self.entry(name, item, &node.below(Part::Key(key), node.place))?,
+                    None => self.walk(item, &node.below(Part::Key(key), known.place.below(node.place)))?,
                 }
                 continue;
             }
