@@ -103,6 +103,14 @@ impl Engine {
     }
 
     /// All candidates in some bytes, unfiltered, by position. Personal data is no candidate.
+    ///
+    /// ```
+    /// use actifix_secrets::Engine;
+    ///
+    /// let found = Engine::builtin().scan(b"db.password = 'q7Lm9xTz'");
+    /// assert_eq!(&*found[0].rule, "password");
+    /// assert_eq!(found[0].span, 15..23);
+    /// ```
     pub fn scan(&self, text: &[u8]) -> Vec<Match> {
         let settings = Settings::default();
         let mut hunt = Hunt::new(self, &settings, text, false);
