@@ -102,7 +102,9 @@ impl App {
         if decoded.transport == Transport::Otlp && passed > 0 {
             // A client of OTLP sends a batch again as a whole after 429; of a partial success it lets go.
             decoded.rejected.0 = decoded.rejected.0.saturating_add(refused);
-            decoded.rejected.1 = actifix_protocol::answer::RATE_LIMITED.to_owned();
+            let told = &mut decoded.rejected.1;
+            told.push_str(if told.is_empty() { "" } else { "; " });
+            told.push_str(actifix_protocol::answer::RATE_LIMITED);
         } else {
             decoded.limited = Some(limited);
         }

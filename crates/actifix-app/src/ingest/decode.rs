@@ -284,7 +284,8 @@ impl App {
             Ok(whole) => whole,
             Err(error) => {
                 let refusal = refuse_fault(error.fault);
-                if !error.fault.keeps_partial() || error.partial.items.is_empty() {
+                let nothing = error.partial.items.is_empty() && error.partial.dropped.is_empty();
+                if nothing || !error.fault.keeps_partial() {
                     return Err(refusal);
                 }
                 decoded.fault = Some(refusal);
