@@ -7,7 +7,8 @@ mod data;
 
 pub use data::{
     ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
-    Facet, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested,
+    Facet, FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount,
+    Ingested,
     KeptAnswer, KeyRecord, Lease, MonitorFailure, MonitorView, OutcomeCount, OutcomeTotal, Page,
     QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount,
     Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave,

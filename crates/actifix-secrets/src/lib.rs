@@ -52,11 +52,12 @@ mod engine;
 mod finding;
 mod redact;
 mod rule;
+mod scan;
 mod settings;
 mod table;
 
 pub use engine::Engine;
-pub use finding::{Finding, Match, Report};
+pub use finding::{Dropped, Finding, Match, Report};
 pub use redact::session::Session;
 pub use rule::{Rule, RuleError, RuleSource, Severity};
 pub use settings::{Budget, BudgetExceeded, HashKey, PersonalData, SensitiveKeys, Settings};

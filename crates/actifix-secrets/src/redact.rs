@@ -1,6 +1,7 @@
 //! Replacing what was found.
 pub(crate) mod echo;
 pub(crate) mod keys;
+pub(crate) mod node;
 pub(crate) mod session;
 pub(crate) mod text;
 pub(crate) mod walk;

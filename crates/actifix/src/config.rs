@@ -163,6 +163,18 @@ impl Default for LimitsConfig {
 }
 
 impl Config {
+    /// Names of the sections in which the two differ.
+    pub fn changed_sections(&self, other: &Self) -> Vec<&'static str> {
+        let sections = [
+            ("server", self.server != other.server),
+            ("listeners", self.listeners != other.listeners),
+            ("limits", self.limits != other.limits),
+            ("throttle", self.throttle != other.throttle),
+            ("retention", self.retention != other.retention),
+        ];
+        sections.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+    }
+
     /// The listeners with the default filled in.
     pub fn listeners(&self) -> BTreeMap<String, ListenerConfig> {
         if self.listeners.is_empty() {

@@ -7,8 +7,8 @@ mod tickets;
 
 pub use access::{KeptAnswer, KeyRecord, MonitorFailure, MonitorView, OutcomeTotal, TokenRecord};
 pub use care::{
-    FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem, RetentionPolicy,
-    RetentionReport, StoreStats, ThrottleRecord,
+    FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,
+    RetentionPolicy, RetentionReport, StoreStats, ThrottleRecord,
 };
 pub use ingest::{
     Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, Ingested, OutcomeCount, Recorded,

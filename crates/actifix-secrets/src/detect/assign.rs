@@ -1,6 +1,7 @@
 //! Values of sensitive names in text: `name=value`, `name: value`, `--name value`, JSON at any level of escaping, SQL.
 use super::auth;
 use super::checks::{is_expression, is_nothing, is_prose, looks_random, looks_random_far, secret_like};
+use super::declared;
 use super::hunt::Hunt;
 use super::value::{Joint, Value, after_name, blanks, quote, value_at};
 use super::words::{NAME_BYTES_MAX, Named};
@@ -39,6 +40,8 @@ impl Hunt<'_> {
         self.name_done = name_end;
         if let Some(value) = after_name(text, name_start, name_end) {
             self.value(named, name_start, value);
+        } else if let Some(value) = declared::apart(text, name_end) {
+            self.apart(named, value);
         }
     }
 
@@ -50,7 +53,10 @@ impl Hunt<'_> {
             return self.cookie(named, value);
         }
         match value.joint {
-            Joint::Space => self.prose(named, value.start),
+            Joint::Space => match declared::apart(self.text, self.name_done) {
+                Some(value) => self.apart(named, value),
+                None => self.prose(named, value.start),
+            },
             Joint::Flag => {
                 let value = value_at(self.text, value.start, Joint::Flag);
                 let word = slice(self.text, value.start, value.end);
@@ -62,10 +68,20 @@ impl Hunt<'_> {
                 if self.accepts(named, value) {
                     self.add(value.start, value.end, named.rule, self.echoes(value));
                     self.covered = self.covered.max(value.end);
+                } else if let Some(value) = declared::typed(self.text, value.start) {
+                    self.apart(named, value);
                 } else if matches!(value.joint, Joint::Colon) && before(self.text, name_start) != b'"' {
                     self.prose(named, value.start);
                 }
             }
+        }
+    }
+
+    /// A value that does not follow its name at once.
+    fn apart(&mut self, named: Named, value: Value) {
+        if self.accepts(named, value) {
+            self.add(value.start, value.end, named.rule, self.echoes(value));
+            self.covered = self.covered.max(value.end);
         }
     }
 
@@ -347,7 +363,7 @@ fn inside_word(text: &[u8], start: usize, end: usize, whole: bool) -> bool {
 }
 
 /// The whole name around a sensitive word.
-fn name_around(text: &[u8], start: usize, end: usize) -> (usize, usize) {
+pub(super) fn name_around(text: &[u8], start: usize, end: usize) -> (usize, usize) {
     let mut from = start;
     let limit = start.saturating_sub(NAME_BYTES_MAX / 2);
     while from > limit && is_name(before(text, from)) {

@@ -4,9 +4,9 @@ use super::shape::{self, UserInfo};
 use super::words::Named;
 use crate::bytes::{at, is_token, slice, starts_token};
 use crate::engine::{Engine, Trigger};
-use crate::rule::{Boundary, Rule, Strength};
+use crate::rule::{Boundary, Detector, Rule, Strength};
 use crate::settings::Settings;
-use crate::table::Seen;
+use crate::table::{Hit, Seen};
 
 /// What else there is to do with a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,13 +57,9 @@ impl<'a> Hunt<'a> {
 
     /// Looks at every hit. Overlapping search: plain search lets short keywords hide long ones.
     pub(crate) fn run(&mut self) {
-        let engine = self.engine;
-        let seen = engine.each_hit(self.text, |triggers, start, end| {
-            self.marks.any = true;
-            for trigger in triggers {
-                self.dispatch(*trigger, start, end);
-            }
-        });
+        let mut hits = Vec::new();
+        let seen = self.engine.hits(self.text, &mut hits, |hits| self.hits(hits));
+        self.hits(&hits);
         self.marks.seen = seen;
         self.marks.any |= seen.at_sign();
         if let Some(matcher) = self.settings.sensitive_keys.matcher() {
@@ -71,6 +67,17 @@ impl<'a> Hunt<'a> {
             for hit in matcher.find_iter(self.text) {
                 self.marks.name = true;
                 self.name(hit.start(), hit.end(), true);
+            }
+        }
+    }
+
+    /// Looks at what the keywords ask for.
+    fn hits(&mut self, hits: &[Hit]) {
+        self.marks.any |= !hits.is_empty();
+        let engine = self.engine;
+        for hit in hits {
+            for trigger in engine.triggers(hit) {
+                self.dispatch(*trigger, hit.start, hit.end);
             }
         }
     }
@@ -151,11 +158,18 @@ impl<'a> Hunt<'a> {
     }
 
     fn rule(&mut self, index: u16, keyword: usize, keyword_end: usize) {
-        if let Some(rule) = self.engine.rule(index)
-            && could_match(rule, self.text, keyword, keyword_end)
-            && let Some((start, end)) = rule_at(rule, self.text, keyword)
-        {
-            self.add(start, end, index, true);
+        let engine = self.engine;
+        let Some(rule) = engine.rule(index) else { return };
+        match rule.detector {
+            Detector::Vendor => self.vendor(index, keyword, keyword_end),
+            Detector::Near => self.near(index, keyword),
+            _ => {
+                if could_match(rule, self.text, keyword, keyword_end)
+                    && let Some((start, end)) = rule_at(rule, self.text, keyword)
+                {
+                    self.add(start, end, index, true);
+                }
+            }
         }
     }
 }
@@ -215,6 +229,6 @@ pub(crate) fn rule_at(rule: &Rule, text: &[u8], keyword: usize) -> Option<(usize
 impl Named {
     /// A name that the project declared.
     pub(crate) fn custom(rule: u16) -> Self {
-        Self { rule, strength: Strength::Strong, detector: crate::rule::Detector::Name }
+        Self { rule, strength: Strength::Strong, detector: Detector::Name }
     }
 }

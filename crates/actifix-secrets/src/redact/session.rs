@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::echo::{ECHO_BYTES_MIN, Echoes};
 use super::keys::KeyMemo;
+use super::node::{Node, Part};
 use super::text::Place;
 use crate::engine::Engine;
-use crate::finding::{self, Finding, PATH_BYTES_MAX, Report};
+use crate::finding::{self, Finding, Report};
 use crate::settings::{BudgetExceeded, Settings};
 
 /// So many times the values that a session remembers may be handed to its successor.
@@ -20,7 +21,8 @@ const SPILLED_FACTOR: usize = 4;
 pub struct Session<'e> {
     pub(crate) engine: &'e Engine,
     pub(crate) settings: &'e Settings,
-    pub(crate) path: String,
+    /// The part of the envelope that was given last.
+    path: String,
     pub(crate) echoes: Echoes,
     pub(crate) keys: KeyMemo,
     /// Set when a value could not be remembered; the next call that can fail does.
@@ -67,7 +69,7 @@ impl<'e> Session<'e> {
     /// The budget is used up: the value is only partly redacted and must not be stored.
     pub fn value(&mut self, path: &str, value: &mut Value) -> Result<(), BudgetExceeded> {
         self.enter(path);
-        self.walk(value, Place::default(), 0, 0)?;
+        self.walk(value, &Node::root(path))?;
         self.settled()
     }
 
@@ -77,7 +79,7 @@ impl<'e> Session<'e> {
     /// The budget is used up: the text is only partly redacted and must not be stored.
     pub fn text(&mut self, path: &str, text: &mut String) -> Result<(), BudgetExceeded> {
         self.enter(path);
-        self.string(text, Place::default(), 0)?;
+        self.string(text, &Node::root(path))?;
         self.settled()
     }
 
@@ -88,7 +90,8 @@ impl<'e> Session<'e> {
     pub fn field(&mut self, path: &str, name: &str, text: &mut String) -> Result<(), BudgetExceeded> {
         self.enter(path);
         let mut value = Value::String(std::mem::take(text));
-        let done = self.entry(name, &mut value, Place::default(), 0, 0);
+        let root = Node::root(path);
+        let done = self.entry(name, &mut value, &root.below(Part::Same, Place::default()));
         if let Value::String(redacted) = value {
             *text = redacted;
         }
@@ -139,35 +142,7 @@ impl<'e> Session<'e> {
 
     fn enter(&mut self, path: &str) {
         self.path.clear();
-        self.push_path(path);
-    }
-
-    /// Appends to the path; what exceeds its bound is left out.
-    pub(crate) fn push_path(&mut self, part: &str) {
-        const PART_BYTES_MAX: usize = 64;
-        let room = PATH_BYTES_MAX.saturating_sub(self.path.len()).min(PART_BYTES_MAX);
-        let mut end = room.min(part.len());
-        while !part.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.path.push_str(part.get(..end).unwrap_or(""));
-    }
-
-    /// Appends `[index]` to the path without allocating.
-    pub(crate) fn push_index(&mut self, index: usize) {
-        if self.path.len() + 22 > PATH_BYTES_MAX {
-            return;
-        }
-        self.path.push('[');
-        let mut unit = 1;
-        while index / unit >= 10 {
-            unit *= 10;
-        }
-        while unit > 0 {
-            self.path.push(char::from(b'0' + (index / unit % 10) as u8));
-            unit /= 10;
-        }
-        self.path.push(']');
+        self.path.push_str(&Node::root(path).path());
     }
 
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
@@ -201,7 +176,7 @@ impl<'e> Session<'e> {
     }
 
     /// Counts a replacement and keeps a finding while there is room.
-    pub(crate) fn note(&mut self, rule: u16, value: &str, keep: bool) {
+    pub(crate) fn note(&mut self, rule: u16, value: &str, keep: bool, node: &Node<'_>) {
         if let Some(count) = self.counts.get_mut(usize::from(rule)) {
             *count += 1;
         }
@@ -212,7 +187,7 @@ impl<'e> Session<'e> {
             self.findings.push(Finding {
                 rule: Arc::clone(&rule.id),
                 severity: rule.severity,
-                path: self.path.clone(),
+                path: node.path(),
                 masked: finding::mask(value),
                 hash: finding::hash(&self.settings.hash_key, value.as_bytes()),
             });
@@ -227,6 +202,8 @@ impl<'e> Session<'e> {
         if found.is_empty() {
             return None;
         }
+        let path = self.path.clone();
+        let node = Node::root(&path);
         let mut out = String::with_capacity(text.len());
         let mut done = 0;
         for (start, end, rule) in found {
@@ -235,12 +212,12 @@ impl<'e> Session<'e> {
             out.push_str("[redacted:");
             out.push_str(self.engine.rule(rule).map_or("secret", |rule| rule.id()));
             out.push(']');
-            self.note(rule, value, false);
+            self.note(rule, value, false, &node);
             done = end;
         }
         out.push_str(text.get(done..).unwrap_or(""));
         // The replacement may have freed a token that was glued to the value.
-        match self.redact(&out, Place::default()) {
+        match self.redact(&out, Place::default(), &node) {
             Ok((Some(again), _)) => Some(again),
             Ok((None, _)) => Some(out),
             Err(_) => Some("[redacted:over_budget]".to_owned()),

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::finding;
 use crate::settings::{BudgetExceeded, PersonalData};
 
+use super::node::Node;
 use super::session::Session;
 
 /// A replacement changes what stands next to the rest, so the text is looked at again until nothing changes. Two passes
@@ -31,29 +32,30 @@ impl Place {
 }
 
 impl Session<'_> {
-    /// Redacts a string; none if nothing was found.
+    /// Redacts a string, none if nothing was found; and whether anything in it was worth a look.
     pub(crate) fn redact(
         &mut self,
         text: &str,
         place: Place,
-    ) -> Result<(Option<String>, Marks), BudgetExceeded> {
-        let (spans, marks) = self.spans(text, place, 0)?;
+        node: &Node<'_>,
+    ) -> Result<(Option<String>, bool), BudgetExceeded> {
+        let (spans, Marks { any, .. }) = self.spans(text, place, 0)?;
         if spans.is_empty() {
-            return Ok((None, marks));
+            return Ok((None, any));
         }
-        let mut current = self.replace(text, spans);
+        let mut current = self.replace(text, spans, node);
         for _ in 1..PASSES_MAX {
             let (spans, _) = self.spans(&current, place, 0)?;
             if spans.is_empty() {
-                return Ok((Some(current), marks));
+                return Ok((Some(current), any));
             }
-            let next = self.replace(&current, spans);
+            let next = self.replace(&current, spans, node);
             if next == current {
-                return Ok((Some(current), marks));
+                return Ok((Some(current), any));
             }
             current = next;
         }
-        Ok((Some("[redacted:unstable_text]".to_owned()), marks))
+        Ok((Some("[redacted:unstable_text]".to_owned()), any))
     }
 
     /// All spans of a text and of its decoded views, in coordinates of the text.
@@ -133,7 +135,7 @@ impl Session<'_> {
         if !place.version
             // Four numbers, or the first group of a public IPv6 address.
             && marks.seen.digit()
-            && marks.seen.dot_or_colon()
+            && (marks.seen.dot() || marks.seen.colon())
             && text.len() >= 7
             && self.settings.ip != PersonalData::Keep
             && let Some(rule) = self.engine.special.ip
@@ -196,7 +198,7 @@ impl Session<'_> {
     }
 
     /// Builds the text with all spans replaced and notes each of them.
-    fn replace(&mut self, text: &str, spans: Vec<Span>) -> String {
+    fn replace(&mut self, text: &str, spans: Vec<Span>, node: &Node<'_>) -> String {
         for span in &spans {
             if span.echo
                 && let Some(value) = text.get(span.start..span.end)
@@ -213,7 +215,7 @@ impl Session<'_> {
                 continue;
             };
             out.push_str(before);
-            self.token(&mut out, span.rule, value);
+            self.token(&mut out, span.rule, value, node);
             done = span.end;
         }
         out.push_str(text.get(done..).unwrap_or(""));
@@ -221,7 +223,7 @@ impl Session<'_> {
     }
 
     /// Appends the token of a value and notes the finding.
-    pub(crate) fn token(&mut self, out: &mut String, rule: u16, value: &str) {
+    pub(crate) fn token(&mut self, out: &mut String, rule: u16, value: &str, node: &Node<'_>) {
         let special = self.engine.special;
         let personal = if Some(rule) == special.email {
             Some(self.settings.email)
@@ -242,7 +244,7 @@ impl Session<'_> {
             }
         }
         out.push(']');
-        self.note(rule, value, personal.is_none());
+        self.note(rule, value, personal.is_none(), node);
     }
 }
 

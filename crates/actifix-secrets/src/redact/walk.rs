@@ -2,6 +2,7 @@
 use serde_json::{Map, Value};
 
 use super::keys::KnownKey;
+use super::node::{Node, Part};
 use super::session::Session;
 use super::text::Place;
 use crate::detect::checks::{is_nothing, looks_random, secret_like};
@@ -25,20 +26,14 @@ const NAME_KEYS: [&str; 7] = ["key", "name", "Key", "Name", "k", "header", "fiel
 
 impl Session<'_> {
     /// Redacts everything in a value.
-    pub(crate) fn walk(
-        &mut self,
-        value: &mut Value,
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        if depth > self.settings.budget.depth_max {
+    pub(crate) fn walk(&mut self, value: &mut Value, node: &Node<'_>) -> Result<(), BudgetExceeded> {
+        if node.depth > self.settings.budget.depth_max {
             return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
         }
         match value {
             Value::Null | Value::Bool(_) => Ok(()),
             Value::Number(number) => {
-                if !place.id
+                if !node.place.id
                     && number.as_u64().is_some_and(|number| number >= CARD_MIN)
                     && let Some(rule) = self.engine.special.card
                 {
@@ -46,41 +41,37 @@ impl Session<'_> {
                     let mut card = false;
                     shape::cards(text.as_bytes(), |_, _| card = true);
                     if card {
-                        *value = self.replaced(&text, rule, true);
+                        *value = self.replaced(&text, rule, true, node);
                     }
                 }
                 Ok(())
             }
-            Value::String(text) => self.string(text, place, embedded),
-            Value::Array(items) => self.array(items, place, depth, embedded),
-            Value::Object(map) => self.object(map, place, depth, embedded),
+            Value::String(text) => self.string(text, node),
+            Value::Array(items) => self.array(items, node),
+            Value::Object(map) => self.object(map, node),
         }
     }
 
     /// Redacts a string, and as JSON too if it is some.
-    pub(crate) fn string(
-        &mut self,
-        text: &mut String,
-        place: Place,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        let (redacted, marks) = self.redact(text, place)?;
+    pub(crate) fn string(&mut self, text: &mut String, node: &Node<'_>) -> Result<(), BudgetExceeded> {
+        let (redacted, any) = self.redact(text, node.place, node)?;
         if let Some(redacted) = redacted {
             *text = redacted;
         }
-        if !marks.any || text.len() < 8 || embedded >= EMBEDDED_MAX {
-            return Ok(());
+        if any && text.len() >= 8 && node.embedded < EMBEDDED_MAX {
+            return self.embedded_json(text, node);
         }
+        Ok(())
+    }
+
+    fn embedded_json(&mut self, text: &mut String, node: &Node<'_>) -> Result<(), BudgetExceeded> {
         if !matches!(text.trim_ascii_start().as_bytes(), [b'{' | b'[', ..]) {
             return Ok(());
         }
         self.charge(text.len())?;
         let Ok(mut inner) = serde_json::from_str::<Value>(text) else { return Ok(()) };
         let before = inner.clone();
-        let length = self.path.len();
-        self.push_path("~");
-        self.walk(&mut inner, place, 0, embedded + 1)?;
-        self.path.truncate(length);
+        self.walk(&mut inner, &node.embedded())?;
         if inner != before {
             // Only what the text pass could not see changes the spelling of the JSON.
             *text = serde_json::to_string(&inner).unwrap_or_else(|_| "[redacted:embedded_json]".to_owned());
@@ -88,33 +79,21 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn array(
-        &mut self,
-        items: &mut [Value],
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        let length = self.path.len();
+    fn array(&mut self, items: &mut [Value], node: &Node<'_>) -> Result<(), BudgetExceeded> {
         let mut expected: Option<Named> = None;
         for (index, item) in items.iter_mut().enumerate() {
-            self.push_index(index);
             let named = expected.take();
-            if !place.code
+            if !node.place.code
                 && let Value::String(text) = &*item
             {
                 expected = self.announces(text);
             }
+            let below = node.below(Part::Index(index), node.place);
             match (named, &mut *item) {
-                (Some(named), Value::String(_) | Value::Number(_)) => {
-                    self.under(named, item, place, depth + 1, embedded)?
-                }
-                (_, Value::Array(pair)) if self.is_pair(pair) => {
-                    self.pair(pair, place, depth + 1, embedded)?
-                }
-                _ => self.walk(item, place, depth + 1, embedded)?,
+                (Some(named), Value::String(_) | Value::Number(_)) => self.under(named, item, &below)?,
+                (_, Value::Array(pair)) if self.is_pair(pair) => self.pair(pair, &below)?,
+                _ => self.walk(item, &below)?,
             }
-            self.path.truncate(length);
         }
         Ok(())
     }
@@ -139,60 +118,52 @@ impl Session<'_> {
     }
 
     /// `["password", "x"]` in a list of pairs.
-    fn pair(
-        &mut self,
-        pair: &mut [Value],
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
+    fn pair(&mut self, pair: &mut [Value], node: &Node<'_>) -> Result<(), BudgetExceeded> {
         if let [Value::String(name), value] = pair {
             let before = name.clone();
-            self.string(name, place, embedded)?;
-            return self.entry(&before, value, place, depth, embedded);
+            self.string(name, node)?;
+            return self.entry(&before, value, &node.below(Part::Same, node.place));
         }
         Ok(())
     }
 
-    fn object(
-        &mut self,
-        map: &mut Map<String, Value>,
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        let length = self.path.len();
+    fn object(&mut self, map: &mut Map<String, Value>, node: &Node<'_>) -> Result<(), BudgetExceeded> {
         let record = self.record_name(map);
         let mut renamed: Vec<(String, String)> = Vec::new();
         for (key, item) in map.iter_mut() {
             self.charge(key.len())?;
-            let known = self.keys.get(key);
-            let (new_key, named, own_place) = match known {
-                Some(known) => (None, known.named, known.place),
-                None => self.key(key)?,
-            };
-            self.push_path(".");
-            self.push_path(new_key.as_deref().unwrap_or(key));
+            if let Some(known) = self.keys.get(key) {
+                let below = node.below(Part::Key(key), node.place);
+                match &record {
+                    Some(name) if is_record_value(key) => self.entry(name, item, &below)?,
+                    _ if known.named => self.entry(key, item, &below)?,
+                    _ => self.walk(item, &below.placed(known.place.below(node.place)))?,
+                }
+                continue;
+            }
+            let (new_key, named, place) = self.key(key, node)?;
+            let below = node.below(Part::Key(new_key.as_deref().unwrap_or(key)), node.place);
             // `{"password=x": 1}`: the key is a whole assignment, its value another matter.
             let assigns = new_key.is_some() && key.contains(['=', ':']);
             match &record {
-                Some(name) if is_record_value(key) => self.entry(name, item, place, depth, embedded)?,
-                _ if named && !assigns => self.entry(key, item, place, depth, embedded)?,
-                _ => self.walk(item, own_place.below(place), depth + 1, embedded)?,
+                Some(name) if is_record_value(key) => self.entry(name, item, &below)?,
+                _ if named && !assigns => self.entry(key, item, &below)?,
+                _ => self.walk(item, &below.placed(place.below(node.place)))?,
             }
             if let Some(new_key) = new_key {
                 renamed.push((key.clone(), new_key));
             }
-            self.path.truncate(length);
         }
-        rename(map, renamed);
+        if !renamed.is_empty() {
+            rename(map, renamed);
+        }
         Ok(())
     }
 
     /// A key that was not met before: (its redacted form if it changes, a word of a sensitive name, its place).
-    fn key(&mut self, key: &str) -> Result<(Option<String>, bool, Place), BudgetExceeded> {
+    fn key(&mut self, key: &str, node: &Node<'_>) -> Result<(Option<String>, bool, Place), BudgetExceeded> {
         let (text, named) = self.engine.key_marks(self.settings, key);
-        let new_key = if text { self.redact(key, Place::default())?.0 } else { None };
+        let new_key = if text { self.redact(key, Place::default(), node)?.0 } else { None };
         let place = place_of(key, Place::default());
         if new_key.is_none() {
             self.keys.put(key, KnownKey { named, place });
@@ -220,39 +191,30 @@ impl Session<'_> {
         &mut self,
         key: &str,
         value: &mut Value,
-        place: Place,
-        depth: usize,
-        embedded: usize,
+        node: &Node<'_>,
     ) -> Result<(), BudgetExceeded> {
         if self.engine.has_name(self.settings, key.as_bytes())
             && let Some(named) = self.engine.named(self.settings, key.as_bytes())
         {
-            return self.under(named, value, place, depth + 1, embedded);
+            return self.under(named, value, node);
         }
-        self.walk(value, place_of(key, place), depth + 1, embedded)
+        self.walk(value, &node.placed(place_of(key, node.place)))
     }
 
     /// Redacts a value that stands under a sensitive name.
-    fn under(
-        &mut self,
-        named: Named,
-        value: &mut Value,
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
+    fn under(&mut self, named: Named, value: &mut Value, node: &Node<'_>) -> Result<(), BudgetExceeded> {
         match value {
             Value::Null | Value::Bool(_) => Ok(()),
             Value::String(text) => match named.detector {
-                Detector::Cookie if text.contains('=') => self.cookie_string(named, text, place, embedded),
-                Detector::Authorization => self.authorization_string(named, text, place, embedded),
+                Detector::Cookie if text.contains('=') => self.cookie_string(named, text, node),
+                Detector::Authorization => self.authorization_string(named, text, node),
                 _ if takes(named, text) => {
                     let text = std::mem::take(text);
                     let rule = self.surest(&text, named.rule)?;
-                    *value = self.replaced(&text, rule, true);
+                    *value = self.replaced(&text, rule, true, node);
                     Ok(())
                 }
-                _ => self.string(text, place, embedded),
+                _ => self.string(text, node),
             },
             Value::Number(number) => {
                 let text = number.to_string();
@@ -263,63 +225,48 @@ impl Session<'_> {
                     Strength::Weak => false,
                 };
                 if secret {
-                    *value = self.replaced(&text, named.rule, true);
+                    *value = self.replaced(&text, named.rule, true, node);
                     return Ok(());
                 }
-                self.walk(value, place, depth, embedded)
+                self.walk(value, node)
             }
-            Value::Array(_) | Value::Object(_) => self.subtree(named, value, place, depth, embedded),
+            Value::Array(_) | Value::Object(_) => self.subtree(named, value, node),
         }
     }
 
-    fn subtree(
-        &mut self,
-        named: Named,
-        value: &mut Value,
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        if depth > self.settings.budget.depth_max {
+    fn subtree(&mut self, named: Named, value: &mut Value, node: &Node<'_>) -> Result<(), BudgetExceeded> {
+        if node.depth > self.settings.budget.depth_max {
             return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
         }
         // A map of cookies: each has a name of its own.
         let plain_cookie = named.detector == Detector::Cookie;
         if named.strength == Strength::Strong && !plain_cookie && !is_typed(value) {
-            return self.leaves(named, value, depth, 0);
+            return self.leaves(named, value, node, 0);
         }
-        let length = self.path.len();
         match value {
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    self.push_index(index);
+                    let below = node.below(Part::Index(index), node.place);
                     match item {
-                        Value::Array(pair) if self.is_pair(pair) => {
-                            self.pair(pair, place, depth + 1, embedded)?
-                        }
-                        Value::Object(map) if self.record_name(map).is_some() => {
-                            self.walk(item, place, depth + 1, embedded)?
-                        }
-                        _ => self.under(named, item, place, depth + 1, embedded)?,
+                        Value::Array(pair) if self.is_pair(pair) => self.pair(pair, &below)?,
+                        Value::Object(map) if self.record_name(map).is_some() => self.walk(item, &below)?,
+                        _ => self.under(named, item, &below)?,
                     }
-                    self.path.truncate(length);
                 }
                 Ok(())
             }
             Value::Object(map) if typed_keys(map) => {
                 for (key, item) in map.iter_mut() {
-                    self.push_path(".");
-                    self.push_path(key);
+                    let below = node.below(Part::Key(key), node.place);
                     if is_value_key(key) {
-                        self.under(named, item, place, depth + 1, embedded)?;
+                        self.under(named, item, &below)?;
                     } else {
-                        self.walk(item, place, depth + 1, embedded)?;
+                        self.walk(item, &below)?;
                     }
-                    self.path.truncate(length);
                 }
                 Ok(())
             }
-            Value::Object(map) => self.weak_members(named, map, place, depth, embedded),
+            Value::Object(map) => self.weak_members(named, map, node),
             _ => Ok(()),
         }
     }
@@ -330,31 +277,25 @@ impl Session<'_> {
         &mut self,
         named: Named,
         map: &mut Map<String, Value>,
-        place: Place,
-        depth: usize,
-        embedded: usize,
+        node: &Node<'_>,
     ) -> Result<(), BudgetExceeded> {
-        let length = self.path.len();
         for (key, item) in map.iter_mut() {
-            self.push_path(".");
-            self.push_path(key);
+            let below = node.below(Part::Key(key), node.place);
             let own = if self.engine.has_name(self.settings, key.as_bytes()) {
                 self.engine.named(self.settings, key.as_bytes())
             } else {
                 None
             };
+            let place = place_of(key, node.place);
             match (own, &mut *item) {
-                (Some(own), _) => self.under(own, item, place, depth + 1, embedded)?,
-                (None, Value::String(text))
-                    if looks_random(text.as_bytes(), 16) && !place_of(key, place).id =>
-                {
-                    *item = self.replaced(&std::mem::take(text), named.rule, true);
+                (Some(own), _) => self.under(own, item, &below)?,
+                (None, Value::String(text)) if looks_random(text.as_bytes(), 16) && !place.id => {
+                    *item = self.replaced(&std::mem::take(text), named.rule, true, &below);
                 }
-                _ => self.walk(item, place_of(key, place), depth + 1, embedded)?,
+                _ => self.walk(item, &below.placed(place))?,
             }
-            self.path.truncate(length);
         }
-        self.keys(map)
+        self.keys(map, node)
     }
 
     /// Replaces all strings and numbers below a sure name.
@@ -362,10 +303,10 @@ impl Session<'_> {
         &mut self,
         named: Named,
         value: &mut Value,
-        depth: usize,
+        node: &Node<'_>,
         below: usize,
     ) -> Result<(), BudgetExceeded> {
-        if depth > self.settings.budget.depth_max {
+        if node.depth > self.settings.budget.depth_max {
             return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
         }
         if below > SUBTREE_DEPTH_MAX {
@@ -376,39 +317,35 @@ impl Session<'_> {
             return Ok(());
         }
         self.charge(1)?;
-        let length = self.path.len();
         match value {
             Value::Null | Value::Bool(_) => {}
             Value::String(text) => {
                 if !is_nothing(text.as_bytes()) {
-                    *value = self.replaced(&std::mem::take(text), named.rule, true);
+                    *value = self.replaced(&std::mem::take(text), named.rule, true, node);
                 }
             }
-            Value::Number(number) => *value = self.replaced(&number.to_string(), named.rule, true),
+            Value::Number(number) => *value = self.replaced(&number.to_string(), named.rule, true, node),
             Value::Array(items) => {
                 for item in items {
-                    self.leaves(named, item, depth + 1, below + 1)?;
+                    self.leaves(named, item, &node.below(Part::Same, node.place), below + 1)?;
                 }
             }
             Value::Object(map) => {
                 for (key, item) in map.iter_mut() {
-                    self.push_path(".");
-                    self.push_path(key);
-                    self.leaves(named, item, depth + 1, below + 1)?;
-                    self.path.truncate(length);
+                    self.leaves(named, item, &node.below(Part::Key(key), node.place), below + 1)?;
                 }
-                self.keys(map)?;
+                self.keys(map, node)?;
             }
         }
         Ok(())
     }
 
     /// Redacts the keys of a map.
-    fn keys(&mut self, map: &mut Map<String, Value>) -> Result<(), BudgetExceeded> {
+    fn keys(&mut self, map: &mut Map<String, Value>, node: &Node<'_>) -> Result<(), BudgetExceeded> {
         let mut renamed = Vec::new();
         for key in map.keys() {
             self.charge(key.len())?;
-            if let (Some(new_key), _) = self.redact(key, Place::default())? {
+            if let (Some(new_key), _) = self.redact(key, Place::default(), node)? {
                 renamed.push((key.clone(), new_key));
             }
         }
@@ -420,8 +357,7 @@ impl Session<'_> {
         &mut self,
         named: Named,
         text: &mut String,
-        place: Place,
-        embedded: usize,
+        node: &Node<'_>,
     ) -> Result<(), BudgetExceeded> {
         let mut spans = Vec::new();
         auth::cookies(text.as_bytes(), 0, text.len(), |name, start, end| {
@@ -439,7 +375,7 @@ impl Session<'_> {
         for (start, end, rule) in spans {
             let (Some(before), Some(value)) = (text.get(done..start), text.get(start..end)) else { continue };
             out.push_str(before);
-            self.token(&mut out, rule, value);
+            self.token(&mut out, rule, value, node);
             self.remember(value, rule)?;
             done = end;
         }
@@ -447,15 +383,14 @@ impl Session<'_> {
             out.push_str(text.get(done..).unwrap_or(""));
             *text = out;
         }
-        self.string(text, place, embedded)
+        self.string(text, node)
     }
 
     fn authorization_string(
         &mut self,
         named: Named,
         text: &mut String,
-        place: Place,
-        embedded: usize,
+        node: &Node<'_>,
     ) -> Result<(), BudgetExceeded> {
         let found = auth::credential(text.as_bytes(), 0, text.len());
         if let Some((from, to)) = found
@@ -468,19 +403,19 @@ impl Session<'_> {
                 let value = value.to_owned();
                 let tail = tail.to_owned();
                 let rule = self.surest(&value, named.rule)?;
-                self.token(&mut out, rule, &value);
+                self.token(&mut out, rule, &value, node);
                 self.remember(&value, rule)?;
                 out.push_str(&tail);
                 *text = out;
             }
         }
-        self.string(text, place, embedded)
+        self.string(text, node)
     }
 
     /// The token for a value as a JSON string.
-    fn replaced(&mut self, text: &str, rule: u16, echo: bool) -> Value {
+    fn replaced(&mut self, text: &str, rule: u16, echo: bool, node: &Node<'_>) -> Value {
         let mut out = String::new();
-        self.token(&mut out, rule, text);
+        self.token(&mut out, rule, text, node);
         if echo {
             self.remember_late(text, rule);
         }

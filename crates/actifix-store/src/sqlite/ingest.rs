@@ -10,7 +10,7 @@ mod prepare;
 mod side;
 
 pub(crate) use admit::row_of;
-pub(crate) use cache::Cache;
+pub(crate) use cache::{Cache, next_ticket};
 pub(crate) use flush::{add_day, add_hour, delete_event, index_text};
 pub(crate) use prepare::{Prepared, PreparedAttachment, PreparedEvent, prepare};
 pub(crate) use side::stored_seq;
@@ -246,7 +246,9 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
             return Ok(Some(*seen));
         }
         let mut statement = self.work.db.prepare_cached(
-            "SELECT ticket_seq, event_seq, expires_at FROM event_ids WHERE project_id = ?1 AND event_id = ?2",
+            // The ticket may have been merged away since.
+            "SELECT coalesce(a.ticket_seq, i.ticket_seq), i.event_seq, i.expires_at FROM event_ids i \
+             LEFT JOIN ticket_aliases a ON a.old_seq = i.ticket_seq WHERE i.project_id = ?1 AND i.event_id = ?2",
         )?;
         let found = statement
             .query_row(params![project.0, Hex::of(&id.0).as_str()], |row| {

@@ -1,6 +1,6 @@
 //! Tickets: views, decisions, merge and split.
 
-use super::ingest::{add_day, add_hour, index_text, row_of};
+use super::ingest::{add_day, add_hour, index_text, next_ticket, row_of};
 use super::projects::collect;
 use super::rows::{
     self, Columns, TICKET_COLUMNS, TicketRow, insert_ticket, key_hex, ticket_by_id, ticket_by_seq,
@@ -334,9 +334,10 @@ fn absorb_series(db: &Connection, target: &mut TicketRow, source: &TicketRow) ->
 fn remove_row(work: &mut Work<'_>, source: &TicketRow, target: i64) -> Result<()> {
     let (db, ticket) = (work.db, &source.ticket);
     db.prepare_cached(
-        "INSERT INTO ticket_aliases (project_id, ticket_id, ticket_seq) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        "INSERT INTO ticket_aliases (project_id, ticket_id, ticket_seq, old_seq) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT DO NOTHING",
     )?
-    .execute(params![ticket.project.0, ticket.id.as_str(), target])?;
+    .execute(params![ticket.project.0, ticket.id.as_str(), target, source.seq])?;
     delete_ticket(db, ticket.project, source.seq)?;
     rows::add_to_counter(db, ticket.project, &rows::ticket_counter(ticket.status, ticket.priority), -1)?;
     if ticket.status == Status::Held {
@@ -384,7 +385,7 @@ pub(crate) fn split(
             Error::invalid("fingerprint", "the ticket's own key stays; name one that was merged in").into()
         );
     }
-    let seq = work.cache.next_ticket(db)?;
+    let seq = next_ticket(db)?;
     let moved = db
         .prepare_cached(
             "UPDATE ticket_keys SET ticket_seq = ?4 WHERE project_id = ?1 AND fingerprint = ?2 AND ticket_seq = ?3",
@@ -397,6 +398,11 @@ pub(crate) fn split(
         "UPDATE events SET ticket_seq = ?4 WHERE project_id = ?1 AND ticket_seq = ?3 AND fingerprint = ?2",
     )?
     .execute(params![project.0, key_hex(key).as_str(), source.seq, seq])?;
+    db.prepare_cached(
+        "UPDATE event_ids SET ticket_seq = ?2 WHERE project_id = ?1 AND event_id IN \
+         (SELECT event_id FROM events WHERE project_id = ?1 AND ticket_seq = ?2)",
+    )?
+    .execute(params![project.0, seq])?;
     let ticket = split_off(db, &source, key, seq, at)?;
     let mut row = row_of(seq, ticket);
     row.latest_event_seq = newest_event(db, project, seq)?;

@@ -5,7 +5,7 @@ use crate::FakeClock;
 use crate::fixtures::{EventBuilder, finding, submission};
 use actifix_app::error::Error;
 use actifix_app::ports::{
-    Clock, FindingQuery, FindingState, RetentionPolicy, SealedInput, Store, Submission,
+    Clock, FindingPlace, FindingQuery, FindingState, RetentionPolicy, SealedInput, Store, Submission,
 };
 use actifix_domain::outcome::Outcome;
 use actifix_domain::ticket::{Priority, Status};
@@ -41,7 +41,7 @@ async fn findings_are_one_per_value(case: &Case) {
     let jwt = &rest.items[0];
     assert_eq!(
         (jwt.rule.as_str(), jwt.count, jwt.places.clone()),
-        ("jwt", 1, vec![("/b".to_owned(), Some(id))])
+        ("jwt", 1, vec![FindingPlace { path: "/b".to_owned(), ticket_id: Some(id) }])
     );
     let aws = page.items.iter().find(|f| f.count == 2).unwrap();
     assert_eq!((aws.id.len(), aws.places.len(), aws.state), (32, 1, FindingState::Open));

@@ -262,7 +262,7 @@ async fn side_items_are_counted(case: &Case) {
     let query = FindingQuery { project: Some(case.project), limit: 10, ..FindingQuery::default() };
     let found = case.store.findings(query).await.unwrap().items;
     assert_eq!(found.len(), 1);
-    assert!(found[0].places.iter().all(|(_, ticket)| ticket.is_none()), "it is of no ticket: {found:?}");
+    assert!(found[0].places.iter().all(|place| place.ticket_id.is_none()), "it is of no ticket: {found:?}");
     let outcomes = case.store.outcomes(case.project, case.now()).await.unwrap();
     let of = |word: &str, reason: &str| {
         outcomes.iter().find(|o| o.outcome == word && o.reason == reason).map(|o| o.quantity)

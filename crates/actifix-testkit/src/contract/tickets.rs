@@ -18,6 +18,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     history_is_bounded(&Case::new(&store, &clock, "history").await).await;
     merged_tickets_are_one(&Case::new(&store, &clock, "merge").await).await;
     merge_refuses_nonsense(&store, &clock).await;
+    merged_events_are_never_a_strangers(&Case::new(&store, &clock, "strangers").await).await;
     split_gives_a_ticket_of_its_own(&Case::new(&store, &clock, "split").await).await;
     similar_tickets_are_listed(&Case::new(&store, &clock, "similar").await).await;
 }
@@ -113,6 +114,31 @@ async fn merged_tickets_are_one(case: &Case) {
     case.store.merge_tickets(&last, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
     assert_eq!(case.ticket(&from).await.id, last);
     assert_eq!(case.one(EventBuilder::new(6, "a")).await.ticket_id, Some(last));
+}
+
+/// What names an event of a ticket that is gone by now leads to the one that took it over, never to a later one.
+async fn merged_events_are_never_a_strangers(case: &Case) {
+    let into = id_of(&case.one(EventBuilder::new(1, "a")).await);
+    let from = id_of(&case.one(EventBuilder::new(2, "b")).await);
+    let old = EventBuilder::new(2, "b").id();
+    case.store.merge_tickets(&into, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    let stranger = id_of(&case.one(EventBuilder::new(3, "c")).await);
+    let feedback = case.one(EventBuilder::new(4, "words").attach_to(old)).await;
+    assert_eq!(feedback.ticket_id.as_ref(), Some(&into), "not {stranger}");
+    assert_eq!(case.one(EventBuilder::new(2, "b")).await.ticket_id, Some(into.clone()), "a duplicate too");
+    assert_eq!((case.ticket(&stranger).await.count, case.ticket(&into).await.count), (1, 3));
+    // Once more merged, then split off again: the event belongs to the ticket that has its key.
+    let last = id_of(&case.one(EventBuilder::new(5, "d")).await);
+    case.store.merge_tickets(&last, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
+    case.one(EventBuilder::new(6, "e")).await;
+    assert_eq!(case.one(EventBuilder::new(7, "w").attach_to(old)).await.ticket_id, Some(last.clone()));
+    let key = EventBuilder::new(0, "b").key();
+    let split = case.store.split_ticket(&last, key, case.entry("split")).await.unwrap();
+    assert_eq!(case.one(EventBuilder::new(8, "w").attach_to(old)).await.ticket_id, Some(split.id));
+    assert_eq!(
+        case.one(EventBuilder::new(9, "w").attach_to(EventBuilder::new(1, "a").id())).await.ticket_id,
+        Some(last)
+    );
 }
 
 async fn merge_refuses_nonsense(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {

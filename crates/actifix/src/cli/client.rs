@@ -37,7 +37,7 @@ enum Transport {
 }
 
 impl Client {
-    /// Chooses the way, by environment and home. A home is made if there is none.
+    /// Chooses the way, by environment and home. A home that was named is made if there is none.
     pub async fn connect(global: &Global) -> Result<Self, CliError> {
         Self::choose(global, false).await
     }
@@ -55,9 +55,10 @@ impl Client {
         if connect_socket(&home.socket()).await.is_ok() {
             return Ok(Self { transport: Transport::Socket(home.socket()) });
         }
-        if existing && !home.exists() {
+        // A command that runs in some directory by chance must not make a second installation there.
+        if !home.exists() && (existing || global.home.as_os_str() == ".") {
             return Err(CliError::usage(format!(
-                "{}: no installation here: start one with `actifix serve`, or name its directory with --home",
+                "{}: no installation here: start one with `actifix serve`, or name its directory with --home or ACTIFIX_HOME",
                 home.root().display()
             )));
         }

@@ -360,7 +360,7 @@ fn a_finding_names_the_ticket_of_the_event_that_held_it() {
     let leaky = tickets.iter().find(|ticket| ticket["title"] == "leaky").expect("the ticket");
     let findings = server.list("/api/v1/findings?project=42");
     assert_eq!(findings.len(), 1, "{findings:?}");
-    assert_eq!(findings[0]["places"][0][1], leaky["id"], "{findings:?}");
+    assert_eq!(findings[0]["places"][0]["ticket_id"], leaky["id"], "{findings:?}");
     let redactions = |title: &str| {
         let ticket = tickets.iter().find(|ticket| ticket["title"] == title).expect("the ticket");
         let id = ticket["id"].as_str().expect("an id");
@@ -372,7 +372,7 @@ fn a_finding_names_the_ticket_of_the_event_that_held_it() {
         json!({ "monitor_slug": "nightly", "status": "ok", "note": format!("password={}", password(2)) });
     assert_eq!(server.send(&envelope(&json!({}), &[item("check_in", &check_in)])).status, 200);
     let findings = server.list("/api/v1/findings?project=42");
-    let of_none: Vec<&Value> = findings.iter().filter(|f| f["places"][0][1].is_null()).collect();
+    let of_none: Vec<&Value> = findings.iter().filter(|f| f["places"][0]["ticket_id"].is_null()).collect();
     assert_eq!((findings.len(), of_none.len()), (2, 1), "{findings:?}");
 }
 

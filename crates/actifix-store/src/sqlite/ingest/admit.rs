@@ -1,6 +1,6 @@
 //! New tickets: admitted, held, or only counted.
 
-use super::cache::{Admission, Known};
+use super::cache::{Admission, Known, next_ticket};
 use super::{Batch, NewKey, Prepared, PreparedEvent, REMEMBER_MICROS, SeenId, Touched, count_event};
 use crate::fault::{Fault, Result};
 use crate::sqlite::rows::{self, TicketRow};
@@ -107,7 +107,7 @@ impl<'p> Batch<'_, '_, 'p> {
             priority_reason: "more new tickets than are held one by one; they are counted here".to_owned(),
             ..self.blank(project, key, Status::Open, now)?
         };
-        let seq = self.work.cache.next_ticket(self.work.db)?;
+        let seq = next_ticket(self.work.db)?;
         self.new_keys.insert((project, key), NewKey { ticket_seq: seq, explanation: None });
         self.touched.insert(seq, Touched::new(Known::new(row_of(seq, ticket)), true));
         Ok(seq)
@@ -129,7 +129,7 @@ impl<'p> Batch<'_, '_, 'p> {
             unhandled: event.unhandled,
             ..self.blank(prepared.project, event.key, status, prepared.received_at)?
         };
-        let seq = self.work.cache.next_ticket(self.work.db)?;
+        let seq = next_ticket(self.work.db)?;
         Ok(row_of(seq, ticket))
     }
 
