@@ -8,8 +8,7 @@ mod data;
 pub use data::{
     ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
     Facet, FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount,
-    Ingested,
-    KeptAnswer, KeyRecord, Lease, MonitorFailure, MonitorView, OutcomeCount, OutcomeTotal, Page,
+    Ingested, KeptAnswer, KeyRecord, Lease, MonitorFailure, MonitorView, OutcomeCount, OutcomeTotal, Page,
     QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount,
     Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave,
     TokenRecord,

@@ -420,8 +420,7 @@ fn all_are_replaced_when_only_some_are_kept() {
 #[test]
 fn a_successor_knows_what_there_was_no_room_for() {
     let engine = Engine::builtin();
-    let settings =
-        Settings { budget: Budget { echoes_max: 3, ..Budget::default() }, ..Settings::default() };
+    let settings = Settings { budget: Budget { echoes_max: 3, ..Budget::default() }, ..Settings::default() };
     let secret = |n: usize| format!("secret-number-{n}");
     let mut text: String = (0..8).map(|n| format!("password={}\n", secret(n))).collect();
     let mut bare = json!((0..8).map(secret).collect::<Vec<_>>());
