@@ -33,7 +33,7 @@ impl App {
                 event,
                 fingerprint::monitor_key(&late.slug),
             ));
-            self.store.ingest(submission).await?;
+            self.keep(submission).await?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ pub use care::{
     RetentionPolicy, RetentionReport, StoreStats, ThrottleRecord,
 };
 pub use ingest::{
-    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, OutcomeCount, Recorded,
+    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, Ingested, OutcomeCount, Recorded,
     SealedInput, SessionCount, Submission,
 };
 pub use tickets::{

@@ -3,7 +3,9 @@
 use super::{Case, id_of};
 use crate::fixtures::{EventBuilder, attachment, finding, submission};
 use crate::{FakeClock, NOW};
-use actifix_app::ports::{CheckIn, Discard, OutcomeCount, SealedInput, SessionCount, Store, Submission};
+use actifix_app::ports::{
+    CheckIn, Discard, FindingQuery, OutcomeCount, SealedInput, SessionCount, Store, Submission,
+};
 use actifix_domain::cron::MonitorStatus;
 use actifix_domain::id::EventId;
 use actifix_domain::outcome::{Change, Outcome, Reason};
@@ -94,7 +96,7 @@ async fn concurrent_duplicates_are_one(case: &Case) {
                 let id = (number + task) % 20 + 1;
                 let sent = submission(project, now, [EventBuilder::new(id, "same")]);
                 let recorded = store.ingest(sent).await.unwrap();
-                accepted += u64::from(recorded[0].outcome == Outcome::Accepted);
+                accepted += u64::from(recorded.events[0].outcome == Outcome::Accepted);
             }
             accepted
         }));
@@ -243,6 +245,7 @@ async fn side_items_are_counted(case: &Case) {
     });
     sent.late_attachments.push((first.event_id, attachment("two.log", Some(b"second"))));
     sent.late_attachments.push((EventId([8; 16]), attachment("lost.log", None)));
+    sent.findings.push(finding("api_key", 9, "attachment"));
     sent.quarantined.push(SealedInput {
         id: format!("{:032x}", case.project.0),
         reason: "redaction took too long".to_owned(),
@@ -250,7 +253,16 @@ async fn side_items_are_counted(case: &Case) {
         size: 10,
         sealed: vec![1, 2, 3],
     });
-    case.store.ingest(sent).await.unwrap();
+    let side = case.store.ingest(sent).await.unwrap().side;
+    let fates: Vec<(Outcome, &str, u64)> =
+        side.iter().map(|count| (count.outcome, count.category, count.quantity)).collect();
+    let (accepted, filtered) = (Outcome::Accepted, Outcome::Filtered);
+    let expected = [(accepted, "session", 1), (accepted, "attachment", 1), (filtered, "attachment", 1)];
+    assert_eq!(fates, expected);
+    let query = FindingQuery { project: Some(case.project), limit: 10, ..FindingQuery::default() };
+    let found = case.store.findings(query).await.unwrap().items;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].places.iter().all(|place| place.ticket_id.is_none()), "it is of no ticket: {found:?}");
     let outcomes = case.store.outcomes(case.project, case.now()).await.unwrap();
     let of = |word: &str, reason: &str| {
         outcomes.iter().find(|o| o.outcome == word && o.reason == reason).map(|o| o.quantity)

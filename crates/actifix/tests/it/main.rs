@@ -16,6 +16,8 @@ mod api;
 mod captures;
 mod cli;
 mod crash;
+mod edges;
+mod fates;
 mod fixtures;
 mod flood;
 mod harness;
