@@ -108,6 +108,7 @@ pub trait TicketStore {
     async fn merge_tickets(
         &self,
         into: &TicketId,
+        expected_version: Option<u64>,
         from: &[TicketId],
         activity: ActivityEntry,
     ) -> Result<Ticket>;
@@ -115,6 +116,7 @@ pub trait TicketStore {
     async fn split_ticket(
         &self,
         id: &TicketId,
+        expected_version: Option<u64>,
         fingerprint: Fingerprint,
         activity: ActivityEntry,
     ) -> Result<Ticket>;
@@ -138,8 +140,15 @@ pub trait TicketStore {
 /// Projects and keys.
 #[async_trait]
 pub trait ProjectStore {
-    /// Creates a project. `Conflict` when id or name is taken. `id: None` takes the next free one.
-    async fn create_project(&self, id: Option<ProjectId>, name: &str, now: Timestamp) -> Result<Project>;
+    /// Creates a project, with `first_key` if there is one, whatever project that names. `Conflict` when id, name or
+    /// key is taken. `id: None` takes the next free one.
+    async fn create_project(
+        &self,
+        id: Option<ProjectId>,
+        name: &str,
+        first_key: Option<&ProjectKey>,
+        now: Timestamp,
+    ) -> Result<Project>;
     /// One project.
     async fn project(&self, id: ProjectId) -> Result<Option<Project>>;
     /// One project by name.
@@ -148,10 +157,12 @@ pub trait ProjectStore {
     async fn projects(&self) -> Result<Vec<Project>>;
     /// Saves name and settings. `Conflict` (stale) when the version moved.
     async fn save_project(&self, project: &Project) -> Result<Project>;
-    /// Adds a key. `Conflict` when it exists.
+    /// Adds a key. `Conflict` when it exists, or the project has as many as it may have.
     async fn add_key(&self, key: &ProjectKey) -> Result<()>;
-    /// Saves a key.
-    async fn save_key(&self, key: &ProjectKey) -> Result<()>;
+    /// Saves a key. `Conflict` (stale) when its version moved.
+    async fn save_key(&self, key: &ProjectKey) -> Result<ProjectKey>;
+    /// Adds `new` and disables `old`, both or neither. `Conflict` as for each of the two.
+    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey) -> Result<()>;
     /// A key by its public part.
     async fn key(&self, public_key: &PublicKey) -> Result<Option<ProjectKey>>;
     /// Keys of a project.
@@ -193,13 +204,13 @@ pub trait CareStore {
     async fn findings(&self, query: FindingQuery) -> Result<Page<FindingView>>;
     /// One finding with its places.
     async fn finding(&self, id: &str) -> Result<Option<FindingView>>;
-    /// Sets the state of a finding.
+    /// Sets the state of a finding. `Conflict` when its version is not the expected one.
     async fn set_finding_state(
         &self,
         id: &str,
+        expected_version: Option<u64>,
         state: FindingState,
         note: &str,
-        now: Timestamp,
     ) -> Result<FindingView>;
     /// A page of quarantined input, newest first.
     async fn quarantine(

@@ -350,6 +350,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
         let effect = lifecycle::on_event(&TicketFacts::from(&*ticket), &facts);
         if effect.change == Change::Regressed {
             ticket.status = effect.status;
+            ticket.version += 1;
             ticket.regressions = ticket.regressions.saturating_add(1);
             touched.activity.push(ActivityEntry {
                 at: prepared.received_at,
@@ -538,6 +539,7 @@ fn raise(touched: &mut Touched<'_>, event: &PreparedEvent, cause: Raise, at: Tim
         data: serde_json::json!({ "from": ticket.priority, "to": raised, "why": reason }),
     });
     ticket.priority = raised;
+    ticket.version += 1;
     ticket.priority_reason = reason;
     ticket.raised = true;
 }

@@ -85,21 +85,23 @@ impl TicketStore for SqliteStore {
     async fn merge_tickets(
         &self,
         into: &TicketId,
+        expected_version: Option<u64>,
         from: &[TicketId],
         activity: ActivityEntry,
     ) -> Result<Ticket> {
         let (into, from) = (into.clone(), from.to_vec());
-        self.write(move |work| tickets::merge(work, &into, &from, &activity)).await
+        self.write(move |work| tickets::merge(work, &into, expected_version, &from, &activity)).await
     }
 
     async fn split_ticket(
         &self,
         id: &TicketId,
+        expected_version: Option<u64>,
         fingerprint: Fingerprint,
         activity: ActivityEntry,
     ) -> Result<Ticket> {
         let id = id.clone();
-        self.write(move |work| tickets::split(work, &id, fingerprint, &activity)).await
+        self.write(move |work| tickets::split(work, &id, expected_version, fingerprint, &activity)).await
     }
 
     async fn promote_held(
@@ -130,9 +132,15 @@ impl TicketStore for SqliteStore {
 
 #[async_trait]
 impl ProjectStore for SqliteStore {
-    async fn create_project(&self, id: Option<ProjectId>, name: &str, now: Timestamp) -> Result<Project> {
-        let name = name.to_owned();
-        self.write(move |work| projects::create(work, id, &name, now)).await
+    async fn create_project(
+        &self,
+        id: Option<ProjectId>,
+        name: &str,
+        first_key: Option<&ProjectKey>,
+        now: Timestamp,
+    ) -> Result<Project> {
+        let (name, first_key) = (name.to_owned(), first_key.cloned());
+        self.write(move |work| projects::create(work, id, &name, first_key, now)).await
     }
 
     async fn project(&self, id: ProjectId) -> Result<Option<Project>> {
@@ -158,9 +166,14 @@ impl ProjectStore for SqliteStore {
         self.write(move |work| projects::add_key(work, &key)).await
     }
 
-    async fn save_key(&self, key: &ProjectKey) -> Result<()> {
+    async fn save_key(&self, key: &ProjectKey) -> Result<ProjectKey> {
         let key = key.clone();
         self.write(move |work| projects::save_key(work, &key)).await
+    }
+
+    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey) -> Result<()> {
+        let (old, new) = (old.clone(), new.clone());
+        self.write(move |work| projects::replace_key(work, &old, &new)).await
     }
 
     async fn key(&self, public_key: &PublicKey) -> Result<Option<ProjectKey>> {
@@ -221,12 +234,12 @@ impl CareStore for SqliteStore {
     async fn set_finding_state(
         &self,
         id: &str,
+        expected_version: Option<u64>,
         state: FindingState,
         note: &str,
-        _now: Timestamp,
     ) -> Result<FindingView> {
         let (id, note) = (id.to_owned(), note.to_owned());
-        self.write(move |work| findings::set_state(work, &id, state, &note)).await
+        self.write(move |work| findings::set_state(work, &id, expected_version, state, &note)).await
     }
 
     async fn quarantine(

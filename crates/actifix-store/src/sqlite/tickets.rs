@@ -157,12 +157,18 @@ pub(crate) fn similar(
     Ok(found)
 }
 
-/// Saves a decision that was made on `expected_version`.
-pub(crate) fn save(work: &mut Work<'_>, save: &TicketSave) -> Result<Ticket> {
-    let mut row = ticket_by_id(work.db, &save.id)?.ok_or(Error::NotFound { what: "ticket" })?;
-    if row.ticket.version != save.expected_version {
+/// The row that a decision is about, if it is still what was decided on.
+fn ticket_of_version(db: &Connection, id: &TicketId, expected_version: Option<u64>) -> Result<TicketRow> {
+    let row = ticket_by_id(db, id)?.ok_or(Error::NotFound { what: "ticket" })?;
+    if expected_version.is_some_and(|expected| expected != row.ticket.version) {
         return Err(Error::stale().into());
     }
+    Ok(row)
+}
+
+/// Saves a decision that was made on `expected_version`.
+pub(crate) fn save(work: &mut Work<'_>, save: &TicketSave) -> Result<Ticket> {
+    let mut row = ticket_of_version(work.db, &save.id, Some(save.expected_version))?;
     let before = (row.ticket.status, row.ticket.priority, row.ticket.count);
     let ticket = &mut row.ticket;
     ticket.status = save.status;
@@ -221,13 +227,14 @@ fn move_counters(
 pub(crate) fn merge(
     work: &mut Work<'_>,
     into: &TicketId,
+    expected_version: Option<u64>,
     from: &[TicketId],
     entry: &ActivityEntry,
 ) -> Result<Ticket> {
     if from.is_empty() || from.len() > MERGE_MAX {
         return Err(Error::invalid("from", format!("1 to {MERGE_MAX} tickets")).into());
     }
-    let mut target = ticket_by_id(work.db, into)?.ok_or(Error::NotFound { what: "ticket" })?;
+    let mut target = ticket_of_version(work.db, into, expected_version)?;
     let before = (target.ticket.status, target.ticket.priority, target.ticket.count);
     for id in from {
         let source = ticket_by_id(work.db, id)?.ok_or(Error::NotFound { what: "ticket" })?;
@@ -374,11 +381,12 @@ fn newest_event(db: &Connection, project: ProjectId, seq: i64) -> Result<Option<
 pub(crate) fn split(
     work: &mut Work<'_>,
     id: &TicketId,
+    expected_version: Option<u64>,
     key: Fingerprint,
     entry: &ActivityEntry,
 ) -> Result<Ticket> {
     let (db, at) = (work.db, entry.at);
-    let mut source = ticket_by_id(db, id)?.ok_or(Error::NotFound { what: "ticket" })?;
+    let mut source = ticket_of_version(db, id, expected_version)?;
     let project = source.ticket.project;
     if source.ticket.fingerprint == key {
         return Err(

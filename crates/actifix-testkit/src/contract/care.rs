@@ -46,14 +46,16 @@ async fn findings_are_one_per_value(case: &Case) {
     let aws = page.items.iter().find(|f| f.count == 2).unwrap();
     assert_eq!((aws.id.len(), aws.places.len(), aws.state), (32, 1, FindingState::Open));
     let state = FindingState::Rotated;
-    let set = case.store.set_finding_state(&aws.id, state, "new key", case.now()).await.unwrap();
-    assert_eq!((set.state, set.note.as_str()), (state, "new key"));
+    let set = case.store.set_finding_state(&aws.id, Some(1), state, "new key").await.unwrap();
+    assert_eq!((set.state, set.note.as_str(), set.version), (state, "new key", 2));
+    let stale = case.store.set_finding_state(&aws.id, Some(1), FindingState::Open, "").await;
+    assert!(matches!(stale, Err(Error::Conflict { stale: true, .. })), "{stale:?}");
     let rotated = FindingQuery { state: Some(state), limit: 10, ..query.clone() };
     assert_eq!(case.store.findings(rotated).await.unwrap().items, std::slice::from_ref(&set));
     let by_rule = FindingQuery { rule: Some("jwt".to_owned()), limit: 10, ..query };
     assert_eq!(case.store.findings(by_rule).await.unwrap().items.len(), 1);
     assert_eq!(case.store.finding(&set.id).await.unwrap(), Some(set));
-    let unknown = case.store.set_finding_state("00", state, "", case.now()).await;
+    let unknown = case.store.set_finding_state("00", None, state, "").await;
     assert!(matches!(unknown, Err(Error::NotFound { .. })));
 }
 

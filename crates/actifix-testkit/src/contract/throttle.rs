@@ -3,6 +3,7 @@
 use super::{Case, id_of};
 use crate::fixtures::EventBuilder;
 use crate::{FakeClock, NOW};
+use actifix_app::error::Error;
 use actifix_app::ports::Store;
 use actifix_domain::outcome::{Change, Outcome};
 use actifix_domain::ticket::{Priority, Status};
@@ -82,6 +83,16 @@ async fn beyond_the_cap_only_counters_move(case: &Case) {
     assert_eq!(counted, 3);
     let outcomes = case.store.outcomes(case.project, case.now()).await.unwrap();
     assert_eq!(outcomes.iter().find(|o| o.outcome == "held").unwrap().quantity, 6);
+    // Resolved, it comes back with the next of the flood, and nobody's late decision undoes that.
+    let id = &flood.items[0].id;
+    let mut save = case.decision(id, "resolved").await;
+    (save.status, save.resolved_at) = (Status::Resolved, Some(case.now()));
+    case.store.save_ticket(save).await.unwrap();
+    let meanwhile = case.decision(id, "changed").await;
+    case.one(p4(9, "refused 9")).await;
+    assert_eq!(case.ticket(id).await.status, Status::Open);
+    let undone = case.store.save_ticket(meanwhile).await;
+    assert!(matches!(undone, Err(Error::Conflict { stale: true, .. })), "{undone:?}");
 }
 
 async fn held_tickets_are_promoted(case: &Case) {

@@ -93,8 +93,11 @@ async fn merged_tickets_are_one(case: &Case) {
     let from = id_of(&case.one(EventBuilder::new(2, "b").user(1).tag("os", "linux")).await);
     case.one(EventBuilder::new(3, "b").user(2).finding(finding("aws", 1, "/a"))).await;
     let version = case.ticket(&into).await.version;
-    let merged =
-        case.store.merge_tickets(&into, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    let merged = case
+        .store
+        .merge_tickets(&into, None, std::slice::from_ref(&from), case.entry("merged"))
+        .await
+        .unwrap();
     assert_eq!((merged.count, merged.users, merged.version), (3, 2, version + 1));
     assert_eq!((merged.first_seen, merged.last_seen), (NOW, NOW.plus(MINUTE)));
     assert_eq!(case.ticket(&from).await.id, into, "the old id keeps resolving");
@@ -111,7 +114,7 @@ async fn merged_tickets_are_one(case: &Case) {
     assert_eq!(stats, 1);
     // A chain of merges resolves too.
     let last = id_of(&case.one(EventBuilder::new(5, "c")).await);
-    case.store.merge_tickets(&last, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
+    case.store.merge_tickets(&last, None, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
     assert_eq!(case.ticket(&from).await.id, last);
     assert_eq!(case.one(EventBuilder::new(6, "a")).await.ticket_id, Some(last));
 }
@@ -121,7 +124,7 @@ async fn merged_events_are_never_a_strangers(case: &Case) {
     let into = id_of(&case.one(EventBuilder::new(1, "a")).await);
     let from = id_of(&case.one(EventBuilder::new(2, "b")).await);
     let old = EventBuilder::new(2, "b").id();
-    case.store.merge_tickets(&into, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    case.store.merge_tickets(&into, None, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
     let stranger = id_of(&case.one(EventBuilder::new(3, "c")).await);
     let feedback = case.one(EventBuilder::new(4, "words").attach_to(old)).await;
     assert_eq!(feedback.ticket_id.as_ref(), Some(&into), "not {stranger}");
@@ -129,11 +132,11 @@ async fn merged_events_are_never_a_strangers(case: &Case) {
     assert_eq!((case.ticket(&stranger).await.count, case.ticket(&into).await.count), (1, 3));
     // Once more merged, then split off again: the event belongs to the ticket that has its key.
     let last = id_of(&case.one(EventBuilder::new(5, "d")).await);
-    case.store.merge_tickets(&last, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
+    case.store.merge_tickets(&last, None, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
     case.one(EventBuilder::new(6, "e")).await;
     assert_eq!(case.one(EventBuilder::new(7, "w").attach_to(old)).await.ticket_id, Some(last.clone()));
     let key = EventBuilder::new(0, "b").key();
-    let split = case.store.split_ticket(&last, key, case.entry("split")).await.unwrap();
+    let split = case.store.split_ticket(&last, None, key, case.entry("split")).await.unwrap();
     assert_eq!(case.one(EventBuilder::new(8, "w").attach_to(old)).await.ticket_id, Some(split.id));
     assert_eq!(
         case.one(EventBuilder::new(9, "w").attach_to(EventBuilder::new(1, "a").id())).await.ticket_id,
@@ -148,7 +151,10 @@ async fn merge_refuses_nonsense(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) 
     assert_ne!(ours, theirs, "one error in two projects is two tickets");
     let missing: TicketId = "ACT-20260101-AAAAA".parse().unwrap();
     for from in [vec![theirs], vec![ours.clone()], vec![missing], vec![]] {
-        assert!(here.store.merge_tickets(&ours, &from, here.entry("merged")).await.is_err(), "{from:?}");
+        assert!(
+            here.store.merge_tickets(&ours, None, &from, here.entry("merged")).await.is_err(),
+            "{from:?}"
+        );
     }
     assert_eq!(here.ticket(&ours).await.count, 1);
 }
@@ -157,9 +163,9 @@ async fn split_gives_a_ticket_of_its_own(case: &Case) {
     let into = id_of(&case.one(EventBuilder::new(1, "a")).await);
     let from = id_of(&case.one(EventBuilder::new(2, "b")).await);
     case.one(EventBuilder::new(3, "b").at(NOW.plus(MINUTE))).await;
-    case.store.merge_tickets(&into, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    case.store.merge_tickets(&into, None, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
     let key = EventBuilder::new(0, "b").key();
-    let split = case.store.split_ticket(&into, key, case.entry("split")).await.unwrap();
+    let split = case.store.split_ticket(&into, None, key, case.entry("split")).await.unwrap();
     assert_eq!((split.count, split.title.as_str(), split.fingerprint), (2, "Declined: b", key));
     assert_eq!((split.first_seen, split.last_seen), (NOW, NOW.plus(MINUTE)));
     assert_eq!(case.ticket(&into).await.count, 1);
@@ -168,7 +174,7 @@ async fn split_gives_a_ticket_of_its_own(case: &Case) {
     assert_eq!((next.ticket_id, next.count), (Some(split.id.clone()), 3));
     assert_eq!(case.list("").await.total, Some(2));
     for wrong in [key, case.ticket(&into).await.fingerprint] {
-        assert!(case.store.split_ticket(&into, wrong, case.entry("split")).await.is_err());
+        assert!(case.store.split_ticket(&into, None, wrong, case.entry("split")).await.is_err());
     }
 }
 

@@ -94,6 +94,7 @@ impl TicketStore for NullStore {
     async fn merge_tickets(
         &self,
         _into: &TicketId,
+        _expected_version: Option<u64>,
         _from: &[TicketId],
         _activity: ActivityEntry,
     ) -> Result<Ticket> {
@@ -103,6 +104,7 @@ impl TicketStore for NullStore {
     async fn split_ticket(
         &self,
         _id: &TicketId,
+        _expected_version: Option<u64>,
         _fingerprint: Fingerprint,
         _activity: ActivityEntry,
     ) -> Result<Ticket> {
@@ -135,7 +137,13 @@ impl TicketStore for NullStore {
 
 #[async_trait]
 impl ProjectStore for NullStore {
-    async fn create_project(&self, _id: Option<ProjectId>, _name: &str, _now: Timestamp) -> Result<Project> {
+    async fn create_project(
+        &self,
+        _id: Option<ProjectId>,
+        _name: &str,
+        _first_key: Option<&ProjectKey>,
+        _now: Timestamp,
+    ) -> Result<Project> {
         Err(NOTHING)
     }
 
@@ -165,7 +173,11 @@ impl ProjectStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn save_key(&self, _key: &ProjectKey) -> Result<()> {
+    async fn save_key(&self, _key: &ProjectKey) -> Result<ProjectKey> {
+        Err(NOTHING)
+    }
+
+    async fn replace_key(&self, _old: &ProjectKey, _new: &ProjectKey) -> Result<()> {
         Err(NOTHING)
     }
 
@@ -182,6 +194,7 @@ impl ProjectStore for NullStore {
             allowed_origins: Vec::new(),
             rate_per_minute: None,
             created_at: Timestamp::from_micros(0),
+            version: 1,
         }))
     }
 
@@ -245,9 +258,9 @@ impl CareStore for NullStore {
     async fn set_finding_state(
         &self,
         _id: &str,
+        _expected_version: Option<u64>,
         _state: FindingState,
         _note: &str,
-        _now: Timestamp,
     ) -> Result<FindingView> {
         Err(NOTHING)
     }

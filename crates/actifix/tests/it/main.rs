@@ -26,3 +26,4 @@ mod protocol;
 mod random;
 mod repeats;
 mod sdk;
+mod work;

@@ -69,6 +69,8 @@ pub struct FindingView {
     pub note: String,
     /// Field paths with the ticket where each was last seen; at most 20.
     pub places: Vec<(String, Option<TicketId>)>,
+    /// Counts up with each write of its state; being seen again does not count.
+    pub version: u64,
 }
 
 /// A quarantined input in a list.

@@ -84,6 +84,7 @@ impl<'p> Batch<'_, '_, 'p> {
         row.ticket.last_seen = row.ticket.last_seen.max(now);
         if row.ticket.status == Status::Resolved {
             row.ticket.status = Status::Open;
+            row.ticket.version += 1;
             row.ticket.regressions = row.ticket.regressions.saturating_add(1);
             row.ticket.resolved_at = None;
         }
