@@ -8,9 +8,10 @@ mod data;
 pub use data::{
     ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
     Facet, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, KeptAnswer,
-    KeyRecord, Lease, MonitorFailure, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry,
-    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount, Sort, StoreStats,
-    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord,
+    KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page,
+    QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount,
+    Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave,
+    TokenRecord,
 };
 
 use crate::error::Result;
@@ -169,8 +170,8 @@ pub trait ProjectStore {
     async fn keys(&self, project: ProjectId) -> Result<Vec<KeyRecord>>;
     /// Monitors of a project, at most 1,000.
     async fn monitors(&self, project: ProjectId) -> Result<Vec<MonitorView>>;
-    /// Takes in which monitors are late by `now`, longest overdue first; at most 500 of one call.
-    async fn tick_monitors(&self, now: Timestamp) -> Result<Vec<MonitorFailure>>;
+    /// Which monitors are late by `now`, longest overdue first; at most 500 of one call. Changes nothing.
+    async fn late_monitors(&self, now: Timestamp) -> Result<Vec<LateMonitor>>;
     /// Outcome totals of a project since `from` (hour resolution), SDK discards included.
     async fn outcomes(&self, project: ProjectId, from: Timestamp) -> Result<Vec<OutcomeTotal>>;
 }

@@ -58,7 +58,7 @@ impl Counters {
     }
 
     /// Metrics of what became of events.
-    pub(super) fn recorded(&self, project: ProjectId, recorded: &[Recorded]) {
+    pub(crate) fn recorded(&self, project: ProjectId, recorded: &[Recorded]) {
         for record in recorded {
             metric(project, record.outcome, 1);
         }

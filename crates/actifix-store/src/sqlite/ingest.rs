@@ -15,6 +15,7 @@ pub(crate) use flush::{add_day, add_hour, delete_event, index_text};
 pub(crate) use prepare::{Prepared, PreparedAttachment, PreparedEvent, prepare};
 pub(crate) use side::stored_seq;
 
+use super::monitors;
 use super::rows::{self, Hex, key_hex, ticket_by_seq};
 use super::writer::Work;
 use crate::fault::{Fault, Result};
@@ -175,6 +176,12 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
 
     /// Decides about all that `prepared` brings. Nothing counts before [`Batch::flush`] and the commit.
     pub(crate) fn apply(&mut self, prepared: &'p Prepared) -> Result<Vec<Recorded>> {
+        if let Some(tick) = &prepared.late_monitor
+            && !monitors::tick(self.work.db, prepared.project, tick, prepared.received_at)?
+        {
+            // It was heard of in the meantime: what the events tell is not so.
+            return Ok(Vec::new());
+        }
         let mut recorded = Vec::with_capacity(prepared.events.len());
         for event in &prepared.events {
             let fate = self.event(prepared, event)?;

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
     ActivityEntry, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery,
-    FindingState, FindingView, HeldOverview, IngestStore, KeptAnswer, KeyRecord, MonitorFailure, MonitorView,
+    FindingState, FindingView, HeldOverview, IngestStore, KeptAnswer, KeyRecord, LateMonitor, MonitorView,
     OutcomeTotal, Page, ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy,
     RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
     TicketSave, TicketStore, TokenRecord, TokenStore,
@@ -112,6 +112,12 @@ impl TicketStore for SqliteStore {
         force: bool,
         now: Timestamp,
     ) -> Result<Vec<TicketId>> {
+        if !force && only.is_none() {
+            let config = self.throttle.clone();
+            if !self.read(move |db| throttles::has_work(db, &config, project, now)).await? {
+                return Ok(Vec::new());
+            }
+        }
         let only = only.cloned();
         self.write(move |work| throttles::promote(work, project, only.as_ref(), limit, force, now)).await
     }
@@ -189,8 +195,8 @@ impl ProjectStore for SqliteStore {
         self.read(move |db| monitors::list(db, project)).await
     }
 
-    async fn tick_monitors(&self, now: Timestamp) -> Result<Vec<MonitorFailure>> {
-        self.write(move |work| monitors::tick(work, now)).await
+    async fn late_monitors(&self, now: Timestamp) -> Result<Vec<LateMonitor>> {
+        self.read(move |db| monitors::late(db, now)).await
     }
 
     async fn outcomes(&self, project: ProjectId, from: Timestamp) -> Result<Vec<OutcomeTotal>> {
@@ -271,8 +277,8 @@ impl CareStore for SqliteStore {
     }
 
     async fn stats(&self) -> Result<StoreStats> {
-        let path = self.path.clone();
-        self.read(move |db| care::stats(db, &path)).await
+        let (path, config, now) = (self.path.clone(), self.throttle.clone(), self.clock.now());
+        self.read(move |db| care::stats(db, &path, &config, now)).await
     }
 
     async fn ready(&self) -> Result<()> {

@@ -18,6 +18,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     quarantine_is_listed_and_deleted(&Case::new(&store, &clock, "quarantine").await).await;
     figures_follow_what_happens(&store, &clock).await;
     old_events_go_but_the_latest_stays(&Case::new(&store, &clock, "ages").await).await;
+    ids_of_replaced_events_are_forgotten(&Case::new(&store, &clock, "replaced").await).await;
     old_things_go(&Case::new(&store, &clock, "old").await).await;
     the_oldest_bodies_go_when_there_are_too_many(&Case::new(&store, &clock, "bytes").await).await;
     closing_is_final(&store, &clock).await;
@@ -144,6 +145,31 @@ async fn old_events_go_but_the_latest_stays(case: &Case) {
     assert_eq!(case.one(EventBuilder::new(2, "a")).await.outcome, Outcome::Duplicate, "this one is stored");
     let again = case.store.run_retention(&policy, case.now(), false).await.unwrap();
     assert_eq!(again.events, 1, "number 2 is no longer the latest");
+}
+
+/// A sampled event is stored as long as it is the latest, however long that is; its id goes some time after it.
+async fn ids_of_replaced_events_are_forgotten(case: &Case) {
+    let hot = |number| EventBuilder::new(number, "hot").sample_after(1);
+    case.send([hot(1), hot(2)]).await;
+    assert_eq!(case.one(hot(3)).await.outcome, Outcome::Sampled);
+    let policy = RetentionPolicy {
+        events_days: 0,
+        resolved_tickets_days: 0,
+        quarantine_days: 0,
+        findings_days: 0,
+        ..RetentionPolicy::default()
+    };
+    let run = async || {
+        case.clock.advance(8 * DAY);
+        case.store.run_retention(&policy, case.now(), false).await.unwrap().remembered_ids
+    };
+    assert_eq!(run().await, 0);
+    assert_eq!(case.one(hot(3)).await.outcome, Outcome::Duplicate, "it is stored");
+    case.send([hot(4), hot(5), hot(6)]).await;
+    let gone = case.store.event(Some(case.project), hot(3).id()).await.unwrap();
+    assert!(gone.is_none(), "another is the latest now");
+    assert!(run().await >= 1);
+    assert_ne!(case.one(hot(3)).await.outcome, Outcome::Duplicate, "its id is forgotten");
 }
 
 async fn old_things_go(case: &Case) {

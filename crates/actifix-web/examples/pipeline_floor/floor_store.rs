@@ -3,8 +3,8 @@
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
     ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary,
-    FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, KeptAnswer, KeyRecord,
-    MonitorFailure, MonitorView, OutcomeTotal, Page, ProjectStore, QuarantineEntry, QuarantineItem, Recorded,
+    FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, KeptAnswer, KeyRecord, LateMonitor,
+    MonitorView, OutcomeTotal, Page, ProjectStore, QuarantineEntry, QuarantineItem, Recorded,
     RetentionPolicy, RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail,
     TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
@@ -206,7 +206,7 @@ impl ProjectStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn tick_monitors(&self, _now: Timestamp) -> Result<Vec<MonitorFailure>> {
+    async fn late_monitors(&self, _now: Timestamp) -> Result<Vec<LateMonitor>> {
         Err(NOTHING)
     }
 

@@ -2,6 +2,7 @@
 
 use super::Cursor;
 use actifix_domain::id::{ProjectId, TicketId};
+use actifix_domain::throttle::Brake;
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -181,8 +182,12 @@ pub struct StoreStats {
     pub wal_size_bytes: u64,
     /// Stored events.
     pub events: u64,
-    /// Tickets by status and priority.
+    /// Tickets by status and priority; each of the pairs is there.
     pub tickets: Vec<(Status, Priority, u64)>,
+    /// Strongest emergency brake of all projects.
+    pub brake: Brake,
+    /// Would-be new tickets that the throttle ever refused, by priority; each of the five is there.
+    pub held_total: Vec<(Priority, u64)>,
     /// Quarantine entries.
     pub quarantine_entries: u64,
     /// Times that the database was busy since start.

@@ -25,10 +25,14 @@ impl<'p> Batch<'_, '_, 'p> {
     ) -> Result<Recorded> {
         let (project, now) = (prepared.project, prepared.received_at);
         let config = self.work.cache.throttle_config.clone();
-        let (decision, room) = {
-            let admission = self.admission(project)?;
-            let decision = admission.throttle.decide(&config, event.priority, now);
-            (decision, admission.held < u64::from(config.held_max))
+        let room = self.admission(project)?.held < u64::from(config.held_max);
+        // Without room there is no row by which the next event of this error would be known.
+        let again = !room && self.work.cache.was_refused(project, event.key, now);
+        let throttle = &mut self.admission(project)?.throttle;
+        let decision = if again {
+            throttle.decide_again(&config, event.priority, now)
+        } else {
+            throttle.decide(&config, event.priority, now)
         };
         if let Some(change) = decision.brake_change {
             let word = throttles::brake_word(change.to);
@@ -36,6 +40,9 @@ impl<'p> Batch<'_, '_, 'p> {
         }
         let minute = now.micros().div_euclid(MINUTE) * MINUTE;
         let reason = decision.reason.map_or("", |reason| reason.as_str());
+        if !decision.admitted {
+            self.add_to_counter(project, rows::held_total(event.priority), 1);
+        }
         if !decision.admitted && !room {
             self.note(project, minute, "counted", Some(event.priority), reason);
             return self.beyond_cap(prepared, event);
