@@ -16,6 +16,7 @@ mod ports;
 mod projects;
 mod quarantine;
 mod readers;
+mod regroup;
 mod retention;
 mod rows;
 mod search;

@@ -9,10 +9,12 @@ mod flush;
 mod prepare;
 mod side;
 
-pub(crate) use admit::row_of;
+pub(crate) use admit::{free_id, row_of};
 pub(crate) use cache::{Cache, next_ticket};
-pub(crate) use flush::{add_day, add_hour, delete_event, index_text};
-pub(crate) use prepare::{Prepared, PreparedAttachment, PreparedEvent, prepare};
+pub(crate) use flush::{add_day, add_hour, delete_event, index_text, write_facets};
+pub(crate) use prepare::{
+    Prepared, PreparedAttachment, PreparedEvent, facets as event_facets, prepare, words as event_words,
+};
 pub(crate) use side::stored_seq;
 
 use super::monitors;
@@ -29,14 +31,14 @@ use actifix_domain::sampling;
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::{DAY, Timestamp};
 pub(crate) use cache::Admission;
-use cache::Known;
+pub(crate) use cache::Known;
 use rusqlite::{OptionalExtension, params};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How long the ids of events without a body are remembered, microseconds.
 pub(crate) const REMEMBER_MICROS: i64 = 7 * DAY;
 /// Users counted per ticket; beyond it the number stays.
-const USERS_MAX: u64 = 10_000;
+pub(crate) const USERS_MAX: u64 = 10_000;
 /// Hours over which the mean is taken that a spike is measured by.
 const TRAILING_HOURS: i64 = 24;
 
@@ -70,6 +72,7 @@ struct Tally {
 
 struct NewKey<'p> {
     ticket_seq: i64,
+    near_key: Option<Fingerprint>,
     explanation: Option<&'p Explanation>,
 }
 
@@ -110,10 +113,26 @@ struct Touched<'p> {
     words: Option<&'p PreparedEvent>,
 }
 
-struct FacetDelta {
-    quantity: u64,
+/// What is added to the count of one value of a facet.
+pub(crate) struct FacetDelta {
+    pub(crate) quantity: u64,
     first: Timestamp,
     last: Timestamp,
+}
+
+impl FacetDelta {
+    /// Counts an event of time `at` that has the value.
+    pub(crate) fn count<'a>(
+        deltas: &mut HashMap<(&'a str, &'a str), Self>,
+        key: &'a str,
+        value: &'a str,
+        at: Timestamp,
+    ) {
+        let delta = deltas.entry((key, value)).or_insert(Self { quantity: 0, first: at, last: at });
+        delta.quantity += 1;
+        delta.first = delta.first.min(at);
+        delta.last = delta.last.max(at);
+    }
 }
 
 impl<'p> Touched<'p> {
@@ -484,14 +503,7 @@ fn count_event<'p>(touched: &mut Touched<'p>, event: &'p PreparedEvent, received
     touched.tick(received_at);
     let row = &touched.known.row;
     for (key, value) in &event.facets {
-        let delta = touched.facets.entry((key, value)).or_insert(FacetDelta {
-            quantity: 0,
-            first: event.timestamp,
-            last: event.timestamp,
-        });
-        delta.quantity += 1;
-        delta.first = delta.first.min(event.timestamp);
-        delta.last = delta.last.max(event.timestamp);
+        FacetDelta::count(&mut touched.facets, key, value, event.timestamp);
     }
     if let Some(user) = event.user_hash
         && row.ticket.users < USERS_MAX

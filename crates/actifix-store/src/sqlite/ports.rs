@@ -1,8 +1,8 @@
 //! The ports: each verb hands its work to a reader or to the writer.
 
 use super::{
-    SqliteStore, answers, care, events, findings, ingest, lists, monitors, projects, quarantine, retention,
-    throttles, tickets, tokens,
+    SqliteStore, answers, care, events, findings, ingest, lists, monitors, projects, quarantine, regroup,
+    retention, throttles, tickets, tokens,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
@@ -90,7 +90,7 @@ impl TicketStore for SqliteStore {
         activity: ActivityEntry,
     ) -> Result<Ticket> {
         let (into, from) = (into.clone(), from.to_vec());
-        self.write(move |work| tickets::merge(work, &into, expected_version, &from, &activity)).await
+        self.write(move |work| regroup::merge(work, &into, expected_version, &from, &activity)).await
     }
 
     async fn split_ticket(
@@ -101,7 +101,7 @@ impl TicketStore for SqliteStore {
         activity: ActivityEntry,
     ) -> Result<Ticket> {
         let id = id.clone();
-        self.write(move |work| tickets::split(work, &id, expected_version, fingerprint, &activity)).await
+        self.write(move |work| regroup::split(work, &id, expected_version, fingerprint, &activity)).await
     }
 
     async fn promote_held(

@@ -12,6 +12,7 @@ use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
 use actifix_domain::ticket::{Priority, Status, Ticket};
 use actifix_domain::time::{MINUTE, Timestamp};
+use rusqlite::Connection;
 
 /// Tries to find a free ticket id; 33 million fit into a day.
 const ID_ATTEMPTS: u32 = 1_000;
@@ -57,8 +58,8 @@ impl<'p> Batch<'_, '_, 'p> {
         );
         let row = self.ticket_of(prepared, event, status)?;
         let (seq, ticket_id) = (row.seq, row.ticket.id.clone());
-        self.new_keys
-            .insert((project, event.key), NewKey { ticket_seq: seq, explanation: Some(&event.explanation) });
+        let (near_key, explanation) = (event.near_key, Some(&event.explanation));
+        self.new_keys.insert((project, event.key), NewKey { ticket_seq: seq, near_key, explanation });
         let mut touched = Touched::new(Known::new(row), true);
         touched.words = Some(event);
         count_event(&mut touched, event, now);
@@ -116,7 +117,7 @@ impl<'p> Batch<'_, '_, 'p> {
             ..self.blank(project, key, Status::Open, now)?
         };
         let seq = next_ticket(self.work.db)?;
-        self.new_keys.insert((project, key), NewKey { ticket_seq: seq, explanation: None });
+        self.new_keys.insert((project, key), NewKey { ticket_seq: seq, near_key: None, explanation: None });
         self.touched.insert(seq, Touched::new(Known::new(row_of(seq, ticket)), true));
         Ok(seq)
     }
@@ -179,14 +180,9 @@ impl<'p> Batch<'_, '_, 'p> {
     }
 
     fn free_id(&mut self, project: ProjectId, key: Fingerprint, now: Timestamp) -> Result<TicketId> {
-        for attempt in 0..ID_ATTEMPTS {
-            let id = TicketId::derive(project, key, now, attempt);
-            if !self.new_ids.contains(&id) && rows::ticket_seq(self.work.db, &id)?.is_none() {
-                self.new_ids.insert(id.clone());
-                return Ok(id);
-            }
-        }
-        Err(Fault::Defect("no free ticket id: too many tickets in one day".to_owned()))
+        let id = free_id(self.work.db, project, key, now, |id| !self.new_ids.contains(id))?;
+        self.new_ids.insert(id.clone());
+        Ok(id)
     }
 
     /// The throttle of a project, brought into the batch.
@@ -214,6 +210,23 @@ impl<'p> Batch<'_, '_, 'p> {
         let number = priority.map_or(throttles::NO_PRIORITY, Priority::number);
         *self.tally.throttle.entry((project, at_micros, decision, number, reason)).or_default() += 1;
     }
+}
+
+/// An id that no ticket has, none that was merged away either, and that `is_free` lets pass.
+pub(crate) fn free_id(
+    db: &Connection,
+    project: ProjectId,
+    key: Fingerprint,
+    now: Timestamp,
+    is_free: impl Fn(&TicketId) -> bool,
+) -> Result<TicketId> {
+    for attempt in 0..ID_ATTEMPTS {
+        let id = TicketId::derive(project, key, now, attempt);
+        if is_free(&id) && rows::ticket_seq(db, &id)?.is_none() {
+            return Ok(id);
+        }
+    }
+    Err(Fault::Defect("no free ticket id: too many tickets in one day".to_owned()))
 }
 
 pub(crate) fn row_of(seq: i64, ticket: Ticket) -> TicketRow {

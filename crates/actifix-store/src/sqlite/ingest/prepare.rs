@@ -161,7 +161,7 @@ const fn category(event_type: EventType) -> &'static str {
 
 /// Values that the ticket's page counts, one per key: a tag that is named like the event's own release or environment
 /// would count the event twice.
-fn facets(event: &Event) -> Vec<(String, String)> {
+pub(crate) fn facets(event: &Event) -> Vec<(String, String)> {
     let own = [("environment", event.environment.as_ref()), ("release", event.release.as_ref())];
     let own: Vec<(&str, &String)> = own.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     let tags = event.tags.iter().map(|(key, value)| (key.as_str(), value));
@@ -176,7 +176,7 @@ fn facets(event: &Event) -> Vec<(String, String)> {
 }
 
 /// Exception values and the message: what somebody remembers of an error.
-fn words(event: &Event) -> String {
+pub(crate) fn words(event: &Event) -> String {
     let mut text = String::new();
     let message =
         event.logentry.as_ref().and_then(|entry| entry.formatted.as_ref().or(entry.message.as_ref()));
