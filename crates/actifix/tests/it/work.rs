@@ -208,3 +208,57 @@ fn settings_that_are_not_named_stay() {
     }
     assert_eq!(server.get(path)["settings"], settings);
 }
+
+/// Value of a metric without labels, or with exactly these.
+#[track_caller]
+fn metric(server: &Server, name: &str) -> f64 {
+    let text = server.call("GET", "/metrics", None).text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in:\n{text}"))
+}
+
+#[test]
+fn metrics_tell_of_the_throttle_and_of_the_process() {
+    let home = Home::with_config("[throttle]\np4_per_day = 1\n");
+    let server = home.serve();
+    assert_eq!(metric(&server, "actifix_throttle_state"), 0.0);
+    for number in 0..4 {
+        let body = json!({ "message": "x", "type": format!("Kind{}", ["a", "b", "c", "d"][number]), "priority": "P4" });
+        server.post("/api/v1/events", &body);
+    }
+    assert_eq!(metric(&server, "actifix_throttle_held_total{priority=\"P4\"}"), 3.0);
+    assert_eq!(metric(&server, "actifix_throttle_held_total{priority=\"P0\"}"), 0.0);
+    assert_eq!(metric(&server, "actifix_tickets{status=\"held\",priority=\"P4\"}"), 3.0);
+    let promoted = server.post("/api/v1/throttle/promote", &json!({ "limit": 3 }));
+    assert_eq!(promoted["promoted"].as_array().map(Vec::len), Some(3), "{promoted}");
+    assert_eq!(metric(&server, "actifix_tickets{status=\"held\",priority=\"P4\"}"), 0.0, "none is told too");
+    assert_eq!(metric(&server, "actifix_throttle_held_total{priority=\"P4\"}"), 3.0);
+    for (name, least) in [
+        ("process_cpu_seconds_total", 0.0),
+        ("process_resident_memory_bytes", 1e6),
+        ("process_virtual_memory_bytes", 1e6),
+        ("process_open_fds", 3.0),
+        ("process_max_fds", 64.0),
+        ("process_threads", 2.0),
+        ("process_start_time_seconds", 1.7e9),
+    ] {
+        assert!(metric(&server, name) >= least, "{name}");
+    }
+    // A restart forgets no count.
+    server.kill();
+    let server = home.serve();
+    assert_eq!(metric(&server, "actifix_throttle_held_total{priority=\"P4\"}"), 3.0);
+}
+
+#[test]
+fn asking_for_readiness_is_no_way_to_load_the_disk() {
+    let (_home, server) = started();
+    let mut connection = server.connect();
+    let before = metric(&server, "actifix_wal_size_bytes");
+    let asked = Request::get("/readyz").to_bytes();
+    for _ in 0..300 {
+        assert_eq!(connection.exchange(&asked).expect("an answer").status, 200);
+    }
+    let grown = metric(&server, "actifix_wal_size_bytes") - before;
+    assert!(grown < 300.0 * 4_096.0 / 4.0, "300 questions wrote {grown} bytes");
+}
