@@ -140,10 +140,10 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_come_is_not_waited_for() {
         let stalled = Body::new(Stalled(false));
-        let refused = read_body(stalled, Duration::from_millis(20)).await.err().expect("a refusal");
+        let refused = read_body(stalled, Duration::from_millis(20)).await.expect_err("a refusal");
         assert_eq!(refused.status, StatusCode::REQUEST_TIMEOUT);
         let large = Body::from(vec![b' '; BODY_BYTES_MAX + 1]);
-        let refused = read_body(large, BODY_READ_MAX).await.err().expect("a refusal");
+        let refused = read_body(large, BODY_READ_MAX).await.expect_err("a refusal");
         assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(read_body(Body::from("{}"), BODY_READ_MAX).await.ok().as_deref(), Some(&b"{}"[..]));
     }
