@@ -23,6 +23,7 @@ mod search;
 mod throttles;
 mod tickets;
 mod tokens;
+mod word;
 mod writer;
 
 #[cfg(test)]
