@@ -166,14 +166,14 @@ impl App {
     }
 
     /// Redacts one text that a person or tool wrote (notes, reasons).
-    pub(crate) fn redact_text(&self, text: &str) -> String {
-        let settings = self.redaction_settings(&ProjectSettings::default(), 1);
+    pub(crate) fn redact_text(&self, project: &ProjectSettings, text: &str) -> String {
+        let settings = self.redaction_settings(project, 1);
         self.engine.redact_text(&clean(text), &settings).0
     }
 
     /// Redacts a value that a person or tool wrote (evidence).
-    pub(crate) fn redact_value(&self, value: &mut Value) -> Result<()> {
-        let settings = self.redaction_settings(&ProjectSettings::default(), 1);
+    pub(crate) fn redact_value(&self, project: &ProjectSettings, value: &mut Value) -> Result<()> {
+        let settings = self.redaction_settings(project, 1);
         let mut session = self.engine.session(&settings);
         session.value("evidence", value).map_err(|error| Error::invalid("body", error.to_string()))?;
         session.echo_value(value);

@@ -5,7 +5,7 @@ mod care;
 mod ingest;
 mod tickets;
 
-pub use access::{KeptAnswer, KeyRecord, MonitorFailure, MonitorView, OutcomeTotal, TokenRecord};
+pub use access::{KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord};
 pub use care::{
     FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,
     RetentionPolicy, RetentionReport, StoreStats, ThrottleRecord,

@@ -18,6 +18,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     quarantine_is_listed_and_deleted(&Case::new(&store, &clock, "quarantine").await).await;
     figures_follow_what_happens(&store, &clock).await;
     old_events_go_but_the_latest_stays(&Case::new(&store, &clock, "ages").await).await;
+    ids_of_replaced_events_are_forgotten(&Case::new(&store, &clock, "replaced").await).await;
     old_things_go(&Case::new(&store, &clock, "old").await).await;
     the_oldest_bodies_go_when_there_are_too_many(&Case::new(&store, &clock, "bytes").await).await;
     closing_is_final(&store, &clock).await;
@@ -46,14 +47,16 @@ async fn findings_are_one_per_value(case: &Case) {
     let aws = page.items.iter().find(|f| f.count == 2).unwrap();
     assert_eq!((aws.id.len(), aws.places.len(), aws.state), (32, 1, FindingState::Open));
     let state = FindingState::Rotated;
-    let set = case.store.set_finding_state(&aws.id, state, "new key", case.now()).await.unwrap();
-    assert_eq!((set.state, set.note.as_str()), (state, "new key"));
+    let set = case.store.set_finding_state(&aws.id, Some(1), state, "new key").await.unwrap();
+    assert_eq!((set.state, set.note.as_str(), set.version), (state, "new key", 2));
+    let stale = case.store.set_finding_state(&aws.id, Some(1), FindingState::Open, "").await;
+    assert!(matches!(stale, Err(Error::Conflict { stale: true, .. })), "{stale:?}");
     let rotated = FindingQuery { state: Some(state), limit: 10, ..query.clone() };
     assert_eq!(case.store.findings(rotated).await.unwrap().items, std::slice::from_ref(&set));
     let by_rule = FindingQuery { rule: Some("jwt".to_owned()), limit: 10, ..query };
     assert_eq!(case.store.findings(by_rule).await.unwrap().items.len(), 1);
     assert_eq!(case.store.finding(&set.id).await.unwrap(), Some(set));
-    let unknown = case.store.set_finding_state("00", state, "", case.now()).await;
+    let unknown = case.store.set_finding_state("00", None, state, "").await;
     assert!(matches!(unknown, Err(Error::NotFound { .. })));
 }
 
@@ -101,7 +104,7 @@ async fn quarantine_is_listed_and_deleted(case: &Case) {
     more.quarantined.push(sealed(5_000));
     assert!(case.store.ingest(more).await.is_err());
     // Another project still has room.
-    let other = case.store.create_project(None, "quarantine-2", case.now()).await.unwrap();
+    let other = case.store.create_project(None, "quarantine-2", None, case.now()).await.unwrap();
     let mut elsewhere = Submission::new(other.id, case.now());
     elsewhere.quarantined.push(sealed(5_001));
     case.store.ingest(elsewhere).await.unwrap();
@@ -178,6 +181,31 @@ async fn old_events_go_but_the_latest_stays(case: &Case) {
     assert_eq!(case.one(EventBuilder::new(2, "a")).await.outcome, Outcome::Duplicate, "this one is stored");
     let again = case.store.run_retention(&policy, case.now(), false).await.unwrap();
     assert_eq!(again.events, 1, "number 2 is no longer the latest");
+}
+
+/// A sampled event is stored as long as it is the latest, however long that is; its id goes some time after it.
+async fn ids_of_replaced_events_are_forgotten(case: &Case) {
+    let hot = |number| EventBuilder::new(number, "hot").sample_after(1);
+    case.send([hot(1), hot(2)]).await;
+    assert_eq!(case.one(hot(3)).await.outcome, Outcome::Sampled);
+    let policy = RetentionPolicy {
+        events_days: 0,
+        resolved_tickets_days: 0,
+        quarantine_days: 0,
+        findings_days: 0,
+        ..RetentionPolicy::default()
+    };
+    let run = async || {
+        case.clock.advance(8 * DAY);
+        case.store.run_retention(&policy, case.now(), false).await.unwrap().remembered_ids
+    };
+    assert_eq!(run().await, 0);
+    assert_eq!(case.one(hot(3)).await.outcome, Outcome::Duplicate, "it is stored");
+    case.send([hot(4), hot(5), hot(6)]).await;
+    let gone = case.store.event(Some(case.project), hot(3).id()).await.unwrap();
+    assert!(gone.is_none(), "another is the latest now");
+    assert!(run().await >= 1);
+    assert_ne!(case.one(hot(3)).await.outcome, Outcome::Duplicate, "its id is forgotten");
 }
 
 async fn old_things_go(case: &Case) {

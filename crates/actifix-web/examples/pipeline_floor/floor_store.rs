@@ -4,7 +4,7 @@ use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
     ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary,
     FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord,
-    MonitorFailure, MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem,
+    LateMonitor, MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem,
     Recorded, RetentionPolicy, RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord,
     TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
@@ -95,6 +95,7 @@ impl TicketStore for NullStore {
     async fn merge_tickets(
         &self,
         _into: &TicketId,
+        _expected_version: Option<u64>,
         _from: &[TicketId],
         _activity: ActivityEntry,
     ) -> Result<Ticket> {
@@ -104,6 +105,7 @@ impl TicketStore for NullStore {
     async fn split_ticket(
         &self,
         _id: &TicketId,
+        _expected_version: Option<u64>,
         _fingerprint: Fingerprint,
         _activity: ActivityEntry,
     ) -> Result<Ticket> {
@@ -136,7 +138,13 @@ impl TicketStore for NullStore {
 
 #[async_trait]
 impl ProjectStore for NullStore {
-    async fn create_project(&self, _id: Option<ProjectId>, _name: &str, _now: Timestamp) -> Result<Project> {
+    async fn create_project(
+        &self,
+        _id: Option<ProjectId>,
+        _name: &str,
+        _first_key: Option<&ProjectKey>,
+        _now: Timestamp,
+    ) -> Result<Project> {
         Err(NOTHING)
     }
 
@@ -166,7 +174,11 @@ impl ProjectStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn save_key(&self, _key: &ProjectKey) -> Result<()> {
+    async fn save_key(&self, _key: &ProjectKey) -> Result<ProjectKey> {
+        Err(NOTHING)
+    }
+
+    async fn replace_key(&self, _old: &ProjectKey, _new: &ProjectKey) -> Result<()> {
         Err(NOTHING)
     }
 
@@ -183,6 +195,7 @@ impl ProjectStore for NullStore {
             allowed_origins: Vec::new(),
             rate_per_minute: None,
             created_at: Timestamp::from_micros(0),
+            version: 1,
         }))
     }
 
@@ -194,7 +207,7 @@ impl ProjectStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn tick_monitors(&self, _now: Timestamp) -> Result<Vec<MonitorFailure>> {
+    async fn late_monitors(&self, _now: Timestamp) -> Result<Vec<LateMonitor>> {
         Err(NOTHING)
     }
 
@@ -246,9 +259,9 @@ impl CareStore for NullStore {
     async fn set_finding_state(
         &self,
         _id: &str,
+        _expected_version: Option<u64>,
         _state: FindingState,
         _note: &str,
-        _now: Timestamp,
     ) -> Result<FindingView> {
         Err(NOTHING)
     }

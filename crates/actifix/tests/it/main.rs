@@ -33,3 +33,4 @@ mod scan;
 mod scan_git;
 mod sdk;
 mod strangers;
+mod work;

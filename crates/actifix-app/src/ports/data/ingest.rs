@@ -1,5 +1,6 @@
 //! What one request brings, and what became of it.
 
+use super::MonitorTick;
 use crate::ingest::Redacted;
 use actifix_domain::event::{Event, EventType, Provenance};
 use actifix_domain::fingerprint::Grouping;
@@ -29,6 +30,8 @@ pub struct Submission {
     pub sessions: Vec<SessionCount>,
     /// Heartbeats.
     pub check_ins: Vec<CheckIn>,
+    /// The monitor that the events are about, if they are because it is late.
+    pub late_monitor: Option<MonitorTick>,
     /// Sealed input that could not be redacted.
     pub quarantined: Vec<SealedInput>,
     /// Secrets found in what did not become an event.
@@ -52,6 +55,7 @@ impl Submission {
             discards: Vec::new(),
             sessions: Vec::new(),
             check_ins: Vec::new(),
+            late_monitor: None,
             quarantined: Vec::new(),
             findings: Vec::new(),
             released: None,
@@ -67,6 +71,7 @@ impl Submission {
             && self.discards.is_empty()
             && self.sessions.is_empty()
             && self.check_ins.is_empty()
+            && self.late_monitor.is_none()
             && self.quarantined.is_empty()
             && self.findings.is_empty()
             && self.released.is_none()

@@ -3,8 +3,8 @@
 use crate::fault::Result;
 use crate::sqlite::body::{self, Body};
 use actifix_app::ports::{
-    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, OutcomeCount, SealedInput,
-    SessionCount, Submission,
+    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, MonitorTick, OutcomeCount,
+    SealedInput, SessionCount, Submission,
 };
 use actifix_domain::event::{Event, Level};
 use actifix_domain::fingerprint::Explanation;
@@ -31,6 +31,7 @@ pub(crate) struct Prepared {
     pub(crate) discards: Vec<Discard>,
     pub(crate) sessions: Vec<SessionCount>,
     pub(crate) check_ins: Vec<CheckIn>,
+    pub(crate) late_monitor: Option<MonitorTick>,
     pub(crate) quarantined: Vec<SealedInput>,
     pub(crate) findings: Vec<FindingRecord>,
     pub(crate) released: Option<String>,
@@ -101,6 +102,7 @@ pub(crate) fn prepare(submission: Submission) -> Result<Prepared> {
         discards: submission.discards,
         sessions: submission.sessions,
         check_ins: submission.check_ins,
+        late_monitor: submission.late_monitor,
         quarantined: submission.quarantined,
         findings: submission.findings,
         released: submission.released,
@@ -156,11 +158,16 @@ fn prepare_attachment(attachment: Attachment) -> Result<PreparedAttachment> {
     Ok(PreparedAttachment { info: attachment.info, content })
 }
 
-fn facets(event: &Event) -> Vec<(String, String)> {
+/// Values that the ticket's page counts, one per key: a tag that is named like the event's own release or environment
+/// would count the event twice.
+pub(crate) fn facets(event: &Event) -> Vec<(String, String)> {
     let own = [("environment", event.environment.as_ref()), ("release", event.release.as_ref())];
-    own.into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .chain(event.tags.iter().map(|(key, value)| (key.as_str(), value)))
+    let own: Vec<(&str, &String)> = own.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    let tags = event.tags.iter().map(|(key, value)| (key.as_str(), value));
+    let further = tags.filter(|(key, _)| !own.iter().any(|(known, value)| known == key && !value.is_empty()));
+    own.iter()
+        .copied()
+        .chain(further)
         .filter(|(key, value)| !key.is_empty() && !value.is_empty())
         .take(FACET_KEYS_MAX)
         .map(|(key, value)| (cut(key, FACET_CHARS_MAX), cut(value, FACET_CHARS_MAX)))
@@ -168,7 +175,7 @@ fn facets(event: &Event) -> Vec<(String, String)> {
 }
 
 /// Exception values and the message: what somebody remembers of an error.
-fn words(event: &Event) -> String {
+pub(crate) fn words(event: &Event) -> String {
     let mut text = String::new();
     let message =
         event.logentry.as_ref().and_then(|entry| entry.formatted.as_ref().or(entry.message.as_ref()));

@@ -6,7 +6,7 @@ use super::{Batch, Prepared, PreparedEvent};
 use crate::fault::Result;
 use crate::sqlite::projects::{self, MONITORS_MAX};
 use crate::sqlite::rows::{self, Hex, quantity};
-use crate::sqlite::{findings, quarantine};
+use crate::sqlite::{findings, monitors, quarantine};
 use actifix_app::ports::{CheckIn, OutcomeCount, Recorded, SessionCount};
 use actifix_domain::cron::{CheckInFacts, CheckInStatus, MonitorConfig, MonitorState};
 use actifix_domain::id::{EventId, ProjectId};
@@ -222,14 +222,9 @@ fn take_in(db: &Connection, project: ProjectId, check_in: &CheckIn, at: Timestam
     let Some(status) = CheckInStatus::parse(check_in.status) else {
         return Ok((Outcome::Invalid, Reason::Json));
     };
-    let known: Option<String> = db
-        .prepare_cached(
-            "SELECT state FROM monitors WHERE project_id = ?1 AND slug = ?2 AND environment = ?3",
-        )?
-        .query_row(params![project.0, check_in.slug, check_in.environment], |row| row.get(0))
-        .optional()?;
-    let mut state: MonitorState = match &known {
-        Some(text) => serde_json::from_str(text)?,
+    let known = monitors::state(db, project, &check_in.slug, &check_in.environment)?;
+    let mut state = match known {
+        Some(state) => state,
         None => {
             let many: u32 = db
                 .prepare_cached("SELECT count(*) FROM monitors WHERE project_id = ?1")?
@@ -248,6 +243,6 @@ fn take_in(db: &Connection, project: ProjectId, check_in: &CheckIn, at: Timestam
         config: check_in.config.as_ref().and_then(|config| MonitorConfig::from_value(config).ok()),
     };
     state.on_check_in(&facts, at);
-    crate::sqlite::monitors::save(db, project, &check_in.slug, &check_in.environment, &state)?;
+    monitors::save(db, project, &check_in.slug, &check_in.environment, &state)?;
     Ok(TAKEN)
 }
