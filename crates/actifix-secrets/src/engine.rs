@@ -8,7 +8,7 @@ use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
 use crate::rule::{Detector, Rule, RuleError, RuleSource};
 use crate::settings::Settings;
-use crate::table::{Hit, Seen, Table, Word};
+use crate::table::{Hit, Seen, Table, Walk, Word};
 
 use crate::builtin::BUILTIN_RULES;
 
@@ -170,10 +170,22 @@ impl Engine {
         self.marks(key).1 || settings.sensitive_keys.contains(key)
     }
 
-    /// Collects the keywords in a text that stand where they may, overlapping ones too; very many go to `full`.
+    /// Collects the first keywords of a text that stand where they may, overlapping ones too: in most texts all.
     #[inline]
-    pub(crate) fn hits(&self, text: &[u8], hits: &mut Vec<Hit>, full: impl FnMut(&[Hit])) -> Seen {
-        self.table.pass(text, hits, full)
+    pub(crate) fn start(&self, text: &[u8], hits: &mut Vec<Hit>) -> Walk {
+        self.table.start(text, hits)
+    }
+
+    /// Collects the rest and brings them in order; very many go to `full`.
+    #[inline]
+    pub(crate) fn go_on(
+        &self,
+        text: &[u8],
+        walk: Walk,
+        hits: &mut Vec<Hit>,
+        full: impl FnMut(&[Hit]),
+    ) -> Seen {
+        self.table.go_on(text, walk, hits, full)
     }
 
     /// What a keyword asks for.
@@ -193,7 +205,8 @@ impl Engine {
                 .any(|trigger| matches!(trigger, Trigger::Name { .. }));
         };
         let mut hits = Vec::new();
-        let seen = self.hits(text, &mut hits, &mut look);
+        let walk = self.start(text, &mut hits);
+        let seen = self.go_on(text, walk, &mut hits, &mut look);
         look(&hits);
         (any, name, seen)
     }

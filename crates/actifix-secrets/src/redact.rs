@@ -1,4 +1,5 @@
 //! Replacing what was found.
+pub(crate) mod clean;
 pub(crate) mod echo;
 pub(crate) mod keys;
 pub(crate) mod node;

@@ -81,6 +81,16 @@ struct Entry {
     begins: bool,
 }
 
+/// Keywords with the same three first classes.
+#[derive(Clone, Copy)]
+struct Group {
+    /// Where they are among the entries.
+    from: u32,
+    to: u32,
+    /// Mask of the classes that may stand in the fourth place.
+    fourth: u32,
+}
+
 /// All keywords, ASCII case ignored, overlapping ones too.
 pub(crate) struct Table {
     /// The class of each byte, and its kinds above it.
@@ -89,29 +99,39 @@ pub(crate) struct Table {
     third: Box<[u32; CLASSES * CLASSES]>,
     /// For each pair of classes the number of its first group; one group per bit of its mask.
     first: Box<[u16; CLASSES * CLASSES]>,
-    /// Where the keywords of each group begin and end.
-    groups: Box<[[u32; 2]]>,
+    groups: Box<[Group]>,
     entries: Box<[Entry]>,
     words: Box<[Box<[u8]>]>,
 }
 
 /// How far a text was walked.
 #[derive(Default)]
-struct Walk {
+pub(crate) struct Walk {
     pos: usize,
     seen: u16,
     /// Class of the byte before `pos`.
     last: usize,
     /// Mask of the two bytes before `pos`.
     mask: u32,
+    /// The list was full before the text was at its end.
+    full: bool,
+}
+
+impl Walk {
+    /// Kinds of the bytes so far.
+    #[inline]
+    pub(crate) fn seen(&self) -> Seen {
+        Seen(self.seen)
+    }
 }
 
 impl Table {
     /// Compiles the keywords; none if there are too many of them (the bounds on rules exclude it).
     pub(crate) fn new(words: &[Word<'_>]) -> Option<Self> {
         let classes = classes();
+        let known = classes.clone();
         let class =
-            |byte: u8| usize::from(classes.get(usize::from(byte)).map_or(0, |class| class & CLASS_MASK));
+            |byte: u8| usize::from(known.get(usize::from(byte)).map_or(0, |class| class & CLASS_MASK));
         // Keywords by their three first classes; one that is shorter stands under all that may follow.
         let mut grams: Vec<(usize, u16)> = Vec::new();
         for (number, word) in words.iter().enumerate() {
@@ -134,7 +154,7 @@ impl Table {
             entries: Box::default(),
             words: words.iter().map(|word| word.text.as_bytes().into()).collect(),
         };
-        let (mut groups, mut entries): (Vec<[u32; 2]>, Vec<Entry>) = (Vec::new(), Vec::new());
+        let (mut groups, mut entries): (Vec<Group>, Vec<Entry>) = (Vec::new(), Vec::new());
         let mut open = None;
         for (gram, number) in grams {
             let pair = gram / CLASSES;
@@ -145,10 +165,14 @@ impl Table {
                     *table.first.get_mut(pair)? = u16::try_from(groups.len()).ok()?;
                 }
                 *mask |= 1 << (gram % CLASSES);
-                groups.push([u32::try_from(entries.len()).ok()?; 2]);
+                let from = u32::try_from(entries.len()).ok()?;
+                groups.push(Group { from, to: from, fourth: 0 });
             }
-            entries.push(entry(words.get(usize::from(number))?, number));
-            groups.last_mut()?[1] += 1;
+            let word = words.get(usize::from(number))?;
+            let group = groups.last_mut()?;
+            group.to += 1;
+            group.fourth |= word.text.as_bytes().get(3).map_or(u32::MAX, |byte| 1 << class(*byte));
+            entries.push(entry(word, number));
         }
         if groups.len() > GROUPS_MAX {
             return None;
@@ -157,23 +181,35 @@ impl Table {
         Some(table)
     }
 
-    /// Collects the keywords of a text, in the order of their ends and of these in that of their starts. If there are
-    /// very many, `full` is called with the first of them, which it takes out of the list.
+    /// Collects the keywords of a text, or the first of very many.
     #[inline]
-    pub(crate) fn pass(&self, text: &[u8], hits: &mut Vec<Hit>, mut full: impl FnMut(&[Hit])) -> Seen {
+    pub(crate) fn start(&self, text: &[u8], hits: &mut Vec<Hit>) -> Walk {
         hits.clear();
         let mut walk = Walk::default();
-        while self.advance(text, &mut walk, hits) {
+        walk.full = self.advance(text, &mut walk, hits);
+        walk
+    }
+
+    /// Brings them in the order of their ends and of these in that of their starts, and collects the rest. If there are
+    /// very many, `full` is called with the first of them, which it takes out of the list.
+    #[inline]
+    pub(crate) fn go_on(
+        &self,
+        text: &[u8],
+        mut walk: Walk,
+        hits: &mut Vec<Hit>,
+        mut full: impl FnMut(&[Hit]),
+    ) -> Seen {
+        while walk.full {
             sort(hits);
             // What is found later starts at most two bytes before `pos`, so it ends after these.
             let settled = hits.partition_point(|hit| hit.end < walk.pos);
             full(hits.get(..settled).unwrap_or(&[]));
             hits.drain(..settled);
+            walk.full = self.advance(text, &mut walk, hits);
         }
-        if hits.len() > 1 {
-            sort(hits);
-        }
-        Seen(walk.seen)
+        sort(hits);
+        walk.seen()
     }
 
     /// Walks on to the end of the text, or until the list is full: then true.
@@ -232,7 +268,7 @@ impl Table {
                 }
             }
         }
-        *walk = Walk { pos: walk.pos + done, seen, last, mask };
+        *walk = Walk { pos: walk.pos + done, seen, last, mask, full: false };
         found
     }
 
@@ -245,10 +281,6 @@ impl Table {
     #[inline(never)]
     fn compare(&self, text: &[u8], start: usize, hits: &mut Vec<Hit>) {
         let Some(rest) = text.get(start..) else { return };
-        let head = match rest.first_chunk::<8>() {
-            Some(head) => u64::from_le_bytes(*head) | CASE_BITS,
-            None => rest.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte | 0x20)),
-        };
         let class = |pos: usize| {
             let class = rest.get(pos).and_then(|byte| self.classes.get(usize::from(*byte))).copied();
             usize::from(class.unwrap_or(0) & CLASS_MASK)
@@ -256,8 +288,15 @@ impl Table {
         let pair = class(0) * CLASSES + class(1);
         let before = self.third.get(pair).map_or(0, |mask| (mask & ((1 << class(2)) - 1)).count_ones());
         let group = self.first.get(pair).map_or(0, |first| usize::from(*first)) + before as usize;
-        let [from, to] = self.groups.get(group).copied().unwrap_or([0; 2]);
-        for entry in self.entries.get(from as usize..to as usize).unwrap_or(&[]) {
+        let Some(Group { from, to, fourth }) = self.groups.get(group) else { return };
+        if fourth >> class(3) & 1 == 0 {
+            return;
+        }
+        let head = match rest.first_chunk::<8>() {
+            Some(head) => u64::from_le_bytes(*head) | CASE_BITS,
+            None => rest.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte | 0x20)),
+        };
+        for entry in self.entries.get(*from as usize..*to as usize).unwrap_or(&[]) {
             if head & entry.head_mask == entry.head {
                 self.compare_whole(entry, text, start, hits);
             }
@@ -328,7 +367,8 @@ mod tests {
     /// All hits, also those handed out early.
     fn hits(table: &Table, text: &[u8]) -> (Vec<(u16, usize, usize)>, Seen) {
         let (mut early, mut hits) = (Vec::new(), Vec::new());
-        let seen = table.pass(text, &mut hits, |hits| early.extend_from_slice(hits));
+        let walk = table.start(text, &mut hits);
+        let seen = table.go_on(text, walk, &mut hits, |hits| early.extend_from_slice(hits));
         early.append(&mut hits);
         (early.iter().map(|hit| (hit.keyword, hit.start, hit.end)).collect(), seen)
     }

@@ -6,7 +6,7 @@ use crate::bytes::{at, is_token, slice, starts_token};
 use crate::engine::{Engine, Trigger};
 use crate::rule::{Boundary, Detector, Rule, Strength};
 use crate::settings::Settings;
-use crate::table::{Hit, Seen};
+use crate::table::{Hit, Seen, Walk};
 
 /// What else there is to do with a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,8 +58,14 @@ impl<'a> Hunt<'a> {
     /// Looks at every hit. Overlapping search: plain search lets short keywords hide long ones.
     pub(crate) fn run(&mut self) {
         let mut hits = Vec::new();
-        let seen = self.engine.hits(self.text, &mut hits, |hits| self.hits(hits));
-        self.hits(&hits);
+        let walk = self.engine.start(self.text, &mut hits);
+        self.go_on(walk, &mut hits);
+    }
+
+    /// The same after the search has begun.
+    pub(crate) fn go_on(&mut self, walk: Walk, hits: &mut Vec<Hit>) {
+        let seen = self.engine.go_on(self.text, walk, hits, |hits| self.hits(hits));
+        self.hits(hits);
         self.marks.seen = seen;
         self.marks.any |= seen.at_sign();
         if let Some(matcher) = self.settings.sensitive_keys.matcher() {

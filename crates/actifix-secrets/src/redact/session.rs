@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::clean::CleanMemo;
 use super::echo::{ECHO_BYTES_MIN, Echoes};
 use super::keys::KeyMemo;
 use super::node::{Node, Part};
@@ -12,6 +13,7 @@ use super::text::Place;
 use crate::engine::Engine;
 use crate::finding::{self, Finding, Report};
 use crate::settings::{BudgetExceeded, Settings};
+use crate::table::Hit;
 
 /// Redacts the parts of one envelope. First give it every part with [`Session::value`] and [`Session::text`], then
 /// every part again with the `echo_` methods; [`Session::finish`] tells what was done.
@@ -22,11 +24,15 @@ pub struct Session<'e> {
     path: String,
     pub(crate) echoes: Echoes,
     pub(crate) keys: KeyMemo,
+    pub(crate) clean: CleanMemo,
+    /// The keywords of the text at hand; kept for its memory.
+    pub(crate) hits: Vec<Hit>,
     /// Set when a value could not be remembered; the next call that can fail does.
     echoes_full: bool,
     findings: Vec<Finding>,
     counts: Vec<u64>,
-    bytes: u64,
+    /// What is left of the budget; nothing if there is nothing to redact with.
+    pub(crate) bytes_left: u64,
 }
 
 impl fmt::Debug for Session<'_> {
@@ -34,7 +40,7 @@ impl fmt::Debug for Session<'_> {
         // Neither the path nor the echoes: both could tell secrets.
         f.debug_struct("Session")
             .field("findings", &self.findings.len())
-            .field("bytes", &self.bytes)
+            .field("bytes_left", &self.bytes_left)
             .finish_non_exhaustive()
     }
 }
@@ -47,10 +53,12 @@ impl<'e> Session<'e> {
             path: String::new(),
             echoes: Echoes::default(),
             keys: KeyMemo::default(),
+            clean: CleanMemo::default(),
+            hits: Vec::new(),
             echoes_full: false,
             findings: Vec::new(),
-            counts: vec![0; engine.rules().count()],
-            bytes: 0,
+            counts: Vec::new(),
+            bytes_left: if engine.is_broken() { 0 } else { settings.budget.bytes_max },
         }
     }
 
@@ -122,14 +130,27 @@ impl<'e> Session<'e> {
         self.path.push_str(&Node::root(path).path());
     }
 
+    #[inline]
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
         // A string costs something even if it is empty.
-        self.bytes = self.bytes.saturating_add(bytes as u64 + 8);
-        if self.engine.is_broken() {
-            return Err(BudgetExceeded::NoRules);
+        match self.bytes_left.checked_sub(bytes as u64 + 8) {
+            Some(left) => {
+                self.bytes_left = left;
+                Ok(())
+            }
+            None => Err(self.overdrawn()),
         }
-        let max = self.settings.budget.bytes_max;
-        if self.bytes > max { Err(BudgetExceeded::Bytes { max }) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn overdrawn(&mut self) -> BudgetExceeded {
+        // What is small must not pass after something large did not.
+        self.bytes_left = 0;
+        if self.engine.is_broken() {
+            BudgetExceeded::NoRules
+        } else {
+            BudgetExceeded::Bytes { max: self.settings.budget.bytes_max }
+        }
     }
 
     fn settled(&self) -> Result<(), BudgetExceeded> {
@@ -152,6 +173,9 @@ impl<'e> Session<'e> {
 
     /// Counts a replacement and keeps a finding while there is room.
     pub(crate) fn note(&mut self, rule: u16, value: &str, keep: bool, node: &Node<'_>) {
+        if self.counts.is_empty() {
+            self.counts = vec![0; self.engine.rules().count()];
+        }
         if let Some(count) = self.counts.get_mut(usize::from(rule)) {
             *count += 1;
         }
@@ -169,10 +193,16 @@ impl<'e> Session<'e> {
         }
     }
 
+    #[inline]
     fn echo(&mut self, text: &str) -> Option<String> {
-        if text.len() < ECHO_BYTES_MIN {
-            return None;
+        if text.len() >= ECHO_BYTES_MIN && self.echoes.may_stand_in(text.as_bytes()) {
+            return self.replace_echoes(text);
         }
+        None
+    }
+
+    #[cold]
+    fn replace_echoes(&mut self, text: &str) -> Option<String> {
         let found = self.echoes.find(text);
         if found.is_empty() {
             return None;
@@ -227,7 +257,9 @@ impl<'e> Session<'e> {
                     }
                     self.echo_walk(item, depth + 1);
                 }
-                super::walk::rename(map, renamed);
+                if !renamed.is_empty() {
+                    super::walk::rename(map, renamed);
+                }
             }
             Value::Null | Value::Bool(_) => {}
         }

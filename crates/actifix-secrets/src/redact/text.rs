@@ -1,10 +1,11 @@
 //! Redaction of one string: all detectors, all decoded views, repeated until nothing more is found.
 use crate::bytes::redaction_token;
-use crate::detect::hunt::{Hunt, Marks};
+use crate::detect::hunt::Hunt;
 use crate::detect::{Span, decode, personal, shape};
 use crate::engine::Engine;
 use crate::finding;
 use crate::settings::{BudgetExceeded, PersonalData};
+use crate::table::{Hit, Seen, Walk};
 
 use super::node::Node;
 use super::session::Session;
@@ -12,6 +13,12 @@ use super::session::Session;
 /// A replacement changes what stands next to the rest, so the text is looked at again until nothing changes. Two passes
 /// are the rule; what still changes after these is replaced as a whole.
 const PASSES_MAX: usize = 8;
+/// In shorter texts, in bytes, there is nothing to find.
+const TEXT_BYTES_MIN: usize = 6;
+/// Fewest digits of a card number.
+const CARD_BYTES_MIN: usize = 14;
+/// The shortest IP address, `1.1.1.1`.
+const IP_BYTES_MIN: usize = 7;
 
 /// What the place of a string says about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,59 +46,114 @@ impl Session<'_> {
         place: Place,
         node: &Node<'_>,
     ) -> Result<(Option<String>, bool), BudgetExceeded> {
-        let (spans, Marks { any, .. }) = self.spans(text, place, 0)?;
-        if spans.is_empty() {
+        if let Some(any) = self.clean.get(text, place) {
+            self.charge(text.len())?;
             return Ok((None, any));
         }
+        let before = self.bytes_left;
+        let (spans, any) = self.spans(text, place, 0)?;
+        if spans.is_empty() {
+            // A text with decoded views costs more than its bytes, and is to cost that each time.
+            if before - self.bytes_left == text.len() as u64 + 8 {
+                self.clean.put(text, place, any);
+            }
+            return Ok((None, any));
+        }
+        self.redact_spans(text, spans, place, node).map(|redacted| (Some(redacted), any))
+    }
+
+    /// Replaces the spans and then what comes to light by that.
+    #[cold]
+    fn redact_spans(
+        &mut self,
+        text: &str,
+        spans: Vec<Span>,
+        place: Place,
+        node: &Node<'_>,
+    ) -> Result<String, BudgetExceeded> {
         let mut current = self.replace(text, spans, node);
         for _ in 1..PASSES_MAX {
             let (spans, _) = self.spans(&current, place, 0)?;
             if spans.is_empty() {
-                return Ok((Some(current), any));
+                return Ok(current);
             }
             let next = self.replace(&current, spans, node);
             if next == current {
-                return Ok((Some(current), any));
+                return Ok(current);
             }
             current = next;
         }
-        Ok((Some("[redacted:unstable_text]".to_owned()), any))
+        Ok("[redacted:unstable_text]".to_owned())
     }
 
-    /// All spans of a text and of its decoded views, in coordinates of the text.
-    fn spans(
+    /// All spans of a text and of its decoded views, in coordinates of the text; and whether anything was worth a look.
+    fn spans(&mut self, text: &str, place: Place, depth: usize) -> Result<(Vec<Span>, bool), BudgetExceeded> {
+        self.charge(text.len())?;
+        // The shortest assignment that tells anything and the shortest address have 6 bytes.
+        if text.len() < TEXT_BYTES_MIN && self.settings.sensitive_keys.matcher().is_none() {
+            return Ok((Vec::new(), false));
+        }
+        let mut hits = std::mem::take(&mut self.hits);
+        let walk = self.engine.start(text.as_bytes(), &mut hits);
+        let found = if hits.is_empty() && self.is_quiet(text, place, depth, walk.seen()) {
+            Ok((Vec::new(), walk.seen().at_sign()))
+        } else {
+            self.detect(text, place, depth, walk, &mut hits)
+        };
+        self.hits = hits;
+        found
+    }
+
+    /// Whether nothing can stand in a text without keywords.
+    #[inline]
+    fn is_quiet(&self, text: &str, place: Place, depth: usize, seen: Seen) -> bool {
+        let card = seen.digit() && !place.id && text.len() >= CARD_BYTES_MIN;
+        let base64 = depth < 2 && seen.upper() && text.len() >= decode::BASE64_MIN;
+        !(card || base64)
+            && !(seen.at_sign() && self.settings.email != PersonalData::Keep)
+            && !self.may_hold_ip(text, place, seen)
+            && self.settings.sensitive_keys.matcher().is_none()
+    }
+
+    #[inline]
+    fn may_hold_ip(&self, text: &str, place: Place, seen: Seen) -> bool {
+        // Four numbers, or the first group of a public IPv6 address.
+        seen.digit()
+            && (seen.dot() || seen.colon())
+            && !place.version
+            && text.len() >= IP_BYTES_MIN
+            && self.settings.ip != PersonalData::Keep
+    }
+
+    /// Runs all detectors that have something to look at.
+    fn detect(
         &mut self,
         text: &str,
         place: Place,
         depth: usize,
-    ) -> Result<(Vec<Span>, Marks), BudgetExceeded> {
-        self.charge(text.len())?;
+        walk: Walk,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(Vec<Span>, bool), BudgetExceeded> {
         let (engine, settings) = (self.engine, self.settings);
-        // The shortest assignment that tells anything and the shortest address have 6 bytes.
-        if text.len() < 6 && settings.sensitive_keys.matcher().is_none() {
-            return Ok((Vec::new(), Marks::default()));
-        }
         let mut hunt = Hunt::new(engine, settings, text.as_bytes(), place.code);
-        hunt.run();
+        hunt.go_on(walk, hits);
         let (mut spans, marks) = (hunt.spans, hunt.marks);
-        let bytes = text.as_bytes();
-        let digits = || bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-        if !place.id
-            && marks.seen.digit()
-            && bytes.len() >= 14
-            && digits() >= 14
+        let (bytes, seen) = (text.as_bytes(), marks.seen);
+        if seen.digit()
+            && !place.id
+            && bytes.len() >= CARD_BYTES_MIN
             && let Some(rule) = engine.special.card
         {
             shape::cards(bytes, |start, end| spans.push(Span { start, end, rule, echo: true }));
         }
-        self.personal(bytes, place, marks, &mut spans);
+        self.personal(text, place, seen, &mut spans);
         if marks.percent && depth < decode::DEPTH_MAX {
             self.view(decode::percent(text), place, depth, &mut spans)?;
         }
         if marks.escaped && depth < decode::DEPTH_MAX {
             self.view(decode::json_escapes(text), place, depth, &mut spans)?;
         }
-        if depth < 2 && text.len() >= decode::BASE64_MIN && marks.seen.upper() {
+        if depth < 2 && text.len() >= decode::BASE64_MIN && seen.upper() {
             self.base64(text, place, depth, &mut spans)?;
         }
         if !settings.allow.is_empty() {
@@ -103,7 +165,7 @@ impl Session<'_> {
                     || text.get(span.start..span.end).is_none_or(|value| !settings.allow.contains(value))
             });
         }
-        Ok((spans, marks))
+        Ok((spans, marks.any))
     }
 
     /// The format of a value that goes as a whole, if it has a known one, else `rule`. Known formats inside of it are
@@ -125,22 +187,23 @@ impl Session<'_> {
         Ok(best)
     }
 
-    fn personal(&self, text: &[u8], place: Place, marks: Marks, spans: &mut Vec<Span>) {
-        if marks.seen.at_sign()
+    fn personal(&self, text: &str, place: Place, seen: Seen, spans: &mut Vec<Span>) {
+        let bytes = text.as_bytes();
+        if seen.at_sign()
             && self.settings.email != PersonalData::Keep
             && let Some(rule) = self.engine.special.email
         {
-            personal::emails(text, |start, end| spans.push(Span { start, end, rule, echo: false }));
+            personal::emails(bytes, |start, end| spans.push(Span { start, end, rule, echo: false }));
         }
-        if !place.version
-            // Four numbers, or the first group of a public IPv6 address.
-            && marks.seen.digit()
-            && (marks.seen.dot() || marks.seen.colon())
-            && text.len() >= 7
-            && self.settings.ip != PersonalData::Keep
+        if self.may_hold_ip(text, place, seen)
             && let Some(rule) = self.engine.special.ip
         {
-            personal::ips(text, |start, end| spans.push(Span { start, end, rule, echo: false }));
+            if seen.dot() {
+                personal::ips_v4(bytes, |start, end| spans.push(Span { start, end, rule, echo: false }));
+            }
+            if seen.colon() {
+                personal::ips_v6(bytes, |start, end| spans.push(Span { start, end, rule, echo: false }));
+            }
         }
     }
 
