@@ -9,6 +9,8 @@ pub(crate) mod personal;
 pub(crate) mod shape;
 pub(crate) mod value;
 pub(crate) mod words;
+#[cfg(test)]
+mod work;
 
 /// A part of a text that has to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,9 @@ use super::auth;
 use super::checks::{is_expression, is_nothing, is_prose, looks_random, looks_random_far, secret_like};
 use super::declared;
 use super::hunt::Hunt;
-use super::value::{Joint, Value, after_name, blanks, quote, value_at};
+use super::value::{
+    Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, quote, value_at, word_end,
+};
 use super::words::{NAME_BYTES_MAX, Named};
 use crate::bytes::{at, before, escape_before, has, is_name, run, slice};
 use crate::rule::{Detector, Strength};
@@ -14,6 +16,16 @@ const PROSE_WORDS_MAX: usize = 8;
 /// Bounds of an `INSERT INTO t (…) VALUES (…), (…)`.
 const COLUMNS_MAX: usize = 64;
 const ROWS_MAX: usize = 1_000;
+const TABLE_BYTES_MAX: usize = 128;
+const COLUMNS_BYTES_MAX: usize = 4_096;
+
+/// So many refused values in one word are looked at to their ends.
+const REFUSED_MAX: u32 = 4;
+/// Work of the detectors in bytes of plain search: of one name, and per byte of a value, of prose and of a row.
+const NAME_WORK: usize = 40;
+const VALUE_WORK: usize = 3;
+const PROSE_WORK: usize = 3;
+const INSERT_WORK: usize = 3;
 
 /// Endings that make a name a file: `token.py:33` assigns nothing.
 const FILE_ENDINGS: &[&[u8]] = &[
@@ -36,13 +48,49 @@ impl Hunt<'_> {
             self.name_done = name_end;
             return;
         }
-        let Some(named) = self.named(name) else { return };
         self.name_done = name_end;
-        if let Some(value) = after_name(text, name_start, name_end) {
+        self.work += NAME_WORK;
+        let Some(named) = self.named(name) else { return };
+        if let Some(value) = after_name(text, name_start, name_end, self.look(name_end)) {
             self.value(named, name_start, value);
-        } else if let Some(value) = declared::apart(text, name_end) {
+        } else if let Some(value) = declared::apart(text, name_end, self.look(name_end)) {
             self.apart(named, value);
         }
+    }
+
+    /// How much of a value after `pos` is looked at. Names whose values are refused may stand close together in one long
+    /// word, and each of them would look at all of the rest of it: after some of them a short look has to do.
+    pub(super) fn look(&self, pos: usize) -> usize {
+        if pos < self.refused_end && self.refused >= REFUSED_MAX { LOOK_BYTES_MAX } else { VALUE_BYTES_MAX }
+    }
+
+    /// Notes a value that was looked at and stays.
+    pub(super) fn refuse(&mut self, value: Value) {
+        self.refused = if value.start < self.refused_end { self.refused + 1 } else { 1 };
+        self.refused_end = self.refused_end.max(value.end);
+        self.work += VALUE_WORK * value.end.saturating_sub(value.start);
+    }
+
+    /// The whole of a value of which a short look has seen the start.
+    fn whole(&self, value: Value) -> Value {
+        if value.end - value.start < LOOK_BYTES_MAX || self.look(value.start) == VALUE_BYTES_MAX {
+            return value;
+        }
+        let end = if value.quoted {
+            let closed = |b: u8| !matches!(b, b'"' | b'\'' | b'`' | b'<' | b'\n' | b'\r');
+            run(self.text, value.end, VALUE_BYTES_MAX, closed)
+        } else {
+            word_end(self.text, value.start, VALUE_BYTES_MAX)
+        };
+        Value { end, ..value }
+    }
+
+    /// A value goes.
+    fn take(&mut self, named: Named, value: Value) {
+        let value = self.whole(value);
+        self.work += VALUE_WORK * value.end.saturating_sub(value.start);
+        self.add(value.start, value.end, named.rule, self.echoes(value));
+        self.covered = self.covered.max(value.end);
     }
 
     fn value(&mut self, named: Named, name_start: usize, value: Value) {
@@ -53,22 +101,27 @@ impl Hunt<'_> {
             return self.cookie(named, value);
         }
         match value.joint {
-            Joint::Space => match declared::apart(self.text, self.name_done) {
+            Joint::Space => match declared::apart(self.text, self.name_done, self.look(self.name_done)) {
                 Some(value) => self.apart(named, value),
                 None => self.prose(named, value.start),
             },
             Joint::Flag => {
-                let value = value_at(self.text, value.start, Joint::Flag);
+                let value = value_at(self.text, value.start, Joint::Flag, self.look(value.start));
                 let word = slice(self.text, value.start, value.end);
                 if !is_nothing(word) && word.first() != Some(&b'-') && self.accepts(named, value) {
+                    let value = self.whole(value);
                     self.add(value.start, value.end, named.rule, true);
+                    self.covered = self.covered.max(value.end);
+                } else {
+                    self.refuse(value);
                 }
             }
             _ => {
                 if self.accepts(named, value) {
-                    self.add(value.start, value.end, named.rule, self.echoes(value));
-                    self.covered = self.covered.max(value.end);
-                } else if let Some(value) = declared::typed(self.text, value.start) {
+                    return self.take(named, value);
+                }
+                self.refuse(value);
+                if let Some(value) = declared::typed(self.text, value.start, self.look(value.start)) {
                     self.apart(named, value);
                 } else if matches!(value.joint, Joint::Colon) && before(self.text, name_start) != b'"' {
                     self.prose(named, value.start);
@@ -80,8 +133,9 @@ impl Hunt<'_> {
     /// A value that does not follow its name at once.
     fn apart(&mut self, named: Named, value: Value) {
         if self.accepts(named, value) {
-            self.add(value.start, value.end, named.rule, self.echoes(value));
-            self.covered = self.covered.max(value.end);
+            self.take(named, value);
+        } else {
+            self.refuse(value);
         }
     }
 
@@ -125,8 +179,14 @@ impl Hunt<'_> {
     }
 
     fn authorization(&mut self, named: Named, value: Value) {
-        let end = if value.quoted { value.end } else { auth::unquoted_end(self.text, value.start) };
-        let Some((from, to)) = auth::credential(self.text, value.start, end) else { return };
+        let end = if value.quoted {
+            value.end
+        } else {
+            auth::unquoted_end(self.text, value.start, self.look(value.start))
+        };
+        let Some((from, to)) = auth::credential(self.text, value.start, end) else {
+            return self.refuse(Value { end, ..value });
+        };
         let word = Value { start: from, end: to, ..value };
         let schemed = from > value.start;
         let word_bytes = slice(self.text, from, to);
@@ -137,15 +197,17 @@ impl Hunt<'_> {
             || (!value.quoted && self.code && is_expression(word_bytes))
             || (!schemed && !self.accepts(named, word))
         {
-            return;
+            return self.refuse(Value { end: to, ..value });
         }
-        self.add(from, to, named.rule, self.echoes(word));
-        self.covered = self.covered.max(to);
+        self.take(named, word);
     }
 
     fn cookie(&mut self, named: Named, value: Value) {
-        let end = if value.quoted { value.end } else { auth::line_end(self.text, value.start) };
         let text = self.text;
+        // A line without pairs has none after a later name either.
+        let max = if value.start < self.cookie_done { LOOK_BYTES_MAX } else { VALUE_BYTES_MAX };
+        let end = if value.quoted { value.end } else { auth::line_end(text, value.start, max) };
+        self.work += VALUE_WORK * end.saturating_sub(value.start);
         let mut pairs = false;
         auth::cookies(text, value.start, end, |name, start, end| {
             pairs = true;
@@ -158,11 +220,15 @@ impl Hunt<'_> {
             }
         });
         let whole = slice(text, value.start, value.end);
-        if !pairs && secret_like(whole) && !is_nothing(whole) {
-            self.add(value.start, value.end, named.rule, true);
-        }
         if pairs {
             self.covered = self.covered.max(end);
+        } else {
+            self.cookie_done = self.cookie_done.max(end);
+            if secret_like(whole) && !is_nothing(whole) {
+                self.take(named, value);
+            } else {
+                self.refuse(value);
+            }
         }
     }
 
@@ -178,7 +244,7 @@ impl Hunt<'_> {
             }
             let quoted = quote(text, pos).is_some();
             if quoted && adjacent {
-                let value = value_at(text, pos, Joint::Space);
+                let value = value_at(text, pos, Joint::Space, self.look(pos));
                 let word = slice(text, value.start, value.end);
                 let sure = named.strength == Strength::Strong
                     && !word.contains(&b' ')
@@ -191,6 +257,7 @@ impl Hunt<'_> {
                 }
             }
             let (from, to, next) = prose_word(text, pos);
+            self.work += PROSE_WORK * (next - pos);
             let word = slice(text, from, to);
             if adjacent && self.adjacent_secret(named, word) {
                 self.add(from, to, named.rule, true);
@@ -230,11 +297,18 @@ impl Hunt<'_> {
     /// `INSERT INTO users (name, password) VALUES ('bob', 'x'), (…)`; `pos` is after `INSERT INTO`.
     pub(super) fn insert(&mut self, pos: usize) {
         let text = self.text;
-        let open = run(text, pos, 256, |b| b != b'(' && b != b';');
+        if pos < self.insert_done {
+            return;
+        }
+        let open = run(text, pos, TABLE_BYTES_MAX, |b| b != b'(' && b != b';');
+        self.work += open - pos;
         if at(text, open) != b'(' {
             return;
         }
-        let close = run(text, open, 4_096, |b| b != b')');
+        let close = run(text, open, COLUMNS_BYTES_MAX, |b| b != b')');
+        // A list of columns holds no other statement.
+        self.insert_done = close;
+        self.work += INSERT_WORK * (close - open);
         let sensitive: Vec<Option<Named>> = slice(text, open + 1, close)
             .split(|b| *b == b',')
             .take(COLUMNS_MAX)
@@ -250,7 +324,10 @@ impl Hunt<'_> {
             if at(text, next) != b'(' {
                 return;
             }
-            next = self.row(next + 1, &sensitive);
+            let row = next + 1;
+            next = self.row(row, &sensitive);
+            self.work += INSERT_WORK * (next - row);
+            self.insert_done = next;
         }
     }
 
@@ -263,7 +340,7 @@ impl Hunt<'_> {
                 return pos + 1;
             }
             let value = if quote(text, pos).is_some() {
-                value_at(text, pos, Joint::Assigned)
+                value_at(text, pos, Joint::Assigned, VALUE_BYTES_MAX)
             } else {
                 Value {
                     start: pos,
@@ -291,7 +368,7 @@ impl Hunt<'_> {
         if quote(self.text, start).is_none() {
             return;
         }
-        let value = value_at(self.text, start, Joint::Assigned);
+        let value = value_at(self.text, start, Joint::Assigned, VALUE_BYTES_MAX);
         if let Some(named) = self.named(b"password")
             && !is_nothing(slice(self.text, value.start, value.end))
         {
@@ -302,7 +379,7 @@ impl Hunt<'_> {
     /// `-u name:password` of curl and others; `pos` is after the flag.
     pub(super) fn user_flag(&mut self, pos: usize) {
         let start = blanks(self.text, pos);
-        let value = value_at(self.text, start, Joint::Flag);
+        let value = value_at(self.text, start, Joint::Flag, VALUE_BYTES_MAX);
         let word = slice(self.text, value.start, value.end);
         let Some(colon) = memchr::memchr(b':', word) else { return };
         let password = slice(word, colon + 1, word.len());
@@ -317,13 +394,20 @@ impl Hunt<'_> {
 
     /// `?key=x`, `&sig=x`; `pos` is after the `=`.
     pub(super) fn query(&mut self, pos: usize) {
-        let value = value_at(self.text, pos, Joint::Assigned);
+        if pos < self.covered {
+            return;
+        }
+        let value = value_at(self.text, pos, Joint::Assigned, self.look(pos));
         let word = slice(self.text, value.start, value.end);
         if let Some(rule) = self.engine.special.query_token
             && !is_nothing(word)
             && (looks_random(word, 12) || (word.len() >= 20 && secret_like(word)))
         {
+            let value = self.whole(value);
             self.add(value.start, value.end, rule, true);
+            self.covered = self.covered.max(value.end);
+        } else {
+            self.refuse(value);
         }
     }
 }

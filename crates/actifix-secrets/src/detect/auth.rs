@@ -50,21 +50,21 @@ pub(crate) fn is_scheme(word: &[u8]) -> bool {
 }
 
 /// End of an unquoted Authorization value at `start`: the line for parameters, else the word after the scheme.
-pub(crate) fn unquoted_end(text: &[u8], start: usize) -> usize {
+pub(crate) fn unquoted_end(text: &[u8], start: usize, max: usize) -> usize {
     let word = run(text, start, 32, |b| b.is_ascii_alphanumeric() || b == b'-');
     let scheme = slice(text, start, word);
     let gap = blank(text, word);
     if PARAMETERS.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes())) && gap > 0 {
-        return line_end(text, word);
+        return line_end(text, word, max);
     }
     let from = if gap > 0 && is_scheme(scheme) { word + gap } else { start };
-    super::value::word_end(text, from)
+    super::value::word_end(text, from, max)
 }
 
 /// End of the line or of its quoted part, real or escaped.
-pub(crate) fn line_end(text: &[u8], start: usize) -> usize {
+pub(crate) fn line_end(text: &[u8], start: usize, max: usize) -> usize {
     let mut pos = start;
-    let limit = text.len().min(start + super::value::VALUE_BYTES_MAX);
+    let limit = text.len().min(start + max);
     while pos < limit {
         match at(text, pos) {
             b'\n' | b'\r' | b'\'' | b'`' => break,
@@ -72,6 +72,8 @@ pub(crate) fn line_end(text: &[u8], start: usize) -> usize {
             _ => pos += 1,
         }
     }
+    #[cfg(test)]
+    crate::bytes::steps::add(pos - start);
     pos
 }
 

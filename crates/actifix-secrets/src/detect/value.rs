@@ -3,6 +3,8 @@ use crate::bytes::{at, before, has, run, slice};
 
 /// Longest value that is followed to its end; longer ones are cut here and the rest is looked at anew.
 pub(crate) const VALUE_BYTES_MAX: usize = 64 << 10;
+/// How much of a value is looked at that stands in a word with many names whose values were refused.
+pub(crate) const LOOK_BYTES_MAX: usize = 40;
 
 /// How name and value are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +54,8 @@ pub(crate) fn quote(text: &[u8], pos: usize) -> Option<(usize, usize, u8)> {
     None
 }
 
-/// Reads what follows the name that ends at `pos`.
-pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize) -> Option<Value> {
+/// Reads what follows the name that ends at `pos`; at most `max` bytes of the value.
+pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize, max: usize) -> Option<Value> {
     let mut next = pos;
     let mut quoted_name = false;
     if let Some((length, _, _)) = quote(text, next) {
@@ -67,11 +69,11 @@ pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize) -> Option<V
     }
     if at(text, next) == b'>' && before(text, name_start) == b'<' {
         let start = next + 1;
-        let end = run(text, start, VALUE_BYTES_MAX, |b| b != b'<');
+        let end = run(text, start, max, |b| b != b'<');
         return Some(Value { start, end, quoted: true, joint: Joint::Element });
     }
     if quoted_name && let Some(start) = attribute(text, next) {
-        return Some(value_at(text, start, Joint::Assigned));
+        return Some(value_at(text, start, Joint::Assigned, max));
     }
     let gap = blanks(text, next);
     let (length, joint) = separator(text, gap, quoted_name)?;
@@ -91,7 +93,7 @@ pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize) -> Option<V
     if quoted_name && matches!(at(text, start), b'\n' | b'\r') {
         start = run(text, start, 256, |b| b.is_ascii_whitespace());
     }
-    Some(value_at(text, start, joint))
+    Some(value_at(text, start, joint, max))
 }
 
 /// `"Password" value="x"` in XML and `name="password"` CR LF CR LF in multipart bodies.
@@ -123,15 +125,20 @@ fn separator(text: &[u8], pos: usize, quoted_name: bool) -> Option<(usize, Joint
     }
 }
 
-/// The value that starts at `pos`: wrappers (`Some("x")`, `b'x'`) and quotes are left outside.
-pub(crate) fn value_at(text: &[u8], pos: usize, joint: Joint) -> Value {
+/// The quoted value that starts at `pos`, if a quote is there.
+pub(crate) fn quoted_at(text: &[u8], pos: usize, joint: Joint, max: usize) -> Option<Value> {
     let start = wrapped(text, pos);
-    if let Some((length, level, byte)) = quote(text, start) {
-        let from = start + length;
-        let end = closing(text, from, level, byte);
-        return Value { start: from, end, quoted: true, joint };
+    let (length, level, byte) = quote(text, start)?;
+    let from = start + length;
+    Some(Value { start: from, end: closing(text, from, level, byte, max), quoted: true, joint })
+}
+
+/// The value that starts at `pos`: wrappers (`Some("x")`, `b'x'`) and quotes are left outside.
+pub(crate) fn value_at(text: &[u8], pos: usize, joint: Joint, max: usize) -> Value {
+    if let Some(value) = quoted_at(text, pos, joint, max) {
+        return value;
     }
-    Value { start: pos, end: word_end(text, pos), quoted: false, joint }
+    Value { start: pos, end: word_end(text, pos, max), quoted: false, joint }
 }
 
 /// Steps over `b`, `rb`, `Some(`, `SecretStr(` and the like when a quote follows.
@@ -144,10 +151,12 @@ fn wrapped(text: &[u8], pos: usize) -> usize {
 
 /// Where the quoted text that starts at `from` ends: at its quote with as many backslashes as the opening one had, else
 /// at the end of the line.
-fn closing(text: &[u8], from: usize, level: usize, byte: u8) -> usize {
-    let limit = text.len().min(from + VALUE_BYTES_MAX);
+fn closing(text: &[u8], from: usize, level: usize, byte: u8, max: usize) -> usize {
+    let limit = text.len().min(from + max);
     let mut pos = from;
     while pos < limit {
+        #[cfg(test)]
+        crate::bytes::steps::add(0);
         match (at(text, pos), byte) {
             (b'&', b'&') if has(text, pos, b"&quot;") => return pos,
             (b'%', b'%') if has(text, pos, b"%22") || has(text, pos, b"%27") => return pos,
@@ -167,7 +176,7 @@ fn closing(text: &[u8], from: usize, level: usize, byte: u8) -> usize {
         }
         pos += 1;
     }
-    let line = run(text, from, VALUE_BYTES_MAX, |b| b != b'\n' && b != b'\r');
+    let line = run(text, from, max, |b| b != b'\n' && b != b'\r');
     if line < limit { line } else { limit }
 }
 
@@ -177,8 +186,8 @@ fn slashes_before(text: &[u8], from: usize, pos: usize) -> usize {
 
 /// End of an unquoted value. Closing brackets and list separators end it only where something else begins after them,
 /// so that `p=a)b` goes whole and `f(p=a)` keeps its bracket.
-pub(crate) fn word_end(text: &[u8], start: usize) -> usize {
-    let limit = text.len().min(start + VALUE_BYTES_MAX);
+pub(crate) fn word_end(text: &[u8], start: usize, max: usize) -> usize {
+    let limit = text.len().min(start + max);
     let mut pos = start;
     let mut open = 0_usize;
     while pos < limit {
@@ -213,6 +222,8 @@ pub(crate) fn word_end(text: &[u8], start: usize) -> usize {
         pos += 1;
     }
     let mut end = pos.min(limit);
+    #[cfg(test)]
+    crate::bytes::steps::add(end - start);
     while end > start && matches!(before(text, end), b'.' | b',' | b':') && end - start > 1 {
         end -= 1;
     }
@@ -255,7 +266,7 @@ mod tests {
 
     fn value(text: &str, name: &str) -> String {
         let start = text.find(name).unwrap();
-        let found = after_name(text.as_bytes(), start, start + name.len()).unwrap();
+        let found = after_name(text.as_bytes(), start, start + name.len(), VALUE_BYTES_MAX).unwrap();
         text[found.start..found.end].to_owned()
     }
 

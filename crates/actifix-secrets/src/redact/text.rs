@@ -50,11 +50,12 @@ impl Session<'_> {
             self.charge(text.len())?;
             return Ok((None, any));
         }
-        let before = self.bytes_left;
+        self.input = self.input.saturating_add(text.len() as u64);
+        let before = self.views;
         let (spans, any) = self.spans(text, place, 0)?;
         if spans.is_empty() {
             // A text with decoded views costs more than its bytes, and is to cost that each time.
-            if before - self.bytes_left == text.len() as u64 + 8 {
+            if before == self.views {
                 self.clean.put(text, place, any);
             }
             return Ok((None, any));
@@ -136,7 +137,9 @@ impl Session<'_> {
     ) -> Result<(Vec<Span>, bool), BudgetExceeded> {
         let (engine, settings) = (self.engine, self.settings);
         let mut hunt = Hunt::new(engine, settings, text.as_bytes(), place.code);
+        hunt.work_max = self.work_left();
         hunt.go_on(walk, hits);
+        self.charge(hunt.work)?;
         let (mut spans, marks) = (hunt.spans, hunt.marks);
         let (bytes, seen) = (text.as_bytes(), marks.seen);
         if seen.digit()
@@ -215,6 +218,7 @@ impl Session<'_> {
         spans: &mut Vec<Span>,
     ) -> Result<(), BudgetExceeded> {
         let Some(view) = view else { return Ok(()) };
+        self.views += 1;
         let (found, _) = self.spans(&view.text, place, depth + 1)?;
         for span in found {
             let Some((start, end)) = view.to_origin(span.start, span.end) else { continue };
@@ -238,6 +242,7 @@ impl Session<'_> {
         let mut words: Vec<(usize, usize, String)> = Vec::new();
         decode::base64_words(text.as_bytes(), |start, end, plain| words.push((start, end, plain.to_owned())));
         for (start, end, plain) in words {
+            self.views += 1;
             let (found, _) = self.spans(&plain, place, depth + 1)?;
             let mut rule = None;
             for span in &found {

@@ -1,4 +1,6 @@
 //! The structure-aware walk over JSON values.
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::keys::KnownKey;
@@ -473,13 +475,20 @@ fn place_of(key: &str, above: Place) -> Place {
 
 /// Gives entries new keys; none is lost when two become equal.
 pub(crate) fn rename(map: &mut Map<String, Value>, renamed: Vec<(String, String)>) {
+    // The next number of a name that came before: many keys become the same.
+    let mut numbers: HashMap<String, u64> = HashMap::new();
     for (old, new) in renamed {
         let Some(value) = map.remove(&old) else { continue };
-        let mut name = new.clone();
-        let mut number = 2;
+        if !map.contains_key(&new) {
+            map.insert(new, value);
+            continue;
+        }
+        let number = numbers.entry(new.clone()).or_insert(2);
+        let mut name = format!("{new} ({number})");
+        *number += 1;
         while map.contains_key(&name) {
             name = format!("{new} ({number})");
-            number += 1;
+            *number += 1;
         }
         map.insert(name, value);
     }
