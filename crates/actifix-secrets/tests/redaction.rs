@@ -285,6 +285,24 @@ fn card_numbers_go_as_text_and_number() {
 }
 
 #[test]
+fn parameters_of_a_log_message_are_judged_in_their_place() {
+    let event = redact_value(json!({"logentry": {
+        "message": "login of %s failed password=%s after %d tries", "params": ["bob", "correcthorse", 3],
+    }}));
+    assert_eq!(event["logentry"]["params"], json!(["bob", "[redacted:password]", 3]));
+    let event = redact_value(json!({"format": "user {} token={}", "params": ["bob", "abc-def"]}));
+    assert_eq!(event["params"], json!(["bob", "[redacted:token]"]));
+    let event = redact_value(json!({
+        "message": "user %(user)s pwd: %(p)s", "params": {"user": "bob", "p": "correcthorse"},
+    }));
+    assert_eq!(event["params"], json!({"user": "bob", "p": "[redacted:password]"}));
+    let event = redact_value(json!({"message": "order %s of %s", "params": ["1234", "correcthorse"]}));
+    assert_eq!(event["params"], json!(["1234", "correcthorse"]));
+    let event = redact_value(json!({"extra": {"pgpass": "db.example.net:5432:shop:bob:correcthorse"}}));
+    assert_eq!(event["extra"]["pgpass"], "[redacted:password]");
+}
+
+#[test]
 fn an_echo_goes_everywhere_in_every_spelling() {
     let secret = "tr0ub4dor&3/x\"y";
     let event = redact_value(json!({

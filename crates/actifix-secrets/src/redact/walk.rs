@@ -130,6 +130,7 @@ impl Session<'_> {
     }
 
     fn object(&mut self, map: &mut Map<String, Value>, node: &Node<'_>) -> Result<(), BudgetExceeded> {
+        self.params(map, node)?;
         let record = self.record_name(map);
         let mut renamed: Vec<(String, String)> = Vec::new();
         for (key, item) in map.iter_mut() {
@@ -415,7 +416,7 @@ impl Session<'_> {
     }
 
     /// The token for a value as a JSON string.
-    fn replaced(&mut self, text: &str, rule: u16, echo: bool, node: &Node<'_>) -> Value {
+    pub(crate) fn replaced(&mut self, text: &str, rule: u16, echo: bool, node: &Node<'_>) -> Value {
         let mut out = String::new();
         self.token(&mut out, rule, text, node);
         if echo {
