@@ -5,6 +5,7 @@ pub(crate) mod checks;
 pub(crate) mod declared;
 pub(crate) mod decode;
 pub(crate) mod hunt;
+pub(crate) mod notation;
 pub(crate) mod personal;
 pub(crate) mod shape;
 pub(crate) mod value;

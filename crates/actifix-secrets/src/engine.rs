@@ -101,6 +101,14 @@ impl Engine {
 
     /// The secrets in some bytes, by position. Documented examples, placeholders, references, identifiers and tokens with a
     /// wrong checksum are left out, other than in redaction; personal data is no secret.
+    ///
+    /// ```
+    /// use actifix_secrets::Engine;
+    ///
+    /// let found = Engine::builtin().scan(b"db.password = 'q7Lm9xTz'");
+    /// assert_eq!(&*found[0].rule, "password");
+    /// assert_eq!(found[0].span, 15..23);
+    /// ```
     pub fn scan(&self, text: &[u8]) -> Vec<Match> {
         let mut found = self.candidates(text);
         found.retain(Match::reported);

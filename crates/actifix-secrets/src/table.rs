@@ -412,6 +412,64 @@ mod tests {
         assert!(found.is_sorted_by_key(|(_, start, end)| (*end, *start)));
     }
 
+    /// The reference: every keyword compared at every byte.
+    fn everywhere(words: &[Word<'_>], text: &[u8]) -> Vec<(u16, usize, usize)> {
+        let mut found = Vec::new();
+        for start in 0..text.len() {
+            for (number, word) in (0..).zip(words) {
+                let word_ok = has(text, start, word.text.as_bytes());
+                if word_ok && (!word.begins || starts_token(text, start)) {
+                    found.push((number, start, start + word.text.len()));
+                }
+            }
+        }
+        found.sort_by_key(|(_, start, end)| (*end, *start));
+        found
+    }
+
+    #[test]
+    fn the_masks_hide_no_keyword() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut below = |max: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % max as u64) as usize
+        };
+        for _ in 0..300 {
+            let letters: &[u8] =
+                [&b"ab"[..], b"a%2-_.:/", b"abcdefghijklmnopqrstuvwxyz0123456789_- =\\%"][below(3)];
+            let texts: Vec<String> = (0..1 + below(60))
+                .map(|_| (0..1 + below(9)).map(|_| char::from(letters[below(letters.len())])).collect())
+                .collect();
+            let mut texts = texts;
+            texts.sort();
+            texts.dedup();
+            let words: Vec<Word<'_>> = texts
+                .iter()
+                .map(|text| Word {
+                    text,
+                    begins: text.len() > 2 && text.as_bytes()[0].is_ascii_alphanumeric(),
+                })
+                .collect();
+            let table = Table::new(&words).unwrap();
+            let mut text: Vec<u8> = Vec::new();
+            for _ in 0..below(40) {
+                match below(4) {
+                    0 => text.push(below(256) as u8),
+                    1 => text.push(letters[below(letters.len())].to_ascii_uppercase()),
+                    _ => text.extend_from_slice(words[below(words.len())].text.as_bytes()),
+                }
+            }
+            assert_eq!(
+                hits(&table, &text).0,
+                everywhere(&words, &text),
+                "{:?}",
+                String::from_utf8_lossy(&text)
+            );
+        }
+    }
+
     #[test]
     fn no_keywords_are_a_table_too() {
         let table = table(&[]);

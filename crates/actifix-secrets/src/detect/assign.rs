@@ -3,6 +3,7 @@ use super::auth;
 use super::checks::{is_expression, is_nothing, is_prose, looks_random, looks_random_far, secret_like};
 use super::declared;
 use super::hunt::Hunt;
+use super::notation::{self, Around};
 use super::value::{
     Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, quote, value_at, word_end,
 };
@@ -51,7 +52,21 @@ impl Hunt<'_> {
         self.name_done = name_end;
         self.work += NAME_WORK;
         let Some(named) = self.named(name) else { return };
-        if let Some(value) = after_name(text, name_start, name_end, self.look(name_end)) {
+        let max = self.look(name_end);
+        let values = Around { text, start: name_start, end: name_end, max }.values();
+        if !values.is_empty() {
+            for value in values {
+                self.apart(named, value);
+            }
+            return;
+        }
+        let cell = notation::cell(text, name_end, max).or_else(|| notation::doubled(text, name_end, max));
+        if let Some(value) = cell {
+            let word = slice(text, value.start, value.end);
+            if value.joint == Joint::Assigned || secret_like(word) {
+                self.apart(named, value);
+            }
+        } else if let Some(value) = after_name(text, name_start, name_end, max) {
             self.value(named, name_start, value);
         } else if let Some(value) = declared::apart(text, name_end, self.look(name_end)) {
             self.apart(named, value);
@@ -132,6 +147,9 @@ impl Hunt<'_> {
 
     /// A value that does not follow its name at once.
     fn apart(&mut self, named: Named, value: Value) {
+        if named.detector == Detector::Authorization && matches!(value.joint, Joint::Tuple | Joint::Element) {
+            return self.authorization(named, value);
+        }
         if self.accepts(named, value) {
             self.take(named, value);
         } else {
@@ -166,11 +184,25 @@ impl Hunt<'_> {
         if value.quoted && between_literals(word, self.code) {
             return false;
         }
+        if matches!(value.joint, Joint::Tuple | Joint::Line) && !self.stands_alone(word) {
+            return false;
+        }
         match (named.strength, value.joint) {
+            (Strength::Prose, Joint::Line) => secret_like(word) || looks_random(word, 12),
             (Strength::Weak, _) => secret_like(word) || looks_random(word, 12),
             (Strength::Prose, Joint::Colon) if !value.quoted => secret_like(word) || looks_random(word, 12),
             _ => true,
         }
+    }
+
+    /// Whether a word that no sign ties to its name is more than a label of it.
+    fn stands_alone(&self, word: &[u8]) -> bool {
+        const LABELS: [&[u8]; 8] =
+            [b"hidden", b"input", b"label", b"required", b"optional", b"boolean", b"varchar", b"default"];
+        let label = LABELS.iter().any(|label| word.eq_ignore_ascii_case(label));
+        let open = word.contains(&b' ') || word.ends_with(b":") || word.contains(&b'(');
+        let sure = secret_like(word) || looks_random(word, 8);
+        word.len() >= 6 && !is_prose(word) && !label && !open && (sure || !self.code)
     }
 
     /// A word that stands in source code is a value there; it is replaced elsewhere only if it looks like one.

@@ -19,6 +19,10 @@ pub(crate) enum Joint {
     Flag,
     /// `<name>value</name>`.
     Element,
+    /// `('name', 'value')`.
+    Tuple,
+    /// On the line after the name.
+    Line,
 }
 
 /// A value and how it stands there.
@@ -45,13 +49,26 @@ pub(crate) fn quote(text: &[u8], pos: usize) -> Option<(usize, usize, u8)> {
     if slashes > 0 {
         return None;
     }
-    if has(text, pos, b"&quot;") {
-        return Some((6, 0, b'&'));
+    if byte == b'&'
+        && let Some(length) = entity(text, pos)
+    {
+        return Some((length, 0, b'&'));
     }
     if has(text, pos, b"%22") || has(text, pos, b"%27") {
         return Some((3, 0, b'%'));
     }
     None
+}
+
+/// Length of an HTML entity of a quote at `pos`.
+fn entity(text: &[u8], pos: usize) -> Option<usize> {
+    const ENTITIES: [&[u8]; 6] = [b"&quot;", b"&#39;", b"&#34;", b"&apos;", b"&#x27;", b"&#x22;"];
+    ENTITIES.iter().find(|entity| has(text, pos, entity)).map(|entity| entity.len())
+}
+
+/// What follows the closing quote of a value that ends at `end`.
+pub(crate) fn closed_by(text: &[u8], end: usize) -> usize {
+    quote(text, end).map_or(end, |(length, ..)| end + length)
 }
 
 /// Reads what follows the name that ends at `pos`; at most `max` bytes of the value.
@@ -119,6 +136,9 @@ fn separator(text: &[u8], pos: usize, quoted_name: bool) -> Option<(usize, Joint
         (b':', _) => Some((1, colon)),
         (b'%', b'3') if has(text, pos, b"%3D") => Some((3, Joint::Assigned)),
         (b'%', b'3') if has(text, pos, b"%3A") => Some((3, colon)),
+        // Full-width `＝` and `：`.
+        (0xef, 0xbc) if at(text, pos + 2) == 0x9d => Some((3, Joint::Assigned)),
+        (0xef, 0xbc) if at(text, pos + 2) == 0x9a => Some((3, colon)),
         (b'\\', b'u') if has(text, pos, b"\\u003d") => Some((6, Joint::Assigned)),
         (b'\\', b'u') if has(text, pos, b"\\u003a") => Some((6, colon)),
         _ => Some((0, Joint::Space)),
@@ -130,6 +150,13 @@ pub(crate) fn quoted_at(text: &[u8], pos: usize, joint: Joint, max: usize) -> Op
     let start = wrapped(text, pos);
     let (length, level, byte) = quote(text, start)?;
     let from = start + length;
+    // `"""x"""`
+    if length == 1 && at(text, from) == byte && at(text, from + 1) == byte {
+        let from = from + 2;
+        let window = slice(text, from, from + max);
+        let end = memchr::memmem::find(window, &[byte; 3]).unwrap_or(window.len());
+        return Some(Value { start: from, end: from + end, quoted: true, joint });
+    }
     Some(Value { start: from, end: closing(text, from, level, byte, max), quoted: true, joint })
 }
 
@@ -158,7 +185,7 @@ fn closing(text: &[u8], from: usize, level: usize, byte: u8, max: usize) -> usiz
         #[cfg(test)]
         crate::bytes::steps::add(0);
         match (at(text, pos), byte) {
-            (b'&', b'&') if has(text, pos, b"&quot;") => return pos,
+            (b'&', b'&') if entity(text, pos).is_some() => return pos,
             (b'%', b'%') if has(text, pos, b"%22") || has(text, pos, b"%27") => return pos,
             (now, want) if now == want && want != b'&' && want != b'%' => {
                 let slashes = slashes_before(text, from, pos);

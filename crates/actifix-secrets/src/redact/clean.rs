@@ -19,9 +19,9 @@ pub(crate) struct CleanMemo {
 
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    start: usize,
-    /// 0 for a free one.
-    length: usize,
+    start: u32,
+    /// In bytes, 0 for a free one.
+    length: u16,
     place: Place,
     any: bool,
 }
@@ -35,15 +35,17 @@ impl CleanMemo {
             return None;
         }
         let slot = self.slots.as_ref()?.get(slot_of(text))?;
-        let same = slot.length == text.len()
+        let (start, length) = (slot.start as usize, usize::from(slot.length));
+        let same = length == text.len()
             && slot.place == place
-            && self.texts.get(slot.start..slot.start + slot.length) == Some(text);
+            && self.texts.get(start..start + length) == Some(text);
         same.then_some(slot.any)
     }
 
     /// Remembers a clean text.
     pub(crate) fn put(&mut self, text: &str, place: Place, any: bool) {
         let text = text.as_bytes();
+        let Ok(length) = u16::try_from(text.len()) else { return };
         if !(TEXT_BYTES_MIN..=TEXT_BYTES_MAX).contains(&text.len()) {
             return;
         }
@@ -53,7 +55,11 @@ impl CleanMemo {
         }
         let slots = self.slots.get_or_insert_with(|| Box::new([Slot::default(); SLOTS]));
         if let Some(slot) = slots.get_mut(slot_of(text)) {
-            *slot = Slot { start: self.texts.len(), length: text.len(), place, any };
+            let Ok(start) = u32::try_from(self.texts.len()) else { return };
+            *slot = Slot { start, length, place, any };
+            if self.texts.capacity() == 0 {
+                self.texts.reserve(ALL_BYTES_MAX / 8);
+            }
             self.texts.extend_from_slice(text);
         }
     }

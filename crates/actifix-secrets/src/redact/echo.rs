@@ -9,7 +9,7 @@ use crate::bytes::redaction_token;
 use crate::detect::checks::is_trivial_echo;
 
 /// Shortest spelling that is looked for.
-pub(crate) const ECHO_BYTES_MIN: usize = 8;
+const ECHO_BYTES_MIN: usize = 8;
 /// Longest value that is looked for elsewhere, in bytes.
 const ECHO_BYTES_MAX: usize = 4_096;
 
@@ -33,6 +33,8 @@ pub(crate) struct Echoes {
     /// How many of the values have their spellings in `forms`.
     spelled: usize,
     forms: Vec<(String, u16)>,
+    /// Bytes of the shortest form.
+    shortest: usize,
     /// Three bytes of all forms, hashed: most texts end with this.
     looks: Option<Box<[u64; LOOK_WORDS]>>,
     compiled: Option<(AhoCorasick, Vec<u16>)>,
@@ -76,6 +78,7 @@ impl Echoes {
                 self.forms.push((form, *rule));
             }
         }
+        self.shortest = self.forms.iter().map(|(form, _)| form.len()).min().unwrap_or(ECHO_BYTES_MIN);
         self.spelled = self.values.len();
     }
 
@@ -85,6 +88,13 @@ impl Echoes {
         if self.spelled < self.values.len() {
             self.spell();
         }
+        if text.len() < self.shortest.max(ECHO_BYTES_MIN) {
+            return false;
+        }
+        self.looks_known(text)
+    }
+
+    fn looks_known(&self, text: &[u8]) -> bool {
         let Some(looks) = self.looks.as_deref() else { return false };
         let (places, rest) = text.as_chunks::<LOOK_EVERY>();
         let (mut pos, mut compared) = (0, 0);

@@ -42,7 +42,8 @@ impl Session<'_> {
             return Ok(());
         }
         let Some(key) = PARAM_KEYS.iter().find(|key| map.contains_key(**key)) else { return Ok(()) };
-        let Some(template) = TEMPLATE_KEYS.iter().find_map(|key| map.get(*key).and_then(Value::as_str)) else {
+        let Some(template) = TEMPLATE_KEYS.iter().find_map(|key| map.get(*key).and_then(Value::as_str))
+        else {
             return Ok(());
         };
         let Some(params) = map.get(*key) else { return Ok(()) };
@@ -79,11 +80,7 @@ impl Session<'_> {
     }
 
     /// The values of which redaction takes the start in the text put together, with the rule that does.
-    fn covered(
-        &mut self,
-        text: &str,
-        filled: &[Filled],
-    ) -> Result<Vec<(usize, u16, bool)>, BudgetExceeded> {
+    fn covered(&mut self, text: &str, filled: &[Filled]) -> Result<Vec<(usize, u16, bool)>, BudgetExceeded> {
         let mut covered = Vec::new();
         // A value may hold secrets of its own, which its own walk finds: only what begins before it is about its place.
         for span in self.found(text)? {

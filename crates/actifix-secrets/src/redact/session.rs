@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::clean::CleanMemo;
-use super::echo::{ECHO_BYTES_MIN, Echoes};
+use super::echo::Echoes;
 use super::keys::KeyMemo;
 use super::node::{Node, Part};
 use super::text::Place;
@@ -216,10 +216,7 @@ impl<'e> Session<'e> {
 
     #[inline]
     fn echo(&mut self, text: &str) -> Option<String> {
-        if text.len() >= ECHO_BYTES_MIN && self.echoes.may_stand_in(text.as_bytes()) {
-            return self.replace_echoes(text);
-        }
-        None
+        if self.echoes.may_stand_in(text.as_bytes()) { self.replace_echoes(text) } else { None }
     }
 
     #[cold]
@@ -268,9 +265,7 @@ impl<'e> Session<'e> {
                     return;
                 }
                 let text = number.to_string();
-                if text.len() >= ECHO_BYTES_MIN
-                    && let Some(redacted) = self.echo(&text)
-                {
+                if let Some(redacted) = self.echo(&text) {
                     *value = Value::String(redacted);
                 }
             }

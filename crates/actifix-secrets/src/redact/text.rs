@@ -50,6 +50,16 @@ impl Session<'_> {
             self.charge(text.len())?;
             return Ok((None, any));
         }
+        self.redact_new(text, place, node)
+    }
+
+    /// The same for a text that is not known to be clean.
+    pub(crate) fn redact_new(
+        &mut self,
+        text: &str,
+        place: Place,
+        node: &Node<'_>,
+    ) -> Result<(Option<String>, bool), BudgetExceeded> {
         self.input = self.input.saturating_add(text.len() as u64);
         let before = self.views;
         let (spans, any) = self.spans(text, place, 0)?;
@@ -110,10 +120,9 @@ impl Session<'_> {
     fn is_quiet(&self, text: &str, place: Place, depth: usize, seen: Seen) -> bool {
         let card = seen.digit() && !place.id && text.len() >= CARD_BYTES_MIN;
         let base64 = depth < 2 && seen.upper() && text.len() >= decode::BASE64_MIN;
-        !(card || base64)
-            && !(seen.at_sign() && self.settings.email != PersonalData::Keep)
-            && !self.may_hold_ip(text, place, seen)
-            && self.settings.sensitive_keys.matcher().is_none()
+        let email = seen.at_sign() && self.settings.email != PersonalData::Keep;
+        let own_name = self.settings.sensitive_keys.matcher().is_some();
+        !(card || base64 || email || own_name || self.may_hold_ip(text, place, seen))
     }
 
     #[inline]

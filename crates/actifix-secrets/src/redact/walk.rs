@@ -55,11 +55,21 @@ impl Session<'_> {
     }
 
     /// Redacts a string, and as JSON too if it is some.
+    #[inline]
     pub(crate) fn string(&mut self, text: &mut String, node: &Node<'_>) -> Result<(), BudgetExceeded> {
-        let (redacted, any) = self.redact(text, node.place, node)?;
-        if let Some(redacted) = redacted {
-            *text = redacted;
-        }
+        let any = match self.clean.get(text, node.place) {
+            Some(any) => {
+                self.charge(text.len())?;
+                any
+            }
+            None => {
+                let (redacted, any) = self.redact_new(text, node.place, node)?;
+                if let Some(redacted) = redacted {
+                    *text = redacted;
+                }
+                any
+            }
+        };
         if any && text.len() >= 8 && node.embedded < EMBEDDED_MAX {
             return self.embedded_json(text, node);
         }
@@ -136,11 +146,10 @@ impl Session<'_> {
         for (key, item) in map.iter_mut() {
             self.charge(key.len())?;
             if let Some(known) = self.keys.get(key) {
-                let below = node.below(Part::Key(key), node.place);
-                match &record {
-                    Some(name) if is_record_value(key) => self.entry(name, item, &below)?,
-                    _ if known.named => self.entry(key, item, &below)?,
-                    _ => self.walk(item, &below.placed(known.place.below(node.place)))?,
+                let record_name = record.as_deref().filter(|_| is_record_value(key));
+                match record_name.or(known.named.then_some(key)) {
+                    Some(name) => self.entry(name, item, &node.below(Part::Key(key), node.place))?,
+                    None => self.walk(item, &node.below(Part::Key(key), known.place.below(node.place)))?,
                 }
                 continue;
             }
