@@ -2,6 +2,7 @@
 pub(crate) mod assign;
 pub(crate) mod auth;
 pub(crate) mod checks;
+pub(crate) mod command;
 pub(crate) mod declared;
 pub(crate) mod decode;
 pub(crate) mod hunt;

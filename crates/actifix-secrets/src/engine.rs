@@ -26,6 +26,14 @@ pub(crate) enum Trigger {
     IdentifiedBy,
     UserFlag,
     Query,
+    /// A program with a flag for a password.
+    Tool,
+    /// A program that reads a password from another.
+    Piped,
+    /// A function whose third argument is a password.
+    Call,
+    Oracle,
+    Pgpass,
     /// `whole`: only as a word of its own.
     Name {
         whole: bool,
@@ -235,6 +243,9 @@ impl Engine {
         for (keyword, trigger) in FIXED {
             want(keyword, *trigger);
         }
+        for name in crate::detect::command::tool_names() {
+            want(name, Trigger::Tool);
+        }
         drop_covered_names(&mut keywords);
         let words: Vec<Word<'_>> = keywords
             .iter()
@@ -283,6 +294,19 @@ const FIXED: &[(&str, Trigger)] = &[
     ("?code=", Trigger::Query),
     ("&code=", Trigger::Query),
     ("signature=", Trigger::Query),
+    ("chpasswd", Trigger::Piped),
+    ("sudo -s", Trigger::Piped),
+    ("new pdo(", Trigger::Call),
+    ("pdo->__construct(", Trigger::Call),
+    ("pdo::__construct(", Trigger::Call),
+    ("mysqli(", Trigger::Call),
+    ("mysqli_connect(", Trigger::Call),
+    ("mysql_connect(", Trigger::Call),
+    ("jdbc:oracle:thin:", Trigger::Oracle),
+    ("jdbc:oracle:oci:", Trigger::Oracle),
+    ("sqlplus ", Trigger::Oracle),
+    (":5432:", Trigger::Pgpass),
+    ("*:*:", Trigger::Pgpass),
 ];
 
 fn place(rule: &Rule, index: u16, special: &mut Special, want: &mut impl FnMut(&str, Trigger)) {

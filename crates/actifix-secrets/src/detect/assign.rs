@@ -17,6 +17,8 @@ const PROSE_WORDS_MAX: usize = 8;
 /// Bounds of an `INSERT INTO t (…) VALUES (…), (…)`.
 const COLUMNS_MAX: usize = 64;
 const ROWS_MAX: usize = 1_000;
+/// How far before `IDENTIFIED BY` its statement begins.
+const STATEMENT_BYTES_MAX: usize = 120;
 const TABLE_BYTES_MAX: usize = 128;
 const COLUMNS_BYTES_MAX: usize = 4_096;
 
@@ -52,6 +54,9 @@ impl Hunt<'_> {
         self.name_done = name_end;
         self.work += NAME_WORK;
         let Some(named) = self.named(name) else { return };
+        if self.column(name_start, name_end, named.rule) {
+            return;
+        }
         let max = self.look(name_end);
         let values = Around { text, start: name_start, end: name_end, max }.values();
         if !values.is_empty() {
@@ -200,7 +205,14 @@ impl Hunt<'_> {
         const LABELS: [&[u8]; 8] =
             [b"hidden", b"input", b"label", b"required", b"optional", b"boolean", b"varchar", b"default"];
         let label = LABELS.iter().any(|label| word.eq_ignore_ascii_case(label));
-        let open = word.contains(&b' ') || word.ends_with(b":") || word.contains(&b'(');
+        let about = [&b"type"[..], b"field", b"input"]
+            .iter()
+            .any(|ending| word.len() > ending.len() && has(word, word.len() - ending.len(), ending));
+        let open = about
+            || word.contains(&b' ')
+            || word.contains(&b'|')
+            || word.ends_with(b":")
+            || word.contains(&b'(');
         let sure = secret_like(word) || looks_random(word, 8);
         word.len() >= 6 && !is_prose(word) && !label && !open && (sure || !self.code)
     }
@@ -396,13 +408,31 @@ impl Hunt<'_> {
 
     /// `IDENTIFIED BY 'x'`; `pos` is after it.
     pub(super) fn identified_by(&mut self, pos: usize) {
-        let start = blanks(self.text, pos);
-        if quote(self.text, start).is_none() {
-            return;
+        let text = self.text;
+        let mut start = blanks(text, pos);
+        if has(text, start, b"password ") {
+            start = blanks(text, start + b"password ".len());
         }
-        let value = value_at(self.text, start, Joint::Assigned, VALUE_BYTES_MAX);
+        let value = if quote(text, start).is_some() {
+            value_at(text, start, Joint::Assigned, VALUE_BYTES_MAX)
+        } else {
+            // Without quotes only in a statement: things are identified by names, too.
+            let head = slice(text, pos.saturating_sub(STATEMENT_BYTES_MAX), pos).to_ascii_lowercase();
+            let statement = memchr::memmem::find(&head, b"user ").is_some()
+                && [&b"alter"[..], b"create", b"grant"]
+                    .iter()
+                    .any(|verb| memchr::memmem::find(&head, verb).is_some());
+            if !statement {
+                return;
+            }
+            let end =
+                run(text, start, 128, |b| b.is_ascii_graphic() && !matches!(b, b';' | b',' | b'"' | b'\''));
+            Value { start, end, quoted: false, joint: Joint::Assigned }
+        };
+        let word = slice(text, value.start, value.end);
         if let Some(named) = self.named(b"password")
-            && !is_nothing(slice(self.text, value.start, value.end))
+            && !is_nothing(word)
+            && (value.quoted || !(is_prose(word) || word.eq_ignore_ascii_case(b"values")))
         {
             self.add(value.start, value.end, named.rule, true);
         }

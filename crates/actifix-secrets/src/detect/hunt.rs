@@ -54,6 +54,9 @@ pub(crate) struct Hunt<'a> {
     /// No cookie before this offset has pairs, no statement before this one rows of its own.
     pub cookie_done: usize,
     pub insert_done: usize,
+    /// No program before this offset has a flag for its password, no header line of a table rows.
+    pub tool_done: usize,
+    pub header_done: usize,
     /// End of the last run of token bytes in which words were no JWT, and how many of them.
     jwt_run: (usize, u32),
     /// End of the last user information of a URL, and the next `@`, beyond the text if there is none.
@@ -85,6 +88,8 @@ impl<'a> Hunt<'a> {
             refused: 0,
             cookie_done: 0,
             insert_done: 0,
+            tool_done: 0,
+            header_done: 0,
             jwt_run: (0, 0),
             piece_end: 0,
             url_done: 0,
@@ -166,6 +171,11 @@ impl<'a> Hunt<'a> {
             Trigger::IdentifiedBy => self.identified_by(end),
             Trigger::UserFlag => self.user_flag(end),
             Trigger::Query => self.query(end),
+            Trigger::Tool => self.tool(start, end),
+            Trigger::Piped => self.piped(start),
+            Trigger::Call => self.call(end),
+            Trigger::Oracle => self.oracle(end),
+            Trigger::Pgpass => self.pgpass(end),
         }
     }
 

@@ -8,6 +8,7 @@ use super::node::{Node, Part};
 use super::session::Session;
 use super::text::Place;
 use crate::detect::checks::{is_nothing, looks_random, secret_like};
+use crate::detect::command::Arguments;
 use crate::detect::words::Named;
 use crate::detect::{auth, shape};
 use crate::rule::{Detector, Strength};
@@ -93,12 +94,29 @@ impl Session<'_> {
 
     fn array(&mut self, items: &mut [Value], node: &Node<'_>) -> Result<(), BudgetExceeded> {
         let mut expected: Option<Named> = None;
+        let mut arguments: Option<Arguments> = None;
         for (index, item) in items.iter_mut().enumerate() {
             let named = expected.take();
             if !node.place.code
                 && let Value::String(text) = &*item
             {
                 expected = self.announces(text);
+                if let Some(program) = arguments {
+                    let flag = program.announces(text);
+                    if flag {
+                        expected = self.engine.named(self.settings, b"password");
+                    }
+                    if flag || program.glued(text).is_some() {
+                        arguments = None;
+                    }
+                    if let Some(start) = program.glued(text) {
+                        let below = node.below(Part::Index(index), node.place);
+                        self.glued_argument(item, start, &below)?;
+                        continue;
+                    }
+                } else {
+                    arguments = Arguments::of(text);
+                }
             }
             let below = node.below(Part::Index(index), node.place);
             match (named, &mut *item) {
@@ -106,6 +124,26 @@ impl Session<'_> {
                 (_, Value::Array(pair)) if self.is_pair(pair) => self.pair(pair, &below)?,
                 _ => self.walk(item, &below)?,
             }
+        }
+        Ok(())
+    }
+
+    /// `["mysql", "-px"]`: what follows the flag at `start` goes.
+    fn glued_argument(
+        &mut self,
+        item: &mut Value,
+        start: usize,
+        node: &Node<'_>,
+    ) -> Result<(), BudgetExceeded> {
+        let Some(named) = self.engine.named(self.settings, b"password") else { return Ok(()) };
+        let Some((flag, secret)) = item.as_str().and_then(|text| text.split_at_checked(start)) else {
+            return Ok(());
+        };
+        if !is_nothing(secret.as_bytes()) {
+            let mut out = flag.to_owned();
+            self.token(&mut out, named.rule, secret, node);
+            self.remember(secret, named.rule)?;
+            *item = Value::String(out);
         }
         Ok(())
     }
