@@ -294,6 +294,7 @@ const FIXED: &[(&str, Trigger)] = &[
     ("?code=", Trigger::Query),
     ("&code=", Trigger::Query),
     ("signature=", Trigger::Query),
+    ("passw0rd", Trigger::Name { whole: false }),
     ("chpasswd", Trigger::Piped),
     ("sudo -s", Trigger::Piped),
     ("new pdo(", Trigger::Call),

@@ -1,6 +1,9 @@
 //! Values of sensitive names in text: `name=value`, `name: value`, `--name value`, JSON at any level of escaping, SQL.
 use super::auth;
-use super::checks::{is_expression, is_nothing, is_prose, looks_random, looks_random_far, secret_like};
+use super::checks::{
+    chosen_word, is_expression, is_gibberish, is_nothing, is_prose, looks_random, looks_random_far,
+    random_in_two_cases, secret_like,
+};
 use super::declared;
 use super::hunt::Hunt;
 use super::notation::{self, Around};
@@ -16,6 +19,8 @@ const PROSE_BYTES_MAX: usize = 80;
 const PROSE_WORDS_MAX: usize = 8;
 /// Bounds of an `INSERT INTO t (…) VALUES (…), (…)`.
 const COLUMNS_MAX: usize = 64;
+/// How far before the name of a resource its `arn:` stands.
+const ARN_BYTES_MAX: usize = 96;
 const ROWS_MAX: usize = 1_000;
 /// How far before `IDENTIFIED BY` its statement begins.
 const STATEMENT_BYTES_MAX: usize = 120;
@@ -47,14 +52,20 @@ impl Hunt<'_> {
         }
         let (name_start, name_end) = name_around(text, start, end);
         let name = slice(text, name_start, name_end);
-        if slice(text, name_start.saturating_sub(10), name_start) == b"[redacted:" || is_file(name) {
+        let arn = before(text, name_start) == b':'
+            && memchr::memmem::find(
+                slice(text, name_start.saturating_sub(ARN_BYTES_MAX), name_start),
+                b"arn:",
+            )
+            .is_some();
+        if slice(text, name_start.saturating_sub(10), name_start) == b"[redacted:" || arn || is_file(name) {
             self.name_done = name_end;
             return;
         }
         self.name_done = name_end;
         self.work += NAME_WORK;
         let Some(named) = self.named(name) else { return };
-        if self.column(name_start, name_end, named.rule) {
+        if named.strength != Strength::About && self.column(name_start, name_end, named.rule) {
             return;
         }
         let max = self.look(name_end);
@@ -173,9 +184,14 @@ impl Hunt<'_> {
             let opens =
                 matches!(word, [b'{' | b'[' | b'(', ..]) && crate::bytes::redaction_token(word, 0) == 0;
             // `S["password"]` and `f("x")`: the quote ended the word.
-            let indexes =
-                matches!(word.last(), Some(b'[' | b'(')) && word.first().is_some_and(u8::is_ascii_alphabetic);
-            if call || indexes || (opens && word.len() < 3) || (self.code && is_expression(statement(word))) {
+            let indexes = matches!(word.last(), Some(b'[' | b'('))
+                && word.first().is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'$' | b'_' | b'@'));
+            if call
+                || indexes
+                || is_member(word)
+                || (opens && word.len() < 3)
+                || (self.code && is_expression(statement(word)))
+            {
                 return false;
             }
             if opens && matches!(at(self.text, value.end), b'"' | b'\'' | b'\\') {
@@ -194,7 +210,13 @@ impl Hunt<'_> {
         }
         match (named.strength, value.joint) {
             (Strength::Prose, Joint::Line) => secret_like(word) || looks_random(word, 12),
-            (Strength::Weak, _) => secret_like(word) || looks_random(word, 12),
+            (Strength::About, _) => random_in_two_cases(word),
+            (Strength::Weak, joint) => {
+                let assigned = matches!(joint, Joint::Assigned | Joint::Flag | Joint::Element);
+                secret_like(word)
+                    || looks_random(word, 12)
+                    || (assigned && !self.code && (chosen_word(named, word) || is_gibberish(word)))
+            }
             (Strength::Prose, Joint::Colon) if !value.quoted => secret_like(word) || looks_random(word, 12),
             _ => true,
         }
@@ -256,8 +278,11 @@ impl Hunt<'_> {
         auth::cookies(text, value.start, end, |name, start, end| {
             pairs = true;
             let word = slice(text, start, end);
-            let by_name =
-                self.named(name).map(|found| found.rule).filter(|_| !is_nothing(word) && word.len() > 3);
+            let by_name = self
+                .named(name)
+                .filter(|found| found.strength != Strength::About)
+                .map(|found| found.rule)
+                .filter(|_| !is_nothing(word) && word.len() > 3);
             let rule = by_name.or_else(|| auth::cookie_like_session(word).then_some(named.rule));
             if let Some(rule) = rule {
                 self.add(start, end, rule, true);
@@ -278,6 +303,9 @@ impl Hunt<'_> {
 
     /// `password hunter2`, `my token is 'x'`, `password authentication failed for user "svc" (x)`.
     fn prose(&mut self, named: Named, start: usize) {
+        if named.strength == Strength::About {
+            return;
+        }
         let text = self.text;
         let limit = text.len().min(start + PROSE_BYTES_MAX);
         let mut pos = blanks(text, start);
@@ -294,6 +322,7 @@ impl Hunt<'_> {
                     && !word.contains(&b' ')
                     && word.len() >= 4
                     && !is_prose(word);
+                let sure = sure && !names_a_thing(text, word, value.end);
                 if !self.code && !is_nothing(word) && (sure || secret_like(word)) && value.end < text.len() {
                     self.add(value.start, value.end, named.rule, true);
                     self.covered = self.covered.max(value.end);
@@ -335,6 +364,7 @@ impl Hunt<'_> {
             Strength::Strong => (secret_like(word) || letters_and_digits(word)) && !word.contains(&b'/'),
             Strength::Prose => looks_random(word, 12),
             Strength::Weak => looks_random(word, 16),
+            Strength::About => false,
         }
     }
 
@@ -397,6 +427,7 @@ impl Hunt<'_> {
             let word = slice(text, value.start, value.end);
             if let Some(named) = named
                 && !is_nothing(word)
+                && (named.strength != Strength::About || random_in_two_cases(word))
             {
                 self.add(value.start, value.end, named.rule, true);
                 self.covered = self.covered.max(value.end);
@@ -472,6 +503,60 @@ impl Hunt<'_> {
             self.refuse(value);
         }
     }
+}
+
+/// `"db-credentials" not found`: a name with parts, of something that is or is not there.
+fn names_a_thing(text: &[u8], word: &[u8], end: usize) -> bool {
+    const VERBS: [&[u8]; 8] = [
+        b"not ",
+        b"does ",
+        b"already ",
+        b"is missing",
+        b"in namespace",
+        b"could not ",
+        b"cannot ",
+        b"was not ",
+    ];
+    let named = word.iter().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_' | b'.' | b'/'))
+        && word.iter().any(|b| matches!(b, b'-' | b'_' | b'.' | b'/'));
+    let next = blanks(text, super::value::closed_by(text, end));
+    named && VERBS.iter().any(|verb| has(text, next, verb))
+}
+
+/// `config.secrets.database`: names in a row, one of which says that they are code.
+fn is_member(word: &[u8]) -> bool {
+    const OWNERS: [&[u8]; 26] = [
+        b"config",
+        b"settings",
+        b"self",
+        b"this",
+        b"process",
+        b"os",
+        b"env",
+        b"app",
+        b"request",
+        b"req",
+        b"params",
+        b"form",
+        b"args",
+        b"options",
+        b"opts",
+        b"ctx",
+        b"context",
+        b"conf",
+        b"cfg",
+        b"secrets",
+        b"vars",
+        b"var",
+        b"local",
+        b"module",
+        b"props",
+        b"state",
+    ];
+    let mut parts = word.split(|b| *b == b'.');
+    let owner = parts.next().is_some_and(|first| OWNERS.contains(&first));
+    let names = |part: &[u8]| !part.is_empty() && part.iter().all(|b| b.is_ascii_alphabetic() || *b == b'_');
+    owner && word.contains(&b'.') && parts.all(names)
 }
 
 /// `hunter2`, but not the names of algorithms that stand after "password" as well.

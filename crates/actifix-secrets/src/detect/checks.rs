@@ -104,6 +104,67 @@ pub(crate) fn secret_like(value: &[u8]) -> bool {
     !path && letter && digit && !holds_token(value) && (classes >= 3 || value.len() >= 12 || runs >= 3)
 }
 
+/// A random word of one piece with both cases and a digit: no hash, no path, no number.
+pub(crate) fn random_in_two_cases(value: &[u8]) -> bool {
+    let plain = value.iter().all(|b| b.is_ascii_alphanumeric() || b"!@#$%^&*+=_-~".contains(b));
+    plain
+        && looks_random(value, 12)
+        && value.iter().any(u8::is_ascii_lowercase)
+        && value.iter().any(u8::is_ascii_uppercase)
+}
+
+/// Letters that no language puts together like this: four consonants in a row or few vowels. For names after which words
+/// of prose stand as often as secrets.
+pub(crate) fn is_gibberish(value: &[u8]) -> bool {
+    let vowel = |b: &u8| matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    let letters = value.len() >= 8 && value.len() <= 256 && value.iter().all(u8::is_ascii_alphabetic);
+    let vowels = value.iter().filter(|b| vowel(b)).count();
+    let cluster = value.windows(5).any(|part| !part.iter().any(vowel));
+    let start = value.get(..4).is_some_and(|part| !part.iter().any(vowel));
+    letters && !is_constant_case(value) && (cluster || start || vowels * 5 < value.len())
+}
+
+/// `BACKGROUND`: words in capitals are names of constants.
+fn is_constant_case(value: &[u8]) -> bool {
+    value.iter().all(u8::is_ascii_uppercase)
+}
+
+/// A value that people choose, after a short name for one (`pass`, `pin`): a word or a number, but no state.
+pub(crate) fn chosen_word(named: super::words::Named, value: &[u8]) -> bool {
+    const STATES: &[&str] = &[
+        "passed",
+        "success",
+        "succeeded",
+        "disabled",
+        "enabled",
+        "changed",
+        "skipped",
+        "pending",
+        "complete",
+        "completed",
+        "default",
+        "ignored",
+        "verified",
+        "blocked",
+        "locked",
+        "active",
+        "inactive",
+        "correct",
+        "closed",
+        "opened",
+        "through",
+    ];
+    if !named.chosen || is_prose(value) || is_nothing(value) {
+        return false;
+    }
+    if value.iter().all(u8::is_ascii_digit) {
+        return (4..=12).contains(&value.len());
+    }
+    let plain =
+        value.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%^&*+~@".contains(b));
+    value.len() >= 6 && plain && !STATES.iter().any(|state| state.as_bytes() == value)
+}
+
 /// Whether the bytes are hex digits only.
 pub(crate) fn is_hex(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(u8::is_ascii_hexdigit)
@@ -215,7 +276,14 @@ const PROSE_WORDS: &[&str] = &[
     "self",
     "new",
     "object",
-    "bytes",
+    "await",
+    "async",
+    "function",
+    "lambda",
+    "return",
+    "throw",
+    "typeof",
+    "yield",
 ];
 
 /// Whether a word is prose, not a value.

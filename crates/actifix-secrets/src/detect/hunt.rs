@@ -329,6 +329,6 @@ pub(crate) fn rule_at(rule: &Rule, text: &[u8], keyword: usize) -> Option<(usize
 impl Named {
     /// A name that the project declared.
     pub(crate) fn custom(rule: u16) -> Self {
-        Self { rule, strength: Strength::Strong, detector: Detector::Name }
+        Self { rule, strength: Strength::Strong, detector: Detector::Name, chosen: true }
     }
 }

@@ -158,7 +158,7 @@ fn placeholder(template: &str, pos: usize) -> Option<(usize, Slot<'_>)> {
         let name = template.get(pos + 2..end).filter(|_| at(text, end + 1).is_ascii_alphabetic())?;
         return Some((end + 2, Slot::Name(name)));
     }
-    let end = run(text, pos + 1, 8, |b| b.is_ascii_digit() || b"-+#. ".contains(&b));
+    let end = run(text, pos + 1, 8, |b| b.is_ascii_digit() || b"-+#.".contains(&b));
     at(text, end).is_ascii_alphabetic().then_some((end + 1, Slot::Next))
 }
 

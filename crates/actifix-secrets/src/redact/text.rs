@@ -27,11 +27,20 @@ pub(crate) struct Place {
     pub code: bool,
     /// A version, where four numbers are no address.
     pub version: bool,
-    /// An id or time, where many digits are no card.
+    /// An id: 17 digits and more in one piece are no card there.
     pub id: bool,
+    /// A time or an address of memory, where digits in one piece are no card.
+    pub time: bool,
 }
 
 impl Place {
+    /// Whether what looks like a card number is one in this place. One in ten numbers has a valid check digit, so long ids
+    /// stay; but an id of 16 digits that begins as cards do is rarer than a card in a wrong field.
+    pub(crate) fn may_be_card(self, number: &[u8]) -> bool {
+        let grouped = !number.iter().all(u8::is_ascii_digit);
+        grouped || !(self.time || (self.id && number.len() > 16))
+    }
+
     /// What a value in this place has from the place above it.
     pub(crate) fn below(self, above: Self) -> Self {
         Self { code: self.code || above.code, ..self }
@@ -118,7 +127,7 @@ impl Session<'_> {
     /// Whether nothing can stand in a text without keywords.
     #[inline]
     fn is_quiet(&self, text: &str, place: Place, depth: usize, seen: Seen) -> bool {
-        let card = seen.digit() && !place.id && text.len() >= CARD_BYTES_MIN;
+        let card = seen.digit() && text.len() >= CARD_BYTES_MIN;
         let base64 = depth < 2 && seen.upper() && text.len() >= decode::BASE64_MIN;
         let email = seen.at_sign() && self.settings.email != PersonalData::Keep;
         let own_name = self.settings.sensitive_keys.matcher().is_some();
@@ -152,11 +161,14 @@ impl Session<'_> {
         let (mut spans, marks) = (hunt.spans, hunt.marks);
         let (bytes, seen) = (text.as_bytes(), marks.seen);
         if seen.digit()
-            && !place.id
             && bytes.len() >= CARD_BYTES_MIN
             && let Some(rule) = engine.special.card
         {
-            shape::cards(bytes, |start, end| spans.push(Span { start, end, rule, echo: true }));
+            shape::cards(bytes, |start, end| {
+                if place.may_be_card(bytes.get(start..end).unwrap_or(&[])) {
+                    spans.push(Span { start, end, rule, echo: true });
+                }
+            });
         }
         self.personal(text, place, seen, &mut spans);
         if marks.percent && depth < decode::DEPTH_MAX {
