@@ -5,6 +5,7 @@ pub(crate) mod checks;
 pub(crate) mod command;
 pub(crate) mod declared;
 pub(crate) mod decode;
+pub(crate) mod fold;
 pub(crate) mod hunt;
 pub(crate) mod notation;
 pub(crate) mod personal;

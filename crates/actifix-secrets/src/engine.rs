@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use crate::detect::fold;
 use crate::detect::words::{Named, Names};
 use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
@@ -163,6 +164,12 @@ impl Engine {
         if settings.sensitive_keys.contains(name) {
             return self.special.custom.map(Named::custom);
         }
+        if !name.is_ascii()
+            && let Some(view) = std::str::from_utf8(name).ok().and_then(fold::fold)
+            && view.text.is_ascii()
+        {
+            return self.named(settings, view.text.as_bytes());
+        }
         self.names.lookup(name)
     }
 
@@ -176,14 +183,14 @@ impl Engine {
         // Keys of six bytes hold nothing to redact, addresses and card numbers have digits.
         let text = key.len() > 6 && (any || seen.at_sign() || seen.digit());
         (
-            text || settings.sensitive_keys.matcher().is_some(),
-            name || settings.sensitive_keys.contains(key.as_bytes()),
+            text || !key.is_ascii() || settings.sensitive_keys.matcher().is_some(),
+            name || !key.is_ascii() || settings.sensitive_keys.contains(key.as_bytes()),
         )
     }
 
     /// Whether a word of a sensitive name stands in a key: the cheap test before the exact one.
     pub(crate) fn has_name(&self, settings: &Settings, key: &[u8]) -> bool {
-        self.marks(key).1 || settings.sensitive_keys.contains(key)
+        !key.is_ascii() || self.marks(key).1 || settings.sensitive_keys.contains(key)
     }
 
     /// Collects the first keywords of a text that stand where they may, overlapping ones too: in most texts all.
@@ -279,6 +286,7 @@ const FIXED: &[(&str, Trigger)] = &[
     ("\\u00", Trigger::Escaped),
     ("\\/", Trigger::Escaped),
     ("-----begin ", Trigger::Pem),
+    ("-----begin+", Trigger::Percent),
     ("eyj", Trigger::Jwt),
     ("://", Trigger::Url),
     ("bearer ", Trigger::Bearer),

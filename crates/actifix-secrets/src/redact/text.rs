@@ -1,7 +1,7 @@
 //! Redaction of one string: all detectors, all decoded views, repeated until nothing more is found.
 use crate::bytes::redaction_token;
 use crate::detect::hunt::Hunt;
-use crate::detect::{Span, decode, personal, shape};
+use crate::detect::{Span, decode, fold, personal, shape};
 use crate::engine::Engine;
 use crate::finding;
 use crate::settings::{BudgetExceeded, PersonalData};
@@ -115,7 +115,7 @@ impl Session<'_> {
         }
         let mut hits = std::mem::take(&mut self.hits);
         let walk = self.engine.start(text.as_bytes(), &mut hits);
-        let found = if hits.is_empty() && self.is_quiet(text, place, depth, walk.seen()) {
+        let found = if hits.is_empty() && self.is_quiet(text, place, depth, walk.seen()) && text.is_ascii() {
             Ok((Vec::new(), walk.seen().at_sign()))
         } else {
             self.detect(text, place, depth, walk, &mut hits)
@@ -177,8 +177,24 @@ impl Session<'_> {
         if marks.escaped && depth < decode::DEPTH_MAX {
             self.view(decode::json_escapes(text), place, depth, &mut spans)?;
         }
+        if depth < decode::DEPTH_MAX
+            && memchr::memchr(b'+', bytes).is_some()
+            && (marks.percent || memchr::memmem::find(bytes, b"--").is_some())
+        {
+            self.view(decode::form(text), place, depth, &mut spans)?;
+        }
+        if depth < decode::DEPTH_MAX && !text.is_ascii() {
+            self.view(fold::fold(text), place, depth, &mut spans)?;
+        }
         if depth < 2 && text.len() >= decode::BASE64_MIN && seen.upper() {
-            self.base64(text, place, depth, &mut spans)?;
+            let mut words = Vec::new();
+            decode::base64_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
+            self.words(words, place, depth, &mut spans)?;
+        }
+        if depth < 2 && text.len() >= decode::HEX_MIN && seen.digit() {
+            let mut words = Vec::new();
+            decode::hex_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
+            self.words(words, place, depth, &mut spans)?;
         }
         if !settings.allow.is_empty() {
             let tier = |span: &Span| engine.rule(span.rule).map_or(1, |rule| rule.tier());
@@ -258,15 +274,14 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn base64(
+    /// Words that are encoded text: one with a secret in it goes as a whole.
+    fn words(
         &mut self,
-        text: &str,
+        words: Vec<(usize, usize, String)>,
         place: Place,
         depth: usize,
         spans: &mut Vec<Span>,
     ) -> Result<(), BudgetExceeded> {
-        let mut words: Vec<(usize, usize, String)> = Vec::new();
-        decode::base64_words(text.as_bytes(), |start, end, plain| words.push((start, end, plain.to_owned())));
         for (start, end, plain) in words {
             self.views += 1;
             let (found, _) = self.spans(&plain, place, depth + 1)?;
