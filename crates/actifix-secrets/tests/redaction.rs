@@ -59,7 +59,7 @@ fn texts() {
         ),
         (
             r#"{"pin_code": 4711, "password": 12345}"#,
-            r#"{"pin_code": 4711, "password": [redacted:password]}"#,
+            r#"{"pin_code": [redacted:short_password], "password": [redacted:password]}"#,
         ),
         (r#"{"\u0070assword":"hunter2"}"#, r#"{"\u0070assword":"[redacted:password]"}"#),
         ("line one\\npassword=hunter2\\nline three", "line one\\npassword=[redacted:password]\\nline three"),

@@ -1,8 +1,8 @@
 //! Values of sensitive names in text: `name=value`, `name: value`, `--name value`, JSON at any level of escaping, SQL.
 use super::auth;
 use super::checks::{
-    chosen_word, is_expression, is_gibberish, is_nothing, is_prose, looks_random, looks_random_far,
-    random_in_two_cases, secret_like,
+    chosen_word, is_expression, is_gibberish, is_nothing, is_prose, is_unpronounceable, looks_random,
+    looks_random_far, random_in_two_cases, secret_like,
 };
 use super::declared;
 use super::hunt::Hunt;
@@ -132,6 +132,12 @@ impl Hunt<'_> {
             return self.cookie(named, value);
         }
         match value.joint {
+            Joint::Space if self.declares(name_start) || self.sets_password(name_start) => {
+                let value = value_at(self.text, value.start, Joint::Flag, self.look(value.start));
+                if self.accepts(named, value) {
+                    self.take(named, value);
+                }
+            }
             Joint::Space => match declared::apart(self.text, self.name_done, self.look(self.name_done)) {
                 Some(value) => self.apart(named, value),
                 None => self.prose(named, value.start),
@@ -148,7 +154,7 @@ impl Hunt<'_> {
                 }
             }
             _ => {
-                if self.accepts(named, value) {
+                if self.accepts(named, value) || self.is_header(named, name_start, value) {
                     return self.take(named, value);
                 }
                 self.refuse(value);
@@ -222,6 +228,49 @@ impl Hunt<'_> {
         }
     }
 
+    /// Whether a value is all of a line `X-Auth-Token: word`: in a header a word is a value, too.
+    fn is_header(&self, named: Named, name_start: usize, value: Value) -> bool {
+        let text = self.text;
+        let name = slice(text, name_start, self.name_done);
+        let first = matches!(before(text, name_start), 0 | b'\n' | b'\r' | b'"' | b'\'')
+            || escape_before(text, name_start) == 2;
+        let last = matches!(at(text, value.end), 0 | b'\n' | b'\r' | b'"' | b'\'' | b'\\');
+        let word = slice(text, value.start, value.end);
+        value.joint == Joint::Colon
+            && named.strength == Strength::Prose
+            && name.contains(&b'-')
+            && first
+            && last
+            && word.len() >= 8
+            && !is_prose(word)
+            && !is_nothing(word)
+            && !(self.code && is_expression(word))
+    }
+
+    /// Whether the line before the name says that a word follows: `ENV NAME word`, `setx NAME word`,
+    /// `machine h login u password word`.
+    fn declares(&self, name_start: usize) -> bool {
+        let head = slice(self.text, name_start.saturating_sub(STATEMENT_BYTES_MAX), name_start);
+        let line = head.rsplit(|b| matches!(b, b'\n' | b'\r')).next().unwrap_or(head);
+        let user =
+            memchr::memmem::find(line, b" login ").map_or(line.len(), |found| found + b" login ".len());
+        let netrc = !slice(line, user, line.len()).trim_ascii().is_empty()
+            && memchr::memmem::find(line, b"machine ").is_some();
+        matches!(line.trim_ascii(), b"ENV" | b"setx" | b"SETX") || netrc
+    }
+
+    /// Whether a statement about a user of a database stands before the name: `ALTER USER bob WITH PASSWORD 'x'`.
+    fn sets_password(&self, name_start: usize) -> bool {
+        let value = blanks(self.text, self.name_done);
+        if quote(self.text, value).is_none() {
+            return false;
+        }
+        let from = name_start.saturating_sub(STATEMENT_BYTES_MAX);
+        let head = slice(self.text, from, name_start).to_ascii_lowercase();
+        let has = |word: &[u8]| memchr::memmem::find(&head, word).is_some();
+        (has(b"alter ") || has(b"create ")) && (has(b" user ") || has(b" role ") || has(b" login "))
+    }
+
     /// Whether a word that no sign ties to its name is more than a label of it.
     fn stands_alone(&self, word: &[u8]) -> bool {
         const LABELS: [&[u8]; 8] =
@@ -258,10 +307,13 @@ impl Hunt<'_> {
         let word_bytes = slice(self.text, from, to);
         let prose = !value.quoted
             && (is_prose(word_bytes)
-                || (value.joint == Joint::Colon && !schemed && !secret_like(word_bytes)));
+                || (value.joint == Joint::Colon
+                    && !schemed
+                    && !secret_like(word_bytes)
+                    && !is_gibberish(word_bytes)));
         if prose
             || (!value.quoted && self.code && is_expression(word_bytes))
-            || (!schemed && !self.accepts(named, word))
+            || (!schemed && !self.accepts(named, word) && !is_gibberish(word_bytes))
         {
             return self.refuse(Value { end: to, ..value });
         }
@@ -361,7 +413,10 @@ impl Hunt<'_> {
             return false;
         }
         match named.strength {
-            Strength::Strong => (secret_like(word) || letters_and_digits(word)) && !word.contains(&b'/'),
+            Strength::Strong => {
+                (secret_like(word) || letters_and_digits(word) || is_unpronounceable(word))
+                    && !word.contains(&b'/')
+            }
             Strength::Prose => looks_random(word, 12),
             Strength::Weak => looks_random(word, 16),
             Strength::About => false,

@@ -1,7 +1,7 @@
 //! Authorization and cookie values, bare `Bearer x` and `Basic x`.
 use base64::Engine as _;
 
-use super::checks::{is_nothing, looks_random, secret_like};
+use super::checks::{is_gibberish, is_nothing, looks_random, secret_like};
 use super::shape::LENIENT_URL;
 use crate::bytes::{at, has, run, slice};
 
@@ -84,7 +84,7 @@ pub(crate) fn bearer(text: &[u8], pos: usize) -> Option<(usize, usize)> {
     let end = run(text, body, 2, |b| b == b'=');
     let word = slice(text, start, end);
     let word = word.strip_suffix(b".").unwrap_or(word);
-    let secret = !is_nothing(word) && (secret_like(word) || word.len() >= 32);
+    let secret = !is_nothing(word) && (secret_like(word) || is_gibberish(word) || word.len() >= 32);
     secret.then_some((start, start + word.len()))
 }
 

@@ -113,15 +113,32 @@ pub(crate) fn random_in_two_cases(value: &[u8]) -> bool {
         && value.iter().any(u8::is_ascii_uppercase)
 }
 
-/// Letters that no language puts together like this: four consonants in a row or few vowels. For names after which words
+/// Letters that no language puts together like this: five consonants in a row or few vowels. For names after which words
 /// of prose stand as often as secrets.
-pub(crate) fn is_gibberish(value: &[u8]) -> bool {
+pub(crate) fn is_unpronounceable(value: &[u8]) -> bool {
     let vowel = |b: &u8| matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
     let letters = value.len() >= 8 && value.len() <= 256 && value.iter().all(u8::is_ascii_alphabetic);
     let vowels = value.iter().filter(|b| vowel(b)).count();
     let cluster = value.windows(5).any(|part| !part.iter().any(vowel));
     let start = value.get(..4).is_some_and(|part| !part.iter().any(vowel));
     letters && !is_constant_case(value) && (cluster || start || vowels * 5 < value.len())
+}
+
+/// The same where a value is more likely than prose: long words count that do not end as words do.
+pub(crate) fn is_gibberish(value: &[u8]) -> bool {
+    is_unpronounceable(value) || is_long(value)
+}
+
+/// More lower-case letters than words have that do not end as long words do.
+fn is_long(value: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 17] = [
+        b"ion", b"ions", b"ed", b"ing", b"ment", b"ments", b"able", b"ible", b"ive", b"ness", b"ity",
+        b"ance", b"ence", b"ate", b"tor", b"ers", b"al",
+    ];
+    value.len() >= 13
+        && value.len() <= 256
+        && value.iter().all(u8::is_ascii_lowercase)
+        && !ENDINGS.iter().any(|ending| value.ends_with(ending))
 }
 
 /// `BACKGROUND`: words in capitals are names of constants.
