@@ -256,10 +256,9 @@ impl Names {
         // `passw0rd`
         for index in 1..lower.len().saturating_sub(1) {
             let letters = |at: usize| lower.get(at).is_some_and(u8::is_ascii_alphabetic);
-            if lower.get(index) == Some(&b'0') && letters(index - 1) && letters(index + 1) {
-                if let Some(byte) = lower.get_mut(index) {
-                    *byte = b'o';
-                }
+            let between = letters(index - 1) && letters(index + 1);
+            if let Some(byte) = lower.get_mut(index).filter(|byte| between && **byte == b'0') {
+                *byte = b'o';
             }
         }
         let plain = lower.clone();
