@@ -2,6 +2,7 @@
 pub(crate) mod clean;
 pub(crate) mod echo;
 pub(crate) mod keys;
+pub(crate) mod level;
 pub(crate) mod node;
 mod params;
 pub(crate) mod session;

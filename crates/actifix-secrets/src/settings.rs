@@ -53,7 +53,7 @@ impl Default for Budget {
     fn default() -> Self {
         Self {
             bytes_max: 256 << 20,
-            work_per_byte_max: 32,
+            work_per_byte_max: 48,
             findings_max: 500,
             depth_max: 256,
             echoes_max: 2_000,

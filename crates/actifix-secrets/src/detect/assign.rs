@@ -8,7 +8,8 @@ use super::declared;
 use super::hunt::Hunt;
 use super::notation::{self, Around};
 use super::value::{
-    Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, quote, value_at, word_end,
+    FIRST_BYTES_MAX, Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, closed_at, quote,
+    value_at, word_end,
 };
 use super::words::{NAME_BYTES_MAX, Named};
 use crate::bytes::{at, before, escape_before, has, is_name, run, slice};
@@ -29,9 +30,11 @@ const COLUMNS_BYTES_MAX: usize = 4_096;
 
 /// So many refused values in one word are looked at to their ends.
 const REFUSED_MAX: u32 = 4;
-/// Work of the detectors in bytes of plain search: of one name, and per byte of a value, of prose and of a row.
-const NAME_WORK: usize = 40;
-const VALUE_WORK: usize = 3;
+/// Work of the detectors in bytes of plain search: of one name, and per byte of the head of a value, of prose and of a
+/// row. The rest of a value costs twice as much as search.
+const NAME_WORK: usize = 150;
+const VALUE_WORK: usize = 8;
+const HEAD_BYTES: usize = 64;
 const PROSE_WORK: usize = 3;
 const INSERT_WORK: usize = 3;
 
@@ -92,34 +95,36 @@ impl Hunt<'_> {
     /// How much of a value after `pos` is looked at. Names whose values are refused may stand close together in one long
     /// word, and each of them would look at all of the rest of it: after some of them a short look has to do.
     pub(super) fn look(&self, pos: usize) -> usize {
-        if pos < self.refused_end && self.refused >= REFUSED_MAX { LOOK_BYTES_MAX } else { VALUE_BYTES_MAX }
+        if pos < self.refused_end && self.refused >= REFUSED_MAX { LOOK_BYTES_MAX } else { FIRST_BYTES_MAX }
     }
 
     /// Notes a value that was looked at and stays.
     pub(super) fn refuse(&mut self, value: Value) {
         self.refused = if value.start < self.refused_end { self.refused + 1 } else { 1 };
         self.refused_end = self.refused_end.max(value.end);
-        self.work += VALUE_WORK * value.end.saturating_sub(value.start);
+        self.work += value_work(value.end.saturating_sub(value.start));
     }
 
     /// The whole of a value of which a short look has seen the start.
     fn whole(&self, value: Value) -> Value {
-        if value.end - value.start < LOOK_BYTES_MAX || self.look(value.start) == VALUE_BYTES_MAX {
+        // The look may have ended some signs before its bound.
+        if value.end - value.start + 8 < self.look(value.start) {
             return value;
         }
-        let end = if value.quoted {
-            let closed = |b: u8| !matches!(b, b'"' | b'\'' | b'`' | b'<' | b'\n' | b'\r');
-            run(self.text, value.end, VALUE_BYTES_MAX, closed)
-        } else {
+        let end = if !value.quoted {
             word_end(self.text, value.start, VALUE_BYTES_MAX)
+        } else if let Some(end) = closed_at(self.text, value.start) {
+            end
+        } else {
+            run(self.text, value.end, VALUE_BYTES_MAX, |b| b != b'<')
         };
-        Value { end, ..value }
+        Value { end: end.max(value.end), ..value }
     }
 
     /// A value goes.
     fn take(&mut self, named: Named, value: Value) {
         let value = self.whole(value);
-        self.work += VALUE_WORK * value.end.saturating_sub(value.start);
+        self.work += value_work(value.end.saturating_sub(value.start));
         self.add(value.start, value.end, named.rule, self.echoes(value));
         self.covered = self.covered.max(value.end);
     }
@@ -294,11 +299,9 @@ impl Hunt<'_> {
     }
 
     fn authorization(&mut self, named: Named, value: Value) {
-        let end = if value.quoted {
-            value.end
-        } else {
-            auth::unquoted_end(self.text, value.start, self.look(value.start))
-        };
+        let short = self.look(value.start) == LOOK_BYTES_MAX;
+        let max = if short { LOOK_BYTES_MAX } else { VALUE_BYTES_MAX };
+        let end = if value.quoted { value.end } else { auth::unquoted_end(self.text, value.start, max) };
         let Some((from, to)) = auth::credential(self.text, value.start, end) else {
             return self.refuse(Value { end, ..value });
         };
@@ -325,7 +328,7 @@ impl Hunt<'_> {
         // A line without pairs has none after a later name either.
         let max = if value.start < self.cookie_done { LOOK_BYTES_MAX } else { VALUE_BYTES_MAX };
         let end = if value.quoted { value.end } else { auth::line_end(text, value.start, max) };
-        self.work += VALUE_WORK * end.saturating_sub(value.start);
+        self.work += end.saturating_sub(value.start);
         let mut pairs = false;
         auth::cookies(text, value.start, end, |name, start, end| {
             pairs = true;
@@ -560,6 +563,11 @@ impl Hunt<'_> {
     }
 }
 
+/// Work of judging a value of some bytes.
+fn value_work(bytes: usize) -> usize {
+    VALUE_WORK * bytes.min(HEAD_BYTES) + 2 * bytes.saturating_sub(HEAD_BYTES)
+}
+
 /// `"db-credentials" not found`: a name with parts, of something that is or is not there.
 fn names_a_thing(text: &[u8], word: &[u8], end: usize) -> bool {
     const VERBS: [&[u8]; 8] = [
@@ -608,10 +616,13 @@ fn is_member(word: &[u8]) -> bool {
         b"props",
         b"state",
     ];
+    if !word.contains(&b'.') {
+        return false;
+    }
     let mut parts = word.split(|b| *b == b'.');
     let owner = parts.next().is_some_and(|first| OWNERS.contains(&first));
     let names = |part: &[u8]| !part.is_empty() && part.iter().all(|b| b.is_ascii_alphabetic() || *b == b'_');
-    owner && word.contains(&b'.') && parts.all(names)
+    owner && parts.all(names)
 }
 
 /// `hunter2`, but not the names of algorithms that stand after "password" as well.

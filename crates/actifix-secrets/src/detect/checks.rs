@@ -99,9 +99,12 @@ pub(crate) fn secret_like(value: &[u8]) -> bool {
     }
     let digit = value.iter().any(u8::is_ascii_digit);
     let letter = value.iter().any(u8::is_ascii_alphabetic);
+    if !letter || !digit {
+        return false;
+    }
     let (runs, classes) = runs(value);
     let path = value.first() == Some(&b'/') || value.windows(3).any(|part| part == b"://");
-    !path && letter && digit && !holds_token(value) && (classes >= 3 || value.len() >= 12 || runs >= 3)
+    !path && !holds_token(value) && (classes >= 3 || value.len() >= 12 || runs >= 3)
 }
 
 /// A random word of one piece with both cases and a digit: no hash, no path, no number.
@@ -117,11 +120,13 @@ pub(crate) fn random_in_two_cases(value: &[u8]) -> bool {
 /// of prose stand as often as secrets.
 pub(crate) fn is_unpronounceable(value: &[u8]) -> bool {
     let vowel = |b: &u8| matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
-    let letters = value.len() >= 8 && value.len() <= 256 && value.iter().all(u8::is_ascii_alphabetic);
+    if !(8..=256).contains(&value.len()) || !value.iter().all(u8::is_ascii_alphabetic) {
+        return false;
+    }
     let vowels = value.iter().filter(|b| vowel(b)).count();
     let cluster = value.windows(5).any(|part| !part.iter().any(vowel));
     let start = value.get(..4).is_some_and(|part| !part.iter().any(vowel));
-    letters && !is_constant_case(value) && (cluster || start || vowels * 5 < value.len())
+    !is_constant_case(value) && (cluster || start || vowels * 5 < value.len())
 }
 
 /// The same where a value is more likely than prose: long words count that do not end as words do.

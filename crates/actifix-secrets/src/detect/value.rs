@@ -3,6 +3,8 @@ use crate::bytes::{at, before, has, run, slice};
 
 /// Longest value that is followed to its end; longer ones are cut here and the rest is looked at anew.
 pub(crate) const VALUE_BYTES_MAX: usize = 64 << 10;
+/// How much of a value is looked at to tell what it is; of one that goes, the rest follows.
+pub(crate) const FIRST_BYTES_MAX: usize = 4 << 10;
 /// How much of a value is looked at that stands in a word with many names whose values were refused.
 pub(crate) const LOOK_BYTES_MAX: usize = 40;
 
@@ -205,6 +207,15 @@ fn closing(text: &[u8], from: usize, level: usize, byte: u8, max: usize) -> usiz
     }
     let line = run(text, from, max, |b| b != b'\n' && b != b'\r');
     if line < limit { line } else { limit }
+}
+
+/// End of the quoted text that starts at `start`, by the quote before it.
+pub(crate) fn closed_at(text: &[u8], start: usize) -> Option<usize> {
+    const QUOTE_BYTES_MAX: usize = 9;
+    (1..=QUOTE_BYTES_MAX.min(start)).rev().find_map(|length| {
+        let (found, level, byte) = quote(text, start - length)?;
+        (found == length).then(|| closing(text, start, level, byte, VALUE_BYTES_MAX))
+    })
 }
 
 fn slashes_before(text: &[u8], from: usize, pos: usize) -> usize {

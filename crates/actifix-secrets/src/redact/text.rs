@@ -7,6 +7,7 @@ use crate::finding;
 use crate::settings::{BudgetExceeded, PersonalData};
 use crate::table::{Hit, Seen, Walk};
 
+use super::level::{Escapes, Kind, Level};
 use super::node::Node;
 use super::session::Session;
 
@@ -17,6 +18,9 @@ const PASSES_MAX: usize = 8;
 const TEXT_BYTES_MIN: usize = 6;
 /// Fewest digits of a card number.
 const CARD_BYTES_MIN: usize = 14;
+/// What it costs to replace a span, and to decode a byte, in bytes of plain search.
+const SPAN_WORK: usize = 100;
+const DECODE_WORK: usize = 2;
 /// The shortest IP address, `1.1.1.1`.
 const IP_BYTES_MIN: usize = 7;
 
@@ -71,7 +75,7 @@ impl Session<'_> {
     ) -> Result<(Option<String>, bool), BudgetExceeded> {
         self.input = self.input.saturating_add(text.len() as u64);
         let before = self.views;
-        let (spans, any) = self.spans(text, place, 0)?;
+        let (spans, any) = self.spans(text, place, Level::TOP)?;
         if spans.is_empty() {
             // A text with decoded views costs more than its bytes, and is to cost that each time.
             if before == self.views {
@@ -93,7 +97,7 @@ impl Session<'_> {
     ) -> Result<String, BudgetExceeded> {
         let mut current = self.replace(text, spans, node);
         for _ in 1..PASSES_MAX {
-            let (spans, _) = self.spans(&current, place, 0)?;
+            let (spans, _) = self.spans(&current, place, Level::TOP)?;
             if spans.is_empty() {
                 return Ok(current);
             }
@@ -107,7 +111,7 @@ impl Session<'_> {
     }
 
     /// All spans of a text and of its decoded views, in coordinates of the text; and whether anything was worth a look.
-    fn spans(&mut self, text: &str, place: Place, depth: usize) -> Result<(Vec<Span>, bool), BudgetExceeded> {
+    fn spans(&mut self, text: &str, place: Place, level: Level) -> Result<(Vec<Span>, bool), BudgetExceeded> {
         self.charge(text.len())?;
         // The shortest assignment that tells anything and the shortest address have 6 bytes.
         if text.len() < TEXT_BYTES_MIN && self.settings.sensitive_keys.matcher().is_none() {
@@ -115,11 +119,12 @@ impl Session<'_> {
         }
         let mut hits = std::mem::take(&mut self.hits);
         let walk = self.engine.start(text.as_bytes(), &mut hits);
-        let found = if hits.is_empty() && self.is_quiet(text, place, depth, walk.seen()) && text.is_ascii() {
-            Ok((Vec::new(), walk.seen().at_sign()))
-        } else {
-            self.detect(text, place, depth, walk, &mut hits)
-        };
+        let found =
+            if hits.is_empty() && self.is_quiet(text, place, level.depth, walk.seen()) && text.is_ascii() {
+                Ok((Vec::new(), walk.seen().at_sign()))
+            } else {
+                self.detect(text, place, level, walk, &mut hits)
+            };
         self.hits = hits;
         found
     }
@@ -149,7 +154,7 @@ impl Session<'_> {
         &mut self,
         text: &str,
         place: Place,
-        depth: usize,
+        level: Level,
         walk: Walk,
         hits: &mut Vec<Hit>,
     ) -> Result<(Vec<Span>, bool), BudgetExceeded> {
@@ -157,7 +162,7 @@ impl Session<'_> {
         let mut hunt = Hunt::new(engine, settings, text.as_bytes(), place.code);
         hunt.work_max = self.work_left();
         hunt.go_on(walk, hits);
-        self.charge(hunt.work)?;
+        self.charge(hunt.work + SPAN_WORK * hunt.spans.len())?;
         let (mut spans, marks) = (hunt.spans, hunt.marks);
         let (bytes, seen) = (text.as_bytes(), marks.seen);
         if seen.digit()
@@ -171,30 +176,30 @@ impl Session<'_> {
             });
         }
         self.personal(text, place, seen, &mut spans);
-        if marks.percent && depth < decode::DEPTH_MAX {
-            self.view(decode::percent(text), place, depth, &mut spans)?;
+        let depth = level.depth;
+        let escapes = Escapes::of(bytes, marks);
+        if marks.percent && level.brings(Kind::Percent, escapes) {
+            self.view(decode::percent(text), place, level.below(Kind::Percent, escapes), &mut spans)?;
         }
-        if marks.escaped && depth < decode::DEPTH_MAX {
-            self.view(decode::json_escapes(text), place, depth, &mut spans)?;
+        if marks.escaped && level.brings(Kind::Json, escapes) {
+            self.view(decode::json_escapes(text), place, level.below(Kind::Json, escapes), &mut spans)?;
         }
-        if depth < decode::DEPTH_MAX
-            && memchr::memchr(b'+', bytes).is_some()
-            && (marks.percent || memchr::memmem::find(bytes, b"--").is_some())
-        {
-            self.view(decode::form(text), place, depth, &mut spans)?;
+        if escapes.pluses > 0 && level.brings(Kind::Form, escapes) {
+            self.view(decode::form(text), place, level.below(Kind::Form, escapes), &mut spans)?;
         }
-        if depth < decode::DEPTH_MAX && !text.is_ascii() {
-            self.view(fold::fold(text), place, depth, &mut spans)?;
+        if depth == 0 && !text.is_ascii() {
+            // What is encoded is ASCII and was looked at already.
+            self.view(fold::fold(text), place, Level::LAST, &mut spans)?;
         }
         if depth < 2 && text.len() >= decode::BASE64_MIN && seen.upper() {
             let mut words = Vec::new();
             decode::base64_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
-            self.words(words, place, depth, &mut spans)?;
+            self.words(words, place, Level::plain(depth + 1), &mut spans)?;
         }
         if depth < 2 && text.len() >= decode::HEX_MIN && seen.digit() {
             let mut words = Vec::new();
             decode::hex_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
-            self.words(words, place, depth, &mut spans)?;
+            self.words(words, place, Level::plain(depth + 1), &mut spans)?;
         }
         if !settings.allow.is_empty() {
             let tier = |span: &Span| engine.rule(span.rule).map_or(1, |rule| rule.tier());
@@ -211,7 +216,7 @@ impl Session<'_> {
     /// The format of a value that goes as a whole, if it has a known one, else `rule`. Known formats inside of it are
     /// remembered, because they may stand elsewhere without it.
     pub(crate) fn surest(&mut self, value: &str, rule: u16) -> Result<u16, BudgetExceeded> {
-        let (spans, _) = self.spans(value, Place::default(), decode::DEPTH_MAX)?;
+        let (spans, _) = self.spans(value, Place::default(), Level::LAST)?;
         let inner = value.trim_matches(['\'', '"', ' ']);
         let mut best = rule;
         for span in spans {
@@ -229,7 +234,7 @@ impl Session<'_> {
 
     /// What the detectors find in a text that is not stored itself.
     pub(crate) fn found(&mut self, text: &str) -> Result<Vec<Span>, BudgetExceeded> {
-        Ok(self.spans(text, Place::default(), 0)?.0)
+        Ok(self.spans(text, Place::default(), Level::TOP)?.0)
     }
 
     fn personal(&self, text: &str, place: Place, seen: Seen, spans: &mut Vec<Span>) {
@@ -256,12 +261,13 @@ impl Session<'_> {
         &mut self,
         view: Option<decode::View>,
         place: Place,
-        depth: usize,
+        level: Level,
         spans: &mut Vec<Span>,
     ) -> Result<(), BudgetExceeded> {
         let Some(view) = view else { return Ok(()) };
         self.views += 1;
-        let (found, _) = self.spans(&view.text, place, depth + 1)?;
+        self.charge(DECODE_WORK * view.text.len())?;
+        let (found, _) = self.spans(&view.text, place, level)?;
         for span in found {
             let Some((start, end)) = view.to_origin(span.start, span.end) else { continue };
             if span.echo
@@ -279,12 +285,12 @@ impl Session<'_> {
         &mut self,
         words: Vec<(usize, usize, String)>,
         place: Place,
-        depth: usize,
+        level: Level,
         spans: &mut Vec<Span>,
     ) -> Result<(), BudgetExceeded> {
         for (start, end, plain) in words {
             self.views += 1;
-            let (found, _) = self.spans(&plain, place, depth + 1)?;
+            let (found, _) = self.spans(&plain, place, level)?;
             let mut rule = None;
             for span in &found {
                 let tier = self.engine.rule(span.rule).map_or(3, |rule| rule.tier());
