@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use crate::detect::fold;
 use crate::detect::words::{Named, Names};
 use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
@@ -26,6 +27,14 @@ pub(crate) enum Trigger {
     IdentifiedBy,
     UserFlag,
     Query,
+    /// A program with a flag for a password.
+    Tool,
+    /// A program that reads a password from another.
+    Piped,
+    /// A function whose third argument is a password.
+    Call,
+    Oracle,
+    Pgpass,
     /// `whole`: only as a word of its own.
     Name {
         whole: bool,
@@ -155,6 +164,12 @@ impl Engine {
         if settings.sensitive_keys.contains(name) {
             return self.special.custom.map(Named::custom);
         }
+        if !name.is_ascii()
+            && let Some(view) = std::str::from_utf8(name).ok().and_then(fold::fold)
+            && view.text.is_ascii()
+        {
+            return self.named(settings, view.text.as_bytes());
+        }
         self.names.lookup(name)
     }
 
@@ -168,14 +183,14 @@ impl Engine {
         // Keys of six bytes hold nothing to redact, addresses and card numbers have digits.
         let text = key.len() > 6 && (any || seen.at_sign() || seen.digit());
         (
-            text || settings.sensitive_keys.matcher().is_some(),
-            name || settings.sensitive_keys.contains(key.as_bytes()),
+            text || !key.is_ascii() || settings.sensitive_keys.matcher().is_some(),
+            name || !key.is_ascii() || settings.sensitive_keys.contains(key.as_bytes()),
         )
     }
 
     /// Whether a word of a sensitive name stands in a key: the cheap test before the exact one.
     pub(crate) fn has_name(&self, settings: &Settings, key: &[u8]) -> bool {
-        self.marks(key).1 || settings.sensitive_keys.contains(key)
+        !key.is_ascii() || self.marks(key).1 || settings.sensitive_keys.contains(key)
     }
 
     /// Collects the first keywords of a text that stand where they may, overlapping ones too: in most texts all.
@@ -235,6 +250,9 @@ impl Engine {
         for (keyword, trigger) in FIXED {
             want(keyword, *trigger);
         }
+        for name in crate::detect::command::tool_names() {
+            want(name, Trigger::Tool);
+        }
         drop_covered_names(&mut keywords);
         let words: Vec<Word<'_>> = keywords
             .iter()
@@ -268,6 +286,7 @@ const FIXED: &[(&str, Trigger)] = &[
     ("\\u00", Trigger::Escaped),
     ("\\/", Trigger::Escaped),
     ("-----begin ", Trigger::Pem),
+    ("-----begin+", Trigger::Percent),
     ("eyj", Trigger::Jwt),
     ("://", Trigger::Url),
     ("bearer ", Trigger::Bearer),
@@ -283,6 +302,20 @@ const FIXED: &[(&str, Trigger)] = &[
     ("?code=", Trigger::Query),
     ("&code=", Trigger::Query),
     ("signature=", Trigger::Query),
+    ("passw0rd", Trigger::Name { whole: false }),
+    ("chpasswd", Trigger::Piped),
+    ("sudo -s", Trigger::Piped),
+    ("new pdo(", Trigger::Call),
+    ("pdo->__construct(", Trigger::Call),
+    ("pdo::__construct(", Trigger::Call),
+    ("mysqli(", Trigger::Call),
+    ("mysqli_connect(", Trigger::Call),
+    ("mysql_connect(", Trigger::Call),
+    ("jdbc:oracle:thin:", Trigger::Oracle),
+    ("jdbc:oracle:oci:", Trigger::Oracle),
+    ("sqlplus ", Trigger::Oracle),
+    (":5432:", Trigger::Pgpass),
+    ("*:*:", Trigger::Pgpass),
 ];
 
 fn place(rule: &Rule, index: u16, special: &mut Special, want: &mut impl FnMut(&str, Trigger)) {

@@ -59,7 +59,7 @@ fn texts() {
         ),
         (
             r#"{"pin_code": 4711, "password": 12345}"#,
-            r#"{"pin_code": 4711, "password": [redacted:password]}"#,
+            r#"{"pin_code": [redacted:short_password], "password": [redacted:password]}"#,
         ),
         (r#"{"\u0070assword":"hunter2"}"#, r#"{"\u0070assword":"[redacted:password]"}"#),
         ("line one\\npassword=hunter2\\nline three", "line one\\npassword=[redacted:password]\\nline three"),
@@ -282,6 +282,24 @@ fn card_numbers_go_as_text_and_number() {
     let value = json!({"card": card.parse::<u64>().unwrap(), "note": format!("card {card} declined"), "trace_id": card});
     assert_eq!(redact_value(value)["note"], "card [redacted:card] declined");
     assert_eq!(redact(&format!("n={card}")), "n=[redacted:card]");
+}
+
+#[test]
+fn parameters_of_a_log_message_are_judged_in_their_place() {
+    let event = redact_value(json!({"logentry": {
+        "message": "login of %s failed password=%s after %d tries", "params": ["bob", "correcthorse", 3],
+    }}));
+    assert_eq!(event["logentry"]["params"], json!(["bob", "[redacted:password]", 3]));
+    let event = redact_value(json!({"format": "user {} token={}", "params": ["bob", "abc-def"]}));
+    assert_eq!(event["params"], json!(["bob", "[redacted:token]"]));
+    let event = redact_value(json!({
+        "message": "user %(user)s pwd: %(p)s", "params": {"user": "bob", "p": "correcthorse"},
+    }));
+    assert_eq!(event["params"], json!({"user": "bob", "p": "[redacted:password]"}));
+    let event = redact_value(json!({"message": "order %s of %s", "params": ["1234", "correcthorse"]}));
+    assert_eq!(event["params"], json!(["1234", "correcthorse"]));
+    let event = redact_value(json!({"extra": {"pgpass": "db.example.net:5432:shop:bob:correcthorse"}}));
+    assert_eq!(event["extra"]["pgpass"], "[redacted:password]");
 }
 
 #[test]

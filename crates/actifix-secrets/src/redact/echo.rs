@@ -18,6 +18,10 @@ const LOOK_BYTES: usize = 3;
 const LOOK_EVERY: usize = ECHO_BYTES_MIN - LOOK_BYTES + 1;
 /// Size of the set of looks, in words of 64 bits: 16,384 bits, in which one secret fills about 50.
 const LOOK_WORDS: usize = 256;
+/// What a byte of a form costs to compile, in bytes of plain search.
+const COMPILE_WORK: usize = 8;
+/// So many looks that found something are compared in one text; the matcher is quicker at more.
+const LOOKS_COMPARED_MAX: u32 = 64;
 /// So many forms cost less to compare than to compile.
 const FORMS_COMPARED_MAX: usize = 64;
 
@@ -93,11 +97,14 @@ impl Echoes {
     fn looks_known(&self, text: &[u8]) -> bool {
         let Some(looks) = self.looks.as_deref() else { return false };
         let (places, rest) = text.as_chunks::<LOOK_EVERY>();
-        let mut pos = 0;
+        let (mut pos, mut compared) = (0, 0);
         for [a, b, c, ..] in places {
             let (word, bit) = look_slot(*a, *b, *c);
-            if looks.get(word).is_some_and(|word| word & bit != 0) && self.stands_around(text, pos) {
-                return true;
+            if looks.get(word).is_some_and(|word| word & bit != 0) {
+                compared += 1;
+                if compared > LOOKS_COMPARED_MAX || self.stands_around(text, pos) {
+                    return true;
+                }
             }
             pos += LOOK_EVERY;
         }
@@ -119,6 +126,14 @@ impl Echoes {
                     text.get(pos - offset..).is_some_and(|part| part.starts_with(form.as_bytes()))
                 })
             })
+    }
+
+    /// What it costs to look for the forms, in bytes of plain search.
+    pub(crate) fn compile_cost(&self) -> usize {
+        if self.compiled.is_some() {
+            return 0;
+        }
+        self.forms.iter().map(|(form, _)| COMPILE_WORK * form.len()).sum()
     }
 
     fn compile(&mut self) -> Option<&(AhoCorasick, Vec<u16>)> {

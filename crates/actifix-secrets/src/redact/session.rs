@@ -12,7 +12,7 @@ use super::node::{Node, Part};
 use super::text::Place;
 use crate::engine::Engine;
 use crate::finding::{self, Finding, Report};
-use crate::settings::{BudgetExceeded, Settings};
+use crate::settings::{BudgetExceeded, FREE_WORK, Settings};
 use crate::table::Hit;
 
 /// So many times the values that a session remembers may be handed to its successor.
@@ -38,8 +38,13 @@ pub struct Session<'e> {
     spilled_lost: bool,
     findings: Vec<Finding>,
     counts: Vec<u64>,
-    /// What is left of the budget; nothing if there is nothing to redact with.
-    pub(crate) bytes_left: u64,
+    /// Work done, in bytes looked at, and the bound on it so far; 0 if there is nothing to redact with.
+    work: u64,
+    work_max: u64,
+    /// Bytes of input so far; more work is granted for them.
+    pub(crate) input: u64,
+    /// Decoded views looked at so far.
+    pub(crate) views: u64,
 }
 
 impl fmt::Debug for Session<'_> {
@@ -47,7 +52,7 @@ impl fmt::Debug for Session<'_> {
         // Neither the path nor the echoes: both could tell secrets.
         f.debug_struct("Session")
             .field("findings", &self.findings.len())
-            .field("bytes_left", &self.bytes_left)
+            .field("work", &self.work)
             .finish_non_exhaustive()
     }
 }
@@ -67,7 +72,10 @@ impl<'e> Session<'e> {
             spilled_lost: false,
             findings: Vec::new(),
             counts: Vec::new(),
-            bytes_left: if engine.is_broken() { 0 } else { settings.budget.bytes_max },
+            work: 0,
+            work_max: if engine.is_broken() { 0 } else { settings.budget.bytes_max.min(FREE_WORK) },
+            input: 0,
+            views: 0,
         }
     }
 
@@ -156,24 +164,37 @@ impl<'e> Session<'e> {
     #[inline]
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
         // A string costs something even if it is empty.
-        match self.bytes_left.checked_sub(bytes as u64 + 8) {
-            Some(left) => {
-                self.bytes_left = left;
-                Ok(())
-            }
-            None => Err(self.overdrawn()),
-        }
+        self.work = self.work.saturating_add(bytes as u64 + 8);
+        if self.work <= self.work_max { Ok(()) } else { self.overdrawn() }
     }
 
+    /// Grants more for the input so far.
     #[cold]
-    fn overdrawn(&mut self) -> BudgetExceeded {
-        // What is small must not pass after something large did not.
-        self.bytes_left = 0;
+    fn overdrawn(&mut self) -> Result<(), BudgetExceeded> {
         if self.engine.is_broken() {
-            BudgetExceeded::NoRules
-        } else {
-            BudgetExceeded::Bytes { max: self.settings.budget.bytes_max }
+            return Err(BudgetExceeded::NoRules);
         }
+        let budget = &self.settings.budget;
+        let granted = budget.work_per_byte_max.saturating_mul(self.input).saturating_add(FREE_WORK);
+        self.work_max = granted.min(budget.bytes_max);
+        if self.work <= self.work_max {
+            return Ok(());
+        }
+        // What is small must not pass after something large did not.
+        self.work = u64::MAX;
+        Err(BudgetExceeded::Bytes { max: self.work_max })
+    }
+
+    /// What is left of the work that the input so far allows.
+    pub(crate) fn work_left(&mut self) -> usize {
+        let budget = &self.settings.budget;
+        let granted = budget.work_per_byte_max.saturating_mul(self.input).saturating_add(FREE_WORK);
+        usize::try_from(granted.min(budget.bytes_max).saturating_sub(self.work)).unwrap_or(usize::MAX)
+    }
+
+    /// The work done so far, in bytes looked at: what [`crate::Budget`] bounds.
+    pub fn work(&self) -> u64 {
+        self.work
     }
 
     fn settled(&self) -> Result<(), BudgetExceeded> {
@@ -225,6 +246,11 @@ impl<'e> Session<'e> {
 
     #[cold]
     fn replace_echoes(&mut self, text: &str) -> Option<String> {
+        // A value that came to light during this pass has the matcher compiled anew.
+        let cost = self.echoes.compile_cost();
+        if self.charge(cost).is_err() {
+            return Some("[redacted:over_budget]".to_owned());
+        }
         let found = self.echoes.find(text);
         if found.is_empty() {
             return None;

@@ -1,12 +1,13 @@
 //! Redaction of one string: all detectors, all decoded views, repeated until nothing more is found.
 use crate::bytes::redaction_token;
 use crate::detect::hunt::Hunt;
-use crate::detect::{Span, decode, personal, shape};
+use crate::detect::{Span, decode, fold, personal, shape};
 use crate::engine::Engine;
 use crate::finding;
 use crate::settings::{BudgetExceeded, PersonalData};
 use crate::table::{Hit, Seen, Walk};
 
+use super::level::{Escapes, Kind, Level};
 use super::node::Node;
 use super::session::Session;
 
@@ -17,6 +18,9 @@ const PASSES_MAX: usize = 8;
 const TEXT_BYTES_MIN: usize = 6;
 /// Fewest digits of a card number.
 const CARD_BYTES_MIN: usize = 14;
+/// What it costs to replace a span, and to decode a byte, in bytes of plain search.
+const SPAN_WORK: usize = 100;
+const DECODE_WORK: usize = 2;
 /// The shortest IP address, `1.1.1.1`.
 const IP_BYTES_MIN: usize = 7;
 
@@ -27,11 +31,20 @@ pub(crate) struct Place {
     pub code: bool,
     /// A version, where four numbers are no address.
     pub version: bool,
-    /// An id or time, where many digits are no card.
+    /// An id: 17 digits and more in one piece are no card there.
     pub id: bool,
+    /// A time or an address of memory, where digits in one piece are no card.
+    pub time: bool,
 }
 
 impl Place {
+    /// Whether what looks like a card number is one in this place. One in ten numbers has a valid check digit, so long ids
+    /// stay; but an id of 16 digits that begins as cards do is rarer than a card in a wrong field.
+    pub(crate) fn may_be_card(self, number: &[u8]) -> bool {
+        let grouped = !number.iter().all(u8::is_ascii_digit);
+        grouped || !(self.time || (self.id && number.len() > 16))
+    }
+
     /// What a value in this place has from the place above it.
     pub(crate) fn below(self, above: Self) -> Self {
         Self { code: self.code || above.code, ..self }
@@ -60,11 +73,12 @@ impl Session<'_> {
         place: Place,
         node: &Node<'_>,
     ) -> Result<(Option<String>, bool), BudgetExceeded> {
-        let before = self.bytes_left;
-        let (spans, any) = self.spans(text, place, 0)?;
+        self.input = self.input.saturating_add(text.len() as u64);
+        let before = self.views;
+        let (spans, any) = self.spans(text, place, Level::TOP)?;
         if spans.is_empty() {
             // A text with decoded views costs more than its bytes, and is to cost that each time.
-            if before - self.bytes_left == text.len() as u64 + 8 {
+            if before == self.views {
                 self.clean.put(text, place, any);
             }
             return Ok((None, any));
@@ -83,7 +97,7 @@ impl Session<'_> {
     ) -> Result<String, BudgetExceeded> {
         let mut current = self.replace(text, spans, node);
         for _ in 1..PASSES_MAX {
-            let (spans, _) = self.spans(&current, place, 0)?;
+            let (spans, _) = self.spans(&current, place, Level::TOP)?;
             if spans.is_empty() {
                 return Ok(current);
             }
@@ -97,7 +111,7 @@ impl Session<'_> {
     }
 
     /// All spans of a text and of its decoded views, in coordinates of the text; and whether anything was worth a look.
-    fn spans(&mut self, text: &str, place: Place, depth: usize) -> Result<(Vec<Span>, bool), BudgetExceeded> {
+    fn spans(&mut self, text: &str, place: Place, level: Level) -> Result<(Vec<Span>, bool), BudgetExceeded> {
         self.charge(text.len())?;
         // The shortest assignment that tells anything and the shortest address have 6 bytes.
         if text.len() < TEXT_BYTES_MIN && self.settings.sensitive_keys.matcher().is_none() {
@@ -105,11 +119,12 @@ impl Session<'_> {
         }
         let mut hits = std::mem::take(&mut self.hits);
         let walk = self.engine.start(text.as_bytes(), &mut hits);
-        let found = if hits.is_empty() && self.is_quiet(text, place, depth, walk.seen()) {
-            Ok((Vec::new(), walk.seen().at_sign()))
-        } else {
-            self.detect(text, place, depth, walk, &mut hits)
-        };
+        let found =
+            if hits.is_empty() && self.is_quiet(text, place, level.depth, walk.seen()) && text.is_ascii() {
+                Ok((Vec::new(), walk.seen().at_sign()))
+            } else {
+                self.detect(text, place, level, walk, &mut hits)
+            };
         self.hits = hits;
         found
     }
@@ -117,7 +132,7 @@ impl Session<'_> {
     /// Whether nothing can stand in a text without keywords.
     #[inline]
     fn is_quiet(&self, text: &str, place: Place, depth: usize, seen: Seen) -> bool {
-        let card = seen.digit() && !place.id && text.len() >= CARD_BYTES_MIN;
+        let card = seen.digit() && text.len() >= CARD_BYTES_MIN;
         let base64 = depth < 2 && seen.upper() && text.len() >= decode::BASE64_MIN;
         let email = seen.at_sign() && self.settings.email != PersonalData::Keep;
         let own_name = self.settings.sensitive_keys.matcher().is_some();
@@ -139,31 +154,52 @@ impl Session<'_> {
         &mut self,
         text: &str,
         place: Place,
-        depth: usize,
+        level: Level,
         walk: Walk,
         hits: &mut Vec<Hit>,
     ) -> Result<(Vec<Span>, bool), BudgetExceeded> {
         let (engine, settings) = (self.engine, self.settings);
         let mut hunt = Hunt::new(engine, settings, text.as_bytes(), place.code);
+        hunt.work_max = self.work_left();
         hunt.go_on(walk, hits);
+        self.charge(hunt.work + SPAN_WORK * hunt.spans.len())?;
         let (mut spans, marks) = (hunt.spans, hunt.marks);
         let (bytes, seen) = (text.as_bytes(), marks.seen);
         if seen.digit()
-            && !place.id
             && bytes.len() >= CARD_BYTES_MIN
             && let Some(rule) = engine.special.card
         {
-            shape::cards(bytes, |start, end| spans.push(Span { start, end, rule, echo: true }));
+            shape::cards(bytes, |start, end| {
+                if place.may_be_card(bytes.get(start..end).unwrap_or(&[])) {
+                    spans.push(Span { start, end, rule, echo: true });
+                }
+            });
         }
         self.personal(text, place, seen, &mut spans);
-        if marks.percent && depth < decode::DEPTH_MAX {
-            self.view(decode::percent(text), place, depth, &mut spans)?;
+        let depth = level.depth;
+        let escapes = Escapes::of(bytes, marks);
+        if marks.percent && level.brings(Kind::Percent, escapes) {
+            self.view(decode::percent(text), place, level.below(Kind::Percent, escapes), &mut spans)?;
         }
-        if marks.escaped && depth < decode::DEPTH_MAX {
-            self.view(decode::json_escapes(text), place, depth, &mut spans)?;
+        if marks.escaped && level.brings(Kind::Json, escapes) {
+            self.view(decode::json_escapes(text), place, level.below(Kind::Json, escapes), &mut spans)?;
+        }
+        if escapes.pluses > 0 && level.brings(Kind::Form, escapes) {
+            self.view(decode::form(text), place, level.below(Kind::Form, escapes), &mut spans)?;
+        }
+        if depth == 0 && !text.is_ascii() {
+            // What is encoded is ASCII and was looked at already.
+            self.view(fold::fold(text), place, Level::LAST, &mut spans)?;
         }
         if depth < 2 && text.len() >= decode::BASE64_MIN && seen.upper() {
-            self.base64(text, place, depth, &mut spans)?;
+            let mut words = Vec::new();
+            decode::base64_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
+            self.words(words, place, Level::plain(depth + 1), &mut spans)?;
+        }
+        if depth < 2 && text.len() >= decode::HEX_MIN && seen.digit() {
+            let mut words = Vec::new();
+            decode::hex_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
+            self.words(words, place, Level::plain(depth + 1), &mut spans)?;
         }
         if !settings.allow.is_empty() {
             let tier = |span: &Span| engine.rule(span.rule).map_or(1, |rule| rule.tier());
@@ -180,7 +216,7 @@ impl Session<'_> {
     /// The format of a value that goes as a whole, if it has a known one, else `rule`. Known formats inside of it are
     /// remembered, because they may stand elsewhere without it.
     pub(crate) fn surest(&mut self, value: &str, rule: u16) -> Result<u16, BudgetExceeded> {
-        let (spans, _) = self.spans(value, Place::default(), decode::DEPTH_MAX)?;
+        let (spans, _) = self.spans(value, Place::default(), Level::LAST)?;
         let inner = value.trim_matches(['\'', '"', ' ']);
         let mut best = rule;
         for span in spans {
@@ -194,6 +230,11 @@ impl Session<'_> {
             }
         }
         Ok(best)
+    }
+
+    /// What the detectors find in a text that is not stored itself.
+    pub(crate) fn found(&mut self, text: &str) -> Result<Vec<Span>, BudgetExceeded> {
+        Ok(self.spans(text, Place::default(), Level::TOP)?.0)
     }
 
     fn personal(&self, text: &str, place: Place, seen: Seen, spans: &mut Vec<Span>) {
@@ -220,11 +261,13 @@ impl Session<'_> {
         &mut self,
         view: Option<decode::View>,
         place: Place,
-        depth: usize,
+        level: Level,
         spans: &mut Vec<Span>,
     ) -> Result<(), BudgetExceeded> {
         let Some(view) = view else { return Ok(()) };
-        let (found, _) = self.spans(&view.text, place, depth + 1)?;
+        self.views += 1;
+        self.charge(DECODE_WORK * view.text.len())?;
+        let (found, _) = self.spans(&view.text, place, level)?;
         for span in found {
             let Some((start, end)) = view.to_origin(span.start, span.end) else { continue };
             if span.echo
@@ -237,17 +280,17 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn base64(
+    /// Words that are encoded text: one with a secret in it goes as a whole.
+    fn words(
         &mut self,
-        text: &str,
+        words: Vec<(usize, usize, String)>,
         place: Place,
-        depth: usize,
+        level: Level,
         spans: &mut Vec<Span>,
     ) -> Result<(), BudgetExceeded> {
-        let mut words: Vec<(usize, usize, String)> = Vec::new();
-        decode::base64_words(text.as_bytes(), |start, end, plain| words.push((start, end, plain.to_owned())));
         for (start, end, plain) in words {
-            let (found, _) = self.spans(&plain, place, depth + 1)?;
+            self.views += 1;
+            let (found, _) = self.spans(&plain, place, level)?;
             let mut rule = None;
             for span in &found {
                 let tier = self.engine.rule(span.rule).map_or(3, |rule| rule.tier());

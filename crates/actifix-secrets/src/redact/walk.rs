@@ -1,12 +1,15 @@
 //! The structure-aware walk over JSON values.
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::keys::KnownKey;
 use super::node::{Node, Part};
 use super::session::Session;
 use super::text::Place;
-use crate::detect::checks::{is_nothing, looks_random, secret_like};
-use crate::detect::words::Named;
+use crate::detect::checks::{chosen_word, is_nothing, looks_random, random_in_two_cases, secret_like};
+use crate::detect::command::Arguments;
+use crate::detect::words::{Named, is_about};
 use crate::detect::{auth, shape};
 use crate::rule::{Detector, Strength};
 use crate::settings::BudgetExceeded;
@@ -33,13 +36,12 @@ impl Session<'_> {
         match value {
             Value::Null | Value::Bool(_) => Ok(()),
             Value::Number(number) => {
-                if !node.place.id
-                    && number.as_u64().is_some_and(|number| number >= CARD_MIN)
+                if number.as_u64().is_some_and(|number| number >= CARD_MIN)
                     && let Some(rule) = self.engine.special.card
                 {
                     let text = number.to_string();
                     let mut card = false;
-                    shape::cards(text.as_bytes(), |_, _| card = true);
+                    shape::cards(text.as_bytes(), |_, _| card = node.place.may_be_card(text.as_bytes()));
                     if card {
                         *value = self.replaced(&text, rule, true, node);
                     }
@@ -91,12 +93,29 @@ impl Session<'_> {
 
     fn array(&mut self, items: &mut [Value], node: &Node<'_>) -> Result<(), BudgetExceeded> {
         let mut expected: Option<Named> = None;
+        let mut arguments: Option<Arguments> = None;
         for (index, item) in items.iter_mut().enumerate() {
             let named = expected.take();
             if !node.place.code
                 && let Value::String(text) = &*item
             {
                 expected = self.announces(text);
+                if let Some(program) = arguments {
+                    let flag = program.announces(text);
+                    if flag {
+                        expected = self.engine.named(self.settings, b"password");
+                    }
+                    if flag || program.glued(text).is_some() {
+                        arguments = None;
+                    }
+                    if let Some(start) = program.glued(text) {
+                        let below = node.below(Part::Index(index), node.place);
+                        self.glued_argument(item, start, &below)?;
+                        continue;
+                    }
+                } else {
+                    arguments = Arguments::of(text);
+                }
             }
             let below = node.below(Part::Index(index), node.place);
             match (named, &mut *item) {
@@ -104,6 +123,26 @@ impl Session<'_> {
                 (_, Value::Array(pair)) if self.is_pair(pair) => self.pair(pair, &below)?,
                 _ => self.walk(item, &below)?,
             }
+        }
+        Ok(())
+    }
+
+    /// `["mysql", "-px"]`: what follows the flag at `start` goes.
+    fn glued_argument(
+        &mut self,
+        item: &mut Value,
+        start: usize,
+        node: &Node<'_>,
+    ) -> Result<(), BudgetExceeded> {
+        let Some(named) = self.engine.named(self.settings, b"password") else { return Ok(()) };
+        let Some((flag, secret)) = item.as_str().and_then(|text| text.split_at_checked(start)) else {
+            return Ok(());
+        };
+        if !is_nothing(secret.as_bytes()) {
+            let mut out = flag.to_owned();
+            self.token(&mut out, named.rule, secret, node);
+            self.remember(secret, named.rule)?;
+            *item = Value::String(out);
         }
         Ok(())
     }
@@ -120,6 +159,9 @@ impl Session<'_> {
             return None;
         }
         let named = self.engine.named(self.settings, word.as_bytes())?;
+        if named.strength == Strength::About {
+            return None;
+        }
         Some(if flag { named } else { Named { strength: Strength::Weak, detector: Detector::Name, ..named } })
     }
 
@@ -138,6 +180,7 @@ impl Session<'_> {
     }
 
     fn object(&mut self, map: &mut Map<String, Value>, node: &Node<'_>) -> Result<(), BudgetExceeded> {
+        self.params(map, node)?;
         let record = self.record_name(map);
         let mut renamed: Vec<(String, String)> = Vec::new();
         for (key, item) in map.iter_mut() {
@@ -231,7 +274,8 @@ impl Session<'_> {
                 let secret = match named.strength {
                     Strength::Strong => true,
                     Strength::Prose => digits >= 4 && number.is_u64(),
-                    Strength::Weak => false,
+                    Strength::Weak => named.chosen && number.is_u64() && (4..=12).contains(&digits),
+                    Strength::About => false,
                 };
                 if secret {
                     *value = self.replaced(&text, named.rule, true, node);
@@ -239,6 +283,7 @@ impl Session<'_> {
                 }
                 self.walk(value, node)
             }
+            Value::Array(_) | Value::Object(_) if named.strength == Strength::About => self.walk(value, node),
             Value::Array(_) | Value::Object(_) => self.subtree(named, value, node),
         }
     }
@@ -298,8 +343,26 @@ impl Session<'_> {
             let place = place_of(key, node.place);
             match (own, &mut *item) {
                 (Some(own), _) => self.under(own, item, &below)?,
-                (None, Value::String(text)) if looks_random(text.as_bytes(), 16) && !place.id => {
+                _ if is_about(key) => self.walk(item, &below.placed(place))?,
+                (None, Value::String(text)) if member_is_secret(named, text) => {
                     *item = self.replaced(&std::mem::take(text), named.rule, true, &below);
+                }
+                (None, Value::Object(inner)) => {
+                    if below.depth > self.settings.budget.depth_max {
+                        return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
+                    }
+                    self.weak_members(named, inner, &below)?;
+                }
+                (None, Value::Array(items)) => {
+                    for (index, item) in items.iter_mut().enumerate() {
+                        let below = below.below(Part::Index(index), place);
+                        match item {
+                            Value::String(text) if member_is_secret(named, text) => {
+                                *item = self.replaced(&std::mem::take(text), named.rule, true, &below);
+                            }
+                            _ => self.walk(item, &below)?,
+                        }
+                    }
                 }
                 _ => self.walk(item, &below.placed(place))?,
             }
@@ -371,8 +434,10 @@ impl Session<'_> {
         let mut spans = Vec::new();
         auth::cookies(text.as_bytes(), 0, text.len(), |name, start, end| {
             let value = text.as_bytes().get(start..end).unwrap_or(&[]);
-            let own =
-                self.engine.named(self.settings, name).filter(|_| value.len() > 3 && !is_nothing(value));
+            let own = self
+                .engine
+                .named(self.settings, name)
+                .filter(|own| value.len() > 3 && !is_nothing(value) && own.strength != Strength::About);
             if let Some(rule) =
                 own.map(|own| own.rule).or_else(|| auth::cookie_like_session(value).then_some(named.rule))
             {
@@ -422,7 +487,7 @@ impl Session<'_> {
     }
 
     /// The token for a value as a JSON string.
-    fn replaced(&mut self, text: &str, rule: u16, echo: bool, node: &Node<'_>) -> Value {
+    pub(crate) fn replaced(&mut self, text: &str, rule: u16, echo: bool, node: &Node<'_>) -> Value {
         let mut out = String::new();
         self.token(&mut out, rule, text, node);
         if echo {
@@ -438,7 +503,26 @@ fn takes(named: Named, text: &str) -> bool {
     if is_nothing(bytes) {
         return false;
     }
-    named.strength != Strength::Weak || secret_like(bytes) || looks_random(bytes, 12)
+    match named.strength {
+        Strength::About => random_in_two_cases(bytes),
+        Strength::Weak => secret_like(bytes) || looks_random(bytes, 12) || chosen_word(named, bytes),
+        Strength::Prose | Strength::Strong => true,
+    }
+}
+
+/// Whether a string somewhere below a name that is less than sure is a secret by its looks.
+fn member_is_secret(named: Named, text: &str) -> bool {
+    let bytes = text.trim_matches(['\'', '"']).as_bytes();
+    let dated =
+        bytes.len() > 4 && bytes.get(4) == Some(&b'-') && bytes.iter().take(4).all(u8::is_ascii_digit);
+    let address =
+        bytes.contains(&b'@') || bytes.iter().filter(|byte| matches!(byte, b'.' | b':')).count() > 2;
+    if is_nothing(bytes) || dated || named.strength == Strength::About {
+        return false;
+    }
+    looks_random(bytes, 16)
+        || (named.strength == Strength::Prose && !address && secret_like(bytes))
+        || (!address && looks_random(bytes, 10))
 }
 
 fn is_value_key(key: &str) -> bool {
@@ -459,22 +543,32 @@ fn place_of(key: &str, above: Place) -> Place {
     let key = key.as_bytes();
     let ends =
         |ending: &[u8]| key.len() >= ending.len() && crate::bytes::has(key, key.len() - ending.len(), ending);
+    // By words: `card_id` and `userId` are ids, `paid` and `valid` are none, and neither is an `update` a date.
+    let word = |ending: &[u8]| {
+        let start = key.len().wrapping_sub(ending.len());
+        let (first, last) = (crate::bytes::at(key, start), crate::bytes::before(key, start));
+        ends(ending)
+            && (!last.is_ascii_alphanumeric() || (first.is_ascii_uppercase() && last.is_ascii_lowercase()))
+    };
+    let card = || [&b"card"[..], b"pan_", b"paid"].iter().any(|name| crate::bytes::has(key, 0, name));
     let place = match key.last().map(u8::to_ascii_lowercase) {
         Some(b'e') => Place {
             code: ends(b"context_line"),
             version: ends(b"release"),
-            id: ends(b"time") || ends(b"date"),
+            time: word(b"time") || word(b"date") || ends(b"datetime"),
+            ..Place::default()
         },
         Some(b't') => Place {
             code: ends(b"_context"),
             version: ends(b"dist") || ends(b"user-agent"),
-            id: ends(b"_at") || ends(b"-at"),
+            time: ends(b"_at") || ends(b"-at") || word(b"At"),
+            ..Place::default()
         },
         Some(b'n') => Place { version: ends(b"version"), ..Place::default() },
-        Some(b'd') => Place { version: ends(b"build"), id: ends(b"id"), ..Place::default() },
-        Some(b'p') => Place { id: ends(b"timestamp"), ..Place::default() },
-        Some(b'o') => Place { id: ends(b"nano"), ..Place::default() },
-        Some(b'r') => Place { id: ends(b"_addr"), ..Place::default() },
+        Some(b'd') => Place { version: ends(b"build"), id: word(b"id") && !card(), ..Place::default() },
+        Some(b'p') => Place { time: ends(b"timestamp"), ..Place::default() },
+        Some(b'o') => Place { time: ends(b"nano"), ..Place::default() },
+        Some(b'r') => Place { time: ends(b"_addr"), ..Place::default() },
         _ => Place::default(),
     };
     place.below(above)
@@ -482,13 +576,20 @@ fn place_of(key: &str, above: Place) -> Place {
 
 /// Gives entries new keys; none is lost when two become equal.
 pub(crate) fn rename(map: &mut Map<String, Value>, renamed: Vec<(String, String)>) {
+    // The next number of a name that came before: many keys become the same.
+    let mut numbers: HashMap<String, u64> = HashMap::new();
     for (old, new) in renamed {
         let Some(value) = map.remove(&old) else { continue };
-        let mut name = new.clone();
-        let mut number = 2;
+        if !map.contains_key(&new) {
+            map.insert(new, value);
+            continue;
+        }
+        let number = numbers.entry(new.clone()).or_insert(2);
+        let mut name = format!("{new} ({number})");
+        *number += 1;
         while map.contains_key(&name) {
             name = format!("{new} ({number})");
-            number += 1;
+            *number += 1;
         }
         map.insert(name, value);
     }
