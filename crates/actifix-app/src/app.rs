@@ -9,7 +9,7 @@ use crate::tokens::TokenCache;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
-use actifix_domain::time::Timestamp;
+use actifix_domain::time::{SECOND, Timestamp};
 use actifix_protocol::limits::Limits;
 use actifix_secrets::Engine;
 use std::fmt;
@@ -36,6 +36,15 @@ pub struct AppSettings {
     pub decode_parallel: usize,
 }
 
+/// How long an answer about readiness is given again.
+const READY_MICROS: i64 = SECOND;
+const NOT_READY: Error =
+    Error::Unavailable { message: "the store does not read or write", retry_after_seconds: 1 };
+
+/// When readiness was proven last, and whether it was.
+#[derive(Default)]
+struct Readiness(tokio::sync::Mutex<Option<(i64, bool)>>);
+
 /// The ports and the state that use cases share.
 pub struct App {
     pub(crate) store: Arc<dyn Store>,
@@ -49,6 +58,7 @@ pub struct App {
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
     pub(crate) in_flight: Arc<InFlight>,
+    readiness: Readiness,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
     pub(crate) finding_key: [u8; 32],
     pub(crate) user_key: [u8; 32],
@@ -82,6 +92,7 @@ impl App {
             token_cache: TokenCache::default(),
             counters: Counters::default(),
             in_flight: Arc::default(),
+            readiness: Readiness::default(),
             finding_key: vault.derive("finding-hash"),
             user_key: vault.derive("user-hash"),
             digest_key: vault.derive("attachment-digest"),
@@ -149,9 +160,23 @@ impl App {
         self.store.queue_depth()
     }
 
-    /// Whether reads and writes work.
+    /// Whether reads and writes work. Anyone may ask and the proof costs a write, so it is made once a second at most,
+    /// by one of those who ask; the others hear of the same.
     pub async fn ready(&self) -> Result<()> {
-        self.store.ready().await
+        let mut last = self.readiness.0.lock().await;
+        let now = self.clock.monotonic_micros();
+        let fine = match *last {
+            Some((at, fine)) if now.saturating_sub(at) < READY_MICROS => fine,
+            _ => {
+                let result = self.store.ready().await;
+                if let Err(error) = &result {
+                    tracing::warn!(error = %error, "store.not_ready");
+                }
+                *last = Some((now, result.is_ok()));
+                result.is_ok()
+            }
+        };
+        if fine { Ok(()) } else { Err(NOT_READY) }
     }
 
     /// Stops the store after what it accepted is durable.

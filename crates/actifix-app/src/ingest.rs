@@ -12,10 +12,12 @@ mod decode;
 mod gate;
 pub mod origin;
 mod own;
+mod passes;
 mod quarantine;
 mod redact;
 mod redacted;
 mod room;
+mod seal;
 mod special;
 
 pub use answer::{AnswerBody, IngestAnswer, Limited, Refusal};
@@ -29,12 +31,15 @@ pub(crate) use admit::Source;
 pub(crate) use counters::Counters;
 pub(crate) use special::monitor_event;
 
+use counters::Tally;
+
 use crate::app::App;
 use crate::error::Error;
+use crate::ports::Ingested;
 use actifix_domain::access::Actor;
 use actifix_domain::event::{OriginClass, Provenance, Transport};
 use actifix_domain::id::EventId;
-use actifix_domain::project::KeyKind;
+use actifix_domain::project::{self, KeyKind};
 use actifix_protocol::answer::{DROP_KINDS, PIXEL_GIF};
 use actifix_protocol::auth::{Conflict, Credentials, Found};
 use actifix_protocol::otlp;
@@ -166,13 +171,9 @@ impl App {
         let started = self.clock.monotonic_micros();
         let kind = delivery.kind.clone();
         let content_type = delivery.content_type.clone();
-        let project = pass.known.project.id;
         let answer = match self.process_and_store(pass, delivery).await {
             Ok(processed) => self.finished(&kind, &content_type, processed),
-            Err(refusal) => {
-                self.counters.refused(project, category(&kind), &refusal);
-                self.refused(&kind, &content_type, &refusal)
-            }
+            Err(refusal) => self.refused(&kind, &content_type, &refusal),
         };
         let micros = self.clock.monotonic_micros().saturating_sub(started);
         metrics::histogram!("actifix_ingest_seconds").record(micros as f64 / 1e6);
@@ -185,26 +186,52 @@ impl App {
         pass: Pass,
         delivery: Delivery,
     ) -> Result<Processed, Refusal> {
-        let permit = Arc::clone(&self.gate.decoders).acquire_owned().await.map_err(|_| Refusal::Internal)?;
+        let (project, kind) = (pass.known.project.id, delivery.kind.clone());
+        let counted = |refusal: Refusal| {
+            self.counters.refused(project, category(&kind), &refusal);
+            refusal
+        };
+        let permit = Arc::clone(&self.gate.decoders).acquire_owned().await;
+        let permit = permit.map_err(|_| counted(Refusal::Internal))?;
         let app = Arc::clone(self);
         let received_at = self.now();
         // CPU work leaves the I/O threads; a panic in it costs this request alone.
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let decoded = app.decode(&pass, &delivery, received_at)?;
-            let limited = app.limit(&pass, decoded);
-            let redacted = app.redact(&pass, limited);
-            Ok::<_, Refusal>(app.admit(&pass, redacted))
+            let source = Self::source(&pass, decoded.transport);
+            let mut decoded = app.limit(&pass, decoded);
+            let seen: Vec<_> =
+                decoded.items.iter_mut().filter_map(|item| item.seen.take().map(|seen| *seen)).collect();
+            let clean = app.redact(&source, 1, decoded)?;
+            let (processed, mut submission) = app.admit(&source, clean);
+            let key = &pass.known.key.public_key;
+            submission.unlisted_origin = pass.unlisted_origin.clone().map(|origin| (key.clone(), origin));
+            let tally = Tally::of(&submission);
+            // Serialising belongs here as well; only the wait for the disk does not.
+            let pending = (!submission.is_empty()).then(|| app.store.enqueue(submission));
+            Ok::<_, Refusal>((processed, seen, tally, pending))
         });
-        let (processed, submission) = work.await.map_err(|_| {
+        let done = work.await.unwrap_or_else(|_| {
             metrics::counter!("actifix_panics_total").increment(1);
-            Refusal::Internal
-        })??;
-        if !submission.is_empty() {
-            let project = submission.project;
-            self.counters.submitted(&submission);
-            let recorded = self.store.ingest(submission).await.map_err(|error| refuse_error(&error))?;
-            self.counters.recorded(project, &recorded);
+            Err(Refusal::Internal)
+        });
+        let (processed, seen, tally, pending) = done.map_err(counted)?;
+        let stored = match pending {
+            Some(Ok(pending)) => pending.await,
+            Some(Err(error)) => Err(error),
+            None => Ok(Ingested::default()),
+        };
+        match stored {
+            Ok(ingested) => self.counters.stored(&tally, &ingested),
+            Err(error) => {
+                let refusal = refuse_error(&error);
+                self.counters.refused_all(&tally, &refusal);
+                return Err(refusal);
+            }
+        }
+        if let Kind::Otlp(signal) = kind {
+            self.gate.remember(project, signal, seen);
         }
         Ok(processed)
     }
@@ -277,18 +304,20 @@ impl App {
         }
     }
 
-    /// How an event of this request came in.
-    fn provenance(pass: &Pass, transport: Transport) -> Provenance {
-        let origin_class = match pass.known.key.kind {
+    /// Who sent a request with an ingest key, and how far they are trusted.
+    fn source(pass: &Pass, transport: Transport) -> Source<'_> {
+        let (key, project) = (&pass.known.key, &pass.known.project);
+        let origin_class = match key.kind {
             KeyKind::Server if !pass.with_origin => OriginClass::Server,
             _ => OriginClass::Anyone,
         };
-        Provenance { key: Some(pass.known.key.public_key.clone()), transport, origin_class }
-    }
-
-    /// The actor of a request with an ingest key.
-    fn key_actor(pass: &Pass) -> Actor {
-        Actor::IngestKey { key: pass.known.key.public_key.clone(), project: pass.known.project.id }
+        let actor = Actor::IngestKey { key: key.public_key.clone(), project: project.id };
+        Source {
+            project,
+            provenance: Provenance { key: Some(key.public_key.clone()), transport, origin_class },
+            ceiling: project::ceiling(&actor, key.kind, pass.with_origin),
+            priority: None,
+        }
     }
 }
 

@@ -28,8 +28,6 @@ pub const AUTH_HEADER_BYTES_MAX: usize = 4096;
 pub const AUTH_PAIRS_MAX: usize = 100;
 /// Most keys that one request may present; more cannot all be needed.
 pub const AUTH_KEYS_MAX: usize = 16;
-/// Longest client name (`sentry_client`) that is kept, in characters.
-pub const CLIENT_NAME_CHARS_MAX: usize = 128;
 
 /// Longest number, in bytes, kept as text when it fits no number type.
 pub const JSON_NUMBER_TEXT_BYTES_MAX: usize = 256;
@@ -53,9 +51,6 @@ pub const PART_HEADER_BYTES_MAX: usize = 8 * 1024;
 pub const BOUNDARY_BYTES_MAX: usize = 200;
 /// Longest part name, file name or content type that is kept, in characters.
 pub const PART_TEXT_CHARS_MAX: usize = 256;
-
-/// Most causes listed in an error answer.
-pub const ANSWER_CAUSES_MAX: usize = 16;
 
 /// Limits that an operator may set. Sizes in bytes, unless the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

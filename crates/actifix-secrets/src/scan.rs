@@ -135,6 +135,7 @@ impl Scan<'_> {
     }
 
     fn push(&mut self, text: &[u8], span: Span, decoded: bool) {
+        let span = Span { end: ascii_end(text, &span), ..span };
         if let Some(weight) = weigh(self.engine, text, &span, decoded) {
             self.found.push(Candidate { start: span.start, end: span.end, rule: span.rule, weight });
         }
@@ -189,6 +190,18 @@ impl Scan<'_> {
     }
 }
 
+/// Where a value without quotes ends before other scripts and signs that follow it at once: `key=x、了解`.
+fn ascii_end(text: &[u8], span: &Span) -> usize {
+    let value = slice(text, span.start, span.end);
+    let ascii = value.iter().position(|b| !b.is_ascii()).unwrap_or(value.len());
+    let quoted = matches!(crate::bytes::before(text, span.start), b'"' | b'\'' | b'`');
+    if ascii < 8 || ascii == value.len() || quoted {
+        return span.end;
+    }
+    let list = slice(value, 0, ascii).iter().rev().take_while(|b| matches!(b, b';' | b',')).count();
+    span.start + ascii - list
+}
+
 fn has(text: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(text, needle).is_some()
 }
@@ -227,6 +240,32 @@ fn shadow(engine: &Engine, found: &mut [Candidate]) {
             candidate.rule,
         )
     };
+    let refused: Vec<(usize, usize)> = found
+        .iter()
+        .filter(|candidate| {
+            let format = engine.rule(candidate.rule).is_some_and(|rule| rule.tier == 1);
+            format
+                && matches!(
+                    candidate.weight.dropped,
+                    Some(Dropped::Checksum | Dropped::Placeholder | Dropped::Public)
+                )
+        })
+        .map(|candidate| (candidate.start, candidate.end))
+        .collect();
+    for candidate in found.iter_mut().filter(|candidate| candidate.weight.dropped.is_none()) {
+        // What a format refuses is no secret under a name either.
+        let named = engine.rule(candidate.rule).is_some_and(|rule| rule.tier > 1);
+        let from = refused.partition_point(|(start, _)| *start < candidate.start);
+        if named
+            && refused
+                .iter()
+                .skip(from)
+                .take(4)
+                .any(|(start, end)| *start <= candidate.start + 2 && *end + 2 >= candidate.end)
+        {
+            candidate.weight.dropped = Some(Dropped::Overlap);
+        }
+    }
     // The winner of the group of overlapping candidates so far.
     let mut best: Option<usize> = None;
     for index in 0..found.len() {

@@ -433,3 +433,32 @@ fn all_are_replaced_when_only_some_are_kept() {
     assert_eq!((report.findings.len(), report.redactions["password"]), (2, 10));
     assert!(!value.to_string().contains("secret-number"));
 }
+
+/// A batch with more secrets than one session remembers goes on in the next, and every echo of every one is found.
+#[test]
+fn a_successor_knows_what_there_was_no_room_for() {
+    let engine = Engine::builtin();
+    let settings = Settings { budget: Budget { echoes_max: 3, ..Budget::default() }, ..Settings::default() };
+    let secret = |n: usize| format!("secret-number-{n}");
+    let mut text: String = (0..8).map(|n| format!("password={}\n", secret(n))).collect();
+    let mut bare = json!((0..8).map(secret).collect::<Vec<_>>());
+    let mut sessions = vec![engine.session(&settings)];
+    let mut found = 0;
+    while sessions.last_mut().unwrap().text("log", &mut text).is_err() {
+        let session = sessions.last_mut().unwrap();
+        found += session.take_findings().len();
+        let next = session.successor().expect("nothing was lost");
+        sessions.push(next);
+    }
+    found += sessions.last_mut().unwrap().take_findings().len();
+    assert_eq!(found, 8, "each secret is found once, whichever session found it");
+    for session in &mut sessions {
+        session.echo_value(&mut bare);
+    }
+    assert!(!bare.to_string().contains("secret-number") && !text.contains("secret-number"), "{text} {bare}");
+    // One part with more than can be handed on is not to be stored.
+    let mut wild: String = (0..100).map(|n| format!("password={}\n", secret(n))).collect();
+    let mut session = engine.session(&settings);
+    assert!(session.text("log", &mut wild).is_err());
+    assert!(session.successor().is_none());
+}

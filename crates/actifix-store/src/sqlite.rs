@@ -16,12 +16,14 @@ mod ports;
 mod projects;
 mod quarantine;
 mod readers;
+mod regroup;
 mod retention;
 mod rows;
 mod search;
 mod throttles;
 mod tickets;
 mod tokens;
+mod word;
 mod writer;
 
 #[cfg(test)]

@@ -13,13 +13,15 @@ use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_domain::access::Scope;
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -187,4 +189,22 @@ async fn guard(State(app): State<Arc<App>>, scope: Scope, request: Request, next
 /// An id of the path that does not parse names nothing.
 pub(crate) fn path_id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::new(StatusCode::NOT_FOUND, format!("{what} not found")))
+}
+
+/// A JSON answer whose ETag is the version of what it shows, for `If-Match` of the next write.
+pub(crate) fn tagged(version: u64, body: Value) -> Response {
+    let mut response = Json(body).into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response
+}
+
+/// Tells `null` from absent.
+pub(crate) fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
 }

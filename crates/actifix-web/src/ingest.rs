@@ -157,7 +157,8 @@ async fn take(
     if known.is_none() && !kind.may_hold_key(content_type(headers)) {
         return Err(Refusal::NoKey);
     }
-    let mut reader = Reader::new(app, headers, body, app.byte_room(peer, known.as_ref()))?;
+    let room = app.byte_room(peer, known.as_ref());
+    let mut reader = Reader::new(app, headers, body, room, known.is_some())?;
     let pass = match known {
         Some(pass) => pass,
         None => {

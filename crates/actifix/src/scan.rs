@@ -9,7 +9,6 @@ mod batch;
 mod config;
 pub mod git;
 mod inspect;
-mod judge;
 mod lines;
 mod names;
 mod progress;

@@ -7,7 +7,7 @@ use super::room::{ByteBudget, ByteRoom};
 use super::special::Recent;
 use crate::app::{App, AppSettings};
 use crate::projects::KnownKey;
-use actifix_domain::bucket::{Bucket, Limit, RateLimits};
+use actifix_domain::bucket::{self, Bucket, Limit, RateLimits};
 use actifix_domain::id::{ProjectId, PublicKey};
 use actifix_domain::outcome::Reason;
 use actifix_domain::time::Timestamp;
@@ -104,11 +104,20 @@ impl Gate {
     /// The coarse limit on requests of a key, before decoding.
     fn admit_request(&self, known: &KnownKey, now: Timestamp) -> Result<(), Limited> {
         let limit = self.rates.key(known.key.rate_per_minute);
-        self.take(1, now, [(BucketId::Request(known.key.public_key.clone()), limit, Reason::Key)])
+        let asked = [(BucketId::Request(known.key.public_key.clone()), limit, Reason::Key)];
+        match self.take(1, now, asked) {
+            (_, Some(limited)) => Err(limited),
+            (_, None) => Ok(()),
+        }
     }
 
-    /// The limits on events, after framing. All or none of the buckets are charged.
-    pub(super) fn admit_events(&self, known: &KnownKey, events: u64, now: Timestamp) -> Result<(), Limited> {
+    /// The limits on events, after framing: how many of `events` may pass, and why no more.
+    pub(super) fn admit_events(
+        &self,
+        known: &KnownKey,
+        events: u64,
+        now: Timestamp,
+    ) -> (u64, Option<Limited>) {
         let project = known.project.id;
         let [project_minute, project_hour, project_day] = self.rates.project();
         let [instance_minute, instance_day] = self.rates.instance();
@@ -134,29 +143,46 @@ impl Gate {
         self.recent.seen_by_other(project, signal, key)
     }
 
+    /// Remembers failures that one signal of OTLP reported.
+    pub(super) fn remember(&self, project: ProjectId, signal: OtlpSignal, keys: Vec<DedupeKey>) {
+        if !keys.is_empty() {
+            self.recent.remember(project, signal, keys);
+        }
+    }
+
+    /// Takes as many of `n` as all buckets have, and charges all of them. Who did not get all is told the longest
+    /// wait that any bucket asks for.
     fn take<const N: usize>(
         &self,
         n: u64,
         now: Timestamp,
         asked: [(BucketId, Limit, Reason); N],
-    ) -> Result<(), Limited> {
+    ) -> (u64, Option<Limited>) {
         if self.disabled || n == 0 {
-            return Ok(());
+            return (n, None);
         }
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() > BUCKETS_MAX {
             buckets.clear();
         }
-        let mut charged = Vec::with_capacity(N);
-        for (id, limit, reason) in asked {
-            let mut bucket = buckets.get(&id).copied().unwrap_or_default();
-            if let Err(retry_after) = bucket.take(limit.events, limit.per_micros, n, now) {
-                return Err(Limited { reason, retry_after: retry_after.max(1), categories: Vec::new() });
+        let mut states = asked.each_ref().map(|(id, ..)| buckets.get(id).copied().unwrap_or_default());
+        let (mut free, mut reason) = (n, None);
+        for (state, (_, limit, why)) in states.iter().zip(&asked) {
+            let room = state.free(*limit, now);
+            if room < free {
+                (free, reason) = (room, Some(*why));
             }
-            charged.push((id, bucket));
         }
-        buckets.extend(charged);
-        Ok(())
+        let mut pairs: Vec<(&mut Bucket, Limit)> =
+            states.iter_mut().zip(&asked).map(|(state, (_, limit, _))| (state, *limit)).collect();
+        // What is free in each fits into all of them.
+        let taken = bucket::take_all(&mut pairs, free, now).map_or(0, |()| free);
+        let limited = reason.map(|reason| {
+            let wait = bucket::take_all(&mut pairs, n.saturating_sub(taken), now).err().unwrap_or(1);
+            Limited { reason, retry_after: wait.max(1), categories: Vec::new() }
+        });
+        buckets.extend(asked.into_iter().map(|(id, ..)| id).zip(states));
+        (taken, limited)
     }
 }
 

@@ -5,13 +5,13 @@ mod care;
 mod ingest;
 mod tickets;
 
-pub use access::{KeptAnswer, KeyRecord, MonitorFailure, MonitorView, OutcomeTotal, TokenRecord};
+pub use access::{KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord};
 pub use care::{
     FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,
     RetentionPolicy, RetentionReport, StoreStats, ThrottleRecord,
 };
 pub use ingest::{
-    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, OutcomeCount, Recorded,
+    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, Ingested, OutcomeCount, Recorded,
     SealedInput, SessionCount, Submission,
 };
 pub use tickets::{

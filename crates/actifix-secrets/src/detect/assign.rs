@@ -417,8 +417,8 @@ impl Hunt<'_> {
         }
         match named.strength {
             Strength::Strong => {
-                (secret_like(word) || letters_and_digits(word) || is_unpronounceable(word))
-                    && !word.contains(&b'/')
+                let path = word.contains(&b'/') && !looks_random(word, 32);
+                (secret_like(word) || letters_and_digits(word) || is_unpronounceable(word)) && !path
             }
             Strength::Prose => looks_random(word, 12),
             Strength::Weak => looks_random(word, 16),

@@ -434,11 +434,25 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
         "todo",
     ];
     let lower = slice(value, 0, 512).to_ascii_lowercase();
-    let found = MARKS.iter().any(|mark| memchr::memmem::find(&lower, mark.as_bytes()).is_some());
+    let found = MARKS.iter().any(|mark| {
+        // Random letters make `tOdO` now and then: a mark is written in one case, and a short one stands alone.
+        memchr::memmem::find_iter(&lower, mark.as_bytes()).take(8).any(|at| {
+            let end = at + mark.len();
+            let alone = !crate::bytes::before(value, at).is_ascii_alphanumeric()
+                && !crate::bytes::at(value, end).is_ascii_alphanumeric();
+            in_one_case(slice(value, at, end)) && (mark.len() > 4 || alone)
+        })
+    });
     let mut distinct = lower.clone();
     distinct.sort_unstable();
     distinct.dedup();
     found || is_nothing(value) || (lower.len() >= 12 && distinct.len() <= 4)
+}
+
+/// `word`, `WORD`, `Word`.
+fn in_one_case(word: &[u8]) -> bool {
+    let rest = word.get(1..).unwrap_or(&[]);
+    !rest.iter().any(u8::is_ascii_uppercase) || !word.iter().any(u8::is_ascii_lowercase)
 }
 
 /// Values too common to be replaced everywhere in an envelope.

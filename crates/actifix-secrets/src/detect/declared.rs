@@ -9,6 +9,10 @@ use crate::rule::Rule;
 const TYPE_BYTES_MAX: usize = 48;
 /// How far behind the name of a Terraform variable its default is looked for.
 const DEFAULT_BYTES_MAX: usize = 400;
+/// Longest value of a vendor's form.
+const FORM_BYTES_MAX: usize = 1_024;
+/// Words after the name of a vendor: `datadog api key`.
+const NAME_WORDS_MAX: usize = 3;
 /// How far around an identifier its secret is looked for.
 const NEAR_BEFORE_MAX: usize = 300;
 const NEAR_AFTER_MAX: usize = 500;
@@ -39,32 +43,42 @@ impl Hunt<'_> {
         let text = self.text;
         let Some(rule) = self.engine.rule(index) else { return };
         let (from, to) = super::assign::name_around(text, start, end);
-        if !is_credential_name(slice(text, from, to)) {
+        let Some(to) = credential_name(text, from, to) else { return };
+        let max = self.look(to);
+        let Some(mut value) = after_name(text, from, to, max) else {
+            self.form(index, rule, apart(text, to, max));
+            return;
+        };
+        if value.joint == Joint::Space {
+            let word = value_at(text, value.start, Joint::Flag, max);
+            self.form(index, rule, apart(text, to, max).or(Some(word)));
             return;
         }
-        let max = self.look(to);
-        let Some(mut value) = after_name(text, from, to, max) else { return };
-        if value.joint == Joint::Space {
-            let Some(apart) = apart(text, to, max) else { return };
-            value = apart;
-        } else if value.joint == Joint::Flag {
+        if value.joint == Joint::Flag {
             value = value_at(text, value.start, Joint::Flag, max);
         }
-        if !self.is_form(rule, value)
-            && let Some(typed) = typed(text, value.start, max)
-        {
-            value = typed;
-        }
-        if self.is_form(rule, value) {
-            self.add(value.start, value.end, index, true);
-        } else {
+        if !self.form(index, rule, Some(value)) {
             self.refuse(value);
+            self.form(index, rule, typed(text, value.start, max));
         }
     }
 
-    fn is_form(&self, rule: &Rule, value: Value) -> bool {
-        let word = slice(self.text, value.start, value.end);
-        rule.regex().is_some_and(|regex| regex.is_match(word))
+    /// Takes a value that has the form of the rule.
+    fn form(&mut self, index: u16, rule: &Rule, value: Option<Value>) -> bool {
+        let Some(mut value) = value else { return false };
+        if value.end - value.start > FORM_BYTES_MAX {
+            return false;
+        }
+        let text = self.text;
+        // `"'x'"` is how Python prints a text in JSON; other scripts and signs end the value.
+        let quotes = |b: u8| matches!(b, b'\'' | b'"' | b'\\');
+        value.start = run(text, value.start, 4, quotes).min(value.end);
+        value.end = run(text, value.start, value.end - value.start, |b| b.is_ascii() && !quotes(b));
+        let found = rule.regex().is_some_and(|regex| regex.is_match(slice(text, value.start, value.end)));
+        if found {
+            self.add(value.start, value.end, index, true);
+        }
+        found
     }
 
     /// An identifier stands at `keyword`: a word of its secret's form, with upper case, lower case and digits, stands near.
@@ -113,6 +127,25 @@ fn is_mixed(word: &[u8]) -> bool {
         && word.iter().any(u8::is_ascii_lowercase)
         && word.iter().any(u8::is_ascii_digit)
         && super::checks::entropy(word) > 4.0
+}
+
+/// Where the name of a credential ends that starts at `from`; some words may follow its first part, which ends at `to`.
+fn credential_name(text: &[u8], from: usize, to: usize) -> Option<usize> {
+    let mut to = to;
+    for _ in 0..NAME_WORDS_MAX {
+        if is_credential_name(slice(text, from, to)) {
+            return Some(to);
+        }
+        if at(text, to) != b' ' {
+            return None;
+        }
+        let end = run(text, to + 1, 32, |b| b.is_ascii_alphabetic());
+        if end == to + 1 {
+            return None;
+        }
+        to = end;
+    }
+    is_credential_name(slice(text, from, to)).then_some(to)
 }
 
 /// Whether a name ends as names of credentials do, a number after it aside.

@@ -81,6 +81,11 @@ pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize, max: usize)
         quoted_name = true;
         next += length;
     }
+    if at(text, next) >= 0x80 {
+        // `«name»: x`, `„name“ = x`
+        let closing: [&[u8]; 5] = ["»", "”", "“", "’", "」"].map(str::as_bytes);
+        next += closing.iter().find(|mark| has(text, next, mark)).map_or(0, |mark| mark.len());
+    }
     if at(text, next) == b']' {
         next += 1;
     } else if has(text, next, b"%5D") {

@@ -15,6 +15,9 @@ use crate::finding::{self, Finding, Report};
 use crate::settings::{BudgetExceeded, FREE_WORK, Settings};
 use crate::table::Hit;
 
+/// So many times the values that a session remembers may be handed to its successor.
+const SPILLED_FACTOR: usize = 4;
+
 /// Redacts the parts of one envelope. First give it every part with [`Session::value`] and [`Session::text`], then
 /// every part again with the `echo_` methods; [`Session::finish`] tells what was done.
 pub struct Session<'e> {
@@ -29,6 +32,10 @@ pub struct Session<'e> {
     pub(crate) hits: Vec<Hit>,
     /// Set when a value could not be remembered; the next call that can fail does.
     echoes_full: bool,
+    /// Values that there was no room for, for the successor.
+    spilled: Echoes,
+    /// Not even there was room.
+    spilled_lost: bool,
     findings: Vec<Finding>,
     counts: Vec<u64>,
     /// Work done, in bytes looked at, and the bound on it so far; 0 if there is nothing to redact with.
@@ -61,6 +68,8 @@ impl<'e> Session<'e> {
             clean: CleanMemo::default(),
             hits: Vec::new(),
             echoes_full: false,
+            spilled: Echoes::default(),
+            spilled_lost: false,
             findings: Vec::new(),
             counts: Vec::new(),
             work: 0,
@@ -120,6 +129,20 @@ impl<'e> Session<'e> {
         if let Some(redacted) = self.echo(text) {
             *text = redacted;
         }
+    }
+
+    /// A session that goes on where this one is used up, with a whole budget and all values that this one had no room
+    /// for: the part that failed is redacted on by it, and both look for echoes in the end. `None` when values were
+    /// lost, because one part held too many: it must not be stored.
+    pub fn successor(&mut self) -> Option<Self> {
+        let echoes = std::mem::take(&mut self.spilled);
+        (!self.spilled_lost).then(|| Self { echoes, ..Self::new(self.engine, self.settings) })
+    }
+
+    /// Takes the findings since the last call, so that a caller knows which part of the envelope they are from. Their
+    /// bound counts anew; [`Session::finish`] does not list them again.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
     }
 
     /// What was done.
@@ -187,8 +210,10 @@ impl<'e> Session<'e> {
 
     /// The same where nothing can fail: the public method in progress reports it at its end.
     pub(crate) fn remember_late(&mut self, value: &str, rule: u16) {
-        if !self.echoes.remember(value, rule, self.settings.budget.echoes_max) {
+        let max = self.settings.budget.echoes_max;
+        if !self.echoes.remember(value, rule, max) {
             self.echoes_full = true;
+            self.spilled_lost |= !self.spilled.remember(value, rule, max.saturating_mul(SPILLED_FACTOR));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::detect::shape::LENIENT_URL;
 use crate::finding::Dropped;
 use crate::rule::{Detector, Rule};
 
-use super::place::{Place, line, place};
+use super::place::{Place, place};
 use super::words::{holds_words, is_wordy, known_weak};
 use base64::Engine as _;
 
@@ -62,8 +62,30 @@ fn token(case: &Case<'_>) -> Option<Dropped> {
     {
         return Some(Dropped::LowEntropy);
     }
-    let plain_words = body.len() >= 8 && !body.iter().any(u8::is_ascii_digit) && is_wordy(body);
-    (plain_words || is_template(case.value)).then_some(Dropped::Identifier)
+    let one_case =
+        !body.iter().any(u8::is_ascii_uppercase) || body.iter().any(|b| matches!(b, b'_' | b'-' | b' '));
+    let plain_words = body.len() >= 8 && one_case && !body.iter().any(u8::is_ascii_digit) && is_wordy(body);
+    if plain_words || is_template(case.value) || inside_blob(case.text, case.start) {
+        return Some(Dropped::Identifier);
+    }
+    let public = case.rule.detector == Detector::Vendor && public_name(place(case.text, case.start).name);
+    public.then_some(Dropped::Public)
+}
+
+/// Whether what stands right before a token is the beginning of a longer base64 word: `sha256=qaN-fw_…`.
+fn inside_blob(text: &[u8], start: usize) -> bool {
+    if !matches!(before(text, start), b'-' | b'_' | b'+' | b'/') {
+        return false;
+    }
+    let mut from = start;
+    while from > 0 && start - from < 48 && crate::bytes::is_base64(before(text, from)) {
+        from -= 1;
+    }
+    let head = slice(text, from, start);
+    let hash = matches!(before(text, from), b'=' | b':')
+        && (has(text, from.saturating_sub(7), b"sha256") || has(text, from.saturating_sub(7), b"sha512"));
+    hash || (head.len() >= 12 && looks_random(head, 12) && !head.contains(&b'/'))
+        || (head.len() >= 40 && looks_random(head, 40))
 }
 
 /// What follows the rule's keyword in a token.
@@ -99,7 +121,7 @@ fn jwt(case: &Case<'_>) -> Option<Dropped> {
         return (!encrypted && payload.len() < 16).then_some(Dropped::Placeholder);
     };
     let has = |needle: &[u8]| memchr::memmem::find(&json, needle).is_some();
-    if has(b"\"1234567890\"") || case.placeholder && json.len() < 8 {
+    if has(b"\"1234567890\"") || has(b"\"some\":\"payload\"") || case.placeholder && json.len() < 8 {
         return Some(Dropped::Placeholder);
     }
     if has(b"\"role\":\"anon\"") {
@@ -142,16 +164,29 @@ fn card(case: &Case<'_>) -> Option<Dropped> {
     if ID_NAMES.iter().any(|id| last_word_is(place.name, id)) {
         return Some(Dropped::Identifier);
     }
-    // Tables of numbers.
-    let around = line(case.text, case.start, 200);
-    let mut long = 0;
-    for word in around.split(|b| !b.is_ascii_alphanumeric() && *b != b'.') {
-        long += usize::from(word.len() >= 9 && word.iter().filter(|b| b.is_ascii_digit()).count() >= 9);
+    if in_table(case.text, case.start, case.end) {
+        return Some(Dropped::Identifier);
     }
     let in_word = matches!(before(case.text, case.start), b'.' | b'/' | b'_' | b'#' | b'+')
         || matches!(at(case.text, case.end), b'.' | b'/' | b'_' | b'L' | b'%')
             && at(case.text, case.end + 1) > b' ';
-    (long >= 3 || in_word).then_some(Dropped::Identifier)
+    in_word.then_some(Dropped::Identifier)
+}
+
+/// Whether a number stands among others of its kind: tables of constants, code points, measurements.
+fn in_table(text: &[u8], start: usize, end: usize) -> bool {
+    const AROUND: usize = 160;
+    let (mut long, mut short) = (0, 0);
+    for part in
+        [slice(text, start.saturating_sub(AROUND), start), slice(text, end, end.saturating_add(AROUND))]
+    {
+        for word in part.split(|b| !b.is_ascii_alphanumeric() && *b != b'.' && *b != b'_') {
+            let digits = word.iter().filter(|b| b.is_ascii_digit()).count();
+            long += usize::from(digits >= 9 && digits * 4 >= word.len() * 3);
+            short += usize::from(word.len() == 4 && is_hex(word));
+        }
+    }
+    long >= 2 || short >= 8
 }
 
 fn last_word_is(name: &[u8], word: &[u8]) -> bool {
@@ -171,7 +206,7 @@ fn url(case: &Case<'_>) -> Option<Dropped> {
     let host = slice(case.text, case.end + 1, host_end);
     if case.placeholder
         || known_weak(value)
-        || holds_words(value, &[b"passw", b"secret", b"token"]) && is_wordy(value)
+        || holds_words(value, &[b"pass", b"word", b"secret", b"token"]) && is_wordy(value)
     {
         return Some(Dropped::Placeholder);
     }
@@ -207,11 +242,21 @@ fn user_of(text: &[u8], start: usize) -> &[u8] {
 /// Values that a header, cookie or URL carries.
 fn carried(case: &Case<'_>) -> Option<Dropped> {
     let value = unquote(case.value);
-    if case.placeholder || known_weak(value) {
+    let cut = memchr::memmem::find(value, b"...").is_some();
+    if case.placeholder || known_weak(value) || cut {
         return Some(Dropped::Placeholder);
     }
     if is_template(value) {
         return Some(Dropped::Reference);
+    }
+    // Codes of OAuth work once and for seconds, and a signature with parameters is good for one request.
+    let unquoted = !place(case.text, case.start).quoted;
+    if value.contains(&b' ')
+        || is_text(value)
+        || (unquoted && is_symbol(value))
+        || last_word_is(place(case.text, case.start).name, b"code")
+    {
+        return Some(Dropped::Identifier);
     }
     if is_public(value) {
         return Some(Dropped::Public);
@@ -226,8 +271,11 @@ fn carried(case: &Case<'_>) -> Option<Dropped> {
         let weak = known_weak(&pair) || pair.len() < 4 || crate::detect::checks::is_placeholder(&pair);
         return weak.then_some(Dropped::Placeholder);
     }
-    let made = value.len() >= MADE_BYTES_MIN
-        && (looks_random(value, MADE_BYTES_MIN) || is_long_hex(value) || is_uuid(value));
+    let mixed = value.len() >= 16 && value.iter().any(u8::is_ascii_digit) && case.entropy >= 3.3;
+    let made = mixed
+        || is_scrambled(value)
+        || value.len() >= MADE_BYTES_MIN
+            && (looks_random(value, MADE_BYTES_MIN) || is_long_hex(value) || is_uuid(value));
     if !made || case.entropy < 3.0 {
         return Some(Dropped::LowEntropy);
     }
@@ -273,7 +321,7 @@ fn named(case: &Case<'_>) -> Option<Dropped> {
     if value.iter().any(|b| b.is_ascii_whitespace() || b.is_ascii_control()) || is_path(value) {
         return Some(Dropped::Identifier);
     }
-    if !place.quoted && !bare(case, value) {
+    if is_text(value) || !place.quoted && !bare(case, value) {
         return Some(Dropped::Identifier);
     }
     if case.rule.chosen { chosen(case, value, place) } else { made(case, value, place) }
@@ -284,7 +332,36 @@ fn bare(case: &Case<'_>, value: &[u8]) -> bool {
     let call = value.iter().any(|b| b"(){}[]<>;\"'`".contains(b))
         || matches!(at(case.text, case.end), b'(' | b'[' | b'<');
     let member = value.split(|b| *b == b'.').count() >= 2 && !looks_random(value, 12);
-    !call && !member && !is_expression(value)
+    !call && !member && !is_symbol(value) && (!is_expression(value) || is_scrambled(value))
+}
+
+/// Names of constants, types and variables: `SCSI_PASS_THROUGH32`, `OBJ_set_msgExt,3L`, `*pkcs8KeyBag`.
+fn is_symbol(value: &[u8]) -> bool {
+    if matches!(value, [b'*' | b'&' | b'%', rest @ ..] if rest.iter().all(|b| b.is_ascii_alphanumeric() || b"_.,;*".contains(b)))
+    {
+        return true;
+    }
+    let code = value.iter().all(|b| b.is_ascii_alphanumeric() || b"_.,;*:".contains(b));
+    let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+    let upper = value.iter().filter(|b| b.is_ascii_uppercase()).count();
+    let shouted = upper >= 4
+        && (value.contains(&b'_') || (value.len() >= 10 && digits * 12 <= value.len()))
+        && !value.iter().any(u8::is_ascii_lowercase);
+    let joined =
+        value.len() < 28 && value.iter().any(|b| matches!(b, b'_' | b',')) && digits * 6 <= value.len();
+    let constant = has(value, 0, b"0x") && value.len() <= 14;
+    let first = value.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+    code && (constant || first && (shouted || joined))
+}
+
+/// Text with escapes, dates, options: what stands in quotes and is no secret.
+fn is_text(value: &[u8]) -> bool {
+    let escapes = value.windows(2).filter(|pair| *pair == b"\\x").count();
+    let percents = value.iter().filter(|b| **b == b'%').count();
+    let date = matches!(value, [a, b, c, d, b'-', m, n, b'-', ..] if [a, b, c, d, m, n].iter().all(|b| b.is_ascii_digit()));
+    let option =
+        (value.starts_with(b"--") && is_wordy(value)) || memchr::memmem::find(value, b"=\"").is_some();
+    escapes > 0 || percents * 6 >= value.len().max(6) * 2 || date || option
 }
 
 /// Passwords that a person may have chosen.
@@ -295,7 +372,8 @@ fn chosen(case: &Case<'_>, value: &[u8], place: Place<'_>) -> Option<Dropped> {
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
     let letters = value.iter().filter(|b| b.is_ascii_alphabetic()).count();
     let marks = value.iter().filter(|b| b"!@#$%^&*+=~?/|".contains(b)).count();
-    let mixed = letters >= 3 && (digits >= 1 || marks >= 1) || (digits >= 4 && marks >= 1);
+    let mixed =
+        letters >= 3 && (digits >= 1 || marks >= 1) || (digits >= 4 && marks >= 1) || is_scrambled(value);
     let ascii = value.iter().filter(|b| b.is_ascii()).count() * 2 >= value.len();
     if !mixed || !ascii || (marks == 0 && is_wordy(value)) || is_long_hash(value, place) {
         return Some(Dropped::Identifier);
@@ -303,8 +381,20 @@ fn chosen(case: &Case<'_>, value: &[u8], place: Place<'_>) -> Option<Dropped> {
     if case.entropy < 2.5 || is_run(value) {
         return Some(Dropped::LowEntropy);
     }
-    let told = place.assigned || place.quoted || place.name.starts_with(b"-");
-    (!told && !looks_random_far(value) && !looks_random(value, 6)).then_some(Dropped::Identifier)
+    let quoted = place.quoted && !value.iter().any(|b| matches!(b, b'-' | b'_'));
+    let told = place.assigned || quoted || place.name.starts_with(b"-");
+    let sure =
+        looks_random_far(value) || (looks_random(value, 7) && !value.iter().any(|b| b"/.:-_".contains(b)));
+    (!told && !sure).then_some(Dropped::Identifier)
+}
+
+/// Letters of both cases in no order of words.
+fn is_scrambled(value: &[u8]) -> bool {
+    let turns = value
+        .windows(2)
+        .filter(|pair| matches!(pair, [a, b] if a.is_ascii_lowercase() != b.is_ascii_lowercase()))
+        .count();
+    value.len() >= 12 && turns >= 4 && value.iter().all(u8::is_ascii_alphanumeric) && !is_wordy(value)
 }
 
 /// Keys and tokens that a machine made.
@@ -314,7 +404,7 @@ fn made(case: &Case<'_>, value: &[u8], place: Place<'_>) -> Option<Dropped> {
     }
     let random = looks_random(value, MADE_BYTES_MIN) || is_long_hex(value) || is_uuid(value);
     let mixed = value.len() >= 16 && value.iter().any(u8::is_ascii_digit) && case.entropy >= 3.5;
-    let letters = value.len() >= 20 && case.entropy >= 3.9 && !value.iter().any(|b| b"_-. ".contains(b));
+    let letters = value.len() >= 20 && case.entropy >= 3.9 && is_scrambled(value);
     // A secret under a sure name may be chosen by a person too.
     let strong = value.len() >= 8
         && place.assigned
@@ -324,7 +414,8 @@ fn made(case: &Case<'_>, value: &[u8], place: Place<'_>) -> Option<Dropped> {
         return Some(Dropped::LowEntropy);
     }
     let told = place.assigned || place.quoted || place.name.starts_with(b"-");
-    (!told && !looks_random_far(value) && !is_long_hex(value)).then_some(Dropped::Identifier)
+    (!told && !looks_random(value, MADE_BYTES_MIN) && !is_long_hex(value) && !mixed)
+        .then_some(Dropped::Identifier)
 }
 
 /// Under a name of hashes (`password_hash`, `token_sha256`) a hash is one.

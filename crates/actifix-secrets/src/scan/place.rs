@@ -1,5 +1,5 @@
 //! What stands before a value: the name it is assigned to, and how.
-use crate::bytes::{at, before, is_name, slice};
+use crate::bytes::{before, is_name, slice};
 
 /// Longest name, in bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -73,16 +73,6 @@ fn back_max(text: &[u8], pos: usize, max: usize, class: impl Fn(u8) -> bool) -> 
         pos -= 1;
     }
     pos
-}
-
-/// The line around a position, at most `max` bytes to each side.
-pub(crate) fn line(text: &[u8], pos: usize, max: usize) -> &[u8] {
-    let start = back_max(text, pos, max, |b| b != b'\n');
-    let mut end = pos;
-    while end < text.len() && end - pos < max && at(text, end) != b'\n' {
-        end += 1;
-    }
-    slice(text, start, end)
 }
 
 #[cfg(test)]

@@ -147,6 +147,8 @@ pub(crate) fn is_wordy(value: &[u8]) -> bool {
     }
     let (mut pieces, mut letters, mut vowels, mut worded, mut digits) =
         (0_usize, 0_usize, 0_usize, 0_usize, 0_usize);
+    // Places where a letter follows a digit: `sha256With`.
+    let mut turns = 0_usize;
     let mut start = 0;
     for index in 0..=value.len() {
         let byte = value.get(index).copied().unwrap_or(b' ');
@@ -156,10 +158,12 @@ pub(crate) fn is_wordy(value: &[u8]) -> bool {
         let camel = byte.is_ascii_uppercase()
             && (last.is_ascii_lowercase() || (last.is_ascii_uppercase() && next.is_ascii_lowercase()));
         digits += usize::from(byte.is_ascii_digit());
+        turns += usize::from(letter && last.is_ascii_digit());
         if letter && !camel {
             continue;
         }
         let piece = value.get(start..index).unwrap_or(&[]);
+        let start_before = start.checked_sub(1);
         start = if letter { index } else { index + 1 };
         if piece.is_empty() {
             continue;
@@ -168,10 +172,16 @@ pub(crate) fn is_wordy(value: &[u8]) -> bool {
         pieces += 1;
         letters += piece.len();
         vowels += sounds;
-        let like_word = piece.len() >= 2 && sounds > 0 && longest_without_vowel(piece) <= 4;
+        // Capitals inside of other letters and digits are no word.
+        let bounded = |byte: Option<&u8>| byte.is_none_or(|b| !b.is_ascii_alphanumeric());
+        let shouted = piece.len() >= 2
+            && piece.iter().all(u8::is_ascii_uppercase)
+            && !(bounded(start_before.and_then(|at| value.get(at))) && bounded(value.get(index)));
+        let like_word = !shouted && piece.len() >= 2 && sounds > 0 && longest_without_vowel(piece) <= 4;
         worded += if like_word { piece.len() } else { 0 };
     }
     letters > 0
+        && turns <= 1
         && letters * 2 >= pieces * 5
         && vowels * 5 >= letters
         && worded * 4 >= letters * 3

@@ -71,6 +71,7 @@ pub(crate) fn tune_reader(connection: &Connection) -> Result<()> {
          PRAGMA cache_size = -{READER_CACHE_KIB};"
     );
     connection.execute_batch(&pragmas)?;
+    super::word::register(connection)?;
     Ok(())
 }
 

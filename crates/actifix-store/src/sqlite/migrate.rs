@@ -13,7 +13,7 @@ const APPLICATION_ID: i32 = 0x4143_5446;
 const MIGRATIONS: &[(u32, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
     (2, "answers", include_str!("../../migrations/sqlite/0002_answers.sql")),
-    (3, "sequences", include_str!("../../migrations/sqlite/0003_sequences.sql")),
+    (3, "versions", include_str!("../../migrations/sqlite/0003_versions.sql")),
 ];
 
 /// The schema that this program writes.

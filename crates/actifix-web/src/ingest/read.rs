@@ -11,6 +11,9 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use std::time::Duration;
 
+/// Time in which an unknown sender must show its key, seconds: its room is shared with all others of its kind.
+const STRANGER_SECONDS_MAX: u64 = 10;
+
 /// A body that is being read. Room is made for what came, never for what is announced.
 pub struct Reader<'a> {
     app: &'a App,
@@ -18,13 +21,21 @@ pub struct Reader<'a> {
     whole: BytesMut,
     room: ByteRoom,
     bytes_max: u64,
-    /// By the monotonic clock, microseconds.
+    /// By the monotonic clock, microseconds, as is the end.
+    started: i64,
     ends_at: i64,
 }
 
 impl<'a> Reader<'a> {
-    /// Starts; a length that is announced over the limit is refused before a byte is read.
-    pub fn new(app: &'a App, headers: &HeaderMap, body: Body, room: ByteRoom) -> Result<Self, Refusal> {
+    /// Starts; a length that is announced over the limit is refused before a byte is read. A sender that is not
+    /// `known` has less time.
+    pub fn new(
+        app: &'a App,
+        headers: &HeaderMap,
+        body: Body,
+        room: ByteRoom,
+        known: bool,
+    ) -> Result<Self, Refusal> {
         let limits = &app.settings().limits;
         let bytes_max = limits.request_bytes_max;
         let announced = headers
@@ -34,9 +45,12 @@ impl<'a> Reader<'a> {
         if announced.is_some_and(|length| length > bytes_max) {
             return Err(Refusal::TooLarge("request"));
         }
-        let seconds = i64::try_from(limits.request_read_seconds_max).unwrap_or(i64::MAX);
-        let ends_at = app.monotonic_micros().saturating_add(seconds.saturating_mul(SECOND));
-        Ok(Self { app, body, whole: BytesMut::new(), room, bytes_max, ends_at })
+        let started = app.monotonic_micros();
+        let mut reader =
+            Self { app, body, whole: BytesMut::new(), room, bytes_max, started, ends_at: started };
+        let seconds = limits.request_read_seconds_max;
+        reader.end_after(if known { seconds } else { seconds.min(STRANGER_SECONDS_MAX) });
+        Ok(reader)
     }
 
     /// Reads no further than the header line of an envelope, for the key that it may name.
@@ -60,6 +74,7 @@ impl<'a> Reader<'a> {
 
     /// What is read counts on this key from now on.
     pub async fn admit(&mut self, key: &PublicKey) -> Result<(), Refusal> {
+        self.end_after(self.app.settings().limits.request_read_seconds_max);
         self.room.admit(key).await
     }
 
@@ -72,6 +87,11 @@ impl<'a> Reader<'a> {
     /// Bytes read so far.
     pub fn read(&self) -> u64 {
         u64::try_from(self.whole.len()).unwrap_or(u64::MAX)
+    }
+
+    fn end_after(&mut self, seconds: u64) {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        self.ends_at = self.started.saturating_add(seconds.saturating_mul(SECOND));
     }
 
     /// Reads one frame; false at the end.

@@ -49,6 +49,9 @@ pub struct InstallArgs {
     /// Also where `core.hooksPath` names a folder outside of the repository, whose hooks other repositories share.
     #[arg(long)]
     shared: bool,
+    /// Rules and exceptions for the hook; a server takes no others.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// The hooks of git that can carry a scan.
@@ -142,7 +145,11 @@ fn install(global: &Global, args: &InstallArgs) -> Result<ExitCode, CliError> {
         }
     };
     let program = std::env::current_exe().map_err(CliError::other)?;
-    let text = script(args.hook.kind, &program);
+    let config = match &args.config {
+        Some(path) => Some(readable_config(path)?),
+        None => None,
+    };
+    let text = script(args.hook.kind, &program, config.as_deref());
     crate::files::replace_program(&place.hook, text.as_bytes())
         .map_err(|error| CliError::io(&place.hook, error))?;
     if global.json {
@@ -156,6 +163,12 @@ fn install(global: &Global, args: &InstallArgs) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The whole path of a configuration that can be used: a hook that fails for it would refuse everything.
+fn readable_config(path: &Path) -> Result<PathBuf, CliError> {
+    crate::scan::Config::read(path).map_err(|error| CliError::usage(error.to_string()))?;
+    path.canonicalize().map_err(|error| CliError::io(path, error))
 }
 
 fn remove(global: &Global, args: &HookArgs) -> Result<ExitCode, CliError> {
@@ -238,9 +251,13 @@ fn is_executable(hook: &Path) -> bool {
 }
 
 /// A hook that fails closed: without the program, nothing is committed.
-fn script(kind: Kind, program: &Path) -> String {
+fn script(kind: Kind, program: &Path, config: Option<&Path>) -> String {
     let name = kind.name();
-    let command = kind.command();
+    let mut command = kind.command().to_owned();
+    if let Some(config) = config {
+        command.push_str(" --config ");
+        command.push_str(&quoted(config));
+    }
     let program = quoted(program);
     // A pre-receive hook reads the updates from standard input, and the hook before it wants them as well.
     let (read, feed) = match kind {

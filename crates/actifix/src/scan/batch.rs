@@ -111,21 +111,23 @@ impl Batch {
                 .as_ref()
                 .is_none_or(|commit| first.get(&hit.fingerprint).is_none_or(|oldest| *oldest == commit.order))
         });
-        self.hits
-            .sort_by(|a, b| (&a.path, a.line, a.column, &a.rule).cmp(&(&b.path, b.line, b.column, &b.rule)));
-        self.hits.dedup_by(|a, b| {
-            (&a.path, a.line, a.column, &a.rule, &a.fingerprint)
-                == (&b.path, b.line, b.column, &b.rule, &b.fingerprint)
-        });
-        self.dropped.sort_by(|a, b| {
-            (&a.hit.path, a.hit.line, a.hit.column, &a.hit.rule).cmp(&(
-                &b.hit.path,
-                b.hit.line,
-                b.hit.column,
-                &b.hit.rule,
-            ))
-        });
+        self.hits.sort_by(by_place);
+        self.hits.dedup_by(|a, b| by_place(a, b).is_eq());
+        self.dropped.sort_by(|a, b| by_place(&a.hit, &b.hit));
         self.notes.sort();
         self.notes.dedup();
     }
+}
+
+/// The order of findings. Those of a history can share a place; then the older one comes first.
+fn by_place(a: &Hit, b: &Hit) -> std::cmp::Ordering {
+    let order = |hit: &Hit| hit.commit.as_ref().map_or(0, |commit| commit.order);
+    (&a.path, a.line, a.column, &a.rule, order(a), &a.fingerprint).cmp(&(
+        &b.path,
+        b.line,
+        b.column,
+        &b.rule,
+        order(b),
+        &b.fingerprint,
+    ))
 }

@@ -1,8 +1,10 @@
 //! Git, read with `gix`: the only module that names it. Nothing here runs a program or a hook of the repository.
 
 mod added;
+mod blobs;
 mod history;
 mod objects;
+mod pack;
 mod staged;
 mod state;
 mod walk;

@@ -3,10 +3,9 @@
 use super::allow::{Inline, inline};
 use super::batch::Batch;
 use super::config::Config;
-use super::judge::{Context, Judged, is_code, judge};
 use super::lines::Lines;
 use super::{Hit, Origin, names};
-use actifix_secrets::Match;
+use actifix_secrets::{Dropped, Match, Severity};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -99,24 +98,29 @@ impl Scanner {
         }
     }
 
-    /// All that could be a secret in a text.
+    /// All that could be a secret in a text, in order.
     pub fn candidates(&self, text: &[u8], batch: &mut Batch) -> Vec<Match> {
         batch.totals.bytes += text.len() as u64;
-        self.config.engine.scan(text)
+        let mut found = self.config.engine.candidates(text);
+        if self.strict {
+            for one in found.iter_mut().filter(|one| one.dropped == Some(Dropped::Checksum)) {
+                (one.dropped, one.severity) = (None, Severity::Low);
+            }
+        }
+        if !self.explain {
+            found.retain(Match::reported);
+        }
+        found
     }
 
-    /// Weighs candidates and adds to the batch what they come to.
+    /// Adds candidates to the batch, unless somebody accepted them.
     pub fn tell(&self, place: &Place, text: &[u8], found: Vec<Match>, view: &View<'_>, batch: &mut Batch) {
-        let context = Context { code: is_code(&place.path), strict: self.strict };
         let mut lines = Lines::new(text, view.first_line);
-        for judged in judge(text, found, context) {
-            if !view.shows(&judged.found.span) || (judged.dropped.is_some() && !self.explain) {
-                continue;
-            }
-            let hit = self.hit(place, text, &judged, &mut lines);
-            match judged.dropped {
+        for found in found.iter().filter(|found| view.shows(&found.span)) {
+            let hit = self.hit(place, text, found, &mut lines);
+            match found.dropped {
                 Some(reason) => batch.drop_candidate(hit, reason.to_string()),
-                None => self.settle(hit, text, judged.found.span.start, batch),
+                None => self.settle(hit, text, found.span.start, batch),
             }
         }
     }
@@ -152,19 +156,19 @@ impl Scanner {
         }
     }
 
-    fn hit(&self, place: &Place, text: &[u8], judged: &Judged, lines: &mut Lines<'_>) -> Hit {
-        let value = text.get(judged.found.span.clone()).unwrap_or_default();
-        let span = lines.span(&judged.found.span);
+    fn hit(&self, place: &Place, text: &[u8], found: &Match, lines: &mut Lines<'_>) -> Hit {
+        let value = text.get(found.span.clone()).unwrap_or_default();
+        let span = lines.span(&found.span);
         Hit {
-            rule: Arc::clone(&judged.found.rule),
-            severity: judged.severity,
+            rule: Arc::clone(&found.rule),
+            severity: found.severity,
             path: Arc::clone(&place.path),
             line: span.line,
             column: span.column,
             end_line: span.end_line,
             end_column: span.end_column,
             masked: mask(value),
-            fingerprint: self.fingerprint(&judged.found.rule, &place.path, value),
+            fingerprint: self.fingerprint(&found.rule, &place.path, value),
             commit: place.commit.clone(),
         }
     }

@@ -45,8 +45,8 @@ pub fn scan_reader(
             windows(scanner, place, &mut reader, buffer, filled, batch)?;
             Ok(Seen::Text)
         }
-        Encoding::Utf16 { little } => {
-            let start = head.get(2..).unwrap_or_default().to_vec();
+        Encoding::Utf16 { little, mark } => {
+            let start = head.get(mark..).unwrap_or_default().to_vec();
             let mut decoded = Utf16::new(io::Cursor::new(start).chain(reader), little);
             let filled = fill(&mut decoded, buffer, 0)?;
             windows(scanner, place, &mut decoded, buffer, filled, batch)?;
@@ -60,9 +60,9 @@ pub fn text_of(bytes: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
     match encoding(bytes) {
         Encoding::Binary => None,
         Encoding::Utf8 => Some(bytes.into()),
-        Encoding::Utf16 { little } => {
+        Encoding::Utf16 { little, mark } => {
             let mut text = Vec::with_capacity(bytes.len());
-            let rest = bytes.get(2..).unwrap_or_default();
+            let rest = bytes.get(mark..).unwrap_or_default();
             // Reading from memory does not fail.
             Utf16::new(rest, little).read_to_end(&mut text).ok()?;
             Some(text.into())
@@ -72,7 +72,11 @@ pub fn text_of(bytes: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
 
 enum Encoding {
     Utf8,
-    Utf16 { little: bool },
+    /// `mark`: bytes of the byte order mark.
+    Utf16 {
+        little: bool,
+        mark: usize,
+    },
     Binary,
 }
 
@@ -81,10 +85,29 @@ fn encoding(bytes: &[u8]) -> Encoding {
     match head {
         // The same mark and two NULs begin UTF-32, which nobody writes.
         [0xff, 0xfe, 0, 0, ..] => Encoding::Binary,
-        [0xff, 0xfe, ..] => Encoding::Utf16 { little: true },
-        [0xfe, 0xff, ..] => Encoding::Utf16 { little: false },
-        _ if memchr::memchr(0, head).is_some() => Encoding::Binary,
-        _ => Encoding::Utf8,
+        [0xff, 0xfe, ..] => Encoding::Utf16 { little: true, mark: 2 },
+        [0xfe, 0xff, ..] => Encoding::Utf16 { little: false, mark: 2 },
+        _ if memchr::memchr(0, head).is_none() => Encoding::Utf8,
+        _ => unmarked(head).map_or(Encoding::Binary, |little| Encoding::Utf16 { little, mark: 0 }),
+    }
+}
+
+/// The order of UTF-16 without a mark, as some editors write it: ASCII, each byte beside a NUL.
+fn unmarked(head: &[u8]) -> Option<bool> {
+    /// Fewer units say nothing.
+    const UNITS_MIN: usize = 16;
+    let (units, _) = head.as_chunks::<2>();
+    let text = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t');
+    let mostly =
+        |is: &dyn Fn(&[u8; 2]) -> bool| units.iter().filter(|unit| is(unit)).count() * 10 >= units.len() * 9;
+    if units.len() < UNITS_MIN {
+        None
+    } else if mostly(&|[low, high]| text(*low) && *high == 0) {
+        Some(true)
+    } else if mostly(&|[high, low]| text(*low) && *high == 0) {
+        Some(false)
+    } else {
+        None
     }
 }
 
@@ -260,6 +283,12 @@ mod tests {
             assert_eq!(text_of(&bytes).unwrap(), text.as_bytes());
             bytes.push(b'x');
             assert_eq!(scan(&bytes).1.hits.len(), 1, "an odd byte at the end harms nothing");
+            let plain = format!("name of the key\nkey {}\n", token(3));
+            let unmarked: Vec<u8> = plain
+                .encode_utf16()
+                .flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() })
+                .collect();
+            assert_eq!(scan(&unmarked).1.hits[0].line, 2, "without a mark as well");
         }
     }
 

@@ -196,6 +196,16 @@ fn a_server_refuses_a_push_that_brings_a_secret() {
     tree.git(&["tag", "--annotate", "--message", "t", "v1"]);
     exits(&push(&["v1"]), 1);
 
+    // What the administrator accepts counts.
+    server.write("accepted.toml", "[[allow]]\npaths = [\"k.txt\"]\nreason = \"a test\"\n");
+    let install = ["hook", "install", "--type", "pre-receive", "--config", "accepted.toml"];
+    exits(&server.run(&install), 0);
+    exits(&push(&["main:refs/heads/accepted"]), 0);
+    server.git(&["update-ref", "-d", "refs/heads/accepted"]);
+    server.write("accepted.toml", "[[allow]]\n");
+    exits(&server.run(&install), 2);
+    exits(&server.run(&["hook", "install", "--type", "pre-receive"]), 0);
+
     tree.git(&["tag", "--delete", "v1"]);
     tree.git(&["reset", "--quiet", "--hard", "HEAD~2"]);
     for number in 0..200 {

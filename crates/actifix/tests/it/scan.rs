@@ -214,7 +214,7 @@ fn strange_files_are_skipped_with_a_note_and_never_block() {
     // As root, files without permissions are readable all the same.
     if !rustix::process::getuid().is_root() {
         tree.write("e/locked.txt", "x");
-        fs::set_permissions(tree.path().join("e/locked.txt"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.path().join("e/locked.txt"), fs::Permissions::from_mode(0o000)).unwrap();
         exits(&tree.run(&["scan", "e"]), 2);
     }
 }
@@ -334,6 +334,22 @@ fn a_configuration_adds_rules_and_accepts_places() {
     let broken = tree.run(&["scan", "--config", "other.toml"]);
     exits(&broken, 2);
     assert!(broken.stderr.starts_with("error: other.toml:10: "), "{}", broken.stderr);
+}
+
+#[test]
+fn the_configuration_in_the_guide_works() {
+    let guide =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/scanner.md")).unwrap();
+    let block = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let tree = Tree::repository();
+    tree.write(
+        ".actifix-scan.toml",
+        block.lines().map(|line| line.trim().to_owned() + "\n").collect::<String>(),
+    );
+    let acme = ["ac", "me_", &Random::seeded(11).text(b"0123456789abcdef", 24)].concat();
+    tree.write("testdata/a.txt", &acme);
+    tree.write("b.txt", &acme);
+    assert_eq!(places(tree.findings(&[])), place("b.txt", 1));
 }
 
 #[test]

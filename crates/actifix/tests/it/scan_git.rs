@@ -272,3 +272,89 @@ fn our_own_repository_is_clean() {
     exits(&finished, 0);
     assert_eq!(finished.stdout, "");
 }
+
+/// A history of a few files with many versions each, by `git fast-import`; some versions bring a secret, some join two
+/// halves of one. Gives the number of secrets.
+fn import_many_versions(tree: &Tree, random: &mut Random) -> usize {
+    const VERSIONS: usize = 300;
+    let mut files: Vec<Vec<String>> = [300, 40, 40]
+        .map(|lines| (0..lines).map(|_| random.text(b"abcdefghij klmnop", 60)).collect())
+        .to_vec();
+    let mut stream = String::new();
+    let mut secrets = 0;
+    for version in 0..VERSIONS {
+        // The first file is long and stays clean.
+        let number =
+            if matches!(version % 20, 7 | 12) { 1 + random.below(files.len() - 1) } else { version % 3 };
+        let lines = &mut files[number];
+        let at = random.below(lines.len());
+        match version % 20 {
+            7 => {
+                lines.insert(at, format!("key: {}", stripe_key(random)));
+                secrets += 1;
+            }
+            // A key in two halves with a line between them, which the next version takes out.
+            12 => {
+                let key = stripe_key(random);
+                let (head, tail) = key.split_at(14);
+                lines.insert(0, format!("{head}~~~{tail}"));
+            }
+            13 => {
+                for file in &mut files {
+                    let joined = file[0].replace("~~~", "");
+                    secrets += usize::from(joined != file[0]);
+                    file[0] = joined;
+                }
+            }
+            _ => lines[at] = random.text(b"abcdefghij klmnop", 60),
+        }
+        let time = 1_700_000_000 + version;
+        stream.push_str(&format!(
+            "commit refs/heads/main\ncommitter A <a@example.com> {time} +0000\ndata 1\nm\n"
+        ));
+        for (number, lines) in files.iter().enumerate() {
+            let text = lines.join("\n");
+            stream.push_str(&format!("M 100644 inline d/{number}.txt\ndata {}\n{text}\n", text.len()));
+        }
+    }
+    let finished = crate::harness::finish(
+        tree.git_command(tree.path(), &["-c", "fastimport.unpackLimit=100000", "fast-import", "--quiet"]),
+        stream.as_bytes(),
+    );
+    exits(&finished, 0);
+    secrets
+}
+
+#[test]
+fn packs_and_loose_objects_give_the_same_findings() {
+    let mut random = Random::seeded(28);
+    let tree = Tree::repository();
+    let secrets = import_many_versions(&tree, &mut random);
+    let state = tree.path().join(".git/actifix/scanned.json");
+    let scan = || {
+        let _absent = fs::remove_file(&state);
+        let report = tree.report(&["--history"]);
+        let bytes = report["summary"]["bytes"].as_u64().unwrap();
+        let text = |one: &serde_json::Value, key: &str| one[key].as_str().unwrap()[..12].to_owned();
+        let findings: Vec<(String, String)> = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (text(one, "fingerprint"), text(one, "commit")))
+            .collect();
+        (findings, report["summary"]["files"].clone(), bytes)
+    };
+    let (loose, files, loose_bytes) = scan();
+    assert_eq!(loose.len(), secrets);
+    assert!(!tree.git(&["count-objects", "-v"]).contains("count: 0\n"), "they are loose");
+    tree.git(&["repack", "-a", "-d", "-f", "--quiet", "--depth", "40"]);
+    tree.git(&["prune-packed"]);
+    assert!(tree.git(&["count-objects", "-v"]).contains("count: 0\n"), "they are packed");
+    let (packed, packed_files, packed_bytes) = scan();
+    assert_eq!(packed, loose);
+    assert_eq!(packed_files, files);
+    assert!(
+        packed_bytes < loose_bytes,
+        "of a delta only what is new is scanned: {packed_bytes} of {loose_bytes}"
+    );
+}

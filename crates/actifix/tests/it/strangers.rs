@@ -42,10 +42,14 @@ fn assert_accepted(server: &Server, key: &str, project: &str) {
 fn bodies_that_are_only_announced_hold_no_room() {
     let (_home, server) = start("");
     let keyed = format!("/api/42/envelope/?sentry_key={KEY_42}");
-    // The first four promise 64 MiB together, which is the whole budget.
+    // Both keys are known from here on, so that requests get to their bodies in the order in which they came.
+    assert_accepted(&server, KEY_42, "42");
+    assert_accepted(&server, KEY_43, "43");
+    // They promise 64 MiB together, which is the whole budget.
     let mut open = vec![begin(&server, &keyed, 4 << 20, b"")];
+    open.extend((0..3).map(|_| begin(&server, KEYLESS, 20 << 20, b"")));
+    assert_accepted(&server, KEY_43, "43");
     for _ in 0..8 {
-        open.push(begin(&server, KEYLESS, 20 << 20, b""));
         open.push(begin(&server, KEYLESS, 20 << 20, b"{\"sdk\":{\"name\":\""));
         open.push(begin(&server, &keyed, 20 << 20, b"{}\n"));
     }

@@ -29,9 +29,9 @@ pub struct MonitorView {
     pub state: MonitorState,
 }
 
-/// A monitor that is late: each is one event, made by whoever asked.
+/// A monitor that is late. It stays so until a submission with its event and its [`MonitorTick`] is stored.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MonitorFailure {
+pub struct LateMonitor {
     /// Its project.
     pub project: ProjectId,
     /// Name.
@@ -40,6 +40,19 @@ pub struct MonitorFailure {
     pub environment: String,
     /// What went wrong.
     pub failure: Failure,
+    /// When it became late.
+    pub deadline: Timestamp,
+}
+
+/// Takes the failure of a late monitor in, together with the event that tells of it: both or neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonitorTick {
+    /// Name.
+    pub slug: String,
+    /// Environment, or empty.
+    pub environment: String,
+    /// When it became late. A monitor that was heard of since has another one: then nothing is recorded.
+    pub deadline: Timestamp,
 }
 
 /// Sum of items by fate.

@@ -2,6 +2,7 @@
 
 use super::Cursor;
 use actifix_domain::id::{ProjectId, TicketId};
+use actifix_domain::throttle::Brake;
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,8 @@ pub struct FindingView {
     pub note: String,
     /// Field paths with the ticket where each was last seen; at most 20.
     pub places: Vec<FindingPlace>,
+    /// Counts up with each write of its state; being seen again does not count.
+    pub version: u64,
 }
 
 /// Where a secret was found.
@@ -188,8 +191,12 @@ pub struct StoreStats {
     pub wal_size_bytes: u64,
     /// Stored events.
     pub events: u64,
-    /// Tickets by status and priority.
+    /// Tickets by status and priority; each of the pairs is there.
     pub tickets: Vec<(Status, Priority, u64)>,
+    /// Strongest emergency brake of all projects.
+    pub brake: Brake,
+    /// Would-be new tickets that the throttle ever refused, by priority; each of the five is there.
+    pub held_total: Vec<(Priority, u64)>,
     /// Quarantine entries.
     pub quarantine_entries: u64,
     /// Times that the database was busy since start.

@@ -4,6 +4,7 @@ use crate::fault::Result;
 use crate::sqlite::rows::TicketRow;
 use actifix_domain::id::{Fingerprint, ProjectId};
 use actifix_domain::throttle::{ThrottleConfig, ThrottleState};
+use actifix_domain::time::{MINUTE, Timestamp};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -40,6 +41,8 @@ pub(crate) struct Cache {
     tickets: Generations<i64, Known>,
     keys: Generations<(ProjectId, Fingerprint), i64>,
     admissions: HashMap<ProjectId, Admission>,
+    /// Errors beyond the cap of held tickets, and when the brake counted each.
+    refused: Generations<(ProjectId, Fingerprint), Timestamp>,
     next_event: Option<i64>,
 }
 
@@ -50,6 +53,7 @@ impl Cache {
             tickets: Generations::default(),
             keys: Generations::default(),
             admissions: HashMap::new(),
+            refused: Generations::default(),
             next_event: None,
         }
     }
@@ -59,6 +63,7 @@ impl Cache {
         self.tickets.clear();
         self.keys.clear();
         self.admissions.clear();
+        self.refused.clear();
         self.next_event = None;
     }
 
@@ -95,6 +100,17 @@ impl Cache {
 
     pub(crate) fn put_admission(&mut self, project: ProjectId, admission: Admission) {
         self.admissions.insert(project, admission);
+    }
+
+    /// Whether an error beyond the cap was counted within the last minute; if not it is counted now.
+    ///
+    /// Only so many are remembered: of more than [`GENERATION`] different ones a minute some count twice, which is
+    /// a flood anyway.
+    pub(crate) fn was_refused(&mut self, project: ProjectId, key: Fingerprint, now: Timestamp) -> bool {
+        let counted = self.refused.take(&(project, key));
+        let known = counted.is_some_and(|at| (-MINUTE..MINUTE).contains(&now.since(at)));
+        self.refused.put((project, key), counted.filter(|_| known).unwrap_or(now));
+        known
     }
 
     /// The next number of an event. A number may be given again once its event is deleted, which is why whoever

@@ -1,8 +1,9 @@
 //! A history: every blob that a range of commits brings in and every commit message, each scanned once.
 
-use super::objects::{Objects, on_threads};
+use super::blobs::scan_blobs;
+use super::objects::Objects;
 use super::state::{HITS_MAX, Known, State, hex, unhex};
-use super::walk::{CommitInfo, Found, Work, walk};
+use super::walk::{CommitInfo, Found, walk};
 use super::{GitError, Repo};
 use crate::scan::Origin;
 use crate::scan::batch::Batch;
@@ -14,14 +15,11 @@ use gix::bstr::BStr;
 use gix::objs::Kind;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Path of findings in commit messages.
 const MESSAGE_PATH: &[u8] = b"COMMIT_MSG";
 /// Path of findings in messages of annotated tags.
 const TAG_PATH: &[u8] = b"TAG_MSG";
-/// Blobs that a thread takes at a time: neighbours in the walk share delta bases.
-const CHUNK: usize = 64;
 /// Updates of refs in one push.
 const UPDATES_MAX: usize = 100_000;
 
@@ -228,78 +226,13 @@ fn message(scanner: &Scanner, info: &CommitInfo, message: &[u8], batch: &mut Bat
     scanner.text(&place, message, &View::whole(message), batch);
 }
 
-fn origin(info: &CommitInfo) -> Arc<Origin> {
+pub fn origin(info: &CommitInfo) -> Arc<Origin> {
     Arc::new(Origin { id: info.id.to_hex().to_string(), seconds: info.seconds, order: info.order })
 }
 
-fn known_at(object: &ObjectId, commit: &CommitInfo, path: &[u8]) -> Known {
+pub fn known_at(object: &ObjectId, commit: &CommitInfo, path: &[u8]) -> Known {
     let (object, order) = (object.to_hex().to_string(), commit.order);
     Known { object, commit: commit.id.to_hex().to_string(), path: hex(path), order }
-}
-
-/// Scans all blobs of a walk; gives those in which something was found.
-fn scan_blobs(
-    objects: &Objects,
-    scanner: &Scanner,
-    found: &Found,
-    threads: usize,
-    progress: &Progress,
-    batch: &mut Batch,
-) -> Result<Vec<Known>, GitError> {
-    let next = AtomicUsize::new(0);
-    let threads = if found.blobs.len() < 2 * CHUNK { 1 } else { threads };
-    let parts = on_threads(objects, threads, |objects| {
-        let (mut own, mut again, mut buffer) = (Batch::default(), Vec::new(), Vec::new());
-        loop {
-            let from = next.fetch_add(CHUNK, Ordering::Relaxed);
-            let Some(rest) = found.blobs.get(from..).filter(|rest| !rest.is_empty()) else { break };
-            let chunk = rest.get(..CHUNK).unwrap_or(rest);
-            for work in chunk {
-                match objects.read(&work.blob, &mut buffer) {
-                    Ok(data) => again.extend(scan_blob(scanner, found, work, data.data, &mut own)),
-                    Err(error) => own.unread(error.to_string()),
-                }
-            }
-            progress.add(chunk.len() as u64);
-        }
-        (own, again)
-    })?;
-    let mut all = Vec::new();
-    for (own, again) in parts {
-        batch.merge(own);
-        all.extend(again);
-    }
-    Ok(all)
-}
-
-/// Scans one blob. Its path and commit are looked up only if something is in it.
-fn scan_blob(
-    scanner: &Scanner,
-    found: &Found,
-    work: &Work,
-    bytes: &[u8],
-    batch: &mut Batch,
-) -> Option<Known> {
-    batch.totals.files += 1;
-    let Some(text) = text_of(bytes) else {
-        batch.totals.binary += 1;
-        return None;
-    };
-    let candidates = scanner.candidates(&text, batch);
-    if candidates.is_empty() {
-        return None;
-    }
-    let path = found.paths.path(work.path);
-    let commit = found.commits.get(work.commit as usize)?;
-    if scanner.config().skips(&path) {
-        batch.totals.allowed_config += 1;
-        return None;
-    }
-    let place = Place { path: Arc::from(path.as_slice()), commit: Some(origin(commit)) };
-    let before = batch.hits.len() + batch.dropped.len();
-    scanner.tell(&place, &text, candidates, &View::whole(&text), batch);
-    let told = batch.hits.len() + batch.dropped.len() > before || batch.totals.hits_more > 0;
-    told.then(|| known_at(&work.blob, commit, &path))
 }
 
 /// Scans what an earlier scan had findings in.

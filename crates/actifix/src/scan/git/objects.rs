@@ -3,7 +3,7 @@
 use super::GitError;
 use gix::objs::{CommitRefIter, Data, Find, Kind};
 use gix::{ObjectId, oid};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Decoded delta bases kept by one thread.
 const PACK_CACHE_BYTES: usize = 48 << 20;
@@ -12,6 +12,7 @@ const PACK_CACHE_BYTES: usize = 48 << 20;
 pub struct Objects {
     main: gix::odb::Handle,
     quarantine: Option<gix::odb::Handle>,
+    hash: gix::hash::Kind,
 }
 
 /// What a commit says.
@@ -36,12 +37,27 @@ impl Objects {
             ),
             None => None,
         };
-        Ok(Self { main, quarantine })
+        Ok(Self { main, quarantine, hash: repo.object_hash() })
+    }
+
+    /// Folders that hold objects: the repository's, those that it borrows from, a push's.
+    pub fn folders(&self) -> Result<Vec<PathBuf>, GitError> {
+        let mut folders = Vec::new();
+        for handle in std::iter::once(&self.main).chain(&self.quarantine) {
+            let store = handle.store_ref();
+            folders.push(store.path().to_owned());
+            folders.extend(store.alternate_db_paths().map_err(|error| GitError::new("alternates", error))?);
+        }
+        Ok(folders)
+    }
+
+    pub fn hash_kind(&self) -> gix::hash::Kind {
+        self.hash
     }
 
     /// The same objects for another thread.
     pub fn for_thread(&self) -> Self {
-        Self { main: self.main.clone(), quarantine: self.quarantine.clone() }
+        Self { main: self.main.clone(), quarantine: self.quarantine.clone(), hash: self.hash }
     }
 
     pub fn exists(&self, id: &oid) -> bool {
