@@ -10,6 +10,7 @@ pub(crate) mod hunt;
 pub(crate) mod notation;
 pub(crate) mod personal;
 pub(crate) mod shape;
+pub(crate) mod sql;
 pub(crate) mod value;
 pub(crate) mod words;
 #[cfg(test)]

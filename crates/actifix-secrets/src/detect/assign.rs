@@ -18,15 +18,10 @@ use crate::rule::{Detector, Strength};
 /// How far after a sensitive word a random-looking word is taken for its value.
 const PROSE_BYTES_MAX: usize = 80;
 const PROSE_WORDS_MAX: usize = 8;
-/// Bounds of an `INSERT INTO t (…) VALUES (…), (…)`.
-const COLUMNS_MAX: usize = 64;
 /// How far before the name of a resource its `arn:` stands.
 const ARN_BYTES_MAX: usize = 96;
-const ROWS_MAX: usize = 1_000;
 /// How far before `IDENTIFIED BY` its statement begins.
-const STATEMENT_BYTES_MAX: usize = 120;
-const TABLE_BYTES_MAX: usize = 128;
-const COLUMNS_BYTES_MAX: usize = 4_096;
+pub(super) const STATEMENT_BYTES_MAX: usize = 120;
 
 /// So many refused values in one word are looked at to their ends.
 const REFUSED_MAX: u32 = 4;
@@ -36,7 +31,6 @@ const NAME_WORK: usize = 150;
 const VALUE_WORK: usize = 8;
 const HEAD_BYTES: usize = 64;
 const PROSE_WORK: usize = 3;
-const INSERT_WORK: usize = 3;
 
 /// Endings that make a name a file: `token.py:33` assigns nothing.
 const FILE_ENDINGS: &[&[u8]] = &[
@@ -423,107 +417,6 @@ impl Hunt<'_> {
             Strength::Prose => looks_random(word, 12),
             Strength::Weak => looks_random(word, 16),
             Strength::About => false,
-        }
-    }
-
-    /// `INSERT INTO users (name, password) VALUES ('bob', 'x'), (…)`; `pos` is after `INSERT INTO`.
-    pub(super) fn insert(&mut self, pos: usize) {
-        let text = self.text;
-        if pos < self.insert_done {
-            return;
-        }
-        let open = run(text, pos, TABLE_BYTES_MAX, |b| b != b'(' && b != b';');
-        self.work += open - pos;
-        if at(text, open) != b'(' {
-            return;
-        }
-        let close = run(text, open, COLUMNS_BYTES_MAX, |b| b != b')');
-        // A list of columns holds no other statement.
-        self.insert_done = close;
-        self.work += INSERT_WORK * (close - open);
-        let sensitive: Vec<Option<Named>> = slice(text, open + 1, close)
-            .split(|b| *b == b',')
-            .take(COLUMNS_MAX)
-            .map(|column| self.named(column))
-            .collect();
-        let mut next = run(text, close + 1, 64, |b| b.is_ascii_whitespace() || b == b'\\' || b == b'n');
-        if sensitive.iter().all(Option::is_none) || !has(text, next, b"values") {
-            return;
-        }
-        next += 6;
-        for _ in 0..ROWS_MAX {
-            next = run(text, next, 64, |b| b.is_ascii_whitespace() || b == b',');
-            if at(text, next) != b'(' {
-                return;
-            }
-            let row = next + 1;
-            next = self.row(row, &sensitive);
-            self.work += INSERT_WORK * (next - row);
-            self.insert_done = next;
-        }
-    }
-
-    fn row(&mut self, start: usize, sensitive: &[Option<Named>]) -> usize {
-        let text = self.text;
-        let mut pos = start;
-        for index in 0..COLUMNS_MAX {
-            pos = run(text, pos, 64, |b| b.is_ascii_whitespace() || b == b',');
-            if at(text, pos) == b')' || pos >= text.len() {
-                return pos + 1;
-            }
-            let value = if quote(text, pos).is_some() {
-                value_at(text, pos, Joint::Assigned, VALUE_BYTES_MAX)
-            } else {
-                Value {
-                    start: pos,
-                    end: run(text, pos, 4_096, |b| b != b',' && b != b')'),
-                    quoted: false,
-                    joint: Joint::Assigned,
-                }
-            };
-            let named = sensitive.get(index).copied().flatten();
-            let word = slice(text, value.start, value.end);
-            if let Some(named) = named
-                && !is_nothing(word)
-                && (named.strength != Strength::About || random_in_two_cases(word))
-            {
-                self.add(value.start, value.end, named.rule, true);
-                self.covered = self.covered.max(value.end);
-            }
-            pos = run(text, value.end.max(pos + 1), 16, |b| matches!(b, b'\'' | b'"' | b'\\' | b'`'));
-        }
-        pos
-    }
-
-    /// `IDENTIFIED BY 'x'`; `pos` is after it.
-    pub(super) fn identified_by(&mut self, pos: usize) {
-        let text = self.text;
-        let mut start = blanks(text, pos);
-        if has(text, start, b"password ") {
-            start = blanks(text, start + b"password ".len());
-        }
-        let value = if quote(text, start).is_some() {
-            value_at(text, start, Joint::Assigned, VALUE_BYTES_MAX)
-        } else {
-            // Without quotes only in a statement: things are identified by names, too.
-            let head = slice(text, pos.saturating_sub(STATEMENT_BYTES_MAX), pos).to_ascii_lowercase();
-            let statement = memchr::memmem::find(&head, b"user ").is_some()
-                && [&b"alter"[..], b"create", b"grant"]
-                    .iter()
-                    .any(|verb| memchr::memmem::find(&head, verb).is_some());
-            if !statement {
-                return;
-            }
-            let end =
-                run(text, start, 128, |b| b.is_ascii_graphic() && !matches!(b, b';' | b',' | b'"' | b'\''));
-            Value { start, end, quoted: false, joint: Joint::Assigned }
-        };
-        let word = slice(text, value.start, value.end);
-        if let Some(named) = self.named(b"password")
-            && !is_nothing(word)
-            && (value.quoted || !(is_prose(word) || word.eq_ignore_ascii_case(b"values")))
-        {
-            self.add(value.start, value.end, named.rule, true);
         }
     }
 

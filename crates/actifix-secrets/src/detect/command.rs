@@ -214,6 +214,7 @@ impl Hunt<'_> {
         let field = |from: usize| run(text, from, 64, |b| is_name(b) || b == b'*');
         let database = field(pos);
         let user = field(database + 1);
+        self.work += 2 * (user - pos);
         let colons = at(text, database) == b':' && at(text, user) == b':';
         if colons && database > pos && user > database + 1 {
             self.password(user + 1, word_end(text, user + 1, SECRET_BYTES_MAX));
@@ -223,6 +224,9 @@ impl Hunt<'_> {
     /// A header line of a table has the name at `start..end`: its column in the lines that follow.
     pub(super) fn column(&mut self, start: usize, end: usize, rule: u16) -> bool {
         let text = self.text;
+        if start < self.header_done {
+            return false;
+        }
         let cell = |b: u8| is_name(b) || matches!(b, b'"' | b'\'' | b',' | b';' | b'\t');
         let next = closed_by(text, end);
         let separator = match (at(text, next), before(text, start)) {
@@ -242,6 +246,7 @@ impl Hunt<'_> {
             || !matches!(at(text, stop), b'\n' | b'\r')
             || !slice(text, line, start).iter().all(|b| cell(*b))
         {
+            self.header_done = self.header_done.max(stop);
             return false;
         }
         let columns = |line: &[u8]| line.iter().filter(|b| **b == separator).count();

@@ -57,8 +57,9 @@ impl Hunt<'_> {
         if value.joint == Joint::Flag {
             value = value_at(text, value.start, Joint::Flag, max);
         }
-        if !self.form(index, rule, Some(value)) && !self.form(index, rule, typed(text, value.start, max)) {
+        if !self.form(index, rule, Some(value)) {
             self.refuse(value);
+            self.form(index, rule, typed(text, value.start, max));
         }
     }
 

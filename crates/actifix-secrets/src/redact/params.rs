@@ -9,7 +9,7 @@ use crate::bytes::{at, run};
 use crate::settings::BudgetExceeded;
 
 /// Maps with more keys are no log messages.
-const KEYS_MAX: usize = 12;
+const KEYS_MAX: usize = 8;
 /// Placeholders that are filled in, and bytes of a name or format in one.
 const PLACEHOLDERS_MAX: usize = 128;
 const PLACEHOLDER_BYTES_MAX: usize = 64;
@@ -38,7 +38,9 @@ impl Session<'_> {
         map: &mut Map<String, Value>,
         node: &Node<'_>,
     ) -> Result<(), BudgetExceeded> {
-        if map.len() > KEYS_MAX {
+        // Most maps are something else; to compare lengths first costs less than to look the names up.
+        let known = |key: &String| matches!(key.len(), 4 | 6 | 10) && PARAM_KEYS.contains(&key.as_str());
+        if !(2..=KEYS_MAX).contains(&map.len()) || !map.keys().any(known) {
             return Ok(());
         }
         let Some(key) = PARAM_KEYS.iter().find(|key| map.contains_key(**key)) else { return Ok(()) };
