@@ -331,10 +331,7 @@ async fn check_ins_move_monitors(case: &Case) {
     assert_eq!(late_monitors(case).await.len(), 1);
     assert_eq!(case.store.ingest(missed(1)).await.unwrap().events[0].change, Change::New);
     assert!(late_monitors(case).await.is_empty(), "once");
-    assert_eq!(
-        case.store.monitors(case.project).await.unwrap()[0].state.status,
-        MonitorStatus::Missed
-    );
+    assert_eq!(case.store.monitors(case.project).await.unwrap()[0].state.status, MonitorStatus::Missed);
     assert!(case.store.ingest(missed(2)).await.unwrap().events.is_empty(), "nor twice");
     // Heard of in the meantime: nothing was missed after all.
     case.clock.advance(DAY);
