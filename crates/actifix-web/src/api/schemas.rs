@@ -57,7 +57,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     (
         "Key",
         "project:integer public_key:string label:string kind:string enabled:boolean allowed_origins:[string] \
-         unlisted_origins:[string] rate_per_minute:integer? created_at:time dsn:string",
+         unlisted_origins:[string] rate_per_minute:integer? created_at:time version:integer dsn:string",
     ),
     ("NewProject", "+Project dsn:string"),
     ("Dsn", "dsn:string"),
