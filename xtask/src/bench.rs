@@ -13,6 +13,7 @@ mod load;
 mod machine;
 mod redact;
 mod report;
+mod scan;
 mod server;
 mod starts;
 mod synthetic;
@@ -35,7 +36,7 @@ const SECONDS_MAX: u64 = 3_600;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench                        everything, small scale\n  cargo xtask bench ingest --seconds 20    only ingest\n  cargo xtask bench list --scale full      lists at 1 M tickets and 5 M events (about 20 minutes)"
+    after_help = "Examples:\n  cargo xtask bench                        everything, small scale\n  cargo xtask bench ingest --seconds 20    only ingest\n  cargo xtask bench scan                   recall and false positives of the scanner\n  cargo xtask bench list --scale full      lists at 1 M tickets and 5 M events (about 20 minutes)"
 )]
 pub struct BenchArguments {
     /// What to measure
@@ -63,6 +64,7 @@ enum What {
     All,
     Ingest,
     Redact,
+    Scan,
     List,
     Start,
 }
@@ -115,6 +117,12 @@ pub struct Setting {
 }
 
 pub fn run(workspace: &Workspace, arguments: &BenchArguments) -> Result<()> {
+    if arguments.what == What::Scan {
+        // Nothing of the server is measured, so nothing of it is built.
+        let mut report = Report::new(machine::describe(workspace, arguments)?);
+        scan::run(workspace, &mut report)?;
+        return finish(report, arguments);
+    }
     let setting = prepare(workspace, arguments)?;
     let mut report = Report::new(machine::describe(workspace, arguments)?);
     report.print_machine();
@@ -124,6 +132,9 @@ pub fn run(workspace: &Workspace, arguments: &BenchArguments) -> Result<()> {
     }
     if all || arguments.what == What::Redact {
         redact::run(&setting, &mut report)?;
+    }
+    if all {
+        scan::run(workspace, &mut report)?;
     }
     if all || matches!(arguments.what, What::List | What::Start) {
         let filled = lists::Filled::get(&setting, &mut report)?;
@@ -135,6 +146,11 @@ pub fn run(workspace: &Workspace, arguments: &BenchArguments) -> Result<()> {
         }
         filled.finish(&setting)?;
     }
+    finish(report, arguments)
+}
+
+/// Prints the figures and writes them where the user wants them.
+fn finish(mut report: Report, arguments: &BenchArguments) -> Result<()> {
     report.finish(machine::load_average());
     report.print();
     if let Some(path) = &arguments.json {

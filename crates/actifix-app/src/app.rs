@@ -22,6 +22,8 @@ pub struct AppSettings {
     pub public_url: String,
     /// Sizes of what is received.
     pub limits: Limits,
+    /// Tell SDKs which kinds are not stored, so that they stop sending them.
+    pub announce_dropped_kinds: bool,
     /// Rates of what is received.
     pub rates: RateLimits,
     /// `ACTIFIX_RATE_LIMIT_DISABLED=1`: no rate is limited.

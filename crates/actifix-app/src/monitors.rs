@@ -45,8 +45,7 @@ impl App {
         submission.events.push(self.admit_own_words(&source, event, key));
         let LateMonitor { slug, environment, deadline, .. } = late;
         submission.late_monitor = Some(MonitorTick { slug, environment, deadline });
-        let recorded = self.store.ingest(submission).await?;
-        self.counters.recorded(project.id, &recorded);
+        self.keep(submission).await?;
         Ok(())
     }
 }

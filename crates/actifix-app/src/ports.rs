@@ -7,11 +7,11 @@ mod data;
 
 pub use data::{
     ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
-    Facet, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, KeptAnswer,
-    KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page,
-    QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount,
-    Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave,
-    TokenRecord,
+    Facet, FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount,
+    Ingested, KeptAnswer, KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount,
+    OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport,
+    SealedInput, SessionCount, Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail,
+    TicketQuery, TicketSave, TokenRecord,
 };
 
 use crate::error::Result;
@@ -21,6 +21,7 @@ use actifix_domain::throttle::ThrottleView;
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
+use std::pin::Pin;
 
 /// Wall time. The only source of "now".
 pub trait Clock: Send + Sync + 'static {
@@ -67,13 +68,23 @@ impl<T> Store for T where
 {
 }
 
+/// The end of a submission that was queued: resolves when it is durable, or refused.
+pub type Pending = Pin<Box<dyn Future<Output = Result<Ingested>> + Send>>;
+
 /// The hot path.
 #[async_trait]
-pub trait IngestStore {
-    /// Records all that one request brought, in one transaction, and returns after it is durable.
+pub trait IngestStore: Send + Sync {
+    /// Queues all that one request brought, to be recorded in one transaction. A full queue is `Unavailable`, and so
+    /// is a full quarantine where the submission brings something for it.
     ///
-    /// One [`Recorded`] per event of the submission, in order. A full queue is `Unavailable`.
-    async fn ingest(&self, submission: Submission) -> Result<Vec<Recorded>>;
+    /// Serialises and compresses at once: call it where CPU work may be done, and wait for the end elsewhere.
+    fn enqueue(&self, submission: Submission) -> Result<Pending>;
+
+    /// Queues a small submission of our own and waits for its end.
+    async fn ingest(&self, submission: Submission) -> Result<Ingested> {
+        let pending = self.enqueue(submission)?;
+        pending.await
+    }
 
     /// Number of submissions waiting for the writer.
     fn queue_depth(&self) -> usize;

@@ -18,4 +18,9 @@ pub(crate) const BUILTIN_RULES: &[(&str, &str)] = &[
     ("rules/mail.toml", include_str!("../rules/mail.toml")),
     ("rules/cloud.toml", include_str!("../rules/cloud.toml")),
     ("rules/saas.toml", include_str!("../rules/saas.toml")),
+    ("rules/identity.toml", include_str!("../rules/identity.toml")),
+    ("rules/chat.toml", include_str!("../rules/chat.toml")),
+    ("rules/payments.toml", include_str!("../rules/payments.toml")),
+    ("rules/watch.toml", include_str!("../rules/watch.toml")),
+    ("rules/work.toml", include_str!("../rules/work.toml")),
 ];

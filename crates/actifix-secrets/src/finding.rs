@@ -1,5 +1,6 @@
 //! What is told about a secret without telling it.
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -24,16 +25,56 @@ pub struct Finding {
     pub hash: [u8; 16],
 }
 
-/// A candidate in scanned bytes. Nothing is filtered yet: the scanner weighs the marks.
+/// Why the scanner does not report a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// The offline checksum of the format is wrong.
+    Checksum,
+    /// A documented example, a placeholder or a repetition.
+    Placeholder,
+    /// It says where the secret is: a variable, a template, an address of a secret store.
+    Reference,
+    /// A name, a path or words of a program or a person.
+    Identifier,
+    /// A UUID or hash that is no credential.
+    Hash,
+    /// Too regular or too short for a secret.
+    LowEntropy,
+    /// A key that is made to be seen.
+    Public,
+    /// The rule is for redaction, which prefers to take too much.
+    RedactOnly,
+    /// A surer candidate covers the same bytes.
+    Overlap,
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Checksum => "its checksum is wrong",
+            Self::Placeholder => "it is a documented example or a placeholder",
+            Self::Reference => "it refers to where the secret is",
+            Self::Identifier => "it is a name, a path or words",
+            Self::Hash => "it is a UUID or a hash that is no credential",
+            Self::LowEntropy => "it is too regular or too short for a secret",
+            Self::Public => "it is a key that is made to be seen",
+            Self::RedactOnly => "its rule is for redaction only",
+            Self::Overlap => "a surer finding covers it",
+        })
+    }
+}
+
+/// A candidate in scanned bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Match {
     /// Stable id of the rule.
     pub rule: Arc<str>,
-    /// Severity of the rule.
+    /// Severity of the rule, higher where the other half of the credential stands near.
     pub severity: Severity,
     /// Tier 1 (format), 2 (name) or 3 (best effort).
     pub tier: u8,
-    /// Bytes of the secret in the input.
+    /// Bytes of the secret in the input; of an encoded one the whole word that holds it.
     pub span: Range<usize>,
     /// Whether the offline checksum of the format is right; none if the format has none.
     pub checksum: Option<bool>,
@@ -43,6 +84,17 @@ pub struct Match {
     pub entropy: f32,
     /// Whether the entropy is below what the rule asks for.
     pub low_entropy: bool,
+    /// It was found in a decoded part: base64, hex, percent or JSON escapes.
+    pub decoded: bool,
+    /// Why it is not reported; none if it is.
+    pub dropped: Option<Dropped>,
+}
+
+impl Match {
+    /// Whether the scanner reports it.
+    pub fn reported(&self) -> bool {
+        self.dropped.is_none()
+    }
 }
 
 /// What one session did.

@@ -50,13 +50,15 @@ mod bytes;
 mod detect;
 mod engine;
 mod finding;
+mod identity;
 mod redact;
 mod rule;
+mod scan;
 mod settings;
 mod table;
 
 pub use engine::Engine;
-pub use finding::{Finding, Match, Report};
+pub use finding::{Dropped, Finding, Match, Report};
 pub use redact::session::Session;
 pub use rule::{Rule, RuleError, RuleSource, Severity};
 pub use settings::{Budget, BudgetExceeded, HashKey, PersonalData, SensitiveKeys, Settings};

@@ -68,6 +68,10 @@ pub struct RuleError {
 pub(crate) enum Detector {
     /// `pattern` at each keyword.
     Pattern,
+    /// The value of a credential whose name holds a keyword, the vendor's name; `pattern` is all of the value.
+    Vendor,
+    /// Words that `pattern` matches as a whole near an identifier that starts with a keyword.
+    Near,
     /// Value of a name in `names` or ending in one of `suffixes`.
     Name,
     /// The detectors below are code; the rule carries their id, severity and texts.
@@ -100,6 +104,9 @@ pub(crate) enum Checksum {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Strength {
+    /// Only random-looking values: the name speaks of a secret, not for one (`token_id`, `is_password`).
+    #[serde(skip)]
+    About,
     /// Only values that look like a secret (`auth`, `session`).
     Weak,
     /// All values in maps and assignments; in prose (`token: unexpected end`) only what looks like a secret.
@@ -159,6 +166,17 @@ struct RawRule {
     checksum: Option<Checksum>,
     #[serde(default)]
     allow: Vec<String>,
+    /// People choose such values: shorter and plainer ones count too.
+    #[serde(default)]
+    chosen: bool,
+    /// For redaction only: the scanner does not report what the rule finds.
+    #[serde(default)]
+    redact_only: bool,
+    /// Rules of which a finding close by makes this one `pair_severity`.
+    #[serde(default)]
+    pair: Vec<String>,
+    #[serde(default = "pair_severity_default")]
+    pair_severity: Severity,
     #[serde(default = "detector_default")]
     detector: Detector,
     #[serde(default)]
@@ -178,6 +196,9 @@ struct RawRule {
 
 const fn window_default() -> usize {
     512
+}
+const fn pair_severity_default() -> Severity {
+    Severity::Critical
 }
 const fn boundary_default() -> Boundary {
     Boundary::Alnum
@@ -210,6 +231,13 @@ pub struct Rule {
     pub(crate) entropy: f32,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) allow: Vec<String>,
+    /// People choose such values: the scanner reports shorter and plainer ones too.
+    pub(crate) chosen: bool,
+    /// The scanner does not report what the rule finds.
+    pub(crate) redact_only: bool,
+    /// Rules of which a finding close by raises this one to `pair_severity`.
+    pub(crate) pair: Vec<String>,
+    pub(crate) pair_severity: Severity,
     pub(crate) detector: Detector,
     pub(crate) names: Vec<String>,
     pub(crate) suffixes: Vec<String>,
@@ -355,7 +383,7 @@ fn check(raw: &RawRule) -> Result<(), String> {
         return Err("tier must be 1, 2 or 3".to_owned());
     }
     match raw.detector {
-        Detector::Pattern => {
+        Detector::Pattern | Detector::Vendor | Detector::Near => {
             let Some(pattern) = &raw.pattern else { return Err("pattern is missing".to_owned()) };
             if pattern.get_ref().len() > PATTERN_BYTES_MAX {
                 return Err(format!("pattern is longer than {PATTERN_BYTES_MAX} bytes"));
@@ -378,7 +406,10 @@ fn build(raw: RawRule, vendor: &str, fix: &str, unbroken: usize) -> Rule {
         Detector::SecretWord => 3,
         _ => 1,
     });
-    let pattern = raw.pattern.map(Spanned::into_inner).unwrap_or_default();
+    let mut pattern = raw.pattern.map(Spanned::into_inner).unwrap_or_default();
+    if matches!(raw.detector, Detector::Vendor | Detector::Near) {
+        pattern = format!("(?:{pattern})$");
+    }
     let any_case = pattern.contains("(?i");
     Rule {
         id: raw.id.into(),
@@ -398,6 +429,10 @@ fn build(raw: RawRule, vendor: &str, fix: &str, unbroken: usize) -> Rule {
         entropy: raw.entropy,
         checksum: raw.checksum,
         allow: raw.allow,
+        chosen: raw.chosen,
+        redact_only: raw.redact_only,
+        pair: raw.pair,
+        pair_severity: raw.pair_severity,
         detector: raw.detector,
         names: raw.names.iter().map(|name| name.to_ascii_lowercase()).collect(),
         suffixes: raw.suffixes.iter().map(|name| name.to_ascii_lowercase()).collect(),

@@ -3,7 +3,7 @@
 
 mod support;
 
-use actifix_secrets::{Engine, RuleSource, Settings};
+use actifix_secrets::{Dropped, Engine, RuleSource, Settings};
 
 #[test]
 fn examples_are_found() {
@@ -13,7 +13,12 @@ fn examples_are_found() {
     for rule in engine.rules() {
         for (index, example) in rule.examples().iter().enumerate() {
             let text = support::expand(&example.concat(), index as u64);
-            let found = engine.scan(text.as_bytes());
+            let mut found = engine.candidates(text.as_bytes());
+            // Short passwords and the like are for redaction; formats have to be reported.
+            let format = rule.tier() == 1;
+            found.retain(|found| {
+                !format || matches!(found.dropped, None | Some(Dropped::Overlap)) || rule.id() == "card"
+            });
             if !found.iter().any(|found| *found.rule == *rule.id()) {
                 missed.push(format!("{} scan: {text}", rule.id()));
             }
@@ -43,7 +48,7 @@ fn counter_examples_are_left_alone() {
     for rule in engine.rules() {
         for (index, example) in rule.counter_examples().iter().enumerate() {
             let text = support::expand(&example.concat(), index as u64);
-            if engine.scan(text.as_bytes()).iter().any(|found| *found.rule == *rule.id()) {
+            if engine.candidates(text.as_bytes()).iter().any(|found| *found.rule == *rule.id()) {
                 wrong.push(format!("{}: {text}", rule.id()));
             }
         }

@@ -75,7 +75,7 @@ async fn drive(
                     return;
                 }
                 let sent = submission(project, clock.now(), [event(number, tickets, clock.now())]);
-                let recorded: Vec<Recorded> = store.ingest(sent).await.unwrap();
+                let recorded: Vec<Recorded> = store.ingest(sent).await.unwrap().events;
                 assert_eq!(recorded.len(), 1);
             }
         }));

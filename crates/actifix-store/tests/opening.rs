@@ -39,7 +39,7 @@ async fn everything_is_there_after_reopening() {
     let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
     let p4 = |number, name: &str| EventBuilder::new(number, name).priority(Priority::P4).sample_after(1);
     let send = |store: Arc<dyn Store>, event: EventBuilder| async move {
-        store.ingest(submission(project, NOW, [event])).await.unwrap().pop().unwrap()
+        store.ingest(submission(project, NOW, [event])).await.unwrap().events.pop().unwrap()
     };
     for number in 1..=4 {
         send(Arc::clone(&store), p4(number, "a")).await;
@@ -74,7 +74,7 @@ async fn what_was_answered_survives_without_a_close() {
     }
     let again = open(copy.path()).await;
     let recorded = again.ingest(submission(project, NOW, [EventBuilder::new(1, "a")])).await.unwrap();
-    assert_eq!(recorded[0].outcome, Outcome::Duplicate);
+    assert_eq!(recorded.events[0].outcome, Outcome::Duplicate);
     assert_eq!(again.stats().await.unwrap().events, 1);
 }
 

@@ -42,7 +42,7 @@ impl Case {
 
     /// Sends events in one request.
     pub(crate) async fn send(&self, events: impl IntoIterator<Item = EventBuilder>) -> Vec<Recorded> {
-        self.store.ingest(submission(self.project, self.now(), events)).await.expect("ingest")
+        self.store.ingest(submission(self.project, self.now(), events)).await.expect("ingest").events
     }
 
     /// Sends one event.

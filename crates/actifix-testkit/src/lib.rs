@@ -9,6 +9,7 @@ mod fixtures;
 mod ids;
 
 pub mod contract;
+pub mod corpus;
 
 pub use clock::FakeClock;
 pub use fixtures::{EventBuilder, NOW, finding, submission};

@@ -5,6 +5,7 @@ mod care;
 mod events;
 mod idempotency;
 mod openapi;
+mod schemas;
 mod tickets;
 
 use crate::extract::{BODY_BYTES_MAX, Who};

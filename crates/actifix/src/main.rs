@@ -18,6 +18,7 @@ mod files;
 mod home;
 mod lifecycle;
 mod process;
+mod scan;
 mod system;
 mod telemetry;
 mod vault;

@@ -7,11 +7,11 @@ mod tickets;
 
 pub use access::{KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord};
 pub use care::{
-    FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem, RetentionPolicy,
-    RetentionReport, StoreStats, ThrottleRecord,
+    FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,
+    RetentionPolicy, RetentionReport, StoreStats, ThrottleRecord,
 };
 pub use ingest::{
-    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, OutcomeCount, Recorded,
+    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, Ingested, OutcomeCount, Recorded,
     SealedInput, SessionCount, Submission,
 };
 pub use tickets::{

@@ -40,6 +40,8 @@ fn alphabet(class: &str) -> String {
         "l" => [LOWER, DIGITS].concat(),
         "d" => DIGITS.to_owned(),
         "n" => "123456789".to_owned(),
+        "q" => [LOWER, "234567"].concat(),
+        "dis" => "AEIMQUYcgk".to_owned(),
         other => panic!("unknown class {other}"),
     }
 }
@@ -60,7 +62,8 @@ pub fn expand(template: &str, seed: u64) -> String {
                 "crcall" => Some(base62(crc32fast::hash(word.as_bytes()))),
                 _ => {
                     let (class, count) = piece.split_once(':')?;
-                    let known = ["62", "64", "url", "hex", "HEX", "U", "A", "l", "d", "n"].contains(&class);
+                    let known = ["62", "64", "url", "hex", "HEX", "U", "A", "l", "d", "n", "q", "dis"]
+                        .contains(&class);
                     known.then(|| dice.pick(&alphabet(class), count.parse().unwrap()))
                 }
             }

@@ -5,7 +5,7 @@ use super::rows::{self, Columns, Place, page_size};
 use super::writer::Work;
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
-use actifix_app::ports::{FindingQuery, FindingRecord, FindingState, FindingView, Page};
+use actifix_app::ports::{FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, Page};
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -147,7 +147,11 @@ fn view(row: &Row<'_>) -> Result<FindingView> {
             _ => return Err(Fault::Defect("state of a finding".to_owned())),
         },
         note: c.take()?,
-        places: c.json()?,
+        places: c
+            .json::<Places>()?
+            .into_iter()
+            .map(|(path, ticket_id)| FindingPlace { path, ticket_id })
+            .collect(),
         version: c.count()?,
     })
 }

@@ -17,11 +17,12 @@ pub(crate) use prepare::{
 };
 pub(crate) use side::stored_seq;
 
-use super::monitors;
 use super::rows::{self, Hex, key_hex, ticket_by_seq};
 use super::writer::Work;
+use super::{monitors, quarantine};
 use crate::fault::{Fault, Result};
-use actifix_app::ports::{ActivityEntry, Recorded};
+use actifix_app::error::Error;
+use actifix_app::ports::{ActivityEntry, Ingested, Recorded};
 use actifix_domain::fingerprint::Explanation;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
 use actifix_domain::lifecycle::{self, EventFacts, ReleaseOrder, TicketFacts};
@@ -193,23 +194,34 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
         }
     }
 
+    /// Why a submission cannot be taken as a whole; looked at before anything of it counts.
+    pub(crate) fn refuses(&self, prepared: &Prepared) -> Result<Option<Error>> {
+        if let Some(id) = &prepared.released
+            && quarantine::get(self.work.db, id)?.is_none()
+        {
+            return Ok(Some(Error::NotFound { what: "quarantine entry" }));
+        }
+        quarantine::lacks_room(self.work.db, prepared.project, &prepared.quarantined)
+    }
+
     /// Decides about all that `prepared` brings. Nothing counts before [`Batch::flush`] and the commit.
-    pub(crate) fn apply(&mut self, prepared: &'p Prepared) -> Result<Vec<Recorded>> {
+    pub(crate) fn apply(&mut self, prepared: &'p Prepared) -> Result<Ingested> {
         if let Some(tick) = &prepared.late_monitor
             && !monitors::tick(self.work.db, prepared.project, tick, prepared.received_at)?
         {
             // It was heard of in the meantime: what the events tell is not so.
-            return Ok(Vec::new());
+            return Ok(Ingested::default());
         }
-        let mut recorded = Vec::with_capacity(prepared.events.len());
+        let mut ingested = Ingested { events: Vec::with_capacity(prepared.events.len()), side: Vec::new() };
         for event in &prepared.events {
             let fate = self.event(prepared, event)?;
             self.count(prepared, fate.outcome, Reason::None, event.category, 1);
             self.findings(prepared, event, &fate)?;
-            recorded.push(fate);
+            self.files(prepared, event, fate.outcome, &mut ingested.side);
+            ingested.events.push(fate);
         }
-        self.rest(prepared)?;
-        Ok(recorded)
+        self.rest(prepared, &mut ingested.side)?;
+        Ok(ingested)
     }
 
     fn count(

@@ -8,8 +8,8 @@ use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
     ActivityEntry, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery,
-    FindingState, FindingView, HeldOverview, IngestStore, KeptAnswer, KeyRecord, LateMonitor, MonitorView,
-    OutcomeTotal, Page, ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy,
+    FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor,
+    MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy,
     RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
     TicketSave, TicketStore, TokenRecord, TokenStore,
 };
@@ -23,12 +23,12 @@ use std::sync::Arc;
 
 #[async_trait]
 impl IngestStore for SqliteStore {
-    async fn ingest(&self, submission: Submission) -> Result<Vec<Recorded>> {
+    fn enqueue(&self, submission: Submission) -> Result<Pending> {
         if submission.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Box::pin(std::future::ready(Ok(Ingested::default()))));
         }
         let prepared = ingest::prepare(submission).map_err(Fault::into_error)?;
-        self.writer.ingest(prepared).await
+        self.writer.enqueue(prepared)
     }
 
     fn queue_depth(&self) -> usize {

@@ -45,7 +45,7 @@ async fn a_full_disk_refuses_and_recovers_unaided() {
     assert_eq!(store.stats().await.unwrap().events, 0, "nothing of it is there");
     limit(Some(1_000_000)).await.unwrap();
     let stored = store.ingest(many(1)).await.unwrap();
-    assert!(stored.iter().all(|recorded| recorded.outcome == Outcome::Accepted));
+    assert!(stored.events.iter().all(|recorded| recorded.outcome == Outcome::Accepted));
     assert!(!told.load(Ordering::SeqCst), "that was not for good");
 }
 
@@ -137,7 +137,9 @@ impl Bench {
 
     fn send(&self, event: EventBuilder) -> JoinHandle<Result<Vec<Recorded>>> {
         let (store, project) = (Arc::clone(&self.store), self.project);
-        tokio::spawn(async move { store.ingest(submission(project, NOW, [event])).await })
+        tokio::spawn(
+            async move { store.ingest(submission(project, NOW, [event])).await.map(|done| done.events) },
+        )
     }
 
     /// Lets the tasks run until `many` submissions wait behind the one that holds the writer.

@@ -2,10 +2,10 @@
 
 use super::{Case, id_of};
 use crate::FakeClock;
-use crate::fixtures::{EventBuilder, finding};
+use crate::fixtures::{EventBuilder, finding, submission};
 use actifix_app::error::Error;
 use actifix_app::ports::{
-    Clock, FindingQuery, FindingState, RetentionPolicy, SealedInput, Store, Submission,
+    Clock, FindingPlace, FindingQuery, FindingState, RetentionPolicy, SealedInput, Store, Submission,
 };
 use actifix_domain::outcome::Outcome;
 use actifix_domain::ticket::{Priority, Status};
@@ -42,7 +42,7 @@ async fn findings_are_one_per_value(case: &Case) {
     let jwt = &rest.items[0];
     assert_eq!(
         (jwt.rule.as_str(), jwt.count, jwt.places.clone()),
-        ("jwt", 1, vec![("/b".to_owned(), Some(id))])
+        ("jwt", 1, vec![FindingPlace { path: "/b".to_owned(), ticket_id: Some(id) }])
     );
     let aws = page.items.iter().find(|f| f.count == 2).unwrap();
     assert_eq!((aws.id.len(), aws.places.len(), aws.state), (32, 1, FindingState::Open));
@@ -88,11 +88,47 @@ async fn quarantine_is_listed_and_deleted(case: &Case) {
     assert!(!case.store.delete_quarantined(&sealed(1).id).await.unwrap());
     assert!(case.store.quarantined(&sealed(1).id).await.unwrap().is_none());
     assert_eq!(case.store.stats().await.unwrap().quarantine_entries, 2);
-    // The bound holds, and what is refused does not fail the request.
-    let mut flood = Submission::new(case.project, case.now());
-    flood.quarantined = (10..1_100).map(sealed).collect();
-    case.store.ingest(flood).await.unwrap();
-    assert_eq!(case.store.stats().await.unwrap().quarantine_entries, 1_000);
+    // What finds it full is refused as a whole: its sender is to keep it.
+    let mut flood = submission(case.project, case.now(), [EventBuilder::new(77, "beside")]);
+    flood.quarantined = (10..600).map(sealed).collect();
+    let refused = case.store.ingest(flood).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    assert_eq!(case.store.stats().await.unwrap().quarantine_entries, 2);
+    assert!(
+        case.store.event(Some(case.project), EventBuilder::new(77, "beside").id()).await.unwrap().is_none()
+    );
+    let mut fits = Submission::new(case.project, case.now());
+    fits.quarantined = (10..508).map(sealed).collect();
+    case.store.ingest(fits).await.unwrap();
+    let mut more = Submission::new(case.project, case.now());
+    more.quarantined.push(sealed(5_000));
+    assert!(case.store.ingest(more).await.is_err());
+    // Another project still has room.
+    let other = case.store.create_project(None, "quarantine-2", None, case.now()).await.unwrap();
+    let mut elsewhere = Submission::new(other.id, case.now());
+    elsewhere.quarantined.push(sealed(5_001));
+    case.store.ingest(elsewhere).await.unwrap();
+    release_happens_once(case, &sealed(2).id).await;
+}
+
+/// The entry goes with what is made of it, or nothing does.
+async fn release_happens_once(case: &Case, id: &str) {
+    let released = |number: u64| {
+        let mut sent = submission(case.project, case.now(), [EventBuilder::new(number, "released")]);
+        sent.released = Some(id.to_owned());
+        sent
+    };
+    let (one, two) = tokio::join!(case.store.ingest(released(101)), case.store.ingest(released(102)));
+    let gone = |result: &Result<_, Error>| matches!(result, Err(Error::NotFound { .. }));
+    assert!(one.is_ok() && gone(&two), "{one:?} {two:?}");
+    assert!(case.store.quarantined(id).await.unwrap().is_none());
+    assert!(
+        case.store
+            .event(Some(case.project), EventBuilder::new(102, "released").id())
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 async fn figures_follow_what_happens(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {

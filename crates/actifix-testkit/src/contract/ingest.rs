@@ -4,7 +4,8 @@ use super::{Case, id_of};
 use crate::fixtures::{EventBuilder, attachment, finding, submission};
 use crate::{FakeClock, NOW};
 use actifix_app::ports::{
-    CheckIn, Discard, LateMonitor, MonitorTick, OutcomeCount, SealedInput, SessionCount, Store, Submission,
+    CheckIn, Discard, FindingQuery, LateMonitor, MonitorTick, OutcomeCount, SealedInput, SessionCount, Store,
+    Submission,
 };
 use actifix_domain::cron::MonitorStatus;
 use actifix_domain::id::{EventId, ProjectId};
@@ -96,7 +97,7 @@ async fn concurrent_duplicates_are_one(case: &Case) {
                 let id = (number + task) % 20 + 1;
                 let sent = submission(project, now, [EventBuilder::new(id, "same")]);
                 let recorded = store.ingest(sent).await.unwrap();
-                accepted += u64::from(recorded[0].outcome == Outcome::Accepted);
+                accepted += u64::from(recorded.events[0].outcome == Outcome::Accepted);
             }
             accepted
         }));
@@ -252,6 +253,7 @@ async fn side_items_are_counted(case: &Case) {
     });
     sent.late_attachments.push((first.event_id, attachment("two.log", Some(b"second"))));
     sent.late_attachments.push((EventId([8; 16]), attachment("lost.log", None)));
+    sent.findings.push(finding("api_key", 9, "attachment"));
     sent.quarantined.push(SealedInput {
         id: format!("{:032x}", case.project.0),
         reason: "redaction took too long".to_owned(),
@@ -259,7 +261,16 @@ async fn side_items_are_counted(case: &Case) {
         size: 10,
         sealed: vec![1, 2, 3],
     });
-    case.store.ingest(sent).await.unwrap();
+    let side = case.store.ingest(sent).await.unwrap().side;
+    let fates: Vec<(Outcome, &str, u64)> =
+        side.iter().map(|count| (count.outcome, count.category, count.quantity)).collect();
+    let (accepted, filtered) = (Outcome::Accepted, Outcome::Filtered);
+    let expected = [(accepted, "session", 1), (accepted, "attachment", 1), (filtered, "attachment", 1)];
+    assert_eq!(fates, expected);
+    let query = FindingQuery { project: Some(case.project), limit: 10, ..FindingQuery::default() };
+    let found = case.store.findings(query).await.unwrap().items;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].places.iter().all(|place| place.ticket_id.is_none()), "it is of no ticket: {found:?}");
     let outcomes = case.store.outcomes(case.project, case.now()).await.unwrap();
     let of = |word: &str, reason: &str| {
         outcomes.iter().find(|o| o.outcome == word && o.reason == reason).map(|o| o.quantity)
@@ -316,12 +327,12 @@ async fn check_ins_move_monitors(case: &Case) {
     // Too many events of other kinds, a full disk: whatever fails the event leaves the monitor as it was.
     let mut twice = missed(1);
     twice.project = ProjectId(999_999);
-    assert!(case.store.ingest(twice).await.unwrap().is_empty(), "no such monitor");
+    assert!(case.store.ingest(twice).await.unwrap().events.is_empty(), "no such monitor");
     assert_eq!(late_monitors(case).await.len(), 1);
-    assert_eq!(case.store.ingest(missed(1)).await.unwrap()[0].change, Change::New);
+    assert_eq!(case.store.ingest(missed(1)).await.unwrap().events[0].change, Change::New);
     assert!(late_monitors(case).await.is_empty(), "once");
     assert_eq!(case.store.monitors(case.project).await.unwrap()[0].state.status, MonitorStatus::Missed);
-    assert!(case.store.ingest(missed(2)).await.unwrap().is_empty(), "nor twice");
+    assert!(case.store.ingest(missed(2)).await.unwrap().events.is_empty(), "nor twice");
     // Heard of in the meantime: nothing was missed after all.
     case.clock.advance(DAY);
     let late = late_monitors(case).await.remove(0);
@@ -330,7 +341,7 @@ async fn check_ins_move_monitors(case: &Case) {
     case.store.ingest(heard).await.unwrap();
     let mut untrue = missed(3);
     untrue.late_monitor = Some(MonitorTick { deadline: late.deadline, ..tick.clone() });
-    assert!(case.store.ingest(untrue).await.unwrap().is_empty());
+    assert!(case.store.ingest(untrue).await.unwrap().events.is_empty());
     assert_eq!(case.store.monitors(case.project).await.unwrap()[0].state.status, MonitorStatus::Ok);
     assert_eq!(case.list("").await.items[0].count, 1);
 }

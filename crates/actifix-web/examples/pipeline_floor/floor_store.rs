@@ -3,10 +3,10 @@
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
     ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary,
-    FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, KeptAnswer, KeyRecord, LateMonitor,
-    MonitorView, OutcomeTotal, Page, ProjectStore, QuarantineEntry, QuarantineItem, Recorded,
-    RetentionPolicy, RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail,
-    TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
+    FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord,
+    LateMonitor, MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem,
+    Recorded, RetentionPolicy, RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord,
+    TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
@@ -27,7 +27,7 @@ pub struct NullStore;
 
 #[async_trait]
 impl IngestStore for NullStore {
-    async fn ingest(&self, submission: Submission) -> Result<Vec<Recorded>> {
+    fn enqueue(&self, submission: Submission) -> Result<Pending> {
         let recorded = |event: &Admitted| Recorded {
             event_id: event.event.event_id,
             ticket_id: None,
@@ -35,7 +35,8 @@ impl IngestStore for NullStore {
             change: Change::Seen,
             count: 1,
         };
-        Ok(submission.events.iter().map(recorded).collect())
+        let events = submission.events.iter().map(recorded).collect();
+        Ok(Box::pin(std::future::ready(Ok(Ingested { events, side: Vec::new() }))))
     }
 
     fn queue_depth(&self) -> usize {

@@ -207,7 +207,9 @@ fn detail_json(app: &App, detail: TicketDetail) -> ApiResult<Value> {
     map.insert("activity".into(), json!(detail.activity));
     map.insert("approved".into(), json!(detail.approved));
     map.insert("latest_event".into(), json!(detail.latest_event));
-    map.insert("redactions".into(), json!(detail.redactions));
+    let redactions: Vec<Value> =
+        detail.redactions.iter().map(|(rule, count)| json!({ "rule": rule, "count": count })).collect();
+    map.insert("redactions".into(), json!(redactions));
     // Whoever reads may know that it is leased, not the id that proves it.
     let lease = detail.lease.map(|lease| {
         json!({ "holder": lease.holder, "fence": lease.fence, "since": lease.since, "expires_at": lease.expires_at })

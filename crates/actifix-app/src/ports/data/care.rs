@@ -69,9 +69,18 @@ pub struct FindingView {
     /// Note of whoever set the state.
     pub note: String,
     /// Field paths with the ticket where each was last seen; at most 20.
-    pub places: Vec<(String, Option<TicketId>)>,
+    pub places: Vec<FindingPlace>,
     /// Counts up with each write of its state; being seen again does not count.
     pub version: u64,
+}
+
+/// Where a secret was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FindingPlace {
+    /// Path of the field.
+    pub path: String,
+    /// The ticket in which it was last seen there.
+    pub ticket_id: Option<TicketId>,
 }
 
 /// A quarantined input in a list.

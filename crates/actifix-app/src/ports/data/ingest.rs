@@ -2,7 +2,7 @@
 
 use super::MonitorTick;
 use crate::ingest::Redacted;
-use actifix_domain::event::{Event, Provenance};
+use actifix_domain::event::{Event, EventType, Provenance};
 use actifix_domain::fingerprint::Grouping;
 use actifix_domain::id::{EventId, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome, Reason};
@@ -34,6 +34,11 @@ pub struct Submission {
     pub late_monitor: Option<MonitorTick>,
     /// Sealed input that could not be redacted.
     pub quarantined: Vec<SealedInput>,
+    /// Secrets found in what did not become an event.
+    pub findings: Vec<FindingRecord>,
+    /// The quarantine entry that this comes from: deleted in the same transaction, and the whole refused with
+    /// `NotFound` where it is gone, so that nothing is released twice.
+    pub released: Option<String>,
     /// A key, and the origin that sent with it without being listed.
     pub unlisted_origin: Option<(PublicKey, String)>,
 }
@@ -52,6 +57,8 @@ impl Submission {
             check_ins: Vec::new(),
             late_monitor: None,
             quarantined: Vec::new(),
+            findings: Vec::new(),
+            released: None,
             unlisted_origin: None,
         }
     }
@@ -66,6 +73,8 @@ impl Submission {
             && self.check_ins.is_empty()
             && self.late_monitor.is_none()
             && self.quarantined.is_empty()
+            && self.findings.is_empty()
+            && self.released.is_none()
             && self.unlisted_origin.is_none()
     }
 }
@@ -95,6 +104,27 @@ pub struct Admitted {
     pub findings: Vec<FindingRecord>,
     /// Attachments.
     pub attachments: Vec<Attachment>,
+}
+
+impl Admitted {
+    /// Category of the protocol under which it is counted.
+    pub fn category(&self) -> &'static str {
+        match self.event.event_type {
+            EventType::Error => "error",
+            EventType::Default => "default",
+            EventType::Csp => "security",
+            EventType::Feedback => "feedback",
+        }
+    }
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ingested {
+    /// One per event, in order.
+    pub events: Vec<Recorded>,
+    /// What the store decided about all else: attachments, heartbeats, sessions.
+    pub side: Vec<OutcomeCount>,
 }
 
 /// What became of an event.
@@ -218,7 +248,7 @@ pub struct SealedInput {
     pub id: String,
     /// Why, in words of ours.
     pub reason: String,
-    /// Kind of input (`event`, `envelope`, …).
+    /// Kind of input (`event`, `attachment`, …).
     pub kind: &'static str,
     /// Size in clear, bytes.
     pub size: u64,

@@ -6,7 +6,7 @@ use actifix_app::ports::{
     Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, MonitorTick, OutcomeCount,
     SealedInput, SessionCount, Submission,
 };
-use actifix_domain::event::{Event, EventType, Level};
+use actifix_domain::event::{Event, Level};
 use actifix_domain::fingerprint::Explanation;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey};
 use actifix_domain::ticket::Priority;
@@ -33,6 +33,8 @@ pub(crate) struct Prepared {
     pub(crate) check_ins: Vec<CheckIn>,
     pub(crate) late_monitor: Option<MonitorTick>,
     pub(crate) quarantined: Vec<SealedInput>,
+    pub(crate) findings: Vec<FindingRecord>,
+    pub(crate) released: Option<String>,
     pub(crate) unlisted_origin: Option<(PublicKey, String)>,
     /// What it weighs in the queue, bytes, about.
     pub(crate) size_bytes: usize,
@@ -64,6 +66,8 @@ pub(crate) struct PreparedEvent {
     pub(crate) sample_after: u32,
     pub(crate) findings: Vec<FindingRecord>,
     pub(crate) attachments: Vec<PreparedAttachment>,
+    /// Attachments beyond [`ATTACHMENTS_MAX`].
+    pub(crate) attachments_cut: usize,
     pub(crate) body: Body,
 }
 
@@ -100,6 +104,8 @@ pub(crate) fn prepare(submission: Submission) -> Result<Prepared> {
         check_ins: submission.check_ins,
         late_monitor: submission.late_monitor,
         quarantined: submission.quarantined,
+        findings: submission.findings,
+        released: submission.released,
         unlisted_origin: submission.unlisted_origin,
         size_bytes,
     })
@@ -109,6 +115,8 @@ fn prepare_event(admitted: Admitted) -> Result<PreparedEvent> {
     let redactions: Vec<(String, String)> =
         admitted.findings.iter().map(|finding| (finding.rule.clone(), finding.path.clone())).collect();
     let body = body::close(&admitted.event, &admitted.provenance, &redactions)?;
+    let category = admitted.category();
+    let attachments_cut = admitted.attachments.len().saturating_sub(ATTACHMENTS_MAX);
     let attachments = admitted
         .attachments
         .into_iter()
@@ -123,7 +131,7 @@ fn prepare_event(admitted: Admitted) -> Result<PreparedEvent> {
         text: words(&event),
         facets: facets(&event),
         unhandled: event.is_unhandled(),
-        category: category(event.event_type),
+        category,
         title: event.title,
         culprit: event.culprit,
         platform: event.platform,
@@ -140,6 +148,7 @@ fn prepare_event(admitted: Admitted) -> Result<PreparedEvent> {
         sample_after: admitted.sample_after,
         findings: admitted.findings,
         attachments,
+        attachments_cut,
         body,
     })
 }
@@ -147,16 +156,6 @@ fn prepare_event(admitted: Admitted) -> Result<PreparedEvent> {
 fn prepare_attachment(attachment: Attachment) -> Result<PreparedAttachment> {
     let content = attachment.bytes.as_deref().map(body::compress).transpose()?;
     Ok(PreparedAttachment { info: attachment.info, content })
-}
-
-/// Category of the protocol under which an event is counted.
-const fn category(event_type: EventType) -> &'static str {
-    match event_type {
-        EventType::Error => "error",
-        EventType::Default => "default",
-        EventType::Csp => "security",
-        EventType::Feedback => "feedback",
-    }
 }
 
 /// Values that the ticket's page counts, one per key: a tag that is named like the event's own release or environment
