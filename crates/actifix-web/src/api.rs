@@ -45,6 +45,8 @@ pub(crate) struct Operation {
     pub body: &'static [(&'static str, &'static str, &'static str)],
     /// Status of success.
     pub success: u16,
+    /// `If-Match` may name the version that the write was decided on.
+    pub versioned: bool,
     /// The handler.
     pub handler: MethodRouter<Arc<App>>,
 }
@@ -114,7 +116,18 @@ impl Operation {
         scope: Scope,
         handler: MethodRouter<Arc<App>>,
     ) -> Self {
-        Self { method, path, id, summary, scope, query: &[], body: &[], success: 200, handler }
+        Self {
+            method,
+            path,
+            id,
+            summary,
+            scope,
+            query: &[],
+            body: &[],
+            success: 200,
+            versioned: false,
+            handler,
+        }
     }
 
     pub(crate) const fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
@@ -124,6 +137,11 @@ impl Operation {
 
     pub(crate) const fn body(mut self, body: &'static [(&'static str, &'static str, &'static str)]) -> Self {
         self.body = body;
+        self
+    }
+
+    pub(crate) const fn versioned(mut self) -> Self {
+        self.versioned = true;
         self
     }
 

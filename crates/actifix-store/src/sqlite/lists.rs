@@ -23,6 +23,8 @@ const LOOKED_AT_MAX: usize = 5_000;
 const LOOKED_UP_MAX: usize = 1_000;
 /// Tickets read at once from one stream where a filter passes over some.
 const PIECE: usize = 256;
+/// The same where each is looked up in the index of words: what is read of one stream and not needed is paid for too.
+const LOOKUP_PIECE: usize = 16;
 /// Matches are counted up to this, and one more.
 const TOTAL_MAX: u64 = Page::<Ticket>::TOTAL_MAX;
 
@@ -162,7 +164,11 @@ fn merge(
             heads.push((head.0, number));
         }
     }
-    let size = if plan.filter.sql.is_empty() { limit + 1 } else { PIECE };
+    let size = match plan.filter.sql.is_empty() {
+        true => limit + 1,
+        false if plan.asks_index => LOOKUP_PIECE,
+        false => PIECE,
+    };
     let mut found: BTreeSet<Reverse<Place>> = BTreeSet::new();
     let mut looked_at = 0;
     while let Some((head, number)) = heads.pop() {

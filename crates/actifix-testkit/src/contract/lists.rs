@@ -200,7 +200,10 @@ async fn words_are_found_in_a_crowd(store: &Arc<dyn Store>, clock: &Arc<FakeCloc
     small.send([flapping(1, "one"), EventBuilder::new(2, "two").title("two")]).await;
     for hundred in 0..21_u64 {
         let numbers = hundred * 500..hundred * 500 + 500;
-        let events = numbers.map(|number| flapping(number + 10, &format!("n{number}")));
+        let events = numbers.map(|number| {
+            let priority = Priority::ALL[usize::try_from(number % 5).unwrap()];
+            flapping(number + 10, &format!("n{number}")).priority(priority)
+        });
         crowd.send(events.collect::<Vec<_>>()).await;
     }
     crowd.one(EventBuilder::new(9, "calm").title("calm")).await;

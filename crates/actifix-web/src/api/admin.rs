@@ -66,6 +66,7 @@ fn project_operations() -> Vec<Operation> {
             admin,
             change_project,
         )
+        .versioned()
         .body(&[("settings", "object!", "settings to change; others stay")]),
         Operation::get(
             "/api/v1/projects/{project}/dsn",
@@ -122,6 +123,7 @@ fn key_and_token_operations() -> Vec<Operation> {
             admin,
             change_key,
         )
+        .versioned()
         .body(KEY),
         Operation::post(
             "/api/v1/projects/{project}/keys/{key}/rotate",
@@ -130,6 +132,7 @@ fn key_and_token_operations() -> Vec<Operation> {
             admin,
             rotate_key,
         )
+        .versioned()
         .created(),
         Operation::get("/api/v1/tokens", "list_tokens", "API tokens, without their texts", admin, tokens),
         Operation::post(

@@ -54,6 +54,7 @@ fn finding_operations() -> Vec<Operation> {
             Scope::TicketsTriage,
             resolve,
         )
+        .versioned()
         .body(&[
             ("state", "string!", "open, rotated, false_positive"),
             ("note", "string", "at most 1,000 characters"),

@@ -75,6 +75,12 @@ fn describe(operation: &Operation) -> Value {
             "name": name, "in": "query", "required": false, "description": help, "schema": { "type": "string" }
         }));
     }
+    if operation.versioned {
+        parameters.push(json!({
+            "name": "If-Match", "in": "header", "required": false, "schema": { "type": "string", "maxLength": 64 },
+            "description": "the ETag that the write was decided on; 412 when it is not the version any more"
+        }));
+    }
     if operation.method == Method::POST {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string", "maxLength": 255 },

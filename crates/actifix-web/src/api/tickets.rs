@@ -53,6 +53,7 @@ fn work_operations() -> Vec<Operation> {
             show,
         ),
         Operation::patch("/api/v1/tickets/{id}", "change_ticket", "Set priority or assignee", triage, change)
+            .versioned()
             .body(&[("priority", "string", "P0 to P4"), ("assignee", "string", "name, or null to clear")]),
         Operation::get(
             "/api/v1/tickets/{id}/events",
@@ -69,23 +70,18 @@ fn work_operations() -> Vec<Operation> {
             read,
             similar,
         ),
-        Operation::post("/api/v1/tickets/{id}/claim", "claim_ticket", "Take a lease", work, claim).body(&[(
-            "minutes",
-            "integer",
-            "1 to 240, default 30",
-        )]),
-        Operation::post("/api/v1/tickets/{id}/renew", "renew_lease", "Prolong a lease", work, renew).body(&[
-            LEASE,
-            FENCE,
-            ("minutes", "integer", "1 to 240, default 30"),
-        ]),
+        Operation::post("/api/v1/tickets/{id}/claim", "claim_ticket", "Take a lease", work, claim)
+            .versioned()
+            .body(&[("minutes", "integer", "1 to 240, default 30")]),
+        Operation::post("/api/v1/tickets/{id}/renew", "renew_lease", "Prolong a lease", work, renew)
+            .versioned()
+            .body(&[LEASE, FENCE, ("minutes", "integer", "1 to 240, default 30")]),
         Operation::post("/api/v1/tickets/{id}/release", "release_ticket", "End a lease", work, release)
+            .versioned()
             .body(&[LEASE, FENCE, ("reason", "string", "why, and what was learned")]),
-        Operation::post("/api/v1/tickets/{id}/notes", "add_note", "Add a note", work, note).body(&[
-            ("text", "string!", "1 to 10,000 characters"),
-            LEASE,
-            FENCE,
-        ]),
+        Operation::post("/api/v1/tickets/{id}/notes", "add_note", "Add a note", work, note)
+            .versioned()
+            .body(&[("text", "string!", "1 to 10,000 characters"), LEASE, FENCE]),
     ]
 }
 
@@ -100,6 +96,7 @@ fn triage_operations() -> Vec<Operation> {
             work,
             complete,
         )
+        .versioned()
         .body(&[
             ("root_cause", "string!", "what was wrong, in words"),
             ("commit", "string", "commit of the fix"),
@@ -116,15 +113,18 @@ fn triage_operations() -> Vec<Operation> {
             "Let agents have it",
             triage,
             approve,
-        ),
-        Operation::post("/api/v1/tickets/{id}/reopen", "reopen_ticket", "Open it again", triage, reopen),
+        )
+        .versioned(),
+        Operation::post("/api/v1/tickets/{id}/reopen", "reopen_ticket", "Open it again", triage, reopen)
+            .versioned(),
         Operation::post(
             "/api/v1/tickets/{id}/ignore",
             "ignore_ticket",
             "Only count its events",
             triage,
             ignore,
-        ),
+        )
+        .versioned(),
         Operation::post(
             "/api/v1/tickets/{id}/assign",
             "assign_ticket",
@@ -132,6 +132,7 @@ fn triage_operations() -> Vec<Operation> {
             triage,
             assign,
         )
+        .versioned()
         .body(&[("assignee", "string", "name, or null to clear")]),
         Operation::post(
             "/api/v1/tickets/{id}/merge",
@@ -140,6 +141,7 @@ fn triage_operations() -> Vec<Operation> {
             triage,
             merge,
         )
+        .versioned()
         .body(&[("from", "strings!", "1 to 50 ticket ids")]),
         Operation::post(
             "/api/v1/tickets/{id}/split",
@@ -148,6 +150,7 @@ fn triage_operations() -> Vec<Operation> {
             triage,
             split,
         )
+        .versioned()
         .body(&[("fingerprint", "string!", "one of the ticket's fingerprints")]),
     ]
 }

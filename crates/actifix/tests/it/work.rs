@@ -262,3 +262,20 @@ fn asking_for_readiness_is_no_way_to_load_the_disk() {
     let grown = metric(&server, "actifix_wal_size_bytes") - before;
     assert!(grown < 300.0 * 4_096.0 / 4.0, "300 questions wrote {grown} bytes");
 }
+
+#[test]
+fn the_contract_says_which_writes_take_a_version() {
+    let (_home, server) = started();
+    let contract = server.get("/api/openapi.json");
+    let mut versioned = 0;
+    for (path, methods) in contract["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let takes = parameters.iter().any(|parameter| parameter["name"] == "If-Match");
+            let of_a_ticket = path.starts_with("/api/v1/tickets/{id}") && method != "get";
+            assert!(takes || !of_a_ticket, "{method} {path}");
+            versioned += usize::from(takes);
+        }
+    }
+    assert_eq!(versioned, 16);
+}
