@@ -1,5 +1,6 @@
 //! `cargo xtask test` and `cargo xtask ci`: the checks in the order in which they fail fastest.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -48,6 +49,7 @@ fn all_steps(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         cargo(workspace, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
     })?;
     steps.step("tests", || nextest(workspace, &tools))?;
+    steps.step("own secrets", || own_secrets(workspace))?;
     steps.step("documentation tests", || cargo(workspace, &["test", "--doc", "--workspace", "--locked"]))?;
     steps.step("documentation", || {
         let mut command = cargo_command(workspace);
@@ -62,6 +64,21 @@ fn nextest(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let mut command = cargo_command(workspace);
     command.args(["nextest", "run", "--workspace", "--locked", "--profile", profile]);
     process::run(command.envs(tools.environment()))
+}
+
+/// Our scanner on our own files and on all of our commits: what it accepts stands in `.actifix-scan.toml`.
+fn own_secrets(workspace: &Workspace) -> Result<()> {
+    cargo(workspace, &["build", "--package", "actifix", "--locked"])?;
+    let binary = target_folder(workspace).join("debug/actifix");
+    for arguments in [&["scan", "--quiet"][..], &["scan", "--quiet", "--history"]] {
+        process::run(Command::new(&binary).args(arguments).current_dir(workspace.root()))?;
+    }
+    Ok(())
+}
+
+/// Where cargo builds.
+fn target_folder(workspace: &Workspace) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.path("target"), PathBuf::from)
 }
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {

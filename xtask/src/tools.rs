@@ -154,7 +154,7 @@ fn install_python_packages(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let mut pip = Command::new(tools.python());
     pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--requirement"]);
     process::run(pip.arg(workspace.path(REQUIREMENTS)))?;
-    process::run(Command::new(tools.python()).args(["-c", "import sentry_sdk, flask"]))?;
+    process::run(Command::new(tools.python()).args(["-c", "import sentry_sdk, flask, pre_commit"]))?;
     stamp(&tools.python_folder, &pins)
 }
 

@@ -1,6 +1,7 @@
 //! The only door to every use case.
 
 use crate::error::{Error, Result};
+use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
@@ -8,7 +9,7 @@ use crate::tokens::TokenCache;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
-use actifix_domain::time::Timestamp;
+use actifix_domain::time::{SECOND, Timestamp};
 use actifix_protocol::limits::Limits;
 use actifix_secrets::Engine;
 use std::fmt;
@@ -21,6 +22,8 @@ pub struct AppSettings {
     pub public_url: String,
     /// Sizes of what is received.
     pub limits: Limits,
+    /// Tell SDKs which kinds are not stored, so that they stop sending them.
+    pub announce_dropped_kinds: bool,
     /// Rates of what is received.
     pub rates: RateLimits,
     /// `ACTIFIX_RATE_LIMIT_DISABLED=1`: no rate is limited.
@@ -32,6 +35,15 @@ pub struct AppSettings {
     /// Requests that are decoded at the same time; at least 1.
     pub decode_parallel: usize,
 }
+
+/// How long an answer about readiness is given again.
+const READY_MICROS: i64 = SECOND;
+const NOT_READY: Error =
+    Error::Unavailable { message: "the store does not read or write", retry_after_seconds: 1 };
+
+/// When readiness was proven last, and whether it was.
+#[derive(Default)]
+struct Readiness(tokio::sync::Mutex<Option<(i64, bool)>>);
 
 /// The ports and the state that use cases share.
 pub struct App {
@@ -45,10 +57,13 @@ pub struct App {
     pub(crate) token_cache: TokenCache,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
+    pub(crate) in_flight: Arc<InFlight>,
+    readiness: Readiness,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
     pub(crate) finding_key: [u8; 32],
     pub(crate) user_key: [u8; 32],
     pub(crate) digest_key: [u8; 32],
+    pub(crate) answer_key: [u8; 32],
 }
 
 impl fmt::Debug for App {
@@ -76,9 +91,12 @@ impl App {
             keys: KeyCache::default(),
             token_cache: TokenCache::default(),
             counters: Counters::default(),
+            in_flight: Arc::default(),
+            readiness: Readiness::default(),
             finding_key: vault.derive("finding-hash"),
             user_key: vault.derive("user-hash"),
             digest_key: vault.derive("attachment-digest"),
+            answer_key: vault.derive("answers"),
             gate,
             vault,
         })
@@ -142,9 +160,23 @@ impl App {
         self.store.queue_depth()
     }
 
-    /// Whether reads and writes work.
+    /// Whether reads and writes work. Anyone may ask and the proof costs a write, so it is made once a second at most,
+    /// by one of those who ask; the others hear of the same.
     pub async fn ready(&self) -> Result<()> {
-        self.store.ready().await
+        let mut last = self.readiness.0.lock().await;
+        let now = self.clock.monotonic_micros();
+        let fine = match *last {
+            Some((at, fine)) if now.saturating_sub(at) < READY_MICROS => fine,
+            _ => {
+                let result = self.store.ready().await;
+                if let Err(error) = &result {
+                    tracing::warn!(error = %error, "store.not_ready");
+                }
+                *last = Some((now, result.is_ok()));
+                result.is_ok()
+            }
+        };
+        if fine { Ok(()) } else { Err(NOT_READY) }
     }
 
     /// Stops the store after what it accepted is durable.

@@ -40,14 +40,15 @@ impl App {
         id: &str,
         state: FindingState,
         note: &str,
+        expected_version: Option<u64>,
     ) -> Result<FindingView> {
         let finding = self.finding(actor, id).await?;
         Self::require(actor, Scope::TicketsTriage, Some(finding.project))?;
         if note.chars().count() > 1_000 {
             return Err(Error::invalid("note", "at most 1,000 characters"));
         }
-        let note = self.redact_text(note);
-        self.store.set_finding_state(id, state, &note, self.now()).await
+        let note = self.redact_text(&self.settings_of(finding.project).await?, note);
+        self.store.set_finding_state(id, expected_version, state, &note).await
     }
 
     /// State of a project's throttle.

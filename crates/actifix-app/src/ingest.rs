@@ -12,26 +12,34 @@ mod decode;
 mod gate;
 pub mod origin;
 mod own;
+mod passes;
 mod quarantine;
 mod redact;
 mod redacted;
+mod room;
+mod seal;
 mod special;
 
 pub use answer::{AnswerBody, IngestAnswer, Limited, Refusal};
-pub use gate::{ByteRoom, Gate, Knock, Pass};
+pub use decode::HeaderKey;
+pub use gate::{Gate, Knock, Pass};
 pub use own::{OwnEvent, UserInput};
 pub use redacted::Redacted;
+pub use room::{ByteRoom, STRANGER_BYTES_MAX};
 
 pub(crate) use admit::Source;
 pub(crate) use counters::Counters;
 pub(crate) use special::monitor_event;
 
+use counters::Tally;
+
 use crate::app::App;
 use crate::error::Error;
+use crate::ports::Ingested;
 use actifix_domain::access::Actor;
 use actifix_domain::event::{OriginClass, Provenance, Transport};
-use actifix_domain::id::{EventId, PublicKey};
-use actifix_domain::project::KeyKind;
+use actifix_domain::id::EventId;
+use actifix_domain::project::{self, KeyKind};
 use actifix_protocol::answer::{DROP_KINDS, PIXEL_GIF};
 use actifix_protocol::auth::{Conflict, Credentials, Found};
 use actifix_protocol::otlp;
@@ -98,14 +106,14 @@ pub struct Delivery {
     pub body: Bytes,
 }
 
-/// Keys found in headers, query and path. Malformed ones are kept as `None`: they were meant as keys.
+/// Keys found in headers, query and path; malformed ones count, as they were meant as keys.
 pub fn credentials(
     sentry_auth: Option<&str>,
     authorization: Option<&str>,
     query: &str,
     path_key: Option<&str>,
     bearer: bool,
-) -> Vec<Option<PublicKey>> {
+) -> Vec<Found> {
     let mut found = Credentials::default();
     if let Some(text) = sentry_auth {
         found.add_header(text);
@@ -120,11 +128,7 @@ pub fn credentials(
     if let Some(key) = path_key {
         found.add_key(key);
     }
-    let key = |found: &Found| match found {
-        Found::Key(key) => Some(key.clone()),
-        Found::Malformed => None,
-    };
-    found.found().iter().map(key).collect()
+    found.into_found()
 }
 
 impl From<Conflict> for Refusal {
@@ -132,6 +136,17 @@ impl From<Conflict> for Refusal {
         match conflict {
             Conflict::Disagree => Self::ConflictingKeys,
             Conflict::Malformed => Self::UnknownKey,
+        }
+    }
+}
+
+impl Kind {
+    /// Whether an envelope comes this way, whose header may hold the only key.
+    pub fn may_hold_key(&self, content_type: &str) -> bool {
+        match self {
+            Self::Envelope => true,
+            Self::Store => decode::is_envelope_type(content_type),
+            _ => false,
         }
     }
 }
@@ -151,38 +166,18 @@ struct Processed {
 }
 
 impl App {
-    /// Takes one request through the pipeline. The second value says whether the page may read the answer.
-    pub async fn deliver(
-        self: &Arc<Self>,
-        knock: &Knock<'_>,
-        pass: Option<Pass>,
-        delivery: Delivery,
-    ) -> (IngestAnswer, bool) {
+    /// Takes one request through the pipeline.
+    pub async fn deliver(self: &Arc<Self>, pass: Pass, delivery: Delivery) -> IngestAnswer {
         let started = self.clock.monotonic_micros();
-        let pass = match pass {
-            Some(pass) => pass,
-            None => match self.knock_again(knock, &delivery).await {
-                Ok(pass) => pass,
-                Err(refusal) => {
-                    self.count_refusal(knock, &delivery.kind, &refusal).await;
-                    return (self.refused(&delivery.kind, &delivery.content_type, &refusal), false);
-                }
-            },
-        };
-        let echo = pass.echo_origin;
         let kind = delivery.kind.clone();
         let content_type = delivery.content_type.clone();
-        let project = pass.known.project.id;
         let answer = match self.process_and_store(pass, delivery).await {
-            Ok(processed) => finished(&kind, &content_type, processed),
-            Err(refusal) => {
-                self.counters.refused(project, category(&kind), &refusal);
-                self.refused(&kind, &content_type, &refusal)
-            }
+            Ok(processed) => self.finished(&kind, &content_type, processed),
+            Err(refusal) => self.refused(&kind, &content_type, &refusal),
         };
         let micros = self.clock.monotonic_micros().saturating_sub(started);
         metrics::histogram!("actifix_ingest_seconds").record(micros as f64 / 1e6);
-        (answer, echo)
+        answer
     }
 
     /// The pipeline on one screen.
@@ -191,34 +186,86 @@ impl App {
         pass: Pass,
         delivery: Delivery,
     ) -> Result<Processed, Refusal> {
-        let permit = Arc::clone(&self.gate.decoders).acquire_owned().await.map_err(|_| Refusal::Internal)?;
+        let (project, kind) = (pass.known.project.id, delivery.kind.clone());
+        let counted = |refusal: Refusal| {
+            self.counters.refused(project, category(&kind), &refusal);
+            refusal
+        };
+        let permit = Arc::clone(&self.gate.decoders).acquire_owned().await;
+        let permit = permit.map_err(|_| counted(Refusal::Internal))?;
         let app = Arc::clone(self);
         let received_at = self.now();
         // CPU work leaves the I/O threads; a panic in it costs this request alone.
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let decoded = app.decode(&pass, &delivery, received_at)?;
-            let limited = app.limit(&pass, decoded);
-            let redacted = app.redact(&pass, limited);
-            Ok::<_, Refusal>(app.admit(&pass, redacted))
+            let source = Self::source(&pass, decoded.transport);
+            let mut decoded = app.limit(&pass, decoded);
+            let seen: Vec<_> =
+                decoded.items.iter_mut().filter_map(|item| item.seen.take().map(|seen| *seen)).collect();
+            let clean = app.redact(&source, 1, decoded)?;
+            let (processed, mut submission) = app.admit(&source, clean);
+            let key = &pass.known.key.public_key;
+            submission.unlisted_origin = pass.unlisted_origin.clone().map(|origin| (key.clone(), origin));
+            let tally = Tally::of(&submission);
+            // Serialising belongs here as well; only the wait for the disk does not.
+            let pending = (!submission.is_empty()).then(|| app.store.enqueue(submission));
+            Ok::<_, Refusal>((processed, seen, tally, pending))
         });
-        let (processed, submission) = work.await.map_err(|_| {
+        let done = work.await.unwrap_or_else(|_| {
             metrics::counter!("actifix_panics_total").increment(1);
-            Refusal::Internal
-        })??;
-        if !submission.is_empty() {
-            let project = submission.project;
-            self.counters.submitted(&submission);
-            let recorded = self.store.ingest(submission).await.map_err(|error| refuse_error(&error))?;
-            self.counters.recorded(project, &recorded);
+            Err(Refusal::Internal)
+        });
+        let (processed, seen, tally, pending) = done.map_err(counted)?;
+        let stored = match pending {
+            Some(Ok(pending)) => pending.await,
+            Some(Err(error)) => Err(error),
+            None => Ok(Ingested::default()),
+        };
+        match stored {
+            Ok(ingested) => self.counters.stored(&tally, &ingested),
+            Err(error) => {
+                let refusal = refuse_error(&error);
+                self.counters.refused_all(&tally, &refusal);
+                return Err(refusal);
+            }
+        }
+        if let Kind::Otlp(signal) = kind {
+            self.gate.remember(project, signal, seen);
         }
         Ok(processed)
     }
 
-    /// The envelope's header may hold the only key.
-    async fn knock_again(&self, knock: &Knock<'_>, delivery: &Delivery) -> Result<Pass, Refusal> {
-        let key = self.key_of_header(delivery)?.ok_or(Refusal::NoKey)?;
-        self.admit_key(&key, knock).await
+    /// The answer to a request that was stored.
+    fn finished(&self, kind: &Kind, content_type: &str, processed: Processed) -> IngestAnswer {
+        let mut answer = match (&processed.fault, kind) {
+            (Some(fault), _) => fault.answer(),
+            (None, Kind::StoreQuery) => IngestAnswer::new(200, AnswerBody::Gif),
+            (None, Kind::Security) => IngestAnswer::new(200, AnswerBody::Empty),
+            (None, Kind::Cron { .. }) => IngestAnswer::new(202, AnswerBody::Empty),
+            (None, Kind::Attachments(_)) => IngestAnswer::new(201, AnswerBody::Empty),
+            (None, Kind::Minidump | Kind::Unreal) => match processed.id {
+                Some(id) => IngestAnswer::new(200, AnswerBody::IdText(id)),
+                None => IngestAnswer::new(200, AnswerBody::Empty),
+            },
+            (None, Kind::Otlp(signal)) => {
+                let format = otlp::Format::of_content_type(content_type).unwrap_or(otlp::Format::Json);
+                let kind = match signal {
+                    OtlpSignal::Logs => otlp::Kind::Logs,
+                    OtlpSignal::Traces => otlp::Kind::Traces,
+                };
+                let (rejected, message) = &processed.rejected;
+                let bytes = otlp::answer(format, kind, *rejected, message);
+                IngestAnswer::new(200, AnswerBody::Bytes { content_type: format.content_type(), bytes })
+            }
+            (None, _) => IngestAnswer::new(200, AnswerBody::Id(processed.id)),
+        };
+        if let Some(limited) = &processed.limited {
+            answer = Refusal::Limited(limited.clone()).answer();
+        } else if processed.dropped_kinds && answer.status == 200 && self.settings.announce_dropped_kinds {
+            answer.rate_limits = Some(DROP_KINDS.to_owned());
+        }
+        answer
     }
 
     /// The answer to a refused request, in the client's own format.
@@ -250,25 +297,27 @@ impl App {
             metrics::counter!("actifix_auth_failures_total", "reason" => reason).increment(1);
             return;
         }
-        if let Some(Some(key)) = knock.keys.first()
+        if let Some(Found::Key(key)) = knock.keys.first()
             && let Ok(Some(known)) = self.known_key(key).await
         {
             self.counters.refused(known.project.id, category(kind), refusal);
         }
     }
 
-    /// How an event of this request came in.
-    fn provenance(pass: &Pass, transport: Transport) -> Provenance {
-        let origin_class = match pass.known.key.kind {
+    /// Who sent a request with an ingest key, and how far they are trusted.
+    fn source(pass: &Pass, transport: Transport) -> Source<'_> {
+        let (key, project) = (&pass.known.key, &pass.known.project);
+        let origin_class = match key.kind {
             KeyKind::Server if !pass.with_origin => OriginClass::Server,
             _ => OriginClass::Anyone,
         };
-        Provenance { key: Some(pass.known.key.public_key.clone()), transport, origin_class }
-    }
-
-    /// The actor of a request with an ingest key.
-    fn key_actor(pass: &Pass) -> Actor {
-        Actor::IngestKey { key: pass.known.key.public_key.clone(), project: pass.known.project.id }
+        let actor = Actor::IngestKey { key: key.public_key.clone(), project: project.id };
+        Source {
+            project,
+            provenance: Provenance { key: Some(key.public_key.clone()), transport, origin_class },
+            ceiling: project::ceiling(&actor, key.kind, pass.with_origin),
+            priority: None,
+        }
     }
 }
 
@@ -281,38 +330,6 @@ fn category(kind: &Kind) -> &'static str {
         Kind::Ignored(category) => category,
         _ => "error",
     }
-}
-
-/// The answer to a request that was stored.
-fn finished(kind: &Kind, content_type: &str, processed: Processed) -> IngestAnswer {
-    let mut answer = match (&processed.fault, kind) {
-        (Some(fault), _) => fault.answer(),
-        (None, Kind::StoreQuery) => IngestAnswer::new(200, AnswerBody::Gif),
-        (None, Kind::Security) => IngestAnswer::new(200, AnswerBody::Empty),
-        (None, Kind::Cron { .. }) => IngestAnswer::new(202, AnswerBody::Empty),
-        (None, Kind::Attachments(_)) => IngestAnswer::new(201, AnswerBody::Empty),
-        (None, Kind::Minidump | Kind::Unreal) => match processed.id {
-            Some(id) => IngestAnswer::new(200, AnswerBody::IdText(id)),
-            None => IngestAnswer::new(200, AnswerBody::Empty),
-        },
-        (None, Kind::Otlp(signal)) => {
-            let format = otlp::Format::of_content_type(content_type).unwrap_or(otlp::Format::Json);
-            let kind = match signal {
-                OtlpSignal::Logs => otlp::Kind::Logs,
-                OtlpSignal::Traces => otlp::Kind::Traces,
-            };
-            let (rejected, message) = &processed.rejected;
-            let bytes = otlp::answer(format, kind, *rejected, message);
-            IngestAnswer::new(200, AnswerBody::Bytes { content_type: format.content_type(), bytes })
-        }
-        (None, _) => IngestAnswer::new(200, AnswerBody::Id(processed.id)),
-    };
-    if let Some(limited) = &processed.limited {
-        answer = Refusal::Limited(limited.clone()).answer();
-    } else if processed.dropped_kinds && answer.status == 200 {
-        answer.rate_limits = Some(DROP_KINDS.to_owned());
-    }
-    answer
 }
 
 /// A store that cannot take it now is an answer of 503, whatever the cause.

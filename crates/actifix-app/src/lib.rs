@@ -5,6 +5,7 @@
 pub mod app;
 pub mod care;
 pub mod error;
+pub mod idempotency;
 pub mod ingest;
 pub mod monitors;
 pub mod ports;

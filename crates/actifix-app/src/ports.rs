@@ -7,10 +7,11 @@ mod data;
 
 pub use data::{
     ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
-    Facet, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, KeyRecord, Lease,
-    MonitorFailure, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded,
-    RetentionPolicy, RetentionReport, SealedInput, SessionCount, Sort, StoreStats, StoredEvent, Submission,
-    ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord,
+    Facet, FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount,
+    Ingested, KeptAnswer, KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount,
+    OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport,
+    SealedInput, SessionCount, Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail,
+    TicketQuery, TicketSave, TokenRecord,
 };
 
 use crate::error::Result;
@@ -20,6 +21,7 @@ use actifix_domain::throttle::ThrottleView;
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
+use std::pin::Pin;
 
 /// Wall time. The only source of "now".
 pub trait Clock: Send + Sync + 'static {
@@ -49,22 +51,40 @@ pub trait Vault: Send + Sync + 'static {
 
 /// Everything that is kept. Implemented once per database.
 pub trait Store:
-    IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + Send + Sync + 'static
+    IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + AnswerStore + Send + Sync + 'static
 {
 }
 
 impl<T> Store for T where
-    T: IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + Send + Sync + 'static
+    T: IngestStore
+        + TicketStore
+        + ProjectStore
+        + TokenStore
+        + CareStore
+        + AnswerStore
+        + Send
+        + Sync
+        + 'static
 {
 }
 
+/// The end of a submission that was queued: resolves when it is durable, or refused.
+pub type Pending = Pin<Box<dyn Future<Output = Result<Ingested>> + Send>>;
+
 /// The hot path.
 #[async_trait]
-pub trait IngestStore {
-    /// Records all that one request brought, in one transaction, and returns after it is durable.
+pub trait IngestStore: Send + Sync {
+    /// Queues all that one request brought, to be recorded in one transaction. A full queue is `Unavailable`, and so
+    /// is a full quarantine where the submission brings something for it.
     ///
-    /// One [`Recorded`] per event of the submission, in order. A full queue is `Unavailable`.
-    async fn ingest(&self, submission: Submission) -> Result<Vec<Recorded>>;
+    /// Serialises and compresses at once: call it where CPU work may be done, and wait for the end elsewhere.
+    fn enqueue(&self, submission: Submission) -> Result<Pending>;
+
+    /// Queues a small submission of our own and waits for its end.
+    async fn ingest(&self, submission: Submission) -> Result<Ingested> {
+        let pending = self.enqueue(submission)?;
+        pending.await
+    }
 
     /// Number of submissions waiting for the writer.
     fn queue_depth(&self) -> usize;
@@ -100,6 +120,7 @@ pub trait TicketStore {
     async fn merge_tickets(
         &self,
         into: &TicketId,
+        expected_version: Option<u64>,
         from: &[TicketId],
         activity: ActivityEntry,
     ) -> Result<Ticket>;
@@ -107,6 +128,7 @@ pub trait TicketStore {
     async fn split_ticket(
         &self,
         id: &TicketId,
+        expected_version: Option<u64>,
         fingerprint: Fingerprint,
         activity: ActivityEntry,
     ) -> Result<Ticket>;
@@ -130,8 +152,15 @@ pub trait TicketStore {
 /// Projects and keys.
 #[async_trait]
 pub trait ProjectStore {
-    /// Creates a project. `Conflict` when id or name is taken. `id: None` takes the next free one.
-    async fn create_project(&self, id: Option<ProjectId>, name: &str, now: Timestamp) -> Result<Project>;
+    /// Creates a project, with `first_key` if there is one, whatever project that names. `Conflict` when id, name or
+    /// key is taken. `id: None` takes the next free one.
+    async fn create_project(
+        &self,
+        id: Option<ProjectId>,
+        name: &str,
+        first_key: Option<&ProjectKey>,
+        now: Timestamp,
+    ) -> Result<Project>;
     /// One project.
     async fn project(&self, id: ProjectId) -> Result<Option<Project>>;
     /// One project by name.
@@ -140,18 +169,20 @@ pub trait ProjectStore {
     async fn projects(&self) -> Result<Vec<Project>>;
     /// Saves name and settings. `Conflict` (stale) when the version moved.
     async fn save_project(&self, project: &Project) -> Result<Project>;
-    /// Adds a key. `Conflict` when it exists.
+    /// Adds a key. `Conflict` when it exists, or the project has as many as it may have.
     async fn add_key(&self, key: &ProjectKey) -> Result<()>;
-    /// Saves a key.
-    async fn save_key(&self, key: &ProjectKey) -> Result<()>;
+    /// Saves a key. `Conflict` (stale) when its version moved.
+    async fn save_key(&self, key: &ProjectKey) -> Result<ProjectKey>;
+    /// Adds `new` and disables `old`, both or neither. `Conflict` as for each of the two.
+    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey) -> Result<()>;
     /// A key by its public part.
     async fn key(&self, public_key: &PublicKey) -> Result<Option<ProjectKey>>;
     /// Keys of a project.
     async fn keys(&self, project: ProjectId) -> Result<Vec<KeyRecord>>;
     /// Monitors of a project, at most 1,000.
     async fn monitors(&self, project: ProjectId) -> Result<Vec<MonitorView>>;
-    /// Takes in which monitors are late by `now`, longest overdue first; at most 500 of one call.
-    async fn tick_monitors(&self, now: Timestamp) -> Result<Vec<MonitorFailure>>;
+    /// Which monitors are late by `now`, longest overdue first; at most 500 of one call. Changes nothing.
+    async fn late_monitors(&self, now: Timestamp) -> Result<Vec<LateMonitor>>;
     /// Outcome totals of a project since `from` (hour resolution), SDK discards included.
     async fn outcomes(&self, project: ProjectId, from: Timestamp) -> Result<Vec<OutcomeTotal>>;
 }
@@ -169,6 +200,15 @@ pub trait TokenStore {
     async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp) -> Result<u64>;
 }
 
+/// Answers to requests that may be repeated.
+#[async_trait]
+pub trait AnswerStore {
+    /// The answer that was kept under this key, unless it has ended.
+    async fn kept_answer(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<KeptAnswer>>;
+    /// Keeps an answer; beyond the store's bound the one that ends first goes.
+    async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()>;
+}
+
 /// Findings, quarantine, retention, figures.
 #[async_trait]
 pub trait CareStore {
@@ -176,13 +216,13 @@ pub trait CareStore {
     async fn findings(&self, query: FindingQuery) -> Result<Page<FindingView>>;
     /// One finding with its places.
     async fn finding(&self, id: &str) -> Result<Option<FindingView>>;
-    /// Sets the state of a finding.
+    /// Sets the state of a finding. `Conflict` when its version is not the expected one.
     async fn set_finding_state(
         &self,
         id: &str,
+        expected_version: Option<u64>,
         state: FindingState,
         note: &str,
-        now: Timestamp,
     ) -> Result<FindingView>;
     /// A page of quarantined input, newest first.
     async fn quarantine(

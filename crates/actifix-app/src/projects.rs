@@ -6,10 +6,9 @@ use crate::ports::{KeyRecord, MonitorView, OutcomeTotal};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::id::{ProjectId, PublicKey};
 use actifix_domain::matcher;
-use actifix_domain::project::{
-    KEYS_MAX, KeyKind, ORIGINS_MAX, Project, ProjectKey, ProjectSettings, RULES_MAX,
-};
+use actifix_domain::project::{KeyKind, ORIGINS_MAX, Project, ProjectKey, ProjectSettings, RULES_MAX};
 use actifix_domain::time::{SECOND, Timestamp};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const CACHE_MAX: usize = 10_000;
 /// How long a remembered key is believed; a change by another process takes effect within this time.
 const CACHE_MICROS: i64 = 2 * SECOND;
+/// Tries of a change whose project or key moved in the meantime.
+const SAVE_TRIES: u32 = 5;
 /// Longest label of a key, characters.
 const LABEL_CHARS_MAX: usize = 64;
 
@@ -100,9 +101,14 @@ impl App {
         if id.is_some_and(|id| id.0 < 1) {
             return Err(Error::invalid("id", "a decimal number from 1"));
         }
+        if self.redact_text(&ProjectSettings::default(), name) != name {
+            return Err(Error::invalid("name", "this looks like a secret; a name is shown everywhere"));
+        }
         let now = self.now();
-        let project = self.store.create_project(id, name, now).await?;
-        let key = self.add_key(&project, "default", None, now).await?;
+        let mut key = self.new_key(ProjectId(0), "default", None, now)?;
+        let project = self.store.create_project(id, name, Some(&key), now).await?;
+        key.project = project.id;
+        self.keys.clear();
         Ok((project, key))
     }
 
@@ -125,24 +131,38 @@ impl App {
         Ok(project)
     }
 
-    /// Saves a project's settings; `expected_version` refuses a stale change.
-    pub async fn save_project_settings(
+    /// Settings of a project that was found before; the usual ones if it is gone by now.
+    pub(crate) async fn settings_of(&self, project: ProjectId) -> Result<ProjectSettings> {
+        Ok(self.store.project(project).await?.map(|project| project.settings).unwrap_or_default())
+    }
+
+    /// Changes some of a project's settings, the others stay; `expected_version` refuses a stale change.
+    pub async fn change_project_settings(
         &self,
         actor: &Actor,
         name_or_id: &str,
-        settings: ProjectSettings,
+        changes: &Map<String, Value>,
         expected_version: Option<u64>,
     ) -> Result<Project> {
-        let mut project = self.project(actor, name_or_id).await?;
-        Self::require(actor, Scope::Admin, Some(project.id))?;
-        check_settings(&settings)?;
-        if expected_version.is_some_and(|expected| expected != project.version) {
-            return Err(Error::stale());
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut project = self.project(actor, name_or_id).await?;
+            Self::require(actor, Scope::Admin, Some(project.id))?;
+            if expected_version.is_some_and(|expected| expected != project.version) {
+                return Err(Error::stale());
+            }
+            project.settings = merged(&project.settings, changes)?;
+            check_settings(&project.settings)?;
+            match self.store.save_project(&project).await {
+                Err(Error::Conflict { stale: true, .. })
+                    if expected_version.is_none() && tries < SAVE_TRIES => {}
+                saved => {
+                    self.keys.clear();
+                    return saved;
+                }
+            }
         }
-        project.settings = settings;
-        let saved = self.store.save_project(&project).await?;
-        self.keys.clear();
-        Ok(saved)
     }
 
     /// Keys of a project.
@@ -161,76 +181,70 @@ impl App {
     ) -> Result<ProjectKey> {
         let project = self.project(actor, name_or_id).await?;
         Self::require(actor, Scope::Admin, Some(project.id))?;
-        if self.store.keys(project.id).await?.len() >= KEYS_MAX {
-            return Err(Error::conflict(format!(
-                "the project has {KEYS_MAX} keys already: disable and reuse one"
-            )));
-        }
         check_label(label)?;
-        let key = self.add_key(&project, label, import, self.now()).await?;
+        let label = self.redact_text(&project.settings, label);
+        let key = self.new_key(project.id, &label, import, self.now())?;
+        self.store.add_key(&key).await?;
         self.keys.clear();
         Ok(key)
     }
 
-    /// Changes a key.
+    /// Changes a key; `expected_version` refuses a stale change.
     pub async fn change_key(
         &self,
         actor: &Actor,
         name_or_id: &str,
         public_key: &PublicKey,
         change: KeyChange,
+        expected_version: Option<u64>,
     ) -> Result<ProjectKey> {
         let project = self.project(actor, name_or_id).await?;
         Self::require(actor, Scope::Admin, Some(project.id))?;
-        let mut key = self
-            .store
-            .key(public_key)
-            .await?
-            .filter(|key| key.project == project.id)
-            .ok_or(Error::NotFound { what: "key" })?;
-        if let Some(origins) = change.allowed_origins {
-            check_origins(&origins)?;
-            key.allowed_origins = origins;
-        }
-        if let Some(label) = change.label {
-            check_label(&label)?;
-            key.label = label;
-        }
-        if let Some(rate) = change.rate_per_minute {
-            if rate == Some(0) {
-                return Err(Error::invalid("rate_per_minute", "at least 1; disable the key to stop it"));
+        check_key_change(&change)?;
+        let label = change.label.as_deref().map(|label| self.redact_text(&project.settings, label));
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut key = self.key_of(project.id, public_key, expected_version).await?;
+            if let Some(origins) = &change.allowed_origins {
+                key.allowed_origins.clone_from(origins);
             }
-            key.rate_per_minute = rate;
+            if let Some(label) = &label {
+                key.label.clone_from(label);
+            }
+            key.rate_per_minute = change.rate_per_minute.unwrap_or(key.rate_per_minute);
+            key.enabled = change.enabled.unwrap_or(key.enabled);
+            key.kind = change.kind.unwrap_or(key.kind);
+            match self.store.save_key(&key).await {
+                Err(Error::Conflict { stale: true, .. })
+                    if expected_version.is_none() && tries < SAVE_TRIES => {}
+                saved => {
+                    self.keys.clear();
+                    return saved;
+                }
+            }
         }
-        key.enabled = change.enabled.unwrap_or(key.enabled);
-        key.kind = change.kind.unwrap_or(key.kind);
-        self.store.save_key(&key).await?;
-        self.keys.clear();
-        Ok(key)
     }
 
-    /// Makes a new key like `public_key`, then disables that one.
+    /// Makes a new key like `public_key` and disables that one, both or neither.
     pub async fn rotate_key(
         &self,
         actor: &Actor,
         name_or_id: &str,
         public_key: &PublicKey,
+        expected_version: Option<u64>,
     ) -> Result<ProjectKey> {
         let project = self.project(actor, name_or_id).await?;
         Self::require(actor, Scope::Admin, Some(project.id))?;
-        let mut old = self
-            .store
-            .key(public_key)
-            .await?
-            .filter(|key| key.project == project.id)
-            .ok_or(Error::NotFound { what: "key" })?;
-        let mut new = old.clone();
-        new.public_key = self.new_public_key()?;
-        new.enabled = true;
-        new.created_at = self.now();
-        self.store.add_key(&new).await?;
-        old.enabled = false;
-        self.store.save_key(&old).await?;
+        let old = self.key_of(project.id, public_key, expected_version).await?;
+        let new = ProjectKey {
+            public_key: self.new_public_key()?,
+            enabled: true,
+            created_at: self.now(),
+            version: 1,
+            ..old.clone()
+        };
+        self.store.replace_key(&old, &new).await?;
         self.keys.clear();
         Ok(new)
     }
@@ -269,9 +283,24 @@ impl App {
         self.store.outcomes(project.id, from).await
     }
 
-    async fn add_key(
+    /// A key of the project, if it is still what the caller decided on.
+    async fn key_of(
         &self,
-        project: &Project,
+        project: ProjectId,
+        public_key: &PublicKey,
+        expected_version: Option<u64>,
+    ) -> Result<ProjectKey> {
+        let found = self.store.key(public_key).await?.filter(|key| key.project == project);
+        let key = found.ok_or(Error::NotFound { what: "key" })?;
+        if expected_version.is_some_and(|expected| expected != key.version) {
+            return Err(Error::stale());
+        }
+        Ok(key)
+    }
+
+    fn new_key(
+        &self,
+        project: ProjectId,
         label: &str,
         import: Option<PublicKey>,
         now: Timestamp,
@@ -280,8 +309,8 @@ impl App {
             Some(key) => key,
             None => self.new_public_key()?,
         };
-        let key = ProjectKey {
-            project: project.id,
+        Ok(ProjectKey {
+            project,
             public_key,
             label: label.to_owned(),
             kind: KeyKind::default(),
@@ -289,9 +318,8 @@ impl App {
             allowed_origins: Vec::new(),
             rate_per_minute: None,
             created_at: now,
-        };
-        self.store.add_key(&key).await?;
-        Ok(key)
+            version: 1,
+        })
     }
 
     fn new_public_key(&self) -> Result<PublicKey> {
@@ -300,6 +328,31 @@ impl App {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         hex.parse().map_err(Error::internal)
     }
+}
+
+/// Settings with some of them changed; an unknown name or a value of the wrong form is refused.
+fn merged(settings: &ProjectSettings, changes: &Map<String, Value>) -> Result<ProjectSettings> {
+    let mut merged = serde_json::to_value(settings).map_err(Error::internal)?;
+    if let Some(map) = merged.as_object_mut() {
+        map.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    serde_json::from_value(merged).map_err(|_| {
+        let message = "an unknown name or a value of the wrong form; read the project to see all names";
+        Error::invalid("settings", message)
+    })
+}
+
+fn check_key_change(change: &KeyChange) -> Result<()> {
+    if let Some(origins) = &change.allowed_origins {
+        check_origins(origins)?;
+    }
+    if let Some(label) = &change.label {
+        check_label(label)?;
+    }
+    if change.rate_per_minute == Some(Some(0)) {
+        return Err(Error::invalid("rate_per_minute", "at least 1; disable the key to stop it"));
+    }
+    Ok(())
 }
 
 fn check_label(label: &str) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Work on tickets: read, claim, decide, merge, split. Counts and times come from events alone.
 
+mod decide;
 mod lease;
 
 pub use lease::{LEASE_MINUTES_DEFAULT, LEASE_MINUTES_MAX, LeaseProof};
@@ -8,11 +9,12 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{
     ActivityEntry, Attachment, AttachmentInfo, Cursor, EventSummary, Page, Sort, StoredEvent, TicketDetail,
-    TicketQuery, TicketSave,
+    TicketQuery,
 };
 use actifix_domain::access::{Actor, Scope};
-use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
+use actifix_domain::id::{EventId, Fingerprint, TicketId};
 use actifix_domain::lifecycle::{self, Command, Evidence, EvidencePolicy};
+use actifix_domain::project::ProjectSettings;
 use actifix_domain::search::{Condition, Search};
 use actifix_domain::ticket::{Priority, Status, Ticket};
 use serde_json::{Value, json};
@@ -25,8 +27,6 @@ pub const NOTE_CHARS_MAX: usize = 10_000;
 pub const MERGE_MAX: usize = 50;
 /// Similar tickets that are listed.
 const SIMILAR_MAX: u32 = 10;
-/// Tries of a decision whose ticket moved in the meantime.
-const SAVE_TRIES: u32 = 5;
 
 /// What a list of tickets is asked for.
 #[derive(Clone, Debug, Default)]
@@ -164,17 +164,18 @@ impl App {
         &self,
         actor: &Actor,
         id: &TicketId,
-        change: TicketChange,
+        mut change: TicketChange,
         expected_version: Option<u64>,
     ) -> Result<Ticket> {
         if change == TicketChange::default() {
             return Err(Error::invalid("body", "at least one of priority, assignee"));
         }
-        if let Some(Some(name)) = &change.assignee {
+        if let Some(Some(name)) = &mut change.assignee {
             check_text("assignee", name, 100)?;
+            *name = self.redact_text(&self.settings_of_ticket(id).await?, name);
         }
         let label = actor.label();
-        self.decide(actor, Scope::TicketsTriage, id, expected_version, |save| {
+        self.decide(actor, Scope::TicketsTriage, id, expected_version, |_, save| {
             if let Some(priority) = change.priority {
                 save.priority = priority;
                 save.priority_reason = format!("set by {label}");
@@ -183,7 +184,7 @@ impl App {
                 save.assignee.clone_from(assignee);
             }
             let data = json!({ "priority": change.priority, "assignee": change.assignee });
-            Ok(("changed", data))
+            Ok(Some(("changed", data)))
         })
         .await
     }
@@ -195,10 +196,14 @@ impl App {
         id: &TicketId,
         text: &str,
         proof: Option<&LeaseProof>,
+        expected_version: Option<u64>,
     ) -> Result<Ticket> {
         check_text("text", text, NOTE_CHARS_MAX)?;
-        let text = self.redact_text(text);
-        self.decide_leased(actor, id, proof, |_| Ok(("note", json!({ "text": text })))).await
+        let text = self.redact_text(&self.settings_of_ticket(id).await?, text);
+        self.decide_leased(actor, id, proof, expected_version, |_| {
+            Ok(Some(("note", json!({ "text": text }))))
+        })
+        .await
     }
 
     /// Gives the evidence that a ticket is resolved: an agent's leads to review, a person's resolves.
@@ -208,6 +213,7 @@ impl App {
         id: &TicketId,
         completion: Completion,
         proof: Option<&LeaseProof>,
+        expected_version: Option<u64>,
     ) -> Result<Ticket> {
         if let Err(missing) = completion.evidence.check(&EvidencePolicy::default()) {
             let fields = missing.into_iter().map(|missing| crate::error::FieldError {
@@ -219,9 +225,10 @@ impl App {
         let by_agent = is_agent(actor);
         let now = self.now();
         let mut evidence = serde_json::to_value(&completion.evidence).map_err(Error::internal)?;
-        self.redact_value(&mut evidence)?;
-        let resolved_in = completion.resolved_in.map(|release| self.redact_text(&release));
-        self.decide_leased(actor, id, proof, |save| {
+        let settings = self.settings_of_ticket(id).await?;
+        self.redact_value(&settings, &mut evidence)?;
+        let resolved_in = completion.resolved_in.map(|release| self.redact_text(&settings, &release));
+        self.decide_leased(actor, id, proof, expected_version, |save| {
             save.status = apply(save.status, Command::Complete { by_agent })?;
             if save.status == Status::Resolved {
                 save.resolved_at = Some(now);
@@ -229,44 +236,50 @@ impl App {
             }
             save.lease = None;
             let kind = if save.status == Status::Resolved { "resolved" } else { "submitted" };
-            Ok((kind, json!({ "evidence": evidence, "resolved_in": resolved_in })))
+            Ok(Some((kind, json!({ "evidence": evidence, "resolved_in": resolved_in }))))
         })
         .await
     }
 
     /// Lets agents have the ticket (`agents.md` §1).
-    pub async fn approve(&self, actor: &Actor, id: &TicketId) -> Result<Ticket> {
-        self.decide(actor, Scope::TicketsTriage, id, None, |save| {
+    pub async fn approve(&self, actor: &Actor, id: &TicketId, version: Option<u64>) -> Result<Ticket> {
+        self.decide(actor, Scope::TicketsTriage, id, version, |_, save| {
             save.approved = true;
-            Ok(("approved", Value::Null))
+            Ok(Some(("approved", Value::Null)))
         })
         .await
     }
 
     /// Opens a resolved, reviewed or ignored ticket again.
     pub async fn reopen(&self, actor: &Actor, id: &TicketId, version: Option<u64>) -> Result<Ticket> {
-        self.decide(actor, Scope::TicketsTriage, id, version, |save| {
+        self.decide(actor, Scope::TicketsTriage, id, version, |_, save| {
             save.status = apply(save.status, Command::Reopen)?;
             save.resolved_at = None;
             save.resolved_in = None;
             save.lease = None;
-            Ok(("reopened", Value::Null))
+            Ok(Some(("reopened", Value::Null)))
         })
         .await
     }
 
     /// From now on its events only count.
     pub async fn ignore(&self, actor: &Actor, id: &TicketId, version: Option<u64>) -> Result<Ticket> {
-        self.decide(actor, Scope::TicketsTriage, id, version, |save| {
+        self.decide(actor, Scope::TicketsTriage, id, version, |_, save| {
             save.status = apply(save.status, Command::Ignore)?;
             save.lease = None;
-            Ok(("ignored", Value::Null))
+            Ok(Some(("ignored", Value::Null)))
         })
         .await
     }
 
     /// Moves other tickets into this one; their keys follow.
-    pub async fn merge(&self, actor: &Actor, into: &TicketId, from: &[TicketId]) -> Result<Ticket> {
+    pub async fn merge(
+        &self,
+        actor: &Actor,
+        into: &TicketId,
+        from: &[TicketId],
+        expected_version: Option<u64>,
+    ) -> Result<Ticket> {
         if from.is_empty() || from.len() > MERGE_MAX {
             return Err(Error::invalid("from", format!("1 to {MERGE_MAX} ticket ids")));
         }
@@ -282,12 +295,21 @@ impl App {
         }
         let names: Vec<&str> = from.iter().map(TicketId::as_str).collect();
         let activity = self.activity(actor, "merged", json!({ "from": names }));
-        self.store.merge_tickets(&target.id, from, activity).await
+        self.store.merge_tickets(&target.id, expected_version, from, activity).await
     }
 
     /// Pins one of a ticket's keys to a ticket of its own.
-    pub async fn split(&self, actor: &Actor, id: &TicketId, fingerprint: Fingerprint) -> Result<Ticket> {
+    pub async fn split(
+        &self,
+        actor: &Actor,
+        id: &TicketId,
+        fingerprint: Fingerprint,
+        expected_version: Option<u64>,
+    ) -> Result<Ticket> {
         let detail = self.visible_ticket(actor, Scope::TicketsTriage, id).await?;
+        if expected_version.is_some_and(|expected| expected != detail.ticket.version) {
+            return Err(Error::stale());
+        }
         if !detail.fingerprints.contains(&fingerprint) {
             return Err(Error::invalid("fingerprint", "not a key of this ticket; its page lists them"));
         }
@@ -295,7 +317,7 @@ impl App {
             return Err(Error::conflict("the ticket has one key only: there is nothing to split off"));
         }
         let activity = self.activity(actor, "split", json!({ "fingerprint": fingerprint }));
-        self.store.split_ticket(&detail.ticket.id, fingerprint, activity).await
+        self.store.split_ticket(&detail.ticket.id, expected_version, fingerprint, activity).await
     }
 
     pub(crate) async fn visible_ticket(
@@ -313,58 +335,16 @@ impl App {
         Ok(detail)
     }
 
-    /// Loads, lets `change` decide on the loaded state, saves; again when the ticket moved and no version was asked for.
-    async fn decide(
-        &self,
-        actor: &Actor,
-        scope: Scope,
-        id: &TicketId,
-        expected_version: Option<u64>,
-        mut change: impl FnMut(&mut TicketSave) -> Result<(&'static str, Value)>,
-    ) -> Result<Ticket> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let detail = self.visible_ticket(actor, scope, id).await?;
-            if expected_version.is_some_and(|expected| expected != detail.ticket.version) {
-                return Err(Error::stale());
-            }
-            let mut save = save_of(&detail);
-            let (kind, data) = change(&mut save)?;
-            save.activity = Some(self.activity(actor, kind, data));
-            match self.store.save_ticket(save).await {
-                Err(Error::Conflict { stale: true, .. })
-                    if expected_version.is_none() && tries < SAVE_TRIES => {}
-                result => return result,
-            }
-        }
-    }
-
     pub(crate) fn activity(&self, actor: &Actor, kind: &str, data: Value) -> ActivityEntry {
         ActivityEntry { at: self.now(), actor: actor.label(), kind: kind.to_owned(), data }
     }
 
-    /// The project of a ticket, for callers that need no more.
-    pub async fn ticket_project(&self, actor: &Actor, id: &TicketId) -> Result<ProjectId> {
-        Ok(self.visible_ticket(actor, Scope::TicketsRead, id).await?.ticket.project)
-    }
-}
-
-/// The decision that changes nothing.
-fn save_of(detail: &TicketDetail) -> TicketSave {
-    let ticket = &detail.ticket;
-    TicketSave {
-        id: ticket.id.clone(),
-        expected_version: ticket.version,
-        status: ticket.status,
-        priority: ticket.priority,
-        priority_reason: ticket.priority_reason.clone(),
-        assignee: ticket.assignee.clone(),
-        resolved_at: ticket.resolved_at,
-        resolved_in: ticket.resolved_in.clone(),
-        lease: detail.lease.clone(),
-        approved: detail.approved,
-        activity: None,
+    /// How words about a ticket are redacted: as its project says. For a ticket that is not there it does not matter.
+    pub(crate) async fn settings_of_ticket(&self, id: &TicketId) -> Result<ProjectSettings> {
+        match self.store.ticket(id).await? {
+            Some(ticket) => self.settings_of(ticket.project).await,
+            None => Ok(ProjectSettings::default()),
+        }
     }
 }
 

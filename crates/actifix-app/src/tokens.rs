@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::ports::TokenRecord;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::id::ProjectId;
+use actifix_domain::project::ProjectSettings;
 use actifix_domain::time::{DAY, SECOND};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
@@ -93,16 +94,19 @@ impl App {
         if !(1..=TOKEN_DAYS_MAX).contains(&new.days) {
             return Err(Error::invalid("expires", format!("1 to {TOKEN_DAYS_MAX} days")));
         }
-        if let Some(project) = new.project {
-            self.store.project(project).await?.ok_or(Error::NotFound { what: "project" })?;
-        }
+        let settings = match new.project {
+            Some(project) => {
+                self.store.project(project).await?.ok_or(Error::NotFound { what: "project" })?.settings
+            }
+            None => ProjectSettings::default(),
+        };
         let text = self.token_text();
         let now = self.now();
         let mut id = [0u8; 8];
         self.ids.random(&mut id);
         let record = TokenRecord {
             id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
-            name: new.name,
+            name: self.redact_text(&settings, &new.name),
             hash: hash(text.reveal()),
             scopes: new.scopes,
             project: new.project,

@@ -152,17 +152,13 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// Whether this actor holds `scope`, in `project` if one is given.
+    /// Whether this actor holds `scope` in `project`; without one, over the whole installation, which one that is
+    /// bound to a project never does.
     pub fn may(&self, scope: Scope, project: Option<ProjectId>) -> bool {
         match self {
             Self::System => true,
             Self::Token { scopes, project: bound, .. } => {
-                scopes.contains(&scope)
-                    && match (bound, project) {
-                        (None, _) => true,
-                        (Some(bound), Some(asked)) => *bound == asked,
-                        (Some(_), None) => scope != Scope::Admin,
-                    }
+                scopes.contains(&scope) && bound.is_none_or(|bound| Some(bound) == project)
             }
             Self::IngestKey { .. } => false,
         }
@@ -206,7 +202,10 @@ mod tests {
             Actor::Token { id: "t".into(), scopes: Role::Admin.scopes(), project: Some(ProjectId(1)) };
         assert!(token.may(Scope::TicketsRead, Some(ProjectId(1))));
         assert!(!token.may(Scope::TicketsRead, Some(ProjectId(2))));
-        assert!(!token.may(Scope::Admin, None), "instance-wide administration needs an unbound token");
+        for scope in Scope::ALL {
+            assert!(token.may(scope, Some(ProjectId(1))));
+            assert!(!token.may(scope, None), "{scope} over the whole installation needs an unbound token");
+        }
     }
 
     #[test]

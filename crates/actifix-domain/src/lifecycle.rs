@@ -123,6 +123,18 @@ pub fn on_event(ticket: &TicketFacts<'_>, event: &EventFacts<'_>) -> EventEffect
     if regressed { EventEffect { status: Status::Open, change: Change::Regressed } } else { seen }
 }
 
+/// Status of a ticket after it took another one over: nothing that is open hides behind what is resolved or held, and
+/// nothing held behind what is resolved. An ignored one stays so: a person said that its events only count.
+pub const fn merged(into: Status, from: Status) -> Status {
+    match (into, from) {
+        (Status::Held | Status::Resolved, Status::Open | Status::InProgress | Status::InReview) => {
+            Status::Open
+        }
+        (Status::Resolved, Status::Held) => Status::Held,
+        (into, _) => into,
+    }
+}
+
 /// What a person or agent wants done with a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

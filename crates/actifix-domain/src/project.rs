@@ -66,6 +66,8 @@ pub struct ProjectKey {
     pub rate_per_minute: Option<u32>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Counts up with each write.
+    pub version: u64,
 }
 
 /// A rule that sets the fingerprint of events that match.

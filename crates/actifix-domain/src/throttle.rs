@@ -159,36 +159,6 @@ impl HoldReason {
             Self::BrakeHard => "brake_hard",
         }
     }
-
-    /// One sentence for people: why this ticket waits and what will let it go on.
-    pub fn sentence(self, config: &ThrottleConfig, priority: Priority) -> String {
-        match self {
-            Self::PriorityLimit => {
-                let (limit, window) = config.budget(priority).unwrap_or((WINDOW_MAX, HOUR));
-                format!(
-                    "The budget of {limit} new {} tickets per {} is used up; this one is opened when budget is free.",
-                    priority.as_str(),
-                    window_words(window),
-                )
-            }
-            Self::BrakeSoft => format!(
-                "More than {} new tickets came within a minute, so the emergency brake holds P2 to P4 until the flood ends.",
-                config.brake_new_per_minute
-            ),
-            Self::BrakeHard => format!(
-                "More than {} new tickets came within a minute, so the emergency brake holds all new tickets until the flood ends.",
-                config.brake_hard_new_per_minute
-            ),
-        }
-    }
-}
-
-fn window_words(window_micros: i64) -> String {
-    match window_micros / HOUR {
-        1 => "hour".to_owned(),
-        24 => "day".to_owned(),
-        hours => format!("{hours} hours"),
-    }
 }
 
 /// What is decided about one would-be new ticket.
@@ -219,6 +189,22 @@ impl ThrottleState {
     /// Decides about one would-be new ticket and remembers it. Call it exactly once for each, held ones included:
     /// those count in the rate that the brake watches, but use no budget.
     pub fn decide(&mut self, config: &ThrottleConfig, priority: Priority, now: Timestamp) -> Decision {
+        self.judge(config, priority, now, true)
+    }
+
+    /// As [`Self::decide`], for an error that was refused, is no ticket for want of room, and comes again within the
+    /// minute: it may find budget by now, but is not one more new error, so the brake's rate does not count it.
+    pub fn decide_again(&mut self, config: &ThrottleConfig, priority: Priority, now: Timestamp) -> Decision {
+        self.judge(config, priority, now, false)
+    }
+
+    fn judge(
+        &mut self,
+        config: &ThrottleConfig,
+        priority: Priority,
+        now: Timestamp,
+        is_new: bool,
+    ) -> Decision {
         let now = self.settle(now);
         let before = self.brake.level();
         if !config.enabled {
@@ -226,7 +212,9 @@ impl ThrottleState {
             return Decision { admitted: true, reason: None, brake_change: change(before, Brake::Off, now) };
         }
         self.brake.advance(config, now);
-        self.brake.count(config, now);
+        if is_new {
+            self.brake.count(config, now);
+        }
         let brake_change = change(before, self.brake.level(), now);
         let reason = match self.brake.level() {
             Brake::Hard => Some(HoldReason::BrakeHard),

@@ -6,9 +6,7 @@
 use actifix_domain::id::PublicKey;
 use url::form_urlencoded;
 
-use crate::dsn::Dsn;
-use crate::json::clean;
-use crate::limits::{AUTH_HEADER_BYTES_MAX, AUTH_KEYS_MAX, AUTH_PAIRS_MAX, CLIENT_NAME_CHARS_MAX};
+use crate::limits::{AUTH_HEADER_BYTES_MAX, AUTH_KEYS_MAX, AUTH_PAIRS_MAX};
 
 /// One key as presented.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub enum Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// Two places name different keys.
-    #[error("conflicting authentication")]
+    #[error("{}", crate::answer::CONFLICTING_AUTH)]
     Disagree,
     /// Only a text that can be no key: the same answer as for an unknown key.
     #[error("{}", crate::answer::DENIED)]
@@ -34,7 +32,6 @@ pub enum Conflict {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     found: Vec<Found>,
-    client: Option<String>,
 }
 
 impl Credentials {
@@ -74,10 +71,8 @@ impl Credentials {
     /// Adds `sentry_key` and `glitchtip_key` of a query string (without its `?`).
     pub fn add_query(&mut self, query: &str) {
         for (name, value) in form_urlencoded::parse(query.as_bytes()).take(AUTH_PAIRS_MAX) {
-            match &*name {
-                "sentry_key" | "glitchtip_key" => self.add_key(value.trim()),
-                "sentry_client" => self.set_client(&value),
-                _ => {}
+            if matches!(&*name, "sentry_key" | "glitchtip_key") {
+                self.add_key(value.trim());
             }
         }
     }
@@ -87,48 +82,16 @@ impl Credentials {
         self.push(key.parse().map_or(Found::Malformed, Found::Key));
     }
 
-    /// Adds the key of the DSN in an envelope header.
-    pub fn add_dsn(&mut self, dsn: &Dsn) {
-        self.push(Found::Key(dsn.public_key().clone()));
-    }
-
     /// The keys in the order in which they were added.
-    pub fn found(&self) -> &[Found] {
-        &self.found
-    }
-
-    /// True as long as no place presented a key: then the envelope header may still name one.
-    pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    /// `sentry_client` as the SDK names itself, cleaned, at most [`CLIENT_NAME_CHARS_MAX`] characters.
-    pub fn client(&self) -> Option<&str> {
-        self.client.as_deref()
-    }
-
-    /// The one key on which all places agree; `None` when none presented any (answer 401).
-    ///
-    /// # Errors
-    /// [`Conflict`], to be answered 403.
-    pub fn resolve(&self) -> Result<Option<PublicKey>, Conflict> {
-        resolve(&self.found)
+    pub fn into_found(self) -> Vec<Found> {
+        self.found
     }
 
     fn add_members(&mut self, members: &str) {
         for (name, value) in split_members(members).take(AUTH_PAIRS_MAX) {
             if name.eq_ignore_ascii_case("sentry_key") {
                 self.add_key(&percent_decoded(value));
-            } else if name.eq_ignore_ascii_case("sentry_client") {
-                self.set_client(&percent_decoded(value));
             }
-        }
-    }
-
-    fn set_client(&mut self, text: &str) {
-        let name: String = clean(text).trim().chars().take(CLIENT_NAME_CHARS_MAX).collect();
-        if !name.is_empty() {
-            self.client.get_or_insert(name);
         }
     }
 
@@ -196,7 +159,7 @@ mod tests {
     const OTHER: &str = "b1b2c3d4e5f60718293a4b5c6d7e8f91";
 
     fn key_of(found: &Credentials) -> Option<String> {
-        found.resolve().unwrap().map(|key| key.to_string())
+        resolve(&found.found).unwrap().map(|key| key.to_string())
     }
 
     #[test]
@@ -219,7 +182,7 @@ mod tests {
     #[test]
     fn a_header_without_a_key_presents_none() {
         for header in ["", "Sentry", "Sentry sentry_version=7", "garbage", "Sentry sentry_keys=abc"] {
-            assert_eq!(Credentials::from_header(header).resolve(), Ok(None), "{header}");
+            assert_eq!(resolve(&Credentials::from_header(header).found), Ok(None), "{header}");
         }
     }
 
@@ -229,7 +192,7 @@ mod tests {
         found.add_authorization("Basic c2VudHJ5X2tleT1hYmM=");
         found.add_authorization(&format!("Bearer {KEY}"));
         found.add_authorization(&format!("SentryX sentry_key={KEY}"));
-        assert!(found.is_empty());
+        assert_eq!(resolve(&found.found), Ok(None));
         found.add_authorization(&format!("Sentry sentry_key={KEY}"));
         assert_eq!(key_of(&found).as_deref(), Some(KEY));
         let mut bearer = Credentials::default();
@@ -244,8 +207,7 @@ mod tests {
             let mut found = Credentials::from_header(&format!("Sentry sentry_key={KEY}"));
             found.add_query(query);
             found.add_key(KEY);
-            found.add_dsn(&Dsn::parse(&format!("https://{KEY}@elsewhere.example.net/9")).unwrap());
-            found.resolve()
+            resolve(&found.found)
         };
         assert_eq!(
             all(&format!("sentry_version=7&sentry_key={KEY}&glitchtip_key={KEY}")),
@@ -261,7 +223,7 @@ mod tests {
     fn a_text_that_can_be_no_key_is_answered_like_an_unknown_key() {
         let mut found = Credentials::default();
         found.add_query("sentry_key=..%2F..%2Fetc");
-        assert_eq!(found.resolve(), Err(Conflict::Malformed));
+        assert_eq!(resolve(&found.found), Err(Conflict::Malformed));
         assert_eq!(Conflict::Malformed.to_string(), crate::answer::DENIED);
         assert!(!format!("{found:?}").contains("etc"));
     }
@@ -269,21 +231,11 @@ mod tests {
     #[test]
     fn floods_are_refused_not_searched() {
         let long = format!("Sentry {}sentry_key={KEY}", "a=b, ".repeat(AUTH_HEADER_BYTES_MAX));
-        assert_eq!(Credentials::from_header(&long).resolve(), Err(Conflict::Malformed));
+        assert_eq!(resolve(&Credentials::from_header(&long).found), Err(Conflict::Malformed));
         let mut many = Credentials::default();
         for _ in 0..=AUTH_KEYS_MAX {
             many.add_key(KEY);
         }
-        assert_eq!(many.resolve(), Err(Conflict::Disagree));
-    }
-
-    #[test]
-    fn the_client_name_is_cut_and_cleaned() {
-        let mut found = Credentials::default();
-        found.add_query("sentry_client=sentry.javascript.node%2F11.12.0");
-        assert_eq!(found.client(), Some("sentry.javascript.node/11.12.0"));
-        let found = Credentials::from_header(&format!("Sentry sentry_client=%1b[31mred{}", "x".repeat(500)));
-        assert_eq!(found.client().unwrap().chars().count(), CLIENT_NAME_CHARS_MAX);
-        assert!(found.client().unwrap().starts_with("redxx"));
+        assert_eq!(resolve(&many.found), Err(Conflict::Disagree));
     }
 }

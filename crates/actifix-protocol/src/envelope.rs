@@ -189,6 +189,32 @@ pub fn read_envelope<R: Read>(
         .read_items(want)
 }
 
+/// The header of an envelope of which only the first bytes are there: who sends, before the rest is taken.
+/// `None` as long as its line is not complete.
+///
+/// # Errors
+/// [`EnvelopeFault`] when no further byte can make a usable header of it.
+pub fn header_of_prefix<R: Read>(
+    reader: R,
+    limits: &Limits,
+) -> Result<Option<EnvelopeHeader>, EnvelopeFault> {
+    let mut input = input::Input::new(reader, limits.decoded_bytes_max);
+    let line = match input.short_line(limits.header_line_bytes_max) {
+        Ok(line) => line,
+        // A stream that was cut cannot be told from a broken one.
+        Err(DecodeError::Corrupt) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if line.over {
+        return Err(EnvelopeFault::HeaderTooLarge);
+    }
+    if !line.complete {
+        return Ok(None);
+    }
+    members(&line.bytes, ENVELOPE_HEADER_VALUES_MAX, EnvelopeFault::Header)
+        .map(|members| Some(EnvelopeHeader::of(members)))
+}
+
 /// An envelope whose header line was read, and no more: enough to authenticate by its DSN.
 pub struct EnvelopeReader<R> {
     input: input::Input<R>,

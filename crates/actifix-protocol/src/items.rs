@@ -12,7 +12,7 @@ pub use self::check_in::{
     check_in_from_query,
 };
 pub use self::feedback::{Feedback, feedback, user_report};
-pub use self::log::{LOG_RECORDS_MAX, LogRecord, LogRecords, log_records, log_to_event, otel_log};
+pub use self::log::{LOG_RECORDS_MAX, LogList, LogRecord, log_list, log_record, log_to_event, otel_log};
 pub use self::report::{
     ClientReport, Discarded, QUANTITY_MAX, REPORT_ENTRIES_MAX, SessionCounters, client_report, session,
     sessions,

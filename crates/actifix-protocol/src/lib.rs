@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod answer;
+pub mod applecrash;
 pub mod auth;
 pub mod dsn;
 pub mod encoding;

@@ -28,8 +28,6 @@ pub const AUTH_HEADER_BYTES_MAX: usize = 4096;
 pub const AUTH_PAIRS_MAX: usize = 100;
 /// Most keys that one request may present; more cannot all be needed.
 pub const AUTH_KEYS_MAX: usize = 16;
-/// Longest client name (`sentry_client`) that is kept, in characters.
-pub const CLIENT_NAME_CHARS_MAX: usize = 128;
 
 /// Longest number, in bytes, kept as text when it fits no number type.
 pub const JSON_NUMBER_TEXT_BYTES_MAX: usize = 256;
@@ -53,9 +51,6 @@ pub const PART_HEADER_BYTES_MAX: usize = 8 * 1024;
 pub const BOUNDARY_BYTES_MAX: usize = 200;
 /// Longest part name, file name or content type that is kept, in characters.
 pub const PART_TEXT_CHARS_MAX: usize = 256;
-
-/// Most causes listed in an error answer.
-pub const ANSWER_CAUSES_MAX: usize = 16;
 
 /// Limits that an operator may set. Sizes in bytes, unless the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +113,43 @@ impl Default for Limits {
     }
 }
 
+/// Longest time that may be set for reading one request, seconds.
+pub const READ_SECONDS_CEILING: u64 = 3_600;
+
 impl Limits {
+    /// Whether the limits can work together.
+    ///
+    /// # Errors
+    /// A sentence that says which cannot.
+    pub fn validate(&self) -> Result<(), &'static str> {
+        let sizes = [
+            self.request_bytes_max,
+            self.decoded_bytes_max,
+            self.header_line_bytes_max,
+            self.items_max,
+            self.json_depth_max,
+            self.event_bytes_max,
+            self.container_bytes_max,
+            self.check_in_bytes_max,
+            self.client_report_bytes_max,
+            self.attachment_bytes_max,
+            self.attachments_bytes_max,
+        ];
+        if sizes.contains(&0) {
+            return Err("each size, number of items and depth must be at least 1");
+        }
+        if self.inflight_bytes_max < self.request_bytes_max {
+            return Err("in_flight_bytes_max must have room for one request of compressed_bytes_max");
+        }
+        if !(1..=READ_SECONDS_CEILING).contains(&self.request_read_seconds_max) {
+            return Err("request_read_seconds_max must be from 1 to 3600");
+        }
+        if self.json_depth_refused < self.json_depth_max {
+            return Err("json_depth_refused must not be below json_depth_max");
+        }
+        Ok(())
+    }
+
     /// The part of the limits that the JSON parser needs.
     pub fn json(&self) -> crate::json::JsonLimits {
         crate::json::JsonLimits {

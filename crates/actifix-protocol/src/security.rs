@@ -77,13 +77,11 @@ impl SecurityDraft {
     }
 }
 
-/// Reads a body of redacted reports. `content_type` may have parameters; for an item without one pass
-/// `application/json`. Reports beyond [`REPORTS_MAX`] are left out.
-pub fn parse(
-    content_type: &str,
-    body: Value,
-    ctx: &SecurityContext<'_>,
-) -> Result<Vec<SecurityReport>, Unsupported> {
+/// Whether a body of this content type, which may have parameters, holds security reports.
+///
+/// # Errors
+/// [`Unsupported`], to be answered 415.
+pub fn check_content_type(content_type: &str) -> Result<(), Unsupported> {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let known = [
         "application/csp-report",
@@ -93,23 +91,31 @@ pub fn parse(
         "application/expect-ct-report",
         "application/expect-staple-report",
     ];
-    if !known.contains(&essence.as_str()) {
-        return Err(Unsupported);
-    }
-    let reports = match body {
+    if known.contains(&essence.as_str()) { Ok(()) } else { Err(Unsupported) }
+}
+
+/// The reports of a body, each to be limited, redacted and read by itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReportList {
+    /// At most [`REPORTS_MAX`].
+    pub reports: Vec<Value>,
+    /// How many more there were.
+    pub left_out: usize,
+}
+
+/// Takes a body apart.
+pub fn list(body: Value) -> ReportList {
+    let mut reports = match body {
         Value::Array(list) => list,
         single => vec![single],
     };
-    Ok(reports.into_iter().take(REPORTS_MAX).map(|report| one(report, ctx)).collect())
+    let left_out = reports.len().saturating_sub(REPORTS_MAX);
+    reports.truncate(REPORTS_MAX);
+    ReportList { reports, left_out }
 }
 
-/// The `csp` interface that old servers made of a report and some SDKs send.
-pub(crate) fn csp_of_event(value: Value) -> Option<Csp> {
-    let Value::Object(mut body) = value else { return None };
-    Some(csp(&mut body))
-}
-
-fn one(report: Value, ctx: &SecurityContext<'_>) -> SecurityReport {
+/// Reads one redacted report.
+pub fn read(report: Value, ctx: &SecurityContext<'_>) -> SecurityReport {
     let Value::Object(mut report) = report else { return SecurityReport::Other };
     if let Some(Value::Object(body)) = report.remove("csp-report") {
         return violation(body, None, None, ctx);
@@ -131,6 +137,12 @@ fn one(report: Value, ctx: &SecurityContext<'_>) -> SecurityReport {
         (None, None) if report.contains_key("violated-directive") => violation(report, None, None, ctx),
         _ => SecurityReport::Other,
     }
+}
+
+/// The `csp` interface that old servers made of a report and some SDKs send.
+pub(crate) fn csp_of_event(value: Value) -> Option<Csp> {
+    let Value::Object(mut body) = value else { return None };
+    Some(csp(&mut body))
 }
 
 fn violation(

@@ -17,7 +17,7 @@ mod ruby;
 mod rust;
 mod scan;
 
-pub(crate) use scan::{cut, head, is_name};
+pub(crate) use scan::{head, is_name};
 
 /// Bytes of a text that are looked at; the rest is ignored.
 pub const TEXT_BYTES_MAX: usize = 1024 * 1024;

@@ -5,9 +5,11 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use actifix_protocol::auth::Credentials;
+use actifix_protocol::auth::{self, Credentials, Found};
 use actifix_protocol::encoding::decoder;
-use actifix_protocol::envelope::{Envelope, EnvelopeError, EnvelopeFault, Want, read_envelope};
+use actifix_protocol::envelope::{
+    Envelope, EnvelopeError, EnvelopeFault, Want, header_of_prefix, read_envelope,
+};
 use actifix_protocol::json::{self, JsonLimits};
 use actifix_protocol::legacy::store_body;
 use actifix_protocol::limits::Limits;
@@ -136,12 +138,14 @@ fn every_request_presents_the_key_of_its_project() {
         if request.is("otlp") {
             found.add_bearer(request.header("authorization"));
         }
+        let mut found = found.into_found();
         if request.is("/envelope/") && found.is_empty() {
-            let envelope =
-                framed(request.header("content-encoding"), &request.body, &Limits::default()).unwrap();
-            found.add_dsn(envelope.header.dsn.as_ref().unwrap());
+            let reader =
+                decoder(request.header("content-encoding"), &request.body, &Limits::default()).unwrap();
+            let header = header_of_prefix(reader, &Limits::default()).unwrap().unwrap();
+            found.push(Found::Key(header.dsn.unwrap().public_key().clone()));
         }
-        let key = found.resolve().unwrap().unwrap();
+        let key = auth::resolve(&found).unwrap().unwrap();
         let prefix = match request.path.split('/').nth(2).unwrap() {
             "42" => "a1b2",
             "43" => "b1b2",

@@ -51,7 +51,7 @@ fn main() {
     let bytes = event.to_string().len();
     let rounds: u32 = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(2_000);
     let mut redactions = 0;
-    let mut worst = 0.0_f64;
+    let (mut worst, mut best) = (0.0_f64, f64::MAX);
     let mut total = 0.0_f64;
     for round in 0..rounds + 100 {
         let mut copy = event.clone();
@@ -61,14 +61,16 @@ fn main() {
         if round >= 100 {
             total += spent;
             worst = worst.max(spent);
+            best = best.min(spent);
         }
         redactions = report.redactions.values().sum::<u64>() + u64::from(!ok);
     }
     let kib = bytes as f64 / 1024.0;
     let mean = total / f64::from(rounds) * 1e6;
     println!(
-        "event of {bytes} bytes, {redactions} redactions: {mean:.1} us, {:.2} us/KB, worst {:.2} us/KB",
+        "event of {bytes} bytes, {redactions} redactions: {mean:.1} us, {:.2} us/KB, best {:.2}, worst {:.2} us/KB",
         mean / kib,
+        best * 1e6 / kib,
         worst * 1e6 / kib
     );
 }

@@ -81,7 +81,10 @@ pub(crate) fn starts_token(text: &[u8], pos: usize) -> bool {
 #[inline]
 pub(crate) fn run(text: &[u8], pos: usize, max: usize, class: impl Fn(u8) -> bool) -> usize {
     let part = slice(text, pos, pos.saturating_add(max));
-    pos + part.iter().position(|byte| !class(*byte)).unwrap_or(part.len())
+    let length = part.iter().position(|byte| !class(*byte)).unwrap_or(part.len());
+    #[cfg(test)]
+    steps::add(length);
+    pos + length
 }
 
 /// Whether the word is a UUID with or without hyphens in upper or lower case.
@@ -112,4 +115,21 @@ pub(crate) fn redaction_token(text: &[u8], pos: usize) -> usize {
         end = hash;
     }
     if at(text, end) == b']' { end + 1 - pos } else { 0 }
+}
+
+/// What the searches really looked at, for the test that the work counted is the work done.
+#[cfg(test)]
+pub(crate) mod steps {
+    use std::cell::Cell;
+
+    thread_local!(static STEPS: Cell<u64> = const { Cell::new(0) });
+
+    pub(crate) fn add(bytes: usize) {
+        STEPS.set(STEPS.get() + bytes as u64 + 1);
+    }
+
+    /// The steps since the last call.
+    pub(crate) fn take() -> u64 {
+        STEPS.replace(0)
+    }
 }

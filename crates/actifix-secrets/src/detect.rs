@@ -2,13 +2,19 @@
 pub(crate) mod assign;
 pub(crate) mod auth;
 pub(crate) mod checks;
+pub(crate) mod command;
 pub(crate) mod declared;
 pub(crate) mod decode;
+pub(crate) mod fold;
 pub(crate) mod hunt;
+pub(crate) mod notation;
 pub(crate) mod personal;
 pub(crate) mod shape;
+pub(crate) mod sql;
 pub(crate) mod value;
 pub(crate) mod words;
+#[cfg(test)]
+mod work;
 
 /// A part of a text that has to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,13 +3,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::bytes::starts_token;
+use crate::detect::fold;
 use crate::detect::words::{Named, Names};
 use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
 use crate::rule::{Detector, Rule, RuleError, RuleSource};
 use crate::settings::Settings;
-use crate::table::{Seen, Table};
+use crate::table::{Hit, Seen, Table, Walk, Word};
 
 use crate::builtin::BUILTIN_RULES;
 
@@ -27,6 +27,14 @@ pub(crate) enum Trigger {
     IdentifiedBy,
     UserFlag,
     Query,
+    /// A program with a flag for a password.
+    Tool,
+    /// A program that reads a password from another.
+    Piped,
+    /// A function whose third argument is a password.
+    Call,
+    Oracle,
+    Pgpass,
     /// `whole`: only as a word of its own.
     Name {
         whole: bool,
@@ -51,18 +59,12 @@ pub(crate) struct Special {
     pub ip: Option<u16>,
 }
 
-/// A keyword of the automaton.
-struct Keyword {
-    /// It begins a token: inside a word (`pat` in `path`) nobody looks at it.
-    begins: bool,
-    triggers: Box<[Trigger]>,
-}
-
 /// All rules, compiled. Build it once and share it.
 pub struct Engine {
     rules: Vec<Rule>,
     table: Table,
-    keywords: Vec<Keyword>,
+    /// What each keyword of the table asks for.
+    triggers: Vec<Box<[Trigger]>>,
     names: Names,
     pub(crate) special: Special,
 }
@@ -108,6 +110,14 @@ impl Engine {
 
     /// The secrets in some bytes, by position. Documented examples, placeholders, references, identifiers and tokens with a
     /// wrong checksum are left out, other than in redaction; personal data is no secret.
+    ///
+    /// ```
+    /// use actifix_secrets::Engine;
+    ///
+    /// let found = Engine::builtin().scan(b"db.password = 'q7Lm9xTz'");
+    /// assert_eq!(&*found[0].rule, "password");
+    /// assert_eq!(found[0].span, 15..23);
+    /// ```
     pub fn scan(&self, text: &[u8]) -> Vec<Match> {
         let mut found = self.candidates(text);
         found.retain(Match::reported);
@@ -154,6 +164,12 @@ impl Engine {
         if settings.sensitive_keys.contains(name) {
             return self.special.custom.map(Named::custom);
         }
+        if !name.is_ascii()
+            && let Some(view) = std::str::from_utf8(name).ok().and_then(fold::fold)
+            && view.text.is_ascii()
+        {
+            return self.named(settings, view.text.as_bytes());
+        }
         self.names.lookup(name)
     }
 
@@ -163,38 +179,59 @@ impl Engine {
         if is_schema_name(key) {
             return (false, settings.sensitive_keys.contains(key.as_bytes()));
         }
-        let (mut any, mut name) = (false, false);
-        let seen = self.each_hit(key.as_bytes(), |triggers, _, _| {
-            any = true;
-            name |= triggers.iter().any(|trigger| matches!(trigger, Trigger::Name { .. }));
-        });
+        let (any, name, seen) = self.marks(key.as_bytes());
         // Keys of six bytes hold nothing to redact, addresses and card numbers have digits.
         let text = key.len() > 6 && (any || seen.at_sign() || seen.digit());
         (
-            text || settings.sensitive_keys.matcher().is_some(),
-            name || settings.sensitive_keys.contains(key.as_bytes()),
+            text || !key.is_ascii() || settings.sensitive_keys.matcher().is_some(),
+            name || !key.is_ascii() || settings.sensitive_keys.contains(key.as_bytes()),
         )
     }
 
     /// Whether a word of a sensitive name stands in a key: the cheap test before the exact one.
     pub(crate) fn has_name(&self, settings: &Settings, key: &[u8]) -> bool {
-        let mut name = false;
-        self.each_hit(key, |triggers, _, _| {
-            name |= triggers.iter().any(|trigger| matches!(trigger, Trigger::Name { .. }));
-        });
-        name || settings.sensitive_keys.contains(key)
+        !key.is_ascii() || self.marks(key).1 || settings.sensitive_keys.contains(key)
     }
 
-    /// Calls `hit(triggers, start, end)` for each keyword in the text that stands where it may, overlapping ones too.
+    /// Collects the first keywords of a text that stand where they may, overlapping ones too: in most texts all.
     #[inline]
-    pub(crate) fn each_hit(&self, text: &[u8], mut hit: impl FnMut(&[Trigger], usize, usize)) -> Seen {
-        self.table.pass(text, |keyword, start, end| {
-            if let Some(keyword) = self.keywords.get(usize::from(keyword))
-                && (!keyword.begins || starts_token(text, start))
-            {
-                hit(&keyword.triggers, start, end);
-            }
-        })
+    pub(crate) fn start(&self, text: &[u8], hits: &mut Vec<Hit>) -> Walk {
+        self.table.start(text, hits)
+    }
+
+    /// Collects the rest and brings them in order; very many go to `full`.
+    #[inline]
+    pub(crate) fn go_on(
+        &self,
+        text: &[u8],
+        walk: Walk,
+        hits: &mut Vec<Hit>,
+        full: impl FnMut(&[Hit]),
+    ) -> Seen {
+        self.table.go_on(text, walk, hits, full)
+    }
+
+    /// What a keyword asks for.
+    #[inline]
+    pub(crate) fn triggers(&self, hit: &Hit) -> &[Trigger] {
+        self.triggers.get(usize::from(hit.keyword)).map_or(&[], |triggers| triggers)
+    }
+
+    /// (a keyword at all, a word of a sensitive name, kinds of bytes) of a short text.
+    fn marks(&self, text: &[u8]) -> (bool, bool, Seen) {
+        let (mut any, mut name) = (false, false);
+        let mut look = |hits: &[Hit]| {
+            any |= !hits.is_empty();
+            name |= hits
+                .iter()
+                .flat_map(|hit| self.triggers(hit))
+                .any(|trigger| matches!(trigger, Trigger::Name { .. }));
+        };
+        let mut hits = Vec::new();
+        let walk = self.start(text, &mut hits);
+        let seen = self.go_on(text, walk, &mut hits, &mut look);
+        look(&hits);
+        (any, name, seen)
     }
 
     fn assemble(rules: Vec<Rule>) -> Self {
@@ -213,20 +250,23 @@ impl Engine {
         for (keyword, trigger) in FIXED {
             want(keyword, *trigger);
         }
+        for name in crate::detect::command::tool_names() {
+            want(name, Trigger::Tool);
+        }
         drop_covered_names(&mut keywords);
-        let words: Vec<&str> = keywords.keys().map(String::as_str).collect();
-        // Only an absurd number of states can fail: the bounds on rules exclude it.
-        let Some(table) = Table::new(&words) else { return Self::assemble(Vec::new()) };
-        let keywords = keywords
-            .into_iter()
-            .map(|(word, triggers)| Keyword {
-                begins: word.starts_with(|first: char| first.is_ascii_alphanumeric())
+        let words: Vec<Word<'_>> = keywords
+            .iter()
+            .map(|(text, triggers)| Word {
+                text,
+                begins: text.starts_with(|first: char| first.is_ascii_alphanumeric())
                     && triggers.iter().all(|trigger| begins(&rules, *trigger)),
-                triggers: triggers.into_boxed_slice(),
             })
             .collect();
+        // Only an absurd number of keywords can fail: the bounds on rules exclude it.
+        let Some(table) = Table::new(&words) else { return Self::assemble(Vec::new()) };
+        let triggers = keywords.into_values().map(Vec::into_boxed_slice).collect();
         let names = Names::new(&rules);
-        Self { rules, table, keywords, names, special }
+        Self { rules, table, triggers, names, special }
     }
 }
 
@@ -246,6 +286,7 @@ const FIXED: &[(&str, Trigger)] = &[
     ("\\u00", Trigger::Escaped),
     ("\\/", Trigger::Escaped),
     ("-----begin ", Trigger::Pem),
+    ("-----begin+", Trigger::Percent),
     ("eyj", Trigger::Jwt),
     ("://", Trigger::Url),
     ("bearer ", Trigger::Bearer),
@@ -261,6 +302,20 @@ const FIXED: &[(&str, Trigger)] = &[
     ("?code=", Trigger::Query),
     ("&code=", Trigger::Query),
     ("signature=", Trigger::Query),
+    ("passw0rd", Trigger::Name { whole: false }),
+    ("chpasswd", Trigger::Piped),
+    ("sudo -s", Trigger::Piped),
+    ("new pdo(", Trigger::Call),
+    ("pdo->__construct(", Trigger::Call),
+    ("pdo::__construct(", Trigger::Call),
+    ("mysqli(", Trigger::Call),
+    ("mysqli_connect(", Trigger::Call),
+    ("mysql_connect(", Trigger::Call),
+    ("jdbc:oracle:thin:", Trigger::Oracle),
+    ("jdbc:oracle:oci:", Trigger::Oracle),
+    ("sqlplus ", Trigger::Oracle),
+    (":5432:", Trigger::Pgpass),
+    ("*:*:", Trigger::Pgpass),
 ];
 
 fn place(rule: &Rule, index: u16, special: &mut Special, want: &mut impl FnMut(&str, Trigger)) {

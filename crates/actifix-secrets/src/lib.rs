@@ -50,6 +50,7 @@ mod bytes;
 mod detect;
 mod engine;
 mod finding;
+mod identity;
 mod redact;
 mod rule;
 mod scan;

@@ -104,6 +104,9 @@ pub(crate) enum Checksum {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Strength {
+    /// Only random-looking values: the name speaks of a secret, not for one (`token_id`, `is_password`).
+    #[serde(skip)]
+    About,
     /// Only values that look like a secret (`auth`, `session`).
     Weak,
     /// All values in maps and assignments; in prose (`token: unexpected end`) only what looks like a secret.

@@ -30,11 +30,17 @@ impl fmt::Debug for HashKey {
     }
 }
 
+/// Work that every session may do, however small its input.
+pub(crate) const FREE_WORK: u64 = 4 << 20;
+
 /// A deterministic bound on the work of one session: counts of bytes, never of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Bytes looked at, decoded forms and repeated passes included.
+    /// Work in bytes looked at, decoded forms, repeated passes and values after names included.
     pub bytes_max: u64,
+    /// Work per byte of input, over an allowance of 4 MiB: input that costs more was made to. Usual events cost
+    /// 1 to 5.
+    pub work_per_byte_max: u64,
     /// Findings kept in the report. All findings are replaced, also those beyond this number.
     pub findings_max: usize,
     /// Nesting of JSON values.
@@ -45,7 +51,13 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { bytes_max: 256 << 20, findings_max: 500, depth_max: 256, echoes_max: 2_000 }
+        Self {
+            bytes_max: 256 << 20,
+            work_per_byte_max: 48,
+            findings_max: 500,
+            depth_max: 256,
+            echoes_max: 2_000,
+        }
     }
 }
 
@@ -55,7 +67,7 @@ pub enum BudgetExceeded {
     /// The engine has no usable rules, so nothing it lets through is redacted.
     #[error("the redaction rules could not be compiled")]
     NoRules,
-    /// More bytes than [`Budget::bytes_max`].
+    /// More work than [`Budget::bytes_max`] or [`Budget::work_per_byte_max`] allow.
     #[error("redaction looked at more than {max} bytes")]
     Bytes {
         /// The bound that was hit.

@@ -1,147 +1,348 @@
-//! The automaton over all keywords as one flat table. The pass over a text is one load per byte, and the same pass
-//! tells which kinds of bytes the text has, so that most detectors need no pass of their own.
-use aho_corasick::automaton::Automaton;
-use aho_corasick::dfa::DFA;
-use aho_corasick::{Anchored, MatchKind, StartKind};
+//! The search for all keywords at once. A text is walked byte by byte without a chain of dependent loads: two bytes
+//! select a mask, the third a bit of it, and only where the bit is set (some percent of all places) whole keywords are
+//! compared. The same walk tells which kinds of bytes the text has, so that most detectors need no pass of their own.
+use crate::bytes::{has, starts_token};
 
 /// Kinds of bytes that a pass has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen(u16);
 
-/// The kinds stand above the class, which takes the low byte.
+/// Classes of bytes: 26 letters in any case, digits, four groups of punctuation, and 0 for all else.
+const CLASS_BITS: u32 = 5;
+const CLASSES: usize = 1 << CLASS_BITS;
+const CLASS_MASK: u16 = (1 << CLASS_BITS) - 1;
+
+/// The kinds stand above the class.
 const AT_SIGN: u16 = 1 << 8;
 const DIGIT: u16 = 1 << 9;
 const COLON: u16 = 1 << 10;
 const DOT: u16 = 1 << 11;
 const UPPER: u16 = 1 << 12;
 
-/// Marks a transition into a state where keywords end. It lies outside the table, so the bounds check of the next step
-/// is the test for a match.
-const MATCH: u32 = 1 << 31;
+/// The bit in which upper and lower case differ, in each byte.
+const CASE_BITS: u64 = 0x2020_2020_2020_2020;
+
+/// Hits that are collected before they are handed out: a text of keywords must not fill the memory.
+const HITS_MAX: usize = 1_024;
+/// Groups of keywords with the same three first classes.
+const GROUPS_MAX: usize = 1 << 15;
 
 impl Seen {
     /// A sign that every e-mail address has.
+    #[inline]
     pub(crate) fn at_sign(self) -> bool {
         self.0 & AT_SIGN != 0
     }
     /// A decimal digit.
+    #[inline]
     pub(crate) fn digit(self) -> bool {
         self.0 & DIGIT != 0
     }
-    /// A separator of IP addresses.
-    pub(crate) fn dot_or_colon(self) -> bool {
-        self.0 & (DOT | COLON) != 0
+    /// A separator of IPv4 addresses.
+    #[inline]
+    pub(crate) fn dot(self) -> bool {
+        self.0 & DOT != 0
+    }
+    /// A separator of IPv6 addresses.
+    #[inline]
+    pub(crate) fn colon(self) -> bool {
+        self.0 & COLON != 0
     }
     /// An upper-case letter.
+    #[inline]
     pub(crate) fn upper(self) -> bool {
         self.0 & UPPER != 0
     }
 }
 
-/// Keywords that end in one state: (number, bytes).
-type Ends = Box<[(u16, u16)]>;
+/// A keyword of the table.
+pub(crate) struct Word<'w> {
+    /// In lower case.
+    pub text: &'w str,
+    /// It begins a token: inside a word (`pat` in `path`) nobody looks at it.
+    pub begins: bool,
+}
+
+/// Where a keyword stands in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hit {
+    /// Number of the keyword.
+    pub keyword: u16,
+    pub start: usize,
+    pub end: usize,
+}
+
+/// A keyword as it is compared.
+struct Entry {
+    /// The first 8 bytes with the bit of the case set, and which of them there are.
+    head: u64,
+    head_mask: u64,
+    keyword: u16,
+    begins: bool,
+}
+
+/// Keywords with the same three first classes.
+#[derive(Clone, Copy)]
+struct Group {
+    /// Where they are among the entries.
+    from: u32,
+    to: u32,
+    /// Mask of the classes that may stand in the fourth place.
+    fourth: u32,
+}
 
 /// All keywords, ASCII case ignored, overlapping ones too.
 pub(crate) struct Table {
-    /// The class of each byte, and its kind above it.
+    /// The class of each byte, and its kinds above it.
     classes: Box<[u16; 256]>,
-    /// Row by row, one column per class: the offset of the next row.
-    next: Box<[u32]>,
-    start: u32,
-    stride: u32,
-    /// What ends in each state where anything does; these states are the first.
-    ends: Box<[Ends]>,
+    /// For each pair of classes a mask of the classes that go on to a keyword.
+    third: Box<[u32; CLASSES * CLASSES]>,
+    /// For each pair of classes the number of its first group; one group per bit of its mask.
+    first: Box<[u16; CLASSES * CLASSES]>,
+    groups: Box<[Group]>,
+    entries: Box<[Entry]>,
+    words: Box<[Box<[u8]>]>,
+}
+
+/// How far a text was walked.
+#[derive(Default)]
+pub(crate) struct Walk {
+    pos: usize,
+    seen: u16,
+    /// Class of the byte before `pos`.
+    last: usize,
+    /// Mask of the two bytes before `pos`.
+    mask: u32,
+    /// The list was full before the text was at its end.
+    full: bool,
+}
+
+impl Walk {
+    /// Kinds of the bytes so far.
+    #[inline]
+    pub(crate) fn seen(&self) -> Seen {
+        Seen(self.seen)
+    }
 }
 
 impl Table {
     /// Compiles the keywords; none if there are too many of them (the bounds on rules exclude it).
-    pub(crate) fn new(keywords: &[&str]) -> Option<Self> {
-        let automaton = DFA::builder()
-            .match_kind(MatchKind::Standard)
-            .start_kind(StartKind::Unanchored)
-            .ascii_case_insensitive(true)
-            .build(keywords)
-            .ok()?;
-        let (classes, bytes) = classes(keywords)?;
-        let states = states(&automaton, &bytes)?;
-        let stride = u32::try_from(bytes.len()).ok()?;
-        let rows = u32::try_from(states.order.len()).ok()?;
-        if rows.checked_mul(stride)? >= MATCH {
+    pub(crate) fn new(words: &[Word<'_>]) -> Option<Self> {
+        let classes = classes();
+        let known = classes.clone();
+        let class =
+            |byte: u8| usize::from(known.get(usize::from(byte)).map_or(0, |class| class & CLASS_MASK));
+        // Keywords by their three first classes; one that is shorter stands under all that may follow.
+        let mut grams: Vec<(usize, u16)> = Vec::new();
+        for (number, word) in words.iter().enumerate() {
+            let number = u16::try_from(number).ok()?;
+            let mut bytes = word.text.bytes().map(class);
+            let Some(first) = bytes.next() else { continue };
+            let (second, third) = (bytes.next(), bytes.next());
+            for second in second.map_or(0..CLASSES, |class| class..class + 1) {
+                for third in third.map_or(0..CLASSES, |class| class..class + 1) {
+                    grams.push(((first * CLASSES + second) * CLASSES + third, number));
+                }
+            }
+        }
+        grams.sort_unstable();
+        let mut table = Self {
+            classes,
+            third: Box::new([0; CLASSES * CLASSES]),
+            first: Box::new([0; CLASSES * CLASSES]),
+            groups: Box::default(),
+            entries: Box::default(),
+            words: words.iter().map(|word| word.text.as_bytes().into()).collect(),
+        };
+        let (mut groups, mut entries): (Vec<Group>, Vec<Entry>) = (Vec::new(), Vec::new());
+        let mut open = None;
+        for (gram, number) in grams {
+            let pair = gram / CLASSES;
+            if open != Some(gram) {
+                open = Some(gram);
+                let mask = table.third.get_mut(pair)?;
+                if *mask == 0 {
+                    *table.first.get_mut(pair)? = u16::try_from(groups.len()).ok()?;
+                }
+                *mask |= 1 << (gram % CLASSES);
+                let from = u32::try_from(entries.len()).ok()?;
+                groups.push(Group { from, to: from, fourth: 0 });
+            }
+            let word = words.get(usize::from(number))?;
+            let group = groups.last_mut()?;
+            group.to += 1;
+            group.fourth |= word.text.as_bytes().get(3).map_or(u32::MAX, |byte| 1 << class(*byte));
+            entries.push(entry(word, number));
+        }
+        if groups.len() > GROUPS_MAX {
             return None;
         }
-        let mut next = Vec::with_capacity(states.order.len() * bytes.len());
-        let mut ends = Vec::with_capacity(states.matching);
-        for state in &states.order {
-            for byte in &bytes {
-                let to = automaton.next_state(Anchored::No, *state, *byte);
-                let row = *states.row.get(to.as_usize())? * stride;
-                next.push(if automaton.is_match(to) { row | MATCH } else { row });
-            }
-            if automaton.is_match(*state) {
-                let mut list = Vec::new();
-                for nth in 0..automaton.match_len(*state) {
-                    let pattern = automaton.match_pattern(*state, nth);
-                    let length = u16::try_from(automaton.pattern_len(pattern)).ok()?;
-                    list.push((u16::try_from(pattern.as_usize()).ok()?, length));
-                }
-                ends.push(list.into_boxed_slice());
-            }
-        }
-        let start = automaton.start_state(Anchored::No).ok()?;
-        let start = *states.row.get(start.as_usize())? * stride;
-        Some(Self { classes, next: next.into(), start, stride, ends: ends.into() })
+        (table.groups, table.entries) = (groups.into(), entries.into());
+        Some(table)
     }
 
-    /// Calls `hit(number of the keyword, start, end)` for each keyword in the text.
+    /// Collects the keywords of a text, or the first of very many.
     #[inline]
-    pub(crate) fn pass(&self, text: &[u8], mut hit: impl FnMut(u16, usize, usize)) -> Seen {
-        let (mut state, mut seen, mut pos) = (self.start, 0_u16, 0_usize);
-        let next: &[u32] = &self.next;
-        loop {
-            let rest = text.get(pos..).unwrap_or(&[]);
-            let mut end = text.len();
-            for (index, byte) in rest.iter().enumerate() {
-                let class = self.classes.get(usize::from(*byte)).copied().unwrap_or(0);
-                seen |= class;
-                match next.get((state + u32::from(class & 0xff)) as usize) {
-                    Some(row) => state = *row,
-                    None => {
-                        end = pos + index;
-                        break;
+    pub(crate) fn start(&self, text: &[u8], hits: &mut Vec<Hit>) -> Walk {
+        hits.clear();
+        let mut walk = Walk::default();
+        walk.full = self.advance(text, &mut walk, hits);
+        walk
+    }
+
+    /// Brings them in the order of their ends and of these in that of their starts, and collects the rest. If there are
+    /// very many, `full` is called with the first of them, which it takes out of the list.
+    #[inline]
+    pub(crate) fn go_on(
+        &self,
+        text: &[u8],
+        mut walk: Walk,
+        hits: &mut Vec<Hit>,
+        mut full: impl FnMut(&[Hit]),
+    ) -> Seen {
+        while walk.full {
+            sort(hits);
+            // What is found later starts at most two bytes before `pos`, so it ends after these.
+            let settled = hits.partition_point(|hit| hit.end < walk.pos);
+            full(hits.get(..settled).unwrap_or(&[]));
+            hits.drain(..settled);
+            walk.full = self.advance(text, &mut walk, hits);
+        }
+        sort(hits);
+        walk.seen()
+    }
+
+    /// Walks on to the end of the text, or until the list is full: then true.
+    #[inline]
+    fn advance(&self, text: &[u8], walk: &mut Walk, hits: &mut Vec<Hit>) -> bool {
+        while self.candidate(text, walk) {
+            self.compare(text, walk.pos.wrapping_sub(3), hits);
+            if hits.len() >= HITS_MAX {
+                return true;
+            }
+        }
+        // Keywords of one or two bytes at the end.
+        let one = self.mask(walk.last, 0);
+        for (mask, before) in [(walk.mask, 2), (one, 1)] {
+            if mask & 1 != 0 {
+                self.compare(text, text.len().wrapping_sub(before), hits);
+            }
+        }
+        false
+    }
+
+    /// Walks on behind the next three bytes that could start a keyword; false at the end of the text.
+    #[inline(never)]
+    fn candidate(&self, text: &[u8], walk: &mut Walk) -> bool {
+        let (classes, third): (&[u16; 256], &[u32; CLASSES * CLASSES]) = (&self.classes, &self.third);
+        let (mut seen, mut last, mut mask) = (walk.seen, walk.last, walk.mask);
+        let rest = text.get(walk.pos..).unwrap_or(&[]);
+        let mut step = |byte: u8| {
+            let entry = classes.get(usize::from(byte)).copied().unwrap_or(0);
+            let class = usize::from(entry & CLASS_MASK);
+            let found = mask >> class & 1 != 0;
+            mask = third.get((last & (CLASSES - 1)) * CLASSES + class).copied().unwrap_or(0);
+            seen |= entry;
+            last = class;
+            found
+        };
+        // By fours, because counting costs as much as looking.
+        let (fours, tail) = rest.as_chunks::<4>();
+        let mut done = 0;
+        let mut found = false;
+        'walk: {
+            for four in fours {
+                for (index, byte) in four.iter().enumerate() {
+                    if step(*byte) {
+                        (found, done) = (true, done + index + 1);
+                        break 'walk;
                     }
                 }
+                done += 4;
             }
-            if state & MATCH == 0 {
-                return Seen(seen);
+            for byte in tail {
+                done += 1;
+                if step(*byte) {
+                    found = true;
+                    break;
+                }
             }
-            state &= !MATCH;
-            for (keyword, length) in self.ends.get((state / self.stride) as usize).into_iter().flatten() {
-                hit(*keyword, end.saturating_sub(usize::from(*length)), end);
+        }
+        *walk = Walk { pos: walk.pos + done, seen, last, mask, full: false };
+        found
+    }
+
+    #[inline]
+    fn mask(&self, last: usize, class: usize) -> u32 {
+        self.third.get(last * CLASSES + class).copied().unwrap_or(0)
+    }
+
+    /// Compares the keywords that could start at `start` (it lies before the text for its first bytes).
+    #[inline(never)]
+    fn compare(&self, text: &[u8], start: usize, hits: &mut Vec<Hit>) {
+        let Some(rest) = text.get(start..) else { return };
+        let class = |pos: usize| {
+            let class = rest.get(pos).and_then(|byte| self.classes.get(usize::from(*byte))).copied();
+            usize::from(class.unwrap_or(0) & CLASS_MASK)
+        };
+        let pair = class(0) * CLASSES + class(1);
+        let before = self.third.get(pair).map_or(0, |mask| (mask & ((1 << class(2)) - 1)).count_ones());
+        let group = self.first.get(pair).map_or(0, |first| usize::from(*first)) + before as usize;
+        let Some(Group { from, to, fourth }) = self.groups.get(group) else { return };
+        if fourth >> class(3) & 1 == 0 {
+            return;
+        }
+        let head = match rest.first_chunk::<8>() {
+            Some(head) => u64::from_le_bytes(*head) | CASE_BITS,
+            None => rest.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte | 0x20)),
+        };
+        for entry in self.entries.get(*from as usize..*to as usize).unwrap_or(&[]) {
+            if head & entry.head_mask == entry.head {
+                self.compare_whole(entry, text, start, hits);
             }
-            pos = end;
+        }
+    }
+
+    #[inline(never)]
+    fn compare_whole(&self, entry: &Entry, text: &[u8], start: usize, hits: &mut Vec<Hit>) {
+        if let Some(word) = self.words.get(usize::from(entry.keyword))
+            && (!entry.begins || starts_token(text, start))
+            && has(text, start, word)
+        {
+            hits.push(Hit { keyword: entry.keyword, start, end: start + word.len() });
         }
     }
 }
 
-/// The class and kind of each byte, and one byte of each class. Bytes of no keyword are class 0.
-fn classes(keywords: &[&str]) -> Option<(Box<[u16; 256]>, Vec<u8>)> {
-    let mut used = [false; 256];
-    for byte in keywords.iter().flat_map(|keyword| keyword.bytes()) {
-        *used.get_mut(usize::from(byte.to_ascii_lowercase()))? = true;
+fn entry(word: &Word<'_>, keyword: u16) -> Entry {
+    let (mut head, mut head_mask) = (0_u64, 0_u64);
+    for byte in word.text.bytes().take(8).collect::<Vec<u8>>().iter().rev() {
+        head = head << 8 | u64::from(*byte | 0x20);
+        head_mask = head_mask << 8 | 0xff;
     }
+    Entry { head, head_mask, keyword, begins: word.begins }
+}
+
+fn sort(hits: &mut [Hit]) {
+    if !hits.is_sorted_by_key(|hit| (hit.end, hit.start)) {
+        hits.sort_unstable_by_key(|hit| (hit.end, hit.start));
+    }
+}
+
+/// The class and kinds of each byte.
+fn classes() -> Box<[u16; 256]> {
     let mut classes = Box::new([0_u16; 256]);
-    let free = (0..=u8::MAX).find(|byte| used.get(usize::from(byte.to_ascii_lowercase())) == Some(&false))?;
-    let mut bytes = vec![free];
-    for byte in 0..=u8::MAX {
-        if used.get(usize::from(byte)) == Some(&true) {
-            *classes.get_mut(usize::from(byte))? = u16::try_from(bytes.len()).ok().filter(|n| *n < 256)?;
-            bytes.push(byte);
-        }
-    }
-    for byte in b'A'..=b'Z' {
-        *classes.get_mut(usize::from(byte))? = *classes.get(usize::from(byte.to_ascii_lowercase()))?;
-    }
     for (byte, class) in (0..=u8::MAX).zip(classes.iter_mut()) {
+        *class = match byte {
+            b'a'..=b'z' => u16::from(byte - b'a') + 1,
+            b'A'..=b'Z' => u16::from(byte - b'A') + 1,
+            b'0'..=b'9' => 27,
+            b'_' | b'.' => 28,
+            b'-' | b'+' => 29,
+            b':' | b'/' => 30,
+            b'%' | b'\\' | b'&' | b'?' | b';' => 31,
+            _ => 0,
+        };
         *class |= match byte {
             b'@' => AT_SIGN,
             b'0'..=b'9' => DIGIT,
@@ -151,71 +352,128 @@ fn classes(keywords: &[&str]) -> Option<(Box<[u16; 256]>, Vec<u8>)> {
             _ => 0,
         };
     }
-    Some((classes, bytes))
-}
-
-struct States {
-    /// States in the order of their rows.
-    order: Vec<aho_corasick::automaton::StateID>,
-    /// How many of them are matches; these come first.
-    matching: usize,
-    /// The row of each state.
-    row: Vec<u32>,
-}
-
-/// All states that can be reached.
-fn states(automaton: &DFA, bytes: &[u8]) -> Option<States> {
-    let start = automaton.start_state(Anchored::No).ok()?;
-    let mut known: Vec<bool> = Vec::new();
-    let mut found = vec![start];
-    let mut add = |state: aho_corasick::automaton::StateID| {
-        let index = state.as_usize();
-        if index >= known.len() {
-            known.resize(index + 1, false);
-        }
-        known.get_mut(index).is_some_and(|known| !std::mem::replace(known, true))
-    };
-    add(start);
-    let mut done = 0;
-    while let Some(state) = found.get(done).copied() {
-        for byte in bytes {
-            let to = automaton.next_state(Anchored::No, state, *byte);
-            if add(to) {
-                found.push(to);
-            }
-        }
-        done += 1;
-    }
-    let (mut order, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|state| automaton.is_match(*state));
-    let matching = order.len();
-    order.extend(rest);
-    let mut row = vec![0; known.len()];
-    for (number, state) in order.iter().enumerate() {
-        *row.get_mut(state.as_usize())? = u32::try_from(number).ok()?;
-    }
-    Some(States { order, matching, row })
+    classes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn table(words: &[&str]) -> Table {
+        let words: Vec<Word<'_>> = words.iter().map(|text| Word { text, begins: false }).collect();
+        Table::new(&words).unwrap()
+    }
+
+    /// All hits, also those handed out early.
+    fn hits(table: &Table, text: &[u8]) -> (Vec<(u16, usize, usize)>, Seen) {
+        let (mut early, mut hits) = (Vec::new(), Vec::new());
+        let walk = table.start(text, &mut hits);
+        let seen = table.go_on(text, walk, &mut hits, |hits| early.extend_from_slice(hits));
+        early.append(&mut hits);
+        (early.iter().map(|hit| (hit.keyword, hit.start, hit.end)).collect(), seen)
+    }
+
     #[test]
     fn keywords_are_found_in_any_case_and_inside_each_other() {
-        let table = Table::new(&["pat", "github_pat_", "hub", "@", "t_"]).unwrap();
+        let table = table(&["pat", "github_pat_", "hub", "@", "t_", "pw"]);
+        let (found, seen) = hits(&table, b"x GitHub_PAT_1 pa\xff@ pw");
+        assert_eq!(found, [(2, 5, 8), (0, 9, 12), (1, 2, 13), (4, 11, 13), (3, 18, 19), (5, 20, 22)]);
+        assert!(seen.at_sign() && seen.digit() && seen.upper() && !seen.dot() && !seen.colon());
+        for (text, want) in [("@", (3, 0, 1)), ("pw", (5, 0, 2)), ("hUb", (2, 0, 3)), ("a@", (3, 1, 2))] {
+            assert_eq!(hits(&table, text.as_bytes()).0, [want], "{text}");
+        }
+        for text in ["", "p", "pa", "hu", "ap"] {
+            assert_eq!(hits(&table, text.as_bytes()).0, [], "{text}");
+        }
+    }
+
+    #[test]
+    fn only_whole_keywords_are_hits() {
+        // The bit of the case, the class and the first eight bytes are shared by others.
+        let table = table(&["a_b:c", "password_hash"]);
+        for text in ["a.b:c", "a\x7fb:c", "a_b\x1ac", "password_hasp", "a_b/c", "a_b:"] {
+            assert_eq!(hits(&table, text.as_bytes()).0, [], "{text:?}");
+        }
+        assert_eq!(hits(&table, b"A_B:C").0, [(0, 0, 5)]);
+    }
+
+    #[test]
+    fn a_keyword_inside_a_word_may_not_count() {
+        let table = Table::new(&[Word { text: "pat", begins: true }]).unwrap();
+        assert_eq!(hits(&table, b"spat -pat \\npat %3Dpat").0.len(), 3);
+    }
+
+    #[test]
+    fn very_many_hits_come_in_order() {
+        let table = table(&["pwd", "pw", "wdpwdpwd"]);
+        let text = b"pwd".repeat(5_000);
+        let (found, _) = hits(&table, &text);
+        assert_eq!(found.len(), 5_000 + 5_000 + 4_998);
+        assert!(found.is_sorted_by_key(|(_, start, end)| (*end, *start)));
+    }
+
+    /// The reference: every keyword compared at every byte.
+    fn everywhere(words: &[Word<'_>], text: &[u8]) -> Vec<(u16, usize, usize)> {
         let mut found = Vec::new();
-        let seen =
-            table.pass(b"x GitHub_PAT_1 pa\xff@", |keyword, start, end| found.push((keyword, start, end)));
-        found.sort_unstable();
-        assert_eq!(found, [(0, 9, 12), (1, 2, 13), (2, 5, 8), (3, 18, 19), (4, 11, 13)]);
-        assert!(seen.at_sign() && seen.digit() && seen.upper() && !seen.dot_or_colon());
+        for start in 0..text.len() {
+            for (number, word) in (0..).zip(words) {
+                let word_ok = has(text, start, word.text.as_bytes());
+                if word_ok && (!word.begins || starts_token(text, start)) {
+                    found.push((number, start, start + word.text.len()));
+                }
+            }
+        }
+        found.sort_by_key(|(_, start, end)| (*end, *start));
+        found
+    }
+
+    #[test]
+    fn the_masks_hide_no_keyword() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut below = |max: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % max as u64) as usize
+        };
+        for _ in 0..300 {
+            let letters: &[u8] =
+                [&b"ab"[..], b"a%2-_.:/", b"abcdefghijklmnopqrstuvwxyz0123456789_- =\\%"][below(3)];
+            let texts: Vec<String> = (0..1 + below(60))
+                .map(|_| (0..1 + below(9)).map(|_| char::from(letters[below(letters.len())])).collect())
+                .collect();
+            let mut texts = texts;
+            texts.sort();
+            texts.dedup();
+            let words: Vec<Word<'_>> = texts
+                .iter()
+                .map(|text| Word {
+                    text,
+                    begins: text.len() > 2 && text.as_bytes()[0].is_ascii_alphanumeric(),
+                })
+                .collect();
+            let table = Table::new(&words).unwrap();
+            let mut text: Vec<u8> = Vec::new();
+            for _ in 0..below(40) {
+                match below(4) {
+                    0 => text.push(below(256) as u8),
+                    1 => text.push(letters[below(letters.len())].to_ascii_uppercase()),
+                    _ => text.extend_from_slice(words[below(words.len())].text.as_bytes()),
+                }
+            }
+            assert_eq!(
+                hits(&table, &text).0,
+                everywhere(&words, &text),
+                "{:?}",
+                String::from_utf8_lossy(&text)
+            );
+        }
     }
 
     #[test]
     fn no_keywords_are_a_table_too() {
-        let table = Table::new(&[]).unwrap();
-        let mut hits = 0;
-        assert!(table.pass(b"a.b", |_, _, _| hits += 1).dot_or_colon());
-        assert_eq!(hits, 0);
+        let table = table(&[]);
+        let (found, seen) = hits(&table, b"a.b");
+        assert!(found.is_empty() && seen.dot());
     }
 }

@@ -59,7 +59,7 @@ fn texts() {
         ),
         (
             r#"{"pin_code": 4711, "password": 12345}"#,
-            r#"{"pin_code": 4711, "password": [redacted:password]}"#,
+            r#"{"pin_code": [redacted:short_password], "password": [redacted:password]}"#,
         ),
         (r#"{"\u0070assword":"hunter2"}"#, r#"{"\u0070assword":"[redacted:password]"}"#),
         ("line one\\npassword=hunter2\\nline three", "line one\\npassword=[redacted:password]\\nline three"),
@@ -285,6 +285,24 @@ fn card_numbers_go_as_text_and_number() {
 }
 
 #[test]
+fn parameters_of_a_log_message_are_judged_in_their_place() {
+    let event = redact_value(json!({"logentry": {
+        "message": "login of %s failed password=%s after %d tries", "params": ["bob", "correcthorse", 3],
+    }}));
+    assert_eq!(event["logentry"]["params"], json!(["bob", "[redacted:password]", 3]));
+    let event = redact_value(json!({"format": "user {} token={}", "params": ["bob", "abc-def"]}));
+    assert_eq!(event["params"], json!(["bob", "[redacted:token]"]));
+    let event = redact_value(json!({
+        "message": "user %(user)s pwd: %(p)s", "params": {"user": "bob", "p": "correcthorse"},
+    }));
+    assert_eq!(event["params"], json!({"user": "bob", "p": "[redacted:password]"}));
+    let event = redact_value(json!({"message": "order %s of %s", "params": ["1234", "correcthorse"]}));
+    assert_eq!(event["params"], json!(["1234", "correcthorse"]));
+    let event = redact_value(json!({"extra": {"pgpass": "db.example.net:5432:shop:bob:correcthorse"}}));
+    assert_eq!(event["extra"]["pgpass"], "[redacted:password]");
+}
+
+#[test]
 fn an_echo_goes_everywhere_in_every_spelling() {
     let secret = "tr0ub4dor&3/x\"y";
     let event = redact_value(json!({
@@ -414,4 +432,33 @@ fn all_are_replaced_when_only_some_are_kept() {
     let report = session.finish();
     assert_eq!((report.findings.len(), report.redactions["password"]), (2, 10));
     assert!(!value.to_string().contains("secret-number"));
+}
+
+/// A batch with more secrets than one session remembers goes on in the next, and every echo of every one is found.
+#[test]
+fn a_successor_knows_what_there_was_no_room_for() {
+    let engine = Engine::builtin();
+    let settings = Settings { budget: Budget { echoes_max: 3, ..Budget::default() }, ..Settings::default() };
+    let secret = |n: usize| format!("secret-number-{n}");
+    let mut text: String = (0..8).map(|n| format!("password={}\n", secret(n))).collect();
+    let mut bare = json!((0..8).map(secret).collect::<Vec<_>>());
+    let mut sessions = vec![engine.session(&settings)];
+    let mut found = 0;
+    while sessions.last_mut().unwrap().text("log", &mut text).is_err() {
+        let session = sessions.last_mut().unwrap();
+        found += session.take_findings().len();
+        let next = session.successor().expect("nothing was lost");
+        sessions.push(next);
+    }
+    found += sessions.last_mut().unwrap().take_findings().len();
+    assert_eq!(found, 8, "each secret is found once, whichever session found it");
+    for session in &mut sessions {
+        session.echo_value(&mut bare);
+    }
+    assert!(!bare.to_string().contains("secret-number") && !text.contains("secret-number"), "{text} {bare}");
+    // One part with more than can be handed on is not to be stored.
+    let mut wild: String = (0..100).map(|n| format!("password={}\n", secret(n))).collect();
+    let mut session = engine.session(&settings);
+    assert!(session.text("log", &mut wild).is_err());
+    assert!(session.successor().is_none());
 }

@@ -83,7 +83,7 @@ async fn record(store: &Arc<dyn Store>, plan: &Plan, from: u64, to: u64) {
         let (plan, store, first) = (plan.clone(), Arc::clone(store), next);
         under_way.spawn(async move {
             let recorded = store.ingest(plan.submission(first, end)).await.unwrap();
-            assert_eq!(recorded.len() as u64, end - first);
+            assert_eq!(recorded.events.len() as u64, end - first);
         });
         next = end;
     }

@@ -39,8 +39,8 @@ async fn main() {
     let mut options = StoreOptions::new(dir.join("data"), Arc::new(RealClock(Instant::now())));
     options.throttle = ThrottleConfig { enabled: false, ..ThrottleConfig::default() };
     let store = actifix_store::open(options).await.unwrap();
-    let small = store.create_project(None, "small", NOW).await.unwrap().id;
-    let large = store.create_project(None, "large", NOW).await.unwrap().id;
+    let small = store.create_project(None, "small", None, NOW).await.unwrap().id;
+    let large = store.create_project(None, "large", None, NOW).await.unwrap().id;
     fill(&store, small, large, tickets).await;
     for (project, sort, search) in [
         (Some(large), Sort::LastSeen, "is:unresolved"),

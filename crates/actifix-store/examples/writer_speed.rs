@@ -39,7 +39,7 @@ async fn main() {
         let mut options = StoreOptions::new(dir.join("data"), clock.clone());
         options.throttle = ThrottleConfig { enabled: false, ..ThrottleConfig::default() };
         let store = actifix_store::open(options).await.unwrap();
-        let project = store.create_project(None, "bench", clock.now()).await.unwrap().id;
+        let project = store.create_project(None, "bench", None, clock.now()).await.unwrap().id;
         let seconds = drive(&store, clock, project, events, tickets, clients).await;
         let stats = store.stats().await.unwrap();
         store.close().await.unwrap();
@@ -75,7 +75,7 @@ async fn drive(
                     return;
                 }
                 let sent = submission(project, clock.now(), [event(number, tickets, clock.now())]);
-                let recorded: Vec<Recorded> = store.ingest(sent).await.unwrap();
+                let recorded: Vec<Recorded> = store.ingest(sent).await.unwrap().events;
                 assert_eq!(recorded.len(), 1);
             }
         }));

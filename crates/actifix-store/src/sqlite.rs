@@ -1,6 +1,7 @@
 //! The store on SQLite: one writer thread, a few readers, one file.
 
 mod activity;
+mod answers;
 mod body;
 mod care;
 mod connection;
@@ -15,12 +16,14 @@ mod ports;
 mod projects;
 mod quarantine;
 mod readers;
+mod regroup;
 mod retention;
 mod rows;
 mod search;
 mod throttles;
 mod tickets;
 mod tokens;
+mod word;
 mod writer;
 
 #[cfg(test)]

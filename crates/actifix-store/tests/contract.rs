@@ -40,6 +40,7 @@ fn three_held() -> ThrottleConfig {
 }
 
 contract! {
+    answers: open_gates();
     ingest: open_gates();
     regressions: open_gates();
     throttle: three_held();

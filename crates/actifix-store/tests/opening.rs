@@ -36,10 +36,10 @@ fn mode(path: PathBuf) -> u32 {
 async fn everything_is_there_after_reopening() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path()).await;
-    let project = store.create_project(None, "p", NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
     let p4 = |number, name: &str| EventBuilder::new(number, name).priority(Priority::P4).sample_after(1);
     let send = |store: Arc<dyn Store>, event: EventBuilder| async move {
-        store.ingest(submission(project, NOW, [event])).await.unwrap().pop().unwrap()
+        store.ingest(submission(project, NOW, [event])).await.unwrap().events.pop().unwrap()
     };
     for number in 1..=4 {
         send(Arc::clone(&store), p4(number, "a")).await;
@@ -65,7 +65,7 @@ async fn what_was_answered_survives_without_a_close() {
     let dir = TempDir::new().unwrap();
     let copy = TempDir::new().unwrap();
     let store = open(dir.path()).await;
-    let project = store.create_project(None, "p", NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
     store.ingest(submission(project, NOW, [EventBuilder::new(1, "a")])).await.unwrap();
     // What is on disk now is what a kill would leave.
     std::fs::create_dir(copy.path().join("data")).unwrap();
@@ -74,7 +74,7 @@ async fn what_was_answered_survives_without_a_close() {
     }
     let again = open(copy.path()).await;
     let recorded = again.ingest(submission(project, NOW, [EventBuilder::new(1, "a")])).await.unwrap();
-    assert_eq!(recorded[0].outcome, Outcome::Duplicate);
+    assert_eq!(recorded.events[0].outcome, Outcome::Duplicate);
     assert_eq!(again.stats().await.unwrap().events, 1);
 }
 
@@ -94,7 +94,7 @@ async fn all_files_are_private_whatever_the_umask() {
     rustix::process::umask(rustix::fs::Mode::empty());
     let dir = TempDir::new().unwrap();
     let store = open(dir.path()).await;
-    store.create_project(None, "p", NOW).await.unwrap();
+    store.create_project(None, "p", None, NOW).await.unwrap();
     let data = dir.path().join("data");
     assert_eq!(mode(data.clone()), 0o700);
     let mut names = Vec::new();

@@ -1,5 +1,6 @@
 //! What every store must do, whatever database is behind it. Each file is one noun; `run` takes a fresh store.
 
+pub mod answers;
 pub mod care;
 pub mod events;
 pub mod ingest;
@@ -31,7 +32,7 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) async fn new(store: &Arc<dyn Store>, clock: &Arc<FakeClock>, name: &str) -> Self {
-        let project = store.create_project(None, name, clock.now()).await.expect("a new project");
+        let project = store.create_project(None, name, None, clock.now()).await.expect("a new project");
         Self { store: Arc::clone(store), clock: Arc::clone(clock), project: project.id }
     }
 
@@ -41,7 +42,7 @@ impl Case {
 
     /// Sends events in one request.
     pub(crate) async fn send(&self, events: impl IntoIterator<Item = EventBuilder>) -> Vec<Recorded> {
-        self.store.ingest(submission(self.project, self.now(), events)).await.expect("ingest")
+        self.store.ingest(submission(self.project, self.now(), events)).await.expect("ingest").events
     }
 
     /// Sends one event.

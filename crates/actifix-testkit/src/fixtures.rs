@@ -138,6 +138,13 @@ impl EventBuilder {
         self
     }
 
+    /// What it looks like from afar.
+    #[must_use]
+    pub fn near_key(mut self, key: Fingerprint) -> Self {
+        self.near_key = Some(key);
+        self
+    }
+
     /// The event that it is about.
     #[must_use]
     pub fn attach_to(mut self, event: EventId) -> Self {

@@ -3,7 +3,9 @@
 mod admin;
 mod care;
 mod events;
+mod idempotency;
 mod openapi;
+mod schemas;
 mod tickets;
 
 use crate::extract::{BODY_BYTES_MAX, Who};
@@ -11,13 +13,15 @@ use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_domain::access::Scope;
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -174,11 +178,33 @@ async fn guard(State(app): State<Arc<App>>, scope: Scope, request: Request, next
     if !who.0.may(scope, who.0.bound_project()) {
         return Problem::from(Error::Forbidden { needs: scope.as_str() }).into_response();
     }
-    parts.extensions.insert(who);
-    next.run(Request::from_parts(parts, body)).await
+    parts.extensions.insert(who.clone());
+    let request = Request::from_parts(parts, body);
+    if request.method() == Method::POST && request.headers().contains_key(idempotency::HEADER) {
+        return idempotency::run_once(app, who.0, request, next).await;
+    }
+    next.run(request).await
 }
 
 /// An id of the path that does not parse names nothing.
 pub(crate) fn path_id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::new(StatusCode::NOT_FOUND, format!("{what} not found")))
+}
+
+/// A JSON answer whose ETag is the version of what it shows, for `If-Match` of the next write.
+pub(crate) fn tagged(version: u64, body: Value) -> Response {
+    let mut response = Json(body).into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response
+}
+
+/// Tells `null` from absent.
+pub(crate) fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
 }

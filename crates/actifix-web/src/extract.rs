@@ -4,15 +4,18 @@ use crate::problem::Problem;
 use crate::server::Peer;
 use actifix_app::App;
 use actifix_domain::access::Actor;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Largest JSON body of the API, bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Time for a whole body of the API to arrive; who takes longer holds a connection for nothing.
+pub const BODY_READ_MAX: Duration = Duration::from_secs(30);
 
 /// The authenticated actor. Nothing is trusted for where it comes from, except the home's own socket.
 #[derive(Clone, Debug)]
@@ -61,14 +64,12 @@ pub struct Input<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let json = request
             .headers()
             .get(header::CONTENT_TYPE)
             .is_none_or(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"application/json"));
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB"))?;
+        let bytes = read_body(request.into_body(), BODY_READ_MAX).await?;
         if bytes.is_empty() {
             return parse(b"{}").map(Self);
         }
@@ -76,6 +77,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
         }
         parse(&bytes).map(Self)
+    }
+}
+
+/// A whole body, within its size and its time.
+pub(crate) async fn read_body(body: Body, within: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(within, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB")),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
     }
 }
 
@@ -103,4 +113,38 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     text.trim_matches('"').parse().map(Some).map_err(|_| {
         Problem::new(StatusCode::BAD_REQUEST, "If-Match: expected the ETag of the last answer, such as \"3\"")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends one byte, then nothing, and does not end.
+    struct Stalled(bool);
+
+    impl hyper::body::Body for Stalled {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            _context: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+            if std::mem::replace(&mut self.0, true) {
+                return std::task::Poll::Pending;
+            }
+            std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(b"{")))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let stalled = Body::new(Stalled(false));
+        let refused = read_body(stalled, Duration::from_millis(20)).await.expect_err("a refusal");
+        assert_eq!(refused.status, StatusCode::REQUEST_TIMEOUT);
+        let large = Body::from(vec![b' '; BODY_BYTES_MAX + 1]);
+        let refused = read_body(large, BODY_READ_MAX).await.expect_err("a refusal");
+        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(read_body(Body::from("{}"), BODY_READ_MAX).await.ok().as_deref(), Some(&b"{}"[..]));
+    }
 }

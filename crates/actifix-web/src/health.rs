@@ -3,6 +3,7 @@
 use crate::extract::Who;
 use crate::problem::{ApiResult, Problem};
 use actifix_app::App;
+use actifix_domain::throttle::Brake;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -41,6 +42,14 @@ async fn scrape(State(app): State<Arc<App>>, who: Who, handle: PrometheusHandle)
     for (status, priority, count) in &stats.tickets {
         metrics::gauge!("actifix_tickets", "status" => status.as_str(), "priority" => priority.as_str())
             .set(*count as f64);
+    }
+    metrics::gauge!("actifix_throttle_state").set(match stats.brake {
+        Brake::Off => 0.0,
+        Brake::Soft => 1.0,
+        Brake::Hard => 2.0,
+    });
+    for (priority, count) in &stats.held_total {
+        metrics::counter!("actifix_throttle_held_total", "priority" => priority.as_str()).absolute(*count);
     }
     for token in app.live_tokens().await? {
         let seconds = token.expires_at.since(app.now()) as f64 / 1e6;

@@ -5,7 +5,7 @@ mod read;
 use crate::server::Peer;
 use actifix_app::App;
 use actifix_app::ingest::{
-    AnswerBody, Delivery, IngestAnswer, Kind, Knock, OtlpSignal, Refusal, credentials,
+    AnswerBody, ByteRoom, Delivery, IngestAnswer, Kind, Knock, OtlpSignal, Pass, Refusal, credentials,
 };
 use actifix_domain::id::{EventId, ProjectId};
 use axum::Router;
@@ -13,8 +13,11 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, any, post};
+use axum::routing::{MethodRouter, post};
+use bytes::Bytes;
+use read::Reader;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 type Params = Path<HashMap<String, String>>;
@@ -66,10 +69,10 @@ fn posts(kind: fn(&HashMap<String, String>) -> Option<Kind>) -> MethodRouter<Arc
                         request: Request<Body>| async move {
         match kind(&path.0) {
             Some(kind) => receive(&app, kind, &path.0, query.0.as_deref().unwrap_or_default(), request).await,
-            None => write(&IngestAnswer::error(404, "no such event"), None),
+            None => write(&IngestAnswer::error(404, "no such event"), None, Facts::default()),
         }
     };
-    post(handler).options(preflight).fallback(|| async { not_allowed("POST, OPTIONS") })
+    other_methods(post(handler), "POST, OPTIONS")
 }
 
 fn store() -> MethodRouter<Arc<App>> {
@@ -77,7 +80,7 @@ fn store() -> MethodRouter<Arc<App>> {
         let kind = if request.method() == Method::GET { Kind::StoreQuery } else { Kind::Store };
         receive(&app, kind, &path.0, query.0.as_deref().unwrap_or_default(), request).await
     };
-    post(handler).get(handler).options(preflight).fallback(|| async { not_allowed("GET, POST, OPTIONS") })
+    other_methods(post(handler).get(handler), "GET, POST, OPTIONS")
 }
 
 fn cron() -> MethodRouter<Arc<App>> {
@@ -85,12 +88,16 @@ fn cron() -> MethodRouter<Arc<App>> {
         let slug = path.0.get("slug").cloned().unwrap_or_default();
         receive(&app, Kind::Cron { slug }, &path.0, query.0.as_deref().unwrap_or_default(), request).await
     };
-    post(handler).get(handler).options(preflight).fallback(|| async { not_allowed("GET, POST, OPTIONS") })
+    other_methods(post(handler).get(handler), "GET, POST, OPTIONS")
 }
 
-/// Path under `/api/` that no module knows.
-pub fn unknown_path() -> MethodRouter {
-    any(|| async { write(&IngestAnswer::error(404, "unknown path"), None) })
+/// What the log tells about a request besides its line (`ingest.md` §1.5); put into the answer's extensions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// Project of the key; none without a valid one.
+    pub project: Option<ProjectId>,
+    /// Bytes of the body that were read.
+    pub body_bytes: u64,
 }
 
 async fn receive(
@@ -102,52 +109,77 @@ async fn receive(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
-    let origin = text(&headers, &header::ORIGIN).map(str::to_owned);
-    let knock = knock(path, query, &headers, matches!(kind, Kind::Otlp(_)));
-    let pass = match app.knock(&knock).await {
-        Ok(pass) => pass,
-        Err(refusal) => {
-            app.count_refusal(&knock, &kind, &refusal).await;
-            let echo = app.preflight(&knock).await;
-            return write(
-                &app.refused(&kind, content_type(&headers), &refusal),
-                origin.filter(|_| echo).as_deref(),
-            );
-        }
-    };
-    if pass.is_none() && !matches!(kind, Kind::Envelope | Kind::Store) {
-        let answer = app.refused(&kind, content_type(&headers), &Refusal::NoKey);
-        return write(&answer, None);
+    if parts.method == Method::HEAD {
+        // Routing takes it for a GET, which reports something: a link checker must not.
+        return not_allowed(app, path, query, &headers, "GET, POST, OPTIONS").await;
     }
-    let mut room = app.byte_room();
-    let limit = app.settings().limits.request_bytes_max;
-    let body = match read::body(body, &headers, limit, &mut room).await {
-        Ok(body) => body,
+    let mut knock = knock(path, query, &headers, matches!(kind, Kind::Otlp(_)));
+    let mut facts = Facts::default();
+    let peer = match parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0) {
+        Some(Peer::Network(address)) => Some(address.ip()),
+        _ => None,
+    };
+    let taken = match take(app, &kind, &mut knock, &headers, body, peer, &mut facts).await {
+        Ok(taken) => taken,
         Err(refusal) => {
             app.count_refusal(&knock, &kind, &refusal).await;
-            let echo = pass.is_some_and(|pass| pass.echo_origin);
-            return write(
-                &app.refused(&kind, content_type(&headers), &refusal),
-                origin.filter(|_| echo).as_deref(),
-            );
+            let answer = app.refused(&kind, content_type(&headers), &refusal);
+            return refuse(app, &knock, &answer, facts).await;
         }
     };
-    let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0);
+    let (pass, body, room) = taken;
+    let echo = pass.echo_origin;
     let delivery = Delivery {
         kind,
         content_encoding: content_encoding(&headers),
         content_type: content_type(&headers).to_owned(),
         user_agent: text(&headers, &header::USER_AGENT).unwrap_or_default().to_owned(),
         query: query.to_owned(),
-        peer: match peer {
-            Some(Peer::Network(address)) => Some(address.ip()),
-            _ => None,
-        },
+        peer,
         body,
     };
-    let (answer, echo) = app.deliver(&knock, pass, delivery).await;
+    let answer = app.deliver(pass, delivery).await;
     drop(room);
-    write(&answer, origin.filter(|_| echo).as_deref())
+    write(&answer, knock.origin.filter(|_| echo), facts)
+}
+
+/// Authenticates, by the first bytes of the body if nothing else names a key, and reads the body.
+async fn take(
+    app: &Arc<App>,
+    kind: &Kind,
+    knock: &mut Knock<'_>,
+    headers: &HeaderMap,
+    body: Body,
+    peer: Option<IpAddr>,
+    facts: &mut Facts,
+) -> Result<(Pass, Bytes, ByteRoom), Refusal> {
+    let known = app.knock(knock).await?;
+    if known.is_none() && !kind.may_hold_key(content_type(headers)) {
+        return Err(Refusal::NoKey);
+    }
+    let room = app.byte_room(peer, known.as_ref());
+    let mut reader = Reader::new(app, headers, body, room, known.is_some())?;
+    let pass = match known {
+        Some(pass) => pass,
+        None => {
+            let named = reader.header_key(&content_encoding(headers)).await;
+            facts.body_bytes = reader.read();
+            knock.add_key(named?.ok_or(Refusal::NoKey)?);
+            let pass = app.knock(knock).await?.ok_or(Refusal::NoKey)?;
+            reader.admit(&pass.known.key.public_key).await?;
+            pass
+        }
+    };
+    facts.project = Some(pass.known.project.id);
+    let (body, room) = reader.rest().await?;
+    facts.body_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    Ok((pass, body, room))
+}
+
+/// An answer to a request that was not taken: its page may read it where it might have read another.
+async fn refuse(app: &App, knock: &Knock<'_>, answer: &IngestAnswer, facts: Facts) -> Response<Body> {
+    let echo = app.preflight(knock).await;
+    write(answer, knock.origin.filter(|_| echo), facts)
 }
 
 /// What the request shows of itself before its body.
@@ -183,14 +215,30 @@ async fn preflight(
     response
 }
 
-fn not_allowed(allow: &'static str) -> Response<Body> {
-    let mut response = write(&IngestAnswer::error(405, format!("method not allowed, use {allow}")), None);
+async fn not_allowed(
+    app: &App,
+    path: &HashMap<String, String>,
+    query: &str,
+    headers: &HeaderMap,
+    allow: &'static str,
+) -> Response<Body> {
+    let knock = knock(path, query, headers, false);
+    let answer = IngestAnswer::error(405, format!("method not allowed, use {allow}"));
+    let mut response = refuse(app, &knock, &answer, Facts::default()).await;
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }
 
+/// The answer to every method that a route does not take.
+fn other_methods(route: MethodRouter<Arc<App>>, allow: &'static str) -> MethodRouter<Arc<App>> {
+    let handler = move |State(app): State<Arc<App>>, path: Params, query: RawQuery, headers: HeaderMap| async move {
+        not_allowed(&app, &path.0, query.0.as_deref().unwrap_or_default(), &headers, allow).await
+    };
+    route.options(preflight).fallback(handler)
+}
+
 /// Writes an answer out; `origin` is echoed when the page may read it.
-fn write(answer: &IngestAnswer, origin: Option<&str>) -> Response<Body> {
+fn write(answer: &IngestAnswer, origin: Option<&str>, facts: Facts) -> Response<Body> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (content_type, body) = match &answer.body {
         AnswerBody::Empty => (None, Vec::new()),
@@ -205,6 +253,7 @@ fn write(answer: &IngestAnswer, origin: Option<&str>) -> Response<Body> {
         ),
     };
     let mut response = (status, body).into_response();
+    response.extensions_mut().insert(facts);
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_TYPE);
     let mut set = |name: HeaderName, value: &str| {

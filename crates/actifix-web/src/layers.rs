@@ -1,5 +1,6 @@
 //! What stands around every route: request id, security headers, host check, one log line.
 
+use crate::ingest::Facts;
 use crate::problem::Problem;
 use actifix_app::App;
 use axum::body::Body;
@@ -52,7 +53,9 @@ pub async fn finish(State(app): State<Arc<App>>, mut request: Request, next: Nex
     }
     let micros = app.monotonic_micros().saturating_sub(started);
     if ingest {
-        tracing::debug!(method = %method, route, status = response.status().as_u16(), duration_us = micros, request_id = id, "request");
+        let facts = response.extensions_mut().remove::<Facts>().unwrap_or_default();
+        let project = facts.project.map(|project| project.0);
+        tracing::info!(method = %method, route, status = response.status().as_u16(), project, body_bytes = facts.body_bytes, duration_us = micros, request_id = id, "request");
     } else {
         tracing::info!(method = %method, route, status = response.status().as_u16(), duration_us = micros, request_id = id, "request");
     }

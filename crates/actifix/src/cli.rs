@@ -3,11 +3,13 @@
 mod client;
 mod config;
 mod error;
+mod hook;
 mod ingest;
 mod output;
 mod project;
 mod records;
 mod reference;
+mod scan;
 mod serve;
 mod ticket;
 mod upkeep;
@@ -76,6 +78,11 @@ enum Command {
     /// API tokens.
     #[command(subcommand)]
     Token(project::TokenCommand),
+    /// Look for secrets in files, commits and histories.
+    Scan(scan::ScanArgs),
+    /// Let git look for secrets before each commit.
+    #[command(subcommand)]
+    Hook(hook::HookCommand),
     /// Secrets found in events.
     #[command(subcommand)]
     Findings(upkeep::FindingsCommand),
@@ -119,7 +126,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.global.json;
-    match run(cli) {
+    let result = match cli.command {
+        // These need no runtime, and a hook that runs at each commit has no time for one.
+        Command::Scan(args) => scan::run(&cli.global, args),
+        Command::Hook(command) => hook::run(&cli.global, command),
+        command => run(cli.global, command),
+    };
+    match result {
         Ok(code) => code,
         Err(error) => {
             output::error(&error, json);
@@ -128,10 +141,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode, CliError> {
+fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::other)?;
-    let Cli { global, command } = cli;
     let result = runtime.block_on(async {
         match command {
             Command::Serve(args) => serve::run(&global, args).await,
@@ -143,6 +155,8 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Command::Events(command) => upkeep::events(&global, command).await,
             Command::Project(command) => project::run(&global, command).await,
             Command::Token(command) => project::token(&global, command).await,
+            Command::Scan(args) => scan::run(&global, args),
+            Command::Hook(command) => hook::run(&global, command),
             Command::Findings(command) => upkeep::findings(&global, command).await,
             Command::Quarantine(command) => upkeep::quarantine(&global, command).await,
             Command::Throttle(command) => upkeep::throttle(&global, command).await,

@@ -108,6 +108,28 @@ pub struct LimitsConfig {
     pub attachment_bytes_max: u64,
     /// Bytes of all requests in flight.
     pub in_flight_bytes_max: u64,
+    /// Milliseconds that a request waits for room among them.
+    pub in_flight_wait_ms_max: u64,
+    /// Bytes of the header line of an envelope or item.
+    pub header_line_bytes_max: u64,
+    /// Items of one envelope.
+    pub items_max: u64,
+    /// Nesting of JSON; what is deeper is cut.
+    pub json_depth_max: u64,
+    /// Nesting of JSON that refuses the request.
+    pub json_depth_refused: u64,
+    /// Bytes of one container of logs, spans or metrics.
+    pub container_bytes_max: u64,
+    /// Bytes of one check-in.
+    pub check_in_bytes_max: u64,
+    /// Bytes of one client report.
+    pub client_report_bytes_max: u64,
+    /// Bytes of all attachments of one event.
+    pub event_attachments_bytes_max: u64,
+    /// Seconds that it may take to read one request.
+    pub request_read_seconds_max: u64,
+    /// Ask SDKs to rest with kinds that are not stored.
+    pub announce_dropped_kinds: bool,
 }
 
 impl Default for LimitsConfig {
@@ -125,11 +147,34 @@ impl Default for LimitsConfig {
             event_bytes_max: 1 << 20,
             attachment_bytes_max: 10 << 20,
             in_flight_bytes_max: 64 << 20,
+            in_flight_wait_ms_max: 1_000,
+            header_line_bytes_max: 64 << 10,
+            items_max: 500,
+            json_depth_max: 100,
+            json_depth_refused: 10_000,
+            container_bytes_max: 1 << 20,
+            check_in_bytes_max: 100 << 10,
+            client_report_bytes_max: 4 << 10,
+            event_attachments_bytes_max: 25 << 20,
+            request_read_seconds_max: 30,
+            announce_dropped_kinds: true,
         }
     }
 }
 
 impl Config {
+    /// Names of the sections in which the two differ.
+    pub fn changed_sections(&self, other: &Self) -> Vec<&'static str> {
+        let sections = [
+            ("server", self.server != other.server),
+            ("listeners", self.listeners != other.listeners),
+            ("limits", self.limits != other.limits),
+            ("throttle", self.throttle != other.throttle),
+            ("retention", self.retention != other.retention),
+        ];
+        sections.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+    }
+
     /// The listeners with the default filled in.
     pub fn listeners(&self) -> BTreeMap<String, ListenerConfig> {
         if self.listeners.is_empty() {

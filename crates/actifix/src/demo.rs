@@ -3,7 +3,7 @@
 use crate::cli::CliError;
 use crate::wire::DEFAULT_PROJECT;
 use actifix_app::App;
-use actifix_app::ingest::{Delivery, Kind, Knock, OtlpSignal};
+use actifix_app::ingest::{Delivery, Kind, Knock, OtlpSignal, Refusal};
 use actifix_domain::access::Actor;
 use actifix_domain::id::PublicKey;
 use actifix_domain::time::{MINUTE, Timestamp};
@@ -66,8 +66,10 @@ async fn send(
     headers: &str,
     body: Bytes,
 ) -> Result<(), CliError> {
-    let knock = Knock { keys: vec![Some(key.clone())], ..Knock::default() };
-    let pass = app.knock(&knock).await.map_err(|refusal| CliError::other(format!("demo: {refusal:?}")))?;
+    let refused =
+        |refusal: Option<Refusal>| CliError::other(format!("demo: the key was refused: {refusal:?}"));
+    let pass = app.knock(&Knock::with_key(key.clone())).await.map_err(|refusal| refused(Some(refusal)))?;
+    let pass = pass.ok_or_else(|| refused(None))?;
     let header = |name: &str| {
         headers
             .lines()
@@ -85,7 +87,7 @@ async fn send(
         peer: None,
         body,
     };
-    let (answer, _) = app.deliver(&knock, pass, delivery).await;
+    let answer = app.deliver(pass, delivery).await;
     if answer.status >= 400 {
         return Err(CliError::other(format!("demo: a capture was answered {}", answer.status)));
     }

@@ -36,6 +36,20 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 
 /// Replaces a file so that a reader, or a crash, meets the old content or the new, never a part.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, bytes, 0o600)
+}
+
+/// The same for a file that is shared with others through version control: anybody may read it.
+pub fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, bytes, 0o644)
+}
+
+/// The same for a program.
+pub fn replace_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, bytes, 0o755)
+}
+
+fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = Path::new(&temporary);
@@ -43,7 +57,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    write_new(temporary, bytes, 0o600)?;
+    write_new(temporary, bytes, mode)?;
     fs::rename(temporary, path)?;
     sync_parent(path)
 }

@@ -66,17 +66,20 @@ pub async fn start(home: &Home, wired: &Wired, bound: Vec<Bound>) -> Result<Runn
 }
 
 impl Running {
-    /// Returns when SIGTERM or SIGINT arrives.
-    pub async fn wait_for_stop(&self) {
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    /// Returns when SIGTERM or SIGINT arrives. SIGHUP calls `reload`.
+    pub async fn wait_for_stop(&self, reload: impl Fn()) {
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
         else {
             tracing::error!("signals cannot be received: only kill -9 will stop this process");
             return std::future::pending().await;
         };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = hangup.recv() => reload(),
+            }
         }
     }
 

@@ -17,6 +17,8 @@ mod demo;
 mod files;
 mod home;
 mod lifecycle;
+mod process;
+mod scan;
 mod system;
 mod telemetry;
 mod vault;

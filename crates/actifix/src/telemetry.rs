@@ -9,8 +9,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// A log file is closed and renamed at this size, bytes.
 const FILE_BYTES_MAX: u64 = 50 << 20;
@@ -18,23 +20,46 @@ const FILE_BYTES_MAX: u64 = 50 << 20;
 const FILES_KEPT: u32 = 9;
 /// Longest line, bytes; longer ones are cut.
 const LINE_BYTES_MAX: usize = 64 << 10;
+/// What is redacted of a line before it is cut, bytes: far more, so that no half of a secret is left at the cut.
+const READ_BYTES_MAX: usize = 1 << 20;
+
+/// The log while it is written.
+pub struct Log {
+    file: Arc<LogFile>,
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+impl Log {
+    /// Writes into a new file if the old one was moved away, and says from now on what `level` tells.
+    pub fn reload(&self, level: &str) -> anyhow::Result<()> {
+        *self.file.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.filter.reload(filter(level)?)?;
+        Ok(())
+    }
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    Ok(EnvFilter::try_new(format!("{level},hyper=warn,h2=warn"))?)
+}
 
 /// Starts logging into `dir`. `level` is one of the words of `server.log_level`.
-pub fn start(dir: &Path, level: &str, vault: &RootKey) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(format!("{level},hyper=warn,h2=warn"))?;
-    let log = LogFile {
+pub fn start(dir: &Path, level: &str, vault: &RootKey) -> anyhow::Result<Log> {
+    let (filter, handle) = reload::Layer::new(filter(level)?);
+    let file = Arc::new(LogFile {
         path: dir.join("actifix.log"),
         engine: Engine::builtin(),
         settings: Settings { hash_key: HashKey(vault.derive("log-hash")), ..Settings::default() },
         open: Mutex::new(None),
-    };
-    tracing_subscriber::fmt()
+    });
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
-        .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(LogWriter(Arc::new(log)))
+        .with_writer(LogWriter(Arc::clone(&file)));
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .try_init()
         .map_err(|error| anyhow::anyhow!("log: {error}"))?;
     std::panic::set_hook(Box::new(|info| {
@@ -42,7 +67,7 @@ pub fn start(dir: &Path, level: &str, vault: &RootKey) -> anyhow::Result<()> {
         // The message of a panic may hold anything; its place is enough to find it.
         tracing::error!(place, "panic");
     }));
-    Ok(())
+    Ok(Log { file, filter: handle })
 }
 
 struct LogFile {
@@ -56,8 +81,9 @@ impl LogFile {
     fn write_line(&self, line: &[u8]) -> io::Result<()> {
         let text = String::from_utf8_lossy(line);
         let text = text.trim_end_matches('\n');
-        let cut = text.floor_char_boundary(LINE_BYTES_MAX.min(text.len()));
-        let (mut clean, _) = self.engine.redact_text(text.get(..cut).unwrap_or_default(), &self.settings);
+        let read = text.floor_char_boundary(READ_BYTES_MAX.min(text.len()));
+        let (mut clean, _) = self.engine.redact_text(text.get(..read).unwrap_or_default(), &self.settings);
+        clean.truncate(clean.floor_char_boundary(LINE_BYTES_MAX.min(clean.len())));
         clean.push('\n');
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let length = u64::try_from(clean.len()).unwrap_or(u64::MAX);

@@ -47,6 +47,7 @@ pub fn load_config(home: &Home) -> Result<Loaded, CliError> {
     let loaded = config::load(&home.config(), config::environment_all()).map_err(CliError::config)?;
     loaded.config.throttle.validate().map_err(|why| CliError::config(format!("throttle: {why}")))?;
     rates(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
+    sizes(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     Ok(loaded)
 }
 
@@ -108,20 +109,36 @@ fn settings(config: &Config, bound: Option<SocketAddr>) -> Result<AppSettings, C
     };
     Ok(AppSettings {
         public_url,
-        limits: Limits {
-            request_bytes_max: limits.compressed_bytes_max,
-            decoded_bytes_max: limits.decompressed_bytes_max,
-            event_bytes_max: limits.event_bytes_max,
-            attachment_bytes_max: limits.attachment_bytes_max,
-            inflight_bytes_max: limits.in_flight_bytes_max,
-            ..Limits::default()
-        },
+        limits: sizes(config),
+        announce_dropped_kinds: limits.announce_dropped_kinds,
         rates: rates(config),
         rate_limit_disabled,
         sample_after: limits.sample_after,
         retention: config.retention.clone(),
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
     })
+}
+
+fn sizes(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        request_bytes_max: limits.compressed_bytes_max,
+        decoded_bytes_max: limits.decompressed_bytes_max,
+        header_line_bytes_max: limits.header_line_bytes_max,
+        items_max: limits.items_max,
+        json_depth_max: limits.json_depth_max,
+        json_depth_refused: limits.json_depth_refused,
+        event_bytes_max: limits.event_bytes_max,
+        container_bytes_max: limits.container_bytes_max,
+        check_in_bytes_max: limits.check_in_bytes_max,
+        client_report_bytes_max: limits.client_report_bytes_max,
+        attachment_bytes_max: limits.attachment_bytes_max,
+        attachments_bytes_max: limits.event_attachments_bytes_max,
+        request_read_seconds_max: limits.request_read_seconds_max,
+        inflight_bytes_max: limits.in_flight_bytes_max,
+        inflight_wait_milliseconds_max: limits.in_flight_wait_ms_max,
+        ..Limits::default()
+    }
 }
 
 fn rates(config: &Config) -> RateLimits {

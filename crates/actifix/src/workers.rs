@@ -16,6 +16,8 @@ use tokio::time::MissedTickBehavior;
 const TICK: Duration = Duration::from_secs(1);
 /// Monitors that missed a run or run too long.
 const MONITORS: Duration = Duration::from_secs(30);
+/// Figures of the process.
+const FIGURES: Duration = Duration::from_secs(5);
 /// Retention.
 const RETENTION: Duration = Duration::from_secs(3_600);
 
@@ -28,6 +30,9 @@ pub fn start(tasks: &mut JoinSet<()>, home: &Home, wired: &Wired, stop: watch::R
             tracing::error!(error = %error, "monitors were not checked");
         }
     }));
+    crate::process::started_at(app.now().seconds());
+    crate::process::observe();
+    tasks.spawn(every(FIGURES, stop.clone(), Arc::clone(app), |_| async { crate::process::observe() }));
     tasks.spawn(every(RETENTION, stop, Arc::clone(app), |app| async move {
         match app.run_retention(&Actor::System, false).await {
             Ok(report) => {

@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "actifix-web",
         ],
     ),
-    ("actifix-testkit", &["actifix-app", "actifix-domain"]),
+    ("actifix-testkit", &["actifix-app", "actifix-domain", "actifix-secrets"]),
     ("xtask", &[]),
 ];
 

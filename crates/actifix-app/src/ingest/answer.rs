@@ -2,6 +2,7 @@
 
 use actifix_domain::id::EventId;
 use actifix_domain::outcome::Reason;
+use actifix_protocol::answer;
 
 /// A finished answer; the web face only writes it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,14 +118,14 @@ impl Refusal {
     /// The answer to it.
     pub fn answer(&self) -> IngestAnswer {
         match self {
-            Self::NoKey => IngestAnswer::error(401, "missing authorization information"),
-            Self::ConflictingKeys => IngestAnswer::error(403, "conflicting authentication"),
-            Self::UnknownKey => IngestAnswer::error(403, "unknown ingest key, or not one of this project"),
-            Self::Origin => IngestAnswer::error(403, "origin is not allowed for this key"),
+            Self::NoKey => IngestAnswer::error(401, answer::MISSING_AUTH),
+            Self::ConflictingKeys => IngestAnswer::error(403, answer::CONFLICTING_AUTH),
+            Self::UnknownKey => IngestAnswer::error(403, answer::DENIED),
+            Self::Origin => IngestAnswer::error(403, answer::ORIGIN_DENIED),
             Self::Limited(limited) => IngestAnswer {
                 retry_after: Some(limited.retry_after),
                 rate_limits: Some(limited.header()),
-                ..IngestAnswer::error(429, "rate limit reached")
+                ..IngestAnswer::error(429, answer::RATE_LIMITED)
             },
             Self::TooLarge(what) => IngestAnswer::error(413, format!("{what} is too large")),
             Self::Unsupported(what) => IngestAnswer::error(415, format!("unsupported {what}")),

@@ -6,7 +6,7 @@
 use super::answer::Refusal;
 use crate::app::App;
 use crate::error::Result;
-use crate::ports::{OutcomeCount, Recorded, Submission};
+use crate::ports::{Discard, Ingested, OutcomeCount, Recorded, Submission};
 use actifix_domain::id::ProjectId;
 use actifix_domain::outcome::{Outcome, Reason};
 use std::collections::BTreeMap;
@@ -17,39 +17,84 @@ const COUNTS_MAX: usize = 10_000;
 
 type Counts = BTreeMap<(ProjectId, Outcome, Reason, &'static str), u64>;
 
+/// What a submission holds, taken before it is given away.
+#[derive(Debug)]
+pub(super) struct Tally {
+    project: ProjectId,
+    /// Items whose fate is known.
+    counts: Vec<OutcomeCount>,
+    discards: Vec<Discard>,
+    /// Items whose fate the store decides, by category.
+    open: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    pub(super) fn of(submission: &Submission) -> Self {
+        let mut open = BTreeMap::new();
+        let mut add = |category, quantity: usize| *open.entry(category).or_default() += quantity as u64;
+        for event in &submission.events {
+            add(event.category(), 1);
+            add("attachment", event.attachments.len());
+        }
+        add("attachment", submission.late_attachments.len());
+        // One that failed is an event.
+        add("monitor", submission.check_ins.iter().filter(|check_in| check_in.status != "error").count());
+        add("session", submission.sessions.len());
+        Self {
+            project: submission.project,
+            counts: submission.counts.clone(),
+            discards: submission.discards.clone(),
+            open,
+        }
+    }
+}
+
 /// Refusals since the last tick.
 #[derive(Debug, Default)]
 pub(crate) struct Counters(Mutex<Counts>);
 
 impl Counters {
-    /// Counts a request that was refused as a whole.
+    /// Counts a request that was refused as a whole before its items were known.
     pub(super) fn refused(&self, project: ProjectId, category: &'static str, refusal: &Refusal) {
-        let Some(reason) = refusal.reason() else { return };
+        self.refused_many(project, category, refusal, 1);
+    }
+
+    /// Counts every item of a submission that the store did not take.
+    pub(super) fn refused_all(&self, tally: &Tally, refusal: &Refusal) {
+        for (category, quantity) in &tally.open {
+            self.refused_many(tally.project, category, refusal, *quantity);
+        }
+        for count in &tally.counts {
+            self.refused_many(tally.project, count.category, refusal, count.quantity);
+        }
+    }
+
+    fn refused_many(&self, project: ProjectId, category: &'static str, refusal: &Refusal, quantity: u64) {
+        let Some(reason) = refusal.reason().filter(|_| quantity > 0) else { return };
         let outcome = match refusal {
             Refusal::Origin => Outcome::Filtered,
             Refusal::Limited(_) | Refusal::Overload { .. } | Refusal::Internal => Outcome::RateLimited,
             _ => Outcome::Invalid,
         };
-        metric(project, outcome, 1);
+        metric(project, outcome, quantity);
         if outcome == Outcome::RateLimited {
-            metrics::counter!("actifix_rate_limited_total", "class" => reason.as_str()).increment(1);
+            metrics::counter!("actifix_rate_limited_total", "class" => reason.as_str()).increment(quantity);
         }
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (project, outcome, reason, category);
-        if counts.len() < COUNTS_MAX || counts.contains_key(&key) {
-            *counts.entry(key).or_default() += 1;
-        }
+        self.add((project, outcome, reason, category), quantity);
     }
 
-    /// Metrics of what goes into a submission without being an event.
-    pub(super) fn submitted(&self, submission: &Submission) {
-        for count in &submission.counts {
-            metric(submission.project, count.outcome, count.quantity);
+    /// Metrics of a submission that was stored.
+    pub(super) fn stored(&self, tally: &Tally, ingested: &Ingested) {
+        for count in tally.counts.iter().chain(&ingested.side) {
+            metric(tally.project, count.outcome, count.quantity);
         }
-        for discard in &submission.discards {
+        for record in &ingested.events {
+            metric(tally.project, record.outcome, 1);
+        }
+        for discard in &tally.discards {
             metrics::counter!(
                 "actifix_sdk_discarded_total",
-                "project" => submission.project.to_string(),
+                "project" => tally.project.to_string(),
                 "reason" => discard.reason,
                 "category" => discard.category
             )
@@ -57,10 +102,11 @@ impl Counters {
         }
     }
 
-    /// Metrics of what became of events.
-    pub(super) fn recorded(&self, project: ProjectId, recorded: &[Recorded]) {
-        for record in recorded {
-            metric(project, record.outcome, 1);
+    fn add(&self, key: (ProjectId, Outcome, Reason, &'static str), quantity: u64) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() < COUNTS_MAX || counts.contains_key(&key) {
+            let sum = counts.entry(key).or_default();
+            *sum = sum.saturating_add(quantity);
         }
     }
 
@@ -75,7 +121,25 @@ fn metric(project: ProjectId, outcome: Outcome, quantity: u64) {
 }
 
 impl App {
-    /// Writes the refusals since the last call; called by a worker and before a stop.
+    /// Stores what did not come through the wire's door, and counts it.
+    pub(crate) async fn keep(&self, submission: Submission) -> Result<Vec<Recorded>> {
+        let tally = Tally::of(&submission);
+        match self.store.ingest(submission).await {
+            Ok(ingested) => {
+                self.counters.stored(&tally, &ingested);
+                Ok(ingested.events)
+            }
+            Err(error) => {
+                if let crate::error::Error::Unavailable { .. } = &error {
+                    self.counters.refused_all(&tally, &super::refuse_error(&error));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the refusals since the last call; called by a worker and before a stop. What could not be written is
+    /// kept for the next call.
     pub async fn flush_counters(&self) -> Result<()> {
         let mut by_project: BTreeMap<ProjectId, Submission> = BTreeMap::new();
         let now = self.now();
@@ -83,9 +147,16 @@ impl App {
             let submission = by_project.entry(project).or_insert_with(|| Submission::new(project, now));
             submission.counts.push(OutcomeCount { outcome, reason, category, quantity });
         }
-        for submission in by_project.into_values() {
-            self.store.ingest(submission).await?;
+        let mut failed = None;
+        for (project, submission) in by_project {
+            let counts = submission.counts.clone();
+            if let Err(error) = self.store.ingest(submission).await {
+                for count in counts {
+                    self.counters.add((project, count.outcome, count.reason, count.category), count.quantity);
+                }
+                failed = Some(error);
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }

@@ -11,26 +11,59 @@ use actifix_domain::id::{EventId, PublicKey};
 use actifix_domain::outcome::{Outcome, Reason};
 use actifix_domain::time::Timestamp;
 use actifix_protocol::encoding::{self, DecodeError};
-use actifix_protocol::envelope::{EnvelopeError, EnvelopeReader, Fate, Item, ItemKind};
-use actifix_protocol::json;
+use actifix_protocol::envelope::{self, EnvelopeError, EnvelopeHeader, EnvelopeReader, Fate, Item, ItemKind};
+use actifix_protocol::limits::Limits;
+use actifix_protocol::otlp::DedupeKey;
+use actifix_protocol::{items, json, security};
 use serde_json::Value;
 
 /// Why a value of another form is no event.
 const NO_OBJECT: &str = "the event is not a JSON object";
 
 /// What a value is, and so what becomes of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Event,
     Feedback,
     UserReport,
     CheckIn,
     ClientReport,
-    Logs,
+    Log,
     OtelLog,
     Session,
     Sessions,
-    Security { content_type: String },
+    Security,
+}
+
+impl Shape {
+    /// Category of the protocol under which it is limited and counted.
+    pub(super) const fn category(&self) -> &'static str {
+        match self {
+            Self::Event => "error",
+            Self::Feedback | Self::UserReport => "feedback",
+            Self::CheckIn => "monitor",
+            Self::ClientReport => "internal",
+            Self::Log | Self::OtelLog => "log_item",
+            Self::Session | Self::Sessions => "session",
+            Self::Security => "security",
+        }
+    }
+
+    /// Sessions and client reports are never limited.
+    pub(super) const fn is_limited(&self) -> bool {
+        !matches!(self, Self::Session | Self::Sessions | Self::ClientReport)
+    }
+}
+
+/// What the first bytes of an envelope tell about its sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderKey {
+    /// The header names this key.
+    Key(PublicKey),
+    /// Its line is not complete yet.
+    Incomplete,
+    /// It names none, or cannot be read.
+    None,
 }
 
 /// One value of a request, not redacted.
@@ -40,6 +73,16 @@ pub(super) struct RawItem {
     pub value: Value,
     /// Keyed hash of the user, taken before redaction makes all users look alike.
     pub user_hash: Option<u64>,
+    /// Its identity; every event has one before anything else is done with it.
+    pub event_id: Option<EventId>,
+    /// What OTLP's other signal may report too; remembered once it is stored.
+    pub seen: Option<Box<DedupeKey>>,
+}
+
+impl RawItem {
+    pub(super) const fn new(shape: Shape, value: Value) -> Self {
+        Self { shape, value, user_hash: None, event_id: None, seen: None }
+    }
 }
 
 /// One file of a request, not redacted.
@@ -58,6 +101,7 @@ pub(super) struct Decoded {
     pub transport: Transport,
     /// Wins over the id in the payload.
     pub header_event_id: Option<EventId>,
+    first_event: Option<EventId>,
     pub sent_at: Option<Value>,
     pub items: Vec<RawItem>,
     pub files: Vec<RawFile>,
@@ -79,6 +123,7 @@ impl Decoded {
             received_at,
             transport,
             header_event_id: None,
+            first_event: None,
             sent_at: None,
             items: Vec::new(),
             files: Vec::new(),
@@ -98,6 +143,16 @@ impl Decoded {
         if quantity > 0 {
             self.counts.push(OutcomeCount { outcome, reason, category, quantity });
         }
+    }
+
+    /// The first event of the request.
+    pub(super) fn first_event(&self) -> Option<EventId> {
+        self.first_event
+    }
+
+    /// The event that the files belong to.
+    pub(super) fn event_of_files(&self) -> Option<EventId> {
+        self.files_of.or(self.first_event).or(self.header_event_id)
     }
 }
 
@@ -133,10 +188,11 @@ impl App {
                 self.one_event(&text, &mut decoded)?;
             }
             Kind::Security => {
+                security::check_content_type(&delivery.content_type)
+                    .map_err(|_| Refusal::Unsupported("content type"))?;
                 let body = self.whole(delivery, self.settings.limits.event_bytes_max)?;
                 let value = self.parse(&body)?;
-                let content_type = delivery.content_type.clone();
-                decoded.items.push(self.raw(Shape::Security { content_type }, value));
+                self.push(Shape::Security, value, &mut decoded);
             }
             Kind::Minidump => self.decode_minidump(delivery, &mut decoded)?,
             Kind::Unreal => {
@@ -146,27 +202,70 @@ impl App {
             Kind::Attachments(event_id) => self.decode_attachments(delivery, *event_id, &mut decoded)?,
             Kind::Cron { slug } => {
                 let value = super::special::check_in_value(slug, &delivery.query);
-                decoded.items.push(self.raw(Shape::CheckIn, value));
+                self.push(Shape::CheckIn, value, &mut decoded);
             }
             Kind::Otlp(signal) => self.decode_otlp(pass, delivery, *signal, &mut decoded)?,
             Kind::Ignored(category) => decoded.count(Outcome::Filtered, Reason::Unsupported, category, 1),
         }
+        self.identify(&mut decoded);
         Ok(decoded)
     }
 
-    /// The key that an envelope's header names; reads no more than that line.
-    pub(super) fn key_of_header(&self, delivery: &Delivery) -> Result<Option<PublicKey>, Refusal> {
-        if delivery.kind == Kind::Store && !is_envelope_type(&delivery.content_type) {
-            return Ok(None);
+    /// Adds a value, taken apart where it holds several things to limit, redact and count by themselves.
+    pub(super) fn push(&self, shape: Shape, value: Value, decoded: &mut Decoded) {
+        let (shape, values, left_out) = match shape {
+            Shape::Log => {
+                let list = items::log_list(value);
+                (shape, list.records, list.left_out)
+            }
+            Shape::Security => {
+                let list = security::list(value);
+                (shape, list.reports, list.left_out)
+            }
+            _ => return decoded.items.push(self.raw(shape, value)),
+        };
+        if values.is_empty() {
+            decoded.count(Outcome::Filtered, Reason::Unsupported, shape.category(), 1);
         }
-        let limits = &self.settings.limits;
-        let reader =
-            encoding::decoder(&delivery.content_encoding, &delivery.body, limits).map_err(refuse_decode)?;
-        match EnvelopeReader::open(reader, limits) {
-            Ok(reader) => Ok(reader.header().dsn.as_ref().map(|dsn| dsn.public_key().clone())),
+        decoded.count(Outcome::Invalid, Reason::TooLarge, shape.category(), left_out as u64);
+        decoded.items.extend(values.into_iter().map(|value| self.raw(shape, value)));
+    }
+
+    /// Gives every event its id: what is sealed, stored or answered later is the same event then. Several events in
+    /// one envelope keep their own ids; only the first takes the header's.
+    pub(super) fn identify(&self, decoded: &mut Decoded) {
+        let mut header = decoded.header_event_id;
+        for item in decoded.items.iter_mut().filter(|item| item.shape == Shape::Event) {
+            let own = || item.value.get("event_id")?.as_str()?.trim().parse().ok();
+            let id = header.take().or_else(own).unwrap_or_else(|| self.ids.event_id());
+            item.event_id = Some(id);
+            decoded.first_event.get_or_insert(id);
+        }
+    }
+
+    /// The key that an envelope's header names, from the first bytes of the request; `ended` when these are all.
+    /// Decodes no more than that line, and answers the more sparingly the less it knows the sender.
+    pub fn key_of_header(
+        &self,
+        content_encoding: &str,
+        seen: &[u8],
+        ended: bool,
+    ) -> Result<HeaderKey, Refusal> {
+        let line_max = self.settings.limits.header_line_bytes_max;
+        // Each coding of a list is cut at this, so that an inner bomb costs nothing.
+        let limits = Limits { decoded_bytes_max: line_max.saturating_mul(4), ..self.settings.limits.clone() };
+        let reader = encoding::decoder(content_encoding, seen, &limits).map_err(refuse_decode)?;
+        let header = if ended {
+            EnvelopeReader::open(reader, &limits).map(|reader| Some(reader.header().clone()))
+        } else {
+            envelope::header_of_prefix(reader, &limits)
+        };
+        Ok(match header {
+            Ok(Some(EnvelopeHeader { dsn: Some(dsn), .. })) => HeaderKey::Key(dsn.public_key().clone()),
+            Ok(None) => HeaderKey::Incomplete,
             // Without a readable header there is no key: 401 rather than a hint about framing.
-            Err(_) => Ok(None),
-        }
+            Ok(Some(_)) | Err(_) => HeaderKey::None,
+        })
     }
 
     fn decode_envelope(
@@ -182,10 +281,11 @@ impl App {
             .map_err(|fault| EnvelopeError { fault, partial: Box::default() })
             .and_then(|reader| reader.read_items(|header| header.kind().want(limits)));
         let envelope = match read {
-            Ok(envelope) => envelope,
+            Ok(whole) => whole,
             Err(error) => {
                 let refusal = refuse_fault(error.fault);
-                if !error.fault.keeps_partial() || error.partial.items.is_empty() {
+                let nothing = error.partial.items.is_empty() && error.partial.dropped.is_empty();
+                if nothing || !error.fault.keeps_partial() {
                     return Err(refusal);
                 }
                 decoded.fault = Some(refusal);
@@ -211,6 +311,7 @@ impl App {
         for item in envelope.items {
             self.decode_item(item, decoded);
         }
+        self.add_crashes(decoded);
         Ok(())
     }
 
@@ -235,18 +336,16 @@ impl App {
             ItemKind::UserReport => Shape::UserReport,
             ItemKind::CheckIn => Shape::CheckIn,
             ItemKind::ClientReport => Shape::ClientReport,
-            ItemKind::Log => Shape::Logs,
+            ItemKind::Log => Shape::Log,
             ItemKind::OtelLog => Shape::OtelLog,
             ItemKind::Session => Shape::Session,
             ItemKind::Sessions => Shape::Sessions,
-            ItemKind::Security | ItemKind::RawSecurity => {
-                Shape::Security { content_type: "application/json".to_owned() }
-            }
+            ItemKind::Security | ItemKind::RawSecurity => Shape::Security,
             _ => return decoded.count(Outcome::Filtered, Reason::Unsupported, kind.category().as_str(), 1),
         };
         let problem = match json::parse(&item.payload, &self.settings.limits.json()) {
             Ok(value) if shape != Shape::Event || value.is_object() => {
-                return decoded.items.push(self.raw(shape, value));
+                return self.push(shape, value, decoded);
             }
             Ok(_) => broken(Reason::Json, NO_OBJECT),
             Err(error) => broken(Reason::Json, &error.to_string()),
@@ -303,7 +402,8 @@ impl App {
                 decoded.count(Outcome::Duplicate, Reason::None, "error", 1);
                 continue;
             }
-            decoded.items.push(self.raw(Shape::Event, event.value));
+            let seen = Some(Box::new(event.dedupe));
+            decoded.items.push(RawItem { seen, ..self.raw(Shape::Event, event.value) });
         }
         Ok(())
     }
@@ -330,7 +430,7 @@ impl App {
     /// Wraps a value and takes the user's hash off it.
     pub(super) fn raw(&self, shape: Shape, value: Value) -> RawItem {
         let user_hash = (shape == Shape::Event).then(|| self.user_hash(&value)).flatten();
-        RawItem { shape, value, user_hash }
+        RawItem { user_hash, ..RawItem::new(shape, value) }
     }
 
     /// Keyed hash of whatever names the user: id, else name, else e-mail, else address.
@@ -358,7 +458,7 @@ impl App {
     }
 }
 
-fn is_envelope_type(content_type: &str) -> bool {
+pub(super) fn is_envelope_type(content_type: &str) -> bool {
     content_type.trim_start().to_ascii_lowercase().starts_with("application/x-sentry-envelope")
 }
 

@@ -3,37 +3,47 @@
 use super::OtlpSignal;
 use super::answer::{Limited, Refusal};
 use super::origin::{self, OriginVerdict};
+use super::room::{ByteBudget, ByteRoom};
 use super::special::Recent;
 use crate::app::{App, AppSettings};
 use crate::projects::KnownKey;
-use actifix_domain::bucket::{Bucket, Limit, RateLimits};
+use actifix_domain::bucket::{self, Bucket, Limit, RateLimits};
 use actifix_domain::id::{ProjectId, PublicKey};
 use actifix_domain::outcome::Reason;
 use actifix_domain::time::Timestamp;
+use actifix_protocol::auth::{self, Found};
 use actifix_protocol::otlp::DedupeKey;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 /// Buckets that are remembered; idle ones are full again and may be forgotten.
 const BUCKETS_MAX: usize = 20_000;
-/// Longest wait for room in the byte budget.
-const BUDGET_WAIT: Duration = Duration::from_secs(1);
-/// The byte budget is counted in units of this many bytes.
-const BUDGET_UNIT: u64 = 1_024;
 
 /// What a request shows of itself before its body.
 #[derive(Clone, Debug, Default)]
 pub struct Knock<'a> {
     /// Project of the path; `Some(Err)` when it is not a number.
     pub path_project: Option<Option<ProjectId>>,
-    /// Keys found in headers, query and path, in that order; malformed ones are `None`.
-    pub keys: Vec<Option<PublicKey>>,
+    /// Keys found in headers, query, path and envelope header, in that order.
+    pub keys: Vec<Found>,
     /// `Origin`.
     pub origin: Option<&'a str>,
     /// `Referer`.
     pub referer: Option<&'a str>,
+}
+
+impl Knock<'_> {
+    /// With nothing but a key.
+    pub fn with_key(key: PublicKey) -> Self {
+        Self { keys: vec![Found::Key(key)], ..Self::default() }
+    }
+
+    /// Adds the key that an envelope's header names.
+    pub fn add_key(&mut self, key: PublicKey) {
+        self.keys.push(Found::Key(key));
+    }
 }
 
 /// A request that may send.
@@ -54,7 +64,7 @@ pub struct Gate {
     rates: RateLimits,
     disabled: bool,
     buckets: Mutex<HashMap<BucketId, Bucket>>,
-    bytes: Arc<Semaphore>,
+    bytes: Arc<ByteBudget>,
     pub(super) decoders: Arc<Semaphore>,
     recent: Recent,
 }
@@ -70,37 +80,6 @@ enum BucketId {
     InstanceDay,
 }
 
-/// Room for a body that is being read; freed when dropped.
-#[derive(Debug)]
-pub struct ByteRoom {
-    budget: Arc<Semaphore>,
-    held: Vec<OwnedSemaphorePermit>,
-    bytes: u64,
-    units: u64,
-}
-
-impl ByteRoom {
-    /// Makes room for `more` bytes; waits at most one second.
-    pub async fn grow(&mut self, more: u64) -> Result<(), Refusal> {
-        self.bytes = self.bytes.saturating_add(more);
-        let wanted = self.bytes.div_ceil(BUDGET_UNIT).saturating_sub(self.units);
-        if wanted == 0 {
-            return Ok(());
-        }
-        let full = Refusal::Overload { message: "too many bytes in flight", retry_after: 2 };
-        let Ok(units) = u32::try_from(wanted) else { return Err(full) };
-        let permit = Arc::clone(&self.budget).acquire_many_owned(units);
-        match tokio::time::timeout(BUDGET_WAIT, permit).await {
-            Ok(Ok(permit)) => {
-                self.held.push(permit);
-                self.units += wanted;
-                Ok(())
-            }
-            _ => Err(full),
-        }
-    }
-}
-
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate")
@@ -112,31 +91,33 @@ impl std::fmt::Debug for Gate {
 
 impl Gate {
     pub(crate) fn new(settings: &AppSettings) -> Self {
-        let units = settings.limits.inflight_bytes_max.div_ceil(BUDGET_UNIT);
-        let units = usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS).clamp(1, Semaphore::MAX_PERMITS);
         Self {
             rates: settings.rates,
             disabled: settings.rate_limit_disabled,
             buckets: Mutex::new(HashMap::new()),
-            bytes: Arc::new(Semaphore::new(units)),
+            bytes: Arc::new(ByteBudget::new(&settings.limits)),
             decoders: Arc::new(Semaphore::new(settings.decode_parallel.max(1))),
             recent: Recent::default(),
         }
     }
 
-    /// An empty room in the byte budget.
-    pub fn room(&self) -> ByteRoom {
-        ByteRoom { budget: Arc::clone(&self.bytes), held: Vec::new(), bytes: 0, units: 0 }
-    }
-
     /// The coarse limit on requests of a key, before decoding.
     fn admit_request(&self, known: &KnownKey, now: Timestamp) -> Result<(), Limited> {
         let limit = self.rates.key(known.key.rate_per_minute);
-        self.take(1, now, [(BucketId::Request(known.key.public_key.clone()), limit, Reason::Key)])
+        let asked = [(BucketId::Request(known.key.public_key.clone()), limit, Reason::Key)];
+        match self.take(1, now, asked) {
+            (_, Some(limited)) => Err(limited),
+            (_, None) => Ok(()),
+        }
     }
 
-    /// The limits on events, after framing. All or none of the buckets are charged.
-    pub(super) fn admit_events(&self, known: &KnownKey, events: u64, now: Timestamp) -> Result<(), Limited> {
+    /// The limits on events, after framing: how many of `events` may pass, and why no more.
+    pub(super) fn admit_events(
+        &self,
+        known: &KnownKey,
+        events: u64,
+        now: Timestamp,
+    ) -> (u64, Option<Limited>) {
         let project = known.project.id;
         let [project_minute, project_hour, project_day] = self.rates.project();
         let [instance_minute, instance_day] = self.rates.instance();
@@ -162,51 +143,65 @@ impl Gate {
         self.recent.seen_by_other(project, signal, key)
     }
 
+    /// Remembers failures that one signal of OTLP reported.
+    pub(super) fn remember(&self, project: ProjectId, signal: OtlpSignal, keys: Vec<DedupeKey>) {
+        if !keys.is_empty() {
+            self.recent.remember(project, signal, keys);
+        }
+    }
+
+    /// Takes as many of `n` as all buckets have, and charges all of them. Who did not get all is told the longest
+    /// wait that any bucket asks for.
     fn take<const N: usize>(
         &self,
         n: u64,
         now: Timestamp,
         asked: [(BucketId, Limit, Reason); N],
-    ) -> Result<(), Limited> {
+    ) -> (u64, Option<Limited>) {
         if self.disabled || n == 0 {
-            return Ok(());
+            return (n, None);
         }
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() > BUCKETS_MAX {
             buckets.clear();
         }
-        let mut charged = Vec::with_capacity(N);
-        for (id, limit, reason) in asked {
-            let mut bucket = buckets.get(&id).copied().unwrap_or_default();
-            if let Err(retry_after) = bucket.take(limit.events, limit.per_micros, n, now) {
-                return Err(Limited { reason, retry_after: retry_after.max(1), categories: Vec::new() });
+        let mut states = asked.each_ref().map(|(id, ..)| buckets.get(id).copied().unwrap_or_default());
+        let (mut free, mut reason) = (n, None);
+        for (state, (_, limit, why)) in states.iter().zip(&asked) {
+            let room = state.free(*limit, now);
+            if room < free {
+                (free, reason) = (room, Some(*why));
             }
-            charged.push((id, bucket));
         }
-        buckets.extend(charged);
-        Ok(())
+        let mut pairs: Vec<(&mut Bucket, Limit)> =
+            states.iter_mut().zip(&asked).map(|(state, (_, limit, _))| (state, *limit)).collect();
+        // What is free in each fits into all of them.
+        let taken = bucket::take_all(&mut pairs, free, now).map_or(0, |()| free);
+        let limited = reason.map(|reason| {
+            let wait = bucket::take_all(&mut pairs, n.saturating_sub(taken), now).err().unwrap_or(1);
+            Limited { reason, retry_after: wait.max(1), categories: Vec::new() }
+        });
+        buckets.extend(asked.into_iter().map(|(id, ..)| id).zip(states));
+        (taken, limited)
     }
 }
 
 impl App {
     /// An empty room in the byte budget of requests in flight.
-    pub fn byte_room(&self) -> ByteRoom {
-        self.gate.room()
+    pub fn byte_room(&self, peer: Option<IpAddr>, pass: Option<&Pass>) -> ByteRoom {
+        self.gate.bytes.room(peer, pass.map(|pass| &pass.known.key.public_key))
     }
 
     /// Decides whether a request may send, before its body is decoded. `Ok(None)`: no key so far, but the
     /// envelope's header may still bring one.
     pub async fn knock(&self, knock: &Knock<'_>) -> Result<Option<Pass>, Refusal> {
-        let Some(first) = knock.keys.first() else { return Ok(None) };
-        if knock.keys.iter().any(|key| key != first) {
-            return Err(Refusal::ConflictingKeys);
+        match auth::resolve(&knock.keys)? {
+            Some(key) => self.admit_key(&key, knock).await.map(Some),
+            None => Ok(None),
         }
-        let key = first.as_ref().ok_or(Refusal::UnknownKey)?;
-        self.admit_key(key, knock).await.map(Some)
     }
 
-    /// As [`App::knock`], with the key that an envelope's header names.
-    pub(super) async fn admit_key(&self, key: &PublicKey, knock: &Knock<'_>) -> Result<Pass, Refusal> {
+    async fn admit_key(&self, key: &PublicKey, knock: &Knock<'_>) -> Result<Pass, Refusal> {
         let known = self.known_key(key).await.map_err(|error| super::refuse_error(&error))?;
         let known = known.filter(|known| known.key.enabled).ok_or(Refusal::UnknownKey)?;
         match knock.path_project {
@@ -232,7 +227,7 @@ impl App {
         let echoed = |allowed: &[String]| {
             matches!(origin::judge(allowed, Some(from), None), OriginVerdict::Accept { echo: true, .. })
         };
-        if let Some(Some(key)) = knock.keys.first() {
+        if let Some(Found::Key(key)) = knock.keys.first() {
             return matches!(self.known_key(key).await, Ok(Some(known)) if echoed(&known.key.allowed_origins));
         }
         let Some(Some(project)) = knock.path_project else { return false };

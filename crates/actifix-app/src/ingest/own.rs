@@ -92,23 +92,20 @@ impl App {
                 .map_err(|error| Error::invalid("body", error.to_string()))?;
             let mut decoded = Decoded::new(received_at, transport);
             decoded.header_event_id = event_id;
-            decoded.items.push(app.raw(Shape::Event, value));
+            app.push(Shape::Event, value, &mut decoded);
+            app.identify(&mut decoded);
             let source = Source {
                 provenance: Provenance { key: None, transport, origin_class: OriginClass::Token },
                 ceiling: ceiling(&actor, KeyKind::Server, false),
                 priority: wanted,
                 project: &project,
             };
-            let clean = app.redact_own(&project.settings, decoded);
-            Ok::<_, Error>(app.admit_from(&source, clean))
+            let clean = app.redact(&source, 1, decoded).map_err(super::quarantine::not_now)?;
+            Ok::<_, Error>(app.admit(&source, clean))
         });
         let (_, submission) = work.await.map_err(Error::internal)??;
-        self.counters.submitted(&submission);
         let quarantined = submission.events.is_empty();
-        let project = submission.project;
-        let mut recorded = self.store.ingest(submission).await?;
-        self.counters.recorded(project, &recorded);
-        match recorded.pop() {
+        match self.keep(submission).await?.pop() {
             Some(recorded) => Ok(recorded),
             None if quarantined => Err(Error::conflict(
                 "the event could not be redacted within its budget and lies in quarantine: see `actifix quarantine list`",

@@ -1,16 +1,14 @@
 //! Quarantine: what could not be redacted, listed, released through the pipeline again, or deleted.
 
-use super::admit::Source;
-use super::decode::Decoded;
-use super::redact::{QUARANTINE, shape_of};
+use super::answer::Refusal;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{Cursor, Page, QuarantineEntry, Recorded};
 use actifix_domain::access::{Actor, Scope};
-use actifix_domain::event::{OriginClass, Provenance, Transport};
-use actifix_domain::ticket::Priority;
-use serde_json::Value;
 use std::sync::Arc;
+
+/// A released input may cost this many times the usual budget.
+const RELEASE_FACTOR: u64 = 8;
 
 impl App {
     /// A page of entries.
@@ -41,45 +39,38 @@ impl App {
         Ok(item.entry)
     }
 
-    /// Runs an entry through the pipeline again with a larger budget. It stays when that is not enough either.
+    /// Runs an entry through the pipeline again with a larger budget: with the identity, times, sender and files that
+    /// it came with. It stays when that is not enough either. What was in an event, and only once: the entry goes
+    /// in the transaction that stores it.
     pub async fn release_quarantined(self: &Arc<Self>, actor: &Actor, id: &str) -> Result<Vec<Recorded>> {
         let item = self.store.quarantined(id).await?.ok_or(Error::NotFound { what: "quarantine entry" })?;
         Self::require_visible(actor, Scope::Quarantine, item.entry.project, "quarantine entry")?;
         let project =
             self.store.project(item.entry.project).await?.ok_or(Error::NotFound { what: "project" })?;
-        let clear = self.vault.open(QUARANTINE, &item.sealed)?;
-        let mut parsed: Value = serde_json::from_slice(&clear).map_err(Error::internal)?;
-        let shape = parsed.get("kind").and_then(Value::as_str).and_then(shape_of);
-        let shape =
-            shape.ok_or_else(|| Error::conflict("this kind of input cannot be released: delete it"))?;
-        let value = parsed.get_mut("value").map(Value::take).unwrap_or_default();
+        let permit = Arc::clone(&self.gate.decoders).acquire_owned().await.map_err(Error::internal)?;
         let app = Arc::clone(self);
         let received_at = item.entry.received_at;
         let work = tokio::task::spawn_blocking(move || {
-            let mut decoded = Decoded::new(received_at, Transport::Sentry);
-            decoded.items.push(app.raw(shape, value));
-            let clean = app.redact_released(&project.settings, decoded);
-            let source = Source {
-                provenance: Provenance {
-                    key: None,
-                    transport: Transport::Sentry,
-                    origin_class: OriginClass::Anyone,
-                },
-                ceiling: Priority::P1,
-                priority: None,
-                project: &project,
-            };
-            app.admit_from(&source, clean)
+            let _permit = permit;
+            let (source, decoded) = app.unseal(&project, &item.sealed, received_at)?;
+            let event_of_file = decoded.files_of;
+            let clean = app.redact(&source, RELEASE_FACTOR, decoded).map_err(not_now)?;
+            let (_, submission) = app.admit(&source, clean);
+            Ok::<_, Error>((submission, event_of_file))
         });
-        let (_, submission) = work.await.map_err(Error::internal)?;
+        let (mut submission, event_of_file) = work.await.map_err(Error::internal)??;
         if !submission.quarantined.is_empty() {
             return Err(Error::conflict(
                 "it could not be redacted with a larger budget either: it stays in quarantine",
             ));
         }
-        let recorded = self.store.ingest(submission).await?;
-        self.store.delete_quarantined(id).await?;
-        Ok(recorded)
+        if let Some(event_id) = event_of_file
+            && self.store.event(Some(submission.project), event_id).await?.is_none()
+        {
+            return Err(Error::conflict("its event is not stored: release that first, or delete the file"));
+        }
+        submission.released = Some(id.to_owned());
+        self.keep(submission).await
     }
 
     /// Deletes an entry.
@@ -87,5 +78,15 @@ impl App {
         self.quarantined(actor, id).await?;
         self.store.delete_quarantined(id).await?;
         Ok(())
+    }
+}
+
+/// What a person is told where a sender would get a 503.
+pub(super) fn not_now(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Overload { message, retry_after } => {
+            Error::Unavailable { message, retry_after_seconds: retry_after }
+        }
+        _ => Error::Unavailable { message: "the vault did not answer", retry_after_seconds: 5 },
     }
 }

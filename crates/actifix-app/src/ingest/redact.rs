@@ -1,10 +1,13 @@
 //! Step 2: redaction. The only place that marks anything as [`Redacted`].
 //!
 //! All values and texts of one request are walked first, then every secret that was found is looked for everywhere
-//! else in it (echo rule). What cannot be redacted within its budget is sealed away, never stored.
+//! else in it (echo rule). What cannot be redacted within its budget is sealed away, never stored and never lost:
+//! where it cannot be sealed the request fails.
 
+use super::admit::Source;
+use super::answer::Refusal;
 use super::decode::{Decoded, RawFile, RawItem, Shape};
-use super::gate::Pass;
+use super::passes::{Part, Passes};
 use super::redacted::Redacted;
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -12,22 +15,19 @@ use crate::ports::{Attachment, AttachmentInfo, FindingRecord, SealedInput};
 use actifix_domain::outcome::{Outcome, Reason};
 use actifix_domain::project::{self, ProjectSettings};
 use actifix_protocol::json::clean;
-use actifix_secrets::{Budget, Finding, HashKey, PersonalData, SensitiveKeys, Session, Settings, Severity};
-use serde_json::{Value, json};
+use actifix_protocol::limits::to_usize;
+use actifix_secrets::{Budget, BudgetExceeded, HashKey, PersonalData, SensitiveKeys, Session, Settings};
+use serde_json::Value;
 
 /// Longest name of a file, characters.
 const FILE_NAME_CHARS_MAX: usize = 255;
-/// Vault purpose of quarantined input.
-pub(super) const QUARANTINE: &str = "quarantine";
-/// A released input may cost this many times the usual budget.
-const RELEASE_FACTOR: u64 = 8;
 
 /// One value after redaction.
 #[derive(Debug)]
 pub(super) struct CleanItem {
-    pub shape: Shape,
-    pub value: Redacted<Value>,
-    pub user_hash: Option<u64>,
+    pub raw: RawItem,
+    /// Secrets that were found in it.
+    pub findings: Vec<FindingRecord>,
 }
 
 /// A request after redaction.
@@ -35,8 +35,9 @@ pub(super) struct CleanItem {
 pub(super) struct Clean {
     /// What needs no redaction: numbers, our own words, raw header values used for arithmetic only.
     pub rest: Decoded,
-    pub items: Vec<CleanItem>,
+    pub items: Vec<Redacted<CleanItem>>,
     pub attachments: Vec<Attachment>,
+    /// Secrets that were found in attachments.
     pub findings: Vec<FindingRecord>,
     pub quarantined: Vec<SealedInput>,
     /// `sentry_release` and `sentry_environment` of the query.
@@ -45,79 +46,80 @@ pub(super) struct Clean {
 }
 
 impl App {
-    /// Redacts a request as a whole.
-    pub(super) fn redact(&self, pass: &Pass, decoded: Decoded) -> Clean {
-        self.redact_with(
-            &self.redaction_settings(&pass.known.project.settings, 1),
-            decoded,
-            &pass.known.project.settings,
-        )
-    }
-
-    /// Redacts an event of our own API.
-    pub(super) fn redact_own(&self, settings: &ProjectSettings, decoded: Decoded) -> Clean {
-        self.redact_with(&self.redaction_settings(settings, 1), decoded, settings)
-    }
-
-    /// The budget of a request that a person released from quarantine.
-    pub(super) fn redact_released(&self, settings: &ProjectSettings, decoded: Decoded) -> Clean {
-        self.redact_with(&self.redaction_settings(settings, RELEASE_FACTOR), decoded, settings)
-    }
-
-    fn redact_with(&self, settings: &Settings, mut decoded: Decoded, project: &ProjectSettings) -> Clean {
-        let mut session = self.engine.session(settings);
-        let mut quarantined = Vec::new();
-        let mut values: Vec<RawItem> = Vec::with_capacity(decoded.items.len());
+    /// Redacts a request as a whole, with so many times the usual budget.
+    pub(super) fn redact(
+        &self,
+        source: &Source<'_>,
+        factor: u64,
+        mut decoded: Decoded,
+    ) -> Result<Clean, Refusal> {
+        let settings = self.redaction_settings(&source.project.settings, factor);
+        let mut passes = Passes::new(&self.engine, &settings);
+        let (mut items, mut failed) = (Vec::with_capacity(decoded.items.len()), Vec::new());
         for mut item in std::mem::take(&mut decoded.items) {
-            let path = path_of(&item.shape);
-            // What was redacted before the budget ran out stays so: the sealed form is what is left.
-            match session.value(path, &mut item.value) {
-                Ok(()) => values.push(item),
-                Err(_) => {
-                    quarantined.extend(self.seal(&item));
-                    decoded.count(Outcome::Quarantined, Reason::Redaction, "error", 1);
+            match passes.redact(&mut item) {
+                Ok(findings) => items.push(CleanItem { raw: item, findings }),
+                Err(_) => failed.push(item),
+            }
+        }
+        let mut quarantined = self.seal_items(source, &mut decoded, failed)?;
+        let (mut files, mut findings) = (Vec::with_capacity(decoded.files.len()), Vec::new());
+        for file in std::mem::take(&mut decoded.files) {
+            let mut part = FilePart::new(file);
+            match passes.redact(&mut part) {
+                Ok(found) => {
+                    findings.extend(found);
+                    files.push(part);
                 }
+                Err(_) => quarantined.push(self.seal_file(source, &mut decoded, part.file)?),
             }
         }
-        let mut files: Vec<(RawFile, Option<String>)> = Vec::with_capacity(decoded.files.len());
-        for mut file in std::mem::take(&mut decoded.files) {
-            let text = readable(&file.bytes);
-            match redact_file(&mut session, &mut file, text) {
-                Ok(text) => files.push((file, text)),
-                Err(()) => decoded.count(Outcome::Quarantined, Reason::Redaction, "attachment", 1),
+        let query = |name: &str| query_value(&decoded.query, name).map(TextPart);
+        let (mut release, mut environment) = (query("sentry_release"), query("sentry_environment"));
+        for part in [&mut release, &mut environment].into_iter().flatten() {
+            if passes.redact(part).is_err() {
+                part.0.clear();
             }
         }
-        let mut release = query_value(&decoded.query, "sentry_release");
-        let mut environment = query_value(&decoded.query, "sentry_environment");
-        for text in [&mut release, &mut environment].into_iter().flatten() {
-            if session.text("query", text).is_err() {
-                text.clear();
-            }
+        items.iter_mut().for_each(|item| passes.echo(&mut item.raw));
+        files.iter_mut().for_each(|part| passes.echo(part));
+        [&mut release, &mut environment].into_iter().flatten().for_each(|part| passes.echo(part));
+        for (rule, count) in passes.finish() {
+            metrics::counter!("actifix_redactions_total", "rule" => rule).increment(count);
         }
-        for item in &mut values {
-            session.echo_value(&mut item.value);
-        }
-        for (file, text) in &mut files {
-            session.echo_text(&mut file.name);
-            if let Some(text) = text {
-                session.echo_text(text);
-            }
-        }
-        let attachments =
-            files.into_iter().map(|(file, text)| self.attachment_of(file, text, project)).collect();
-        let report = session.finish();
-        for (rule, count) in &report.redactions {
-            metrics::counter!("actifix_redactions_total", "rule" => rule.clone()).increment(*count);
-        }
-        Clean {
+        let text = |part: Option<TextPart>| part.map(|part| part.0).filter(|text| !text.is_empty());
+        Ok(Clean {
             rest: decoded,
-            items: values.into_iter().map(mark).collect(),
-            attachments,
-            findings: report.findings.into_iter().map(record).collect(),
+            items: items.into_iter().map(Redacted::mark).collect(),
+            attachments: files
+                .into_iter()
+                .map(|part| self.attachment_of(part, &source.project.settings))
+                .collect(),
+            findings,
             quarantined,
-            release: release.filter(|text| !text.is_empty()),
-            environment: environment.filter(|text| !text.is_empty()),
+            release: text(release),
+            environment: text(environment),
+        })
+    }
+
+    /// Seals what could not be redacted. The files of an event go with it, so that they are there when it is released.
+    fn seal_items(
+        &self,
+        source: &Source<'_>,
+        decoded: &mut Decoded,
+        failed: Vec<RawItem>,
+    ) -> Result<Vec<SealedInput>, Refusal> {
+        let mut sealed = Vec::with_capacity(failed.len());
+        for item in failed {
+            let owns_files = decoded.files_of.is_none()
+                && item.event_id.is_some()
+                && item.event_id == decoded.event_of_files();
+            let files = if owns_files { std::mem::take(&mut decoded.files) } else { Vec::new() };
+            decoded.count(Outcome::Quarantined, Reason::Redaction, item.shape.category(), 1);
+            decoded.count(Outcome::Quarantined, Reason::Redaction, "attachment", files.len() as u64);
+            sealed.push(self.seal_item(source, decoded, item, files)?);
         }
+        Ok(sealed)
     }
 
     /// Settings of the engine for a project.
@@ -127,30 +129,19 @@ impl App {
             email: personal(project.email),
             ip: personal(project.ip),
             hash_key: HashKey(self.finding_key),
-            budget: Budget { bytes_max: usual.bytes_max.saturating_mul(factor), ..usual },
+            budget: Budget {
+                bytes_max: usual.bytes_max.saturating_mul(factor),
+                echoes_max: usual.echoes_max.saturating_mul(to_usize(factor)),
+                ..usual
+            },
             sensitive_keys: SensitiveKeys::new(&project.sensitive_keys),
             ..Settings::default()
         }
     }
 
-    /// Seals a value that could not be redacted, with what is needed to try again.
-    fn seal(&self, item: &RawItem) -> Option<SealedInput> {
-        let kind = path_of(&item.shape);
-        let clear = json!({ "kind": kind, "user_hash": item.user_hash, "value": item.value }).to_string();
-        let sealed = self.vault.seal(QUARANTINE, clear.as_bytes()).ok()?;
-        let mut id = [0u8; 16];
-        self.ids.random(&mut id);
-        Some(SealedInput {
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
-            reason: "redaction did not finish within its budget".to_owned(),
-            kind,
-            size: clear.len() as u64,
-            sealed,
-        })
-    }
-
     /// What is kept of a file: redacted text, or name and size, or the bytes where the project asks for them.
-    fn attachment_of(&self, file: RawFile, text: Option<String>, project: &ProjectSettings) -> Attachment {
+    fn attachment_of(&self, part: FilePart, project: &ProjectSettings) -> Attachment {
+        let FilePart { file, text } = part;
         let digest = blake3::keyed_hash(&self.digest_key, &file.bytes);
         let minidump = file.attachment_type == "event.minidump";
         let keep_binary = if minidump { project.keep_minidumps } else { project.binary_attachments };
@@ -175,14 +166,14 @@ impl App {
     }
 
     /// Redacts one text that a person or tool wrote (notes, reasons).
-    pub(crate) fn redact_text(&self, text: &str) -> String {
-        let settings = self.redaction_settings(&ProjectSettings::default(), 1);
+    pub(crate) fn redact_text(&self, project: &ProjectSettings, text: &str) -> String {
+        let settings = self.redaction_settings(project, 1);
         self.engine.redact_text(&clean(text), &settings).0
     }
 
     /// Redacts a value that a person or tool wrote (evidence).
-    pub(crate) fn redact_value(&self, value: &mut Value) -> Result<()> {
-        let settings = self.redaction_settings(&ProjectSettings::default(), 1);
+    pub(crate) fn redact_value(&self, project: &ProjectSettings, value: &mut Value) -> Result<()> {
+        let settings = self.redaction_settings(project, 1);
         let mut session = self.engine.session(&settings);
         session.value("evidence", value).map_err(|error| Error::invalid("body", error.to_string()))?;
         session.echo_value(value);
@@ -190,23 +181,80 @@ impl App {
     }
 }
 
-fn mark(item: RawItem) -> CleanItem {
-    CleanItem { shape: item.shape, value: Redacted::mark(item.value), user_hash: item.user_hash }
+impl Part for RawItem {
+    fn redact(&mut self, session: &mut Session<'_>) -> Result<(), BudgetExceeded> {
+        session.value(path_of(&self.shape), &mut self.value)
+    }
+
+    fn echo(&mut self, session: &mut Session<'_>) {
+        session.echo_value(&mut self.value);
+    }
+
+    fn weight(&self) -> u64 {
+        weight(&self.value)
+    }
 }
 
-/// Redacts name, type and, if it is text, content of a file.
-fn redact_file(
-    session: &mut Session<'_>,
-    file: &mut RawFile,
+/// A file, and its content as text where it can be read as such; only then can it be redacted.
+struct FilePart {
+    file: RawFile,
     text: Option<String>,
-) -> Result<Option<String>, ()> {
-    file.name = clean(&file.name).into_owned();
-    session.text("attachment.filename", &mut file.name).map_err(|_| ())?;
-    session.text("attachment.content_type", &mut file.content_type).map_err(|_| ())?;
-    session.text("attachment.attachment_type", &mut file.attachment_type).map_err(|_| ())?;
-    match text {
-        Some(mut text) => session.text("attachment", &mut text).map_err(|_| ()).map(|()| Some(text)),
-        None => Ok(None),
+}
+
+impl FilePart {
+    fn new(mut file: RawFile) -> Self {
+        file.name = clean(&file.name).into_owned();
+        Self { text: readable(&file.bytes), file }
+    }
+}
+
+impl Part for FilePart {
+    fn redact(&mut self, session: &mut Session<'_>) -> Result<(), BudgetExceeded> {
+        session.text("attachment.filename", &mut self.file.name)?;
+        session.text("attachment.content_type", &mut self.file.content_type)?;
+        session.text("attachment.attachment_type", &mut self.file.attachment_type)?;
+        match &mut self.text {
+            Some(text) => session.text("attachment", text),
+            None => Ok(()),
+        }
+    }
+
+    fn echo(&mut self, session: &mut Session<'_>) {
+        session.echo_text(&mut self.file.name);
+        if let Some(text) = &mut self.text {
+            session.echo_text(text);
+        }
+    }
+
+    fn weight(&self) -> u64 {
+        self.file.bytes.len() as u64
+    }
+}
+
+/// A word of the query.
+struct TextPart(String);
+
+impl Part for TextPart {
+    fn redact(&mut self, session: &mut Session<'_>) -> Result<(), BudgetExceeded> {
+        session.text("query", &mut self.0)
+    }
+
+    fn echo(&mut self, session: &mut Session<'_>) {
+        session.echo_text(&mut self.0);
+    }
+
+    fn weight(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+/// Bytes of all texts of a value, about. Recursion is bounded by the parser's depth.
+fn weight(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => text.len() as u64 + 16,
+        Value::Array(items) => items.iter().map(weight).sum::<u64>() + 16,
+        Value::Object(map) => map.iter().map(|(key, item)| key.len() as u64 + 16 + weight(item)).sum(),
+        _ => 16,
     }
 }
 
@@ -229,26 +277,6 @@ fn personal(setting: project::PersonalData) -> PersonalData {
     }
 }
 
-fn record(finding: Finding) -> FindingRecord {
-    FindingRecord {
-        rule: finding.rule.to_string(),
-        severity: severity_word(finding.severity),
-        path: finding.path,
-        masked: finding.masked,
-        hash: finding.hash,
-    }
-}
-
-/// Words of the store and the API.
-fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "critical",
-        Severity::High => "high",
-        Severity::Medium => "medium",
-        Severity::Low => "low",
-    }
-}
-
 /// Where a finding was: the first part of its path, also the kind of a quarantined value.
 pub(super) fn path_of(shape: &Shape) -> &'static str {
     match shape {
@@ -257,24 +285,10 @@ pub(super) fn path_of(shape: &Shape) -> &'static str {
         Shape::UserReport => "user_report",
         Shape::CheckIn => "check_in",
         Shape::ClientReport => "client_report",
-        Shape::Logs => "log",
+        Shape::Log => "log",
         Shape::OtelLog => "otel_log",
         Shape::Session => "session",
         Shape::Sessions => "sessions",
-        Shape::Security { .. } => "security",
+        Shape::Security => "security",
     }
-}
-
-/// Reverse of [`path_of`] for what may stand in quarantine.
-pub(super) fn shape_of(kind: &str) -> Option<Shape> {
-    Some(match kind {
-        "event" => Shape::Event,
-        "feedback" => Shape::Feedback,
-        "user_report" => Shape::UserReport,
-        "check_in" => Shape::CheckIn,
-        "log" => Shape::Logs,
-        "otel_log" => Shape::OtelLog,
-        "security" => Shape::Security { content_type: "application/json".to_owned() },
-        _ => return None,
-    })
 }

@@ -24,9 +24,21 @@ impl<T> Redacted<T> {
         Redacted(shape(self.0))
     }
 
+    /// The same where there may be nothing to make of it.
+    pub(in crate::ingest) fn and_then<U>(self, shape: impl FnOnce(T) -> Option<U>) -> Option<Redacted<U>> {
+        shape(self.0).map(Redacted)
+    }
+
     /// Takes it out.
     pub fn into_inner(self) -> T {
         self.0
+    }
+}
+
+impl<T, U> Redacted<(T, U)> {
+    /// Takes a pair apart of which only the first needs the mark.
+    pub(in crate::ingest) fn split(self) -> (Redacted<T>, U) {
+        (Redacted(self.0.0), self.0.1)
     }
 }
 

@@ -11,7 +11,7 @@ use actifix_domain::time::Timestamp;
 use actifix_protocol::items::{IntervalUnit, MonitorConfig, Schedule};
 use actifix_protocol::multipart::{self, MultipartError, Part};
 use actifix_protocol::otlp::DedupeKey;
-use actifix_protocol::{json, minidump};
+use actifix_protocol::{applecrash, json, minidump};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -26,21 +26,21 @@ const RECENT_MAX: usize = 2_000;
 pub(super) struct Recent(Mutex<VecDeque<(ProjectId, OtlpSignal, DedupeKey)>>);
 
 impl Recent {
-    /// Whether the other signal reported the same failure; remembers this one.
+    /// Whether the other signal reported the same failure.
     pub(super) fn seen_by_other(&self, project: ProjectId, signal: OtlpSignal, key: &DedupeKey) -> bool {
-        if key.trace_id.is_empty() {
-            return false;
-        }
+        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !key.trace_id.is_empty()
+            && recent.iter().any(|(p, s, known)| *p == project && *s != signal && known.is_same_failure(key))
+    }
+
+    /// Remembers failures that are stored. Not before: the other report may be the only one that is kept.
+    pub(super) fn remember(&self, project: ProjectId, signal: OtlpSignal, keys: Vec<DedupeKey>) {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen =
-            recent.iter().any(|(p, s, known)| *p == project && *s != signal && known.is_same_failure(key));
-        if !seen {
-            if recent.len() >= RECENT_MAX {
-                recent.pop_front();
-            }
-            recent.push_back((project, signal, key.clone()));
-        }
-        seen
+        recent.extend(
+            keys.into_iter().filter(|key| !key.trace_id.is_empty()).map(|key| (project, signal, key)),
+        );
+        let beyond = recent.len().saturating_sub(RECENT_MAX);
+        recent.drain(..beyond);
     }
 }
 
@@ -117,6 +117,33 @@ pub(super) fn config_value(config: &MonitorConfig) -> Value {
 }
 
 impl App {
+    /// Crashes that come as files of an envelope. A dump beside an event completes it; alone, either kind of report
+    /// is an event of its own.
+    pub(super) fn add_crashes(&self, decoded: &mut Decoded) {
+        let mut crashes = Vec::new();
+        for file in &decoded.files {
+            match file.attachment_type.as_str() {
+                "event.minidump" => {
+                    let Ok(facts) = minidump::parse(&file.bytes) else { continue };
+                    let event = decoded.items.iter_mut().find(|item| item.shape == Shape::Event);
+                    match event {
+                        Some(item) => {
+                            item.value = minidump::to_event(facts, std::mem::take(&mut item.value));
+                        }
+                        None => crashes.push(minidump::to_event(facts, Value::Null)),
+                    }
+                }
+                "event.applecrashreport" if !decoded.items.iter().any(|item| item.shape == Shape::Event) => {
+                    crashes.push(applecrash::to_event(&file.bytes, &self.settings.limits));
+                }
+                _ => {}
+            }
+        }
+        for event in crashes {
+            self.push(Shape::Event, event, decoded);
+        }
+    }
+
     /// A native crash: facts are taken from the memory image, the image itself is a file like any other.
     pub(super) fn decode_minidump(&self, delivery: &Delivery, decoded: &mut Decoded) -> Result<(), Refusal> {
         let body = self.whole(delivery, self.settings.limits.decoded_bytes_max)?;
@@ -138,7 +165,7 @@ impl App {
         let limits = self.settings.limits.json();
         let sentry =
             minidump::form_fields_to_value(fields, |text| json::parse(text.as_bytes(), &limits).ok());
-        decoded.items.push(self.raw(Shape::Event, minidump::to_event(facts, sentry)));
+        self.push(Shape::Event, minidump::to_event(facts, sentry), decoded);
         Ok(())
     }
 

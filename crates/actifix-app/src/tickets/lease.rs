@@ -1,6 +1,7 @@
 //! Leases: time-limited claims with a rising fencing number (`agents.md` §4).
 
-use super::{apply, is_agent, save_of};
+use super::decide::Line;
+use super::{apply, is_agent};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{Lease, TicketDetail, TicketSave};
@@ -9,7 +10,7 @@ use actifix_domain::id::TicketId;
 use actifix_domain::lifecycle::Command;
 use actifix_domain::ticket::{Status, Ticket};
 use actifix_domain::time::{MINUTE, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Minutes of a lease unless asked otherwise.
 pub const LEASE_MINUTES_DEFAULT: u32 = 30;
@@ -27,37 +28,43 @@ pub struct LeaseProof {
 
 impl App {
     /// Takes a lease on an open ticket.
-    pub async fn claim(&self, actor: &Actor, id: &TicketId, minutes: Option<u32>) -> Result<(Ticket, Lease)> {
-        let minutes = minutes.unwrap_or(LEASE_MINUTES_DEFAULT);
-        if !(1..=LEASE_MINUTES_MAX).contains(&minutes) {
-            return Err(Error::invalid("minutes", format!("1 to {LEASE_MINUTES_MAX}")));
-        }
-        let now = self.now();
-        let detail = self.visible_ticket(actor, Scope::TicketsWork, id).await?;
-        if let Some(lease) = live(&detail, now) {
-            return Err(Error::conflict(format!(
-                "leased by {} until {}: wait, or let its holder release it",
-                lease.holder, lease.expires_at
-            )));
-        }
-        let mut save = save_of(&detail);
-        // An expired lease leaves the ticket in progress: the next claim takes it over from open.
-        let from = if save.status == Status::InProgress { Status::Open } else { save.status };
-        save.status = apply(from, Command::Claim)?;
+    pub async fn claim(
+        &self,
+        actor: &Actor,
+        id: &TicketId,
+        minutes: Option<u32>,
+        expected_version: Option<u64>,
+    ) -> Result<(Ticket, Lease)> {
+        let minutes = lease_minutes(minutes)?;
         let mut random = [0u8; 16];
         self.ids.random(&mut random);
-        let lease = Lease {
-            lease_id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
-            fence: detail.last_fence + 1,
-            holder: actor.label(),
-            since: now,
-            expires_at: now.plus(i64::from(minutes) * MINUTE),
+        let lease_id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let now = self.now();
+        let mut taken = None;
+        let change = |detail: &TicketDetail, save: &mut TicketSave| {
+            if let Some(lease) = live(detail, now) {
+                return Err(Error::conflict(format!(
+                    "leased by {} until {}: wait, or let its holder release it",
+                    lease.holder, lease.expires_at
+                )));
+            }
+            // An expired lease leaves the ticket in progress: the next claim takes it over from open.
+            let from = if save.status == Status::InProgress { Status::Open } else { save.status };
+            save.status = apply(from, Command::Claim)?;
+            let lease = Lease {
+                lease_id: lease_id.clone(),
+                fence: detail.last_fence + 1,
+                holder: actor.label(),
+                since: now,
+                expires_at: now.plus(i64::from(minutes) * MINUTE),
+            };
+            let data = json!({ "fence": lease.fence, "minutes": minutes });
+            save.lease = Some(lease.clone());
+            taken = Some(lease);
+            Ok(Some(("claimed", data)))
         };
-        save.lease = Some(lease.clone());
-        save.activity =
-            Some(self.activity(actor, "claimed", json!({ "fence": lease.fence, "minutes": minutes })));
-        let ticket = self.store.save_ticket(save).await?;
-        Ok((ticket, lease))
+        let ticket = self.decide(actor, Scope::TicketsWork, id, expected_version, change).await?;
+        Ok((ticket, taken.ok_or_else(|| Error::internal("a claim without a lease"))?))
     }
 
     /// Prolongs a lease from now on.
@@ -67,26 +74,27 @@ impl App {
         id: &TicketId,
         proof: Option<&LeaseProof>,
         minutes: Option<u32>,
+        expected_version: Option<u64>,
     ) -> Result<(Ticket, Lease)> {
-        let minutes = minutes.unwrap_or(LEASE_MINUTES_DEFAULT);
-        if !(1..=LEASE_MINUTES_MAX).contains(&minutes) {
-            return Err(Error::invalid("minutes", format!("1 to {LEASE_MINUTES_MAX}")));
-        }
+        let minutes = lease_minutes(minutes)?;
         let now = self.now();
-        let detail = self.visible_ticket(actor, Scope::TicketsWork, id).await?;
-        let mut lease = check_lease(actor, &detail, proof, now)?
-            .ok_or_else(|| Error::conflict("the ticket is not leased: claim it first"))?;
-        let last = lease.since.plus(i64::from(LEASE_MINUTES_MAX) * MINUTE);
-        lease.expires_at = now.plus(i64::from(minutes) * MINUTE).min(last);
-        if lease.expires_at <= now {
-            return Err(Error::conflict(
-                "the lease has reached its longest life: release it, then claim again",
-            ));
-        }
-        let mut save = save_of(&detail);
-        save.lease = Some(lease.clone());
-        let ticket = self.store.save_ticket(save).await?;
-        Ok((ticket, lease))
+        let mut renewed = None;
+        let change = |detail: &TicketDetail, save: &mut TicketSave| {
+            let mut lease = check_lease(actor, detail, proof, now)?
+                .ok_or_else(|| Error::conflict("the ticket is not leased: claim it first"))?;
+            let last = lease.since.plus(i64::from(LEASE_MINUTES_MAX) * MINUTE);
+            lease.expires_at = now.plus(i64::from(minutes) * MINUTE).min(last);
+            if lease.expires_at <= now {
+                return Err(Error::conflict(
+                    "the lease has reached its longest life: release it, then claim again",
+                ));
+            }
+            save.lease = Some(lease.clone());
+            renewed = Some(lease);
+            Ok(None)
+        };
+        let ticket = self.decide(actor, Scope::TicketsWork, id, expected_version, change).await?;
+        Ok((ticket, renewed.ok_or_else(|| Error::internal("a renewal without a lease"))?))
     }
 
     /// Gives a ticket back.
@@ -96,15 +104,16 @@ impl App {
         id: &TicketId,
         proof: Option<&LeaseProof>,
         reason: &str,
+        expected_version: Option<u64>,
     ) -> Result<Ticket> {
-        let reason = self.redact_text(reason);
-        self.decide_leased(actor, id, proof, |save| {
+        let reason = self.redact_text(&self.settings_of_ticket(id).await?, reason);
+        self.decide_leased(actor, id, proof, expected_version, |save| {
             if save.lease.is_none() {
                 return Err(Error::conflict("the ticket is not leased"));
             }
             save.status = apply(save.status, Command::Release)?;
             save.lease = None;
-            Ok(("released", json!({ "reason": reason })))
+            Ok(Some(("released", json!({ "reason": reason }))))
         })
         .await
     }
@@ -115,18 +124,27 @@ impl App {
         actor: &Actor,
         id: &TicketId,
         proof: Option<&LeaseProof>,
-        mut change: impl FnMut(&mut TicketSave) -> Result<(&'static str, Value)>,
+        expected_version: Option<u64>,
+        mut change: impl FnMut(&mut TicketSave) -> Result<Line>,
     ) -> Result<Ticket> {
-        let detail = self.visible_ticket(actor, Scope::TicketsWork, id).await?;
-        let lease = check_lease(actor, &detail, proof, self.now())?;
-        if is_agent(actor) && lease.is_none() {
-            return Err(Error::conflict("an agent needs a lease for this: claim the ticket first"));
-        }
-        let mut save = save_of(&detail);
-        let (kind, data) = change(&mut save)?;
-        save.activity = Some(self.activity(actor, kind, data));
-        self.store.save_ticket(save).await
+        let now = self.now();
+        self.decide(actor, Scope::TicketsWork, id, expected_version, |detail, save| {
+            let lease = check_lease(actor, detail, proof, now)?;
+            if is_agent(actor) && lease.is_none() {
+                return Err(Error::conflict("an agent needs a lease for this: claim the ticket first"));
+            }
+            change(save)
+        })
+        .await
     }
+}
+
+fn lease_minutes(asked: Option<u32>) -> Result<u32> {
+    let minutes = asked.unwrap_or(LEASE_MINUTES_DEFAULT);
+    if (1..=LEASE_MINUTES_MAX).contains(&minutes) {
+        return Ok(minutes);
+    }
+    Err(Error::invalid("minutes", format!("1 to {LEASE_MINUTES_MAX}")))
 }
 
 fn live(detail: &TicketDetail, now: Timestamp) -> Option<&Lease> {
@@ -149,7 +167,9 @@ fn check_lease(
             Err(Error::conflict("the lease is over or belongs to somebody else: claim the ticket again"))
         }
         (None, Some(lease))
-            if is_agent(actor) || lease.holder != actor.label() && !actor.may(Scope::TicketsTriage, None) =>
+            if is_agent(actor)
+                || lease.holder != actor.label()
+                    && !actor.may(Scope::TicketsTriage, Some(detail.ticket.project)) =>
         {
             Err(Error::conflict(format!(
                 "leased by {} until {}: name lease_id and fence",

@@ -307,17 +307,24 @@ fn the_state_survives_json() {
 }
 
 #[test]
-fn reasons_say_what_people_need() {
-    let config = ThrottleConfig::default();
-    for (reason, priority, sentence) in [
-        (HoldReason::PriorityLimit, Priority::P2, "The budget of 15 new P2 tickets per hour is used up"),
-        (HoldReason::PriorityLimit, Priority::P3, "The budget of 5 new P3 tickets per 4 hours is used up"),
-        (HoldReason::PriorityLimit, Priority::P4, "The budget of 2 new P4 tickets per day is used up"),
-        (HoldReason::BrakeSoft, Priority::P2, "More than 200 new tickets came within a minute"),
-        (HoldReason::BrakeHard, Priority::P0, "More than 1000 new tickets came within a minute"),
-    ] {
-        let text = reason.sentence(&config, priority);
-        assert!(text.starts_with(sentence), "{text}");
+fn an_error_that_comes_again_is_not_one_more() {
+    let config = ThrottleConfig { p4_per_day: 1, ..ThrottleConfig::default() };
+    let mut state = ThrottleState::default();
+    assert!(state.decide(&config, Priority::P4, at(0)).admitted);
+    assert_eq!(state.decide(&config, Priority::P4, at(1)).reason, Some(HoldReason::PriorityLimit));
+    for _ in 0..5_000 {
+        let again = state.decide_again(&config, Priority::P4, at(2));
+        assert_eq!((again.reason, again.brake_change), (Some(HoldReason::PriorityLimit), None));
+    }
+    assert_eq!(state.view(&config, at(3)).new_last_minute, 2);
+    // It finds the budget that the others leave, and uses it.
+    assert!(state.decide_again(&config, Priority::P4, at(DAY + 1)).admitted);
+    assert!(!state.decide_again(&config, Priority::P4, at(DAY + 2)).admitted);
+}
+
+#[test]
+fn reasons_have_one_word_everywhere() {
+    for reason in [HoldReason::PriorityLimit, HoldReason::BrakeSoft, HoldReason::BrakeHard] {
         assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
     }
 }

@@ -369,3 +369,30 @@ fn one_byte_at_a_time_gives_the_same_envelope() {
     let bytes = b"{}\n\n{\"type\":\"a\",\"length\":5}\n1\n2\n3\n{\"type\":\"event\"}\n{\"x\":\"y\"}\r\n{\"type\":\"span\"}\nq\n";
     assert_eq!(read_envelope(Drip(bytes), &Limits::default(), keep_all), read(bytes));
 }
+
+#[test]
+fn a_header_is_known_as_soon_as_its_line_is_there_and_never_before() {
+    let limits = Limits { header_line_bytes_max: 100, ..Limits::default() };
+    let of = |bytes: &[u8]| header_of_prefix(bytes, &limits);
+    let whole = format!("{{\"event_id\":\"{ID}\"}}\n{{\"type\":\"event\"}}\nx");
+    let line = whole.find('\n').unwrap();
+    for end in 0..=line {
+        assert_eq!(of(&whole.as_bytes()[..end]), Ok(None), "{end}");
+    }
+    for end in line + 1..whole.len() {
+        assert_eq!(of(&whole.as_bytes()[..end]).unwrap().unwrap().event_id, ID.parse().ok(), "{end}");
+    }
+    assert_eq!(of(&[b'{'; 101]), Err(EnvelopeFault::HeaderTooLarge));
+    assert_eq!(of(b"nonsense\n"), Err(EnvelopeFault::Header));
+    // A stream that was cut may still go on.
+    let broken = header_of_prefix(Broken, &limits);
+    assert_eq!(broken, Ok(None));
+}
+
+struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(DecodeError::Corrupt.into())
+    }
+}

@@ -11,11 +11,11 @@ pub const LOG_RECORDS_MAX: usize = 1_000;
 /// Severity (1 to 24) from which on a record is a failure.
 pub const FAILURE_MIN: u8 = 17;
 
-/// The records of one item.
+/// The members of one item, each to be limited, redacted and read by itself.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LogRecords {
+pub struct LogList {
     /// At most [`LOG_RECORDS_MAX`].
-    pub records: Vec<LogRecord>,
+    pub records: Vec<Value>,
     /// How many more there were.
     pub left_out: usize,
 }
@@ -37,20 +37,20 @@ pub struct LogRecord {
     pub span_id: Option<String>,
 }
 
-/// Reads a `log` item: `{"items":[…]}`, a list, or one record.
-pub fn log_records(value: Value) -> LogRecords {
-    let list = match value {
+/// Takes a `log` item apart: `{"items":[…]}`, a list, or one record.
+pub fn log_list(value: Value) -> LogList {
+    let mut records = match value {
         Value::Object(mut map) => match map.remove("items") {
             Some(Value::Array(list)) => list,
-            Some(_) => Vec::new(),
+            Some(other) => vec![other],
             None => vec![Value::Object(map)],
         },
         Value::Array(list) => list,
-        _ => Vec::new(),
+        other => vec![other],
     };
-    let left_out = list.len().saturating_sub(LOG_RECORDS_MAX);
-    let records = list.into_iter().take(LOG_RECORDS_MAX).filter_map(sentry_record).collect();
-    LogRecords { records, left_out }
+    let left_out = records.len().saturating_sub(LOG_RECORDS_MAX);
+    records.truncate(LOG_RECORDS_MAX);
+    LogList { records, left_out }
 }
 
 /// Reads an `otel_log` item: one OpenTelemetry record as JSON.
@@ -116,7 +116,8 @@ pub fn log_to_event(record: LogRecord) -> Option<Value> {
     Some(Value::Object(event))
 }
 
-fn sentry_record(value: Value) -> Option<LogRecord> {
+/// Reads one member of a `log` item; `None` when it is no record.
+pub fn log_record(value: Value) -> Option<LogRecord> {
     let Value::Object(mut map) = value else { return None };
     let attributes: FreeMap = match map.remove("attributes") {
         Some(Value::Object(map)) => {

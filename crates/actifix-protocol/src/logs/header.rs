@@ -279,7 +279,7 @@ impl<'a> Reader<'a> {
             return;
         }
         for _ in 0..PARTS_MAX {
-            rest = rest.trim_start_matches([' ', '\t', ':', '-', '|', ']', ')', '>', ',']);
+            rest = trim_separators(rest, &[' ', '\t', ':', '-', '|', ']', ')', '>', ',']);
             let scanned = head(rest, SCAN_BYTES_MAX);
             if let Some((inner, length)) = group(scanned).filter(|(inner, _)| inner.len() <= 80) {
                 self.groups.push(inner);
@@ -287,7 +287,7 @@ impl<'a> Reader<'a> {
             } else if let Some((name, length)) = logger(scanned) {
                 self.header.logger = Some(name.to_owned());
                 rest = rest.get(length..).unwrap_or("");
-                rest = rest.trim_start_matches([' ', '\t', ':', '-', '|']);
+                rest = trim_separators(rest, &[' ', '\t', ':', '-', '|']);
                 break;
             } else if let Some((number, after)) = scanned.split_once(" --- ")
                 && number.bytes().all(|byte| byte.is_ascii_digit())
@@ -304,6 +304,18 @@ impl<'a> Reader<'a> {
             self.header.logger = word.or(group).map(|name| (*name).to_owned());
         }
     }
+}
+
+/// `text` without the separators that it begins with. The dashes of a PEM block belong to it: redaction, which comes
+/// later, knows a key by them.
+fn trim_separators<'a>(text: &'a str, separators: &[char]) -> &'a str {
+    let rest = text.trim_start_matches(separators);
+    let dashes = text.len() - rest.len();
+    let before = text.get(..dashes).unwrap_or_default();
+    if rest.starts_with("BEGIN ") && before.ends_with("-----") {
+        return text.get(dashes - 5..).unwrap_or(rest);
+    }
+    rest
 }
 
 /// A group in brackets at the start: what is inside, and the length of all.

@@ -8,9 +8,6 @@ use crate::stacktext::{self, Language, ParsedTrace};
 use actifix_domain::event::Level;
 use serde_json::{Map, Value, json};
 
-/// Bytes of a message of several lines.
-const MESSAGE_BYTES_MAX: usize = 8 * 1024;
-
 /// Lines that may become an event.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -162,7 +159,7 @@ impl Pending {
         }
         let mut extra = header.fields;
         // The text of a record is its first line; without a trace its further lines belong to it.
-        let mut message = match self.lines.split_first() {
+        let message = match self.lines.split_first() {
             Some((first, rest)) if first.is_empty() || !has_trace => {
                 let rest = if has_trace { rest.get(..1).unwrap_or_default() } else { rest };
                 let mut all = vec![first.as_str()];
@@ -172,10 +169,6 @@ impl Pending {
             Some((first, _)) => first.trim().to_owned(),
             None => String::new(),
         };
-        if message.len() > MESSAGE_BYTES_MAX {
-            stacktext::cut(&mut message, MESSAGE_BYTES_MAX);
-            message.push('…');
-        }
         if !message.is_empty() {
             members.insert("logentry".to_owned(), json!({ "message": message }));
         }

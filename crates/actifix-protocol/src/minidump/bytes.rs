@@ -1,6 +1,7 @@
 //! Checked reads from a dump.
 
 use super::{MinidumpError, NAME_UNITS_MAX, UNPACKED_BYTES_MAX};
+use crate::json::clean;
 use std::io::Read;
 
 /// Bytes of a dump and their order.
@@ -51,19 +52,8 @@ impl<'a> Bytes<'a> {
         let units = (0..units).map_while(|n| self.u16(start.checked_add(n * 2)?));
         let text: String = char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect();
         let text = clean(&text);
-        (!text.is_empty()).then_some(text)
+        (!text.is_empty()).then(|| text.into_owned())
     }
-}
-
-/// Text without control, zero-width, bidi and tag characters: what comes from a dump or a form has not passed the
-/// JSON parser, which takes them out elsewhere.
-pub(super) fn clean(text: &str) -> String {
-    let hidden = |c: char| {
-        (c.is_control() && c != '\t' && c != '\n')
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
-            || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-    };
-    text.chars().filter(|c| !hidden(*c)).collect()
 }
 
 /// Undoes gzip, with a bound.

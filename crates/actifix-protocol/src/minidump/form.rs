@@ -1,6 +1,6 @@
 //! The text fields beside a dump.
 
-use super::bytes::clean;
+use crate::json::clean;
 use actifix_domain::event::FreeMap;
 use serde_json::Value;
 
@@ -32,9 +32,9 @@ pub fn form_fields_to_value(
         } else if let Some(number) = name.strip_prefix("sentry__").and_then(|n| n.parse().ok()) {
             pieces.push((number, value));
         } else if let Some(path) = name.strip_prefix("sentry[").and_then(path) {
-            nested.push((path, clean(&value)));
+            nested.push((path, clean(&value).into_owned()));
         } else {
-            extra.insert(clean(&name), Value::String(clean(&value)));
+            extra.insert(clean(&name).into_owned(), Value::String(clean(&value).into_owned()));
         }
     }
     pieces.sort_by_key(|(number, _)| *number);
@@ -44,7 +44,7 @@ pub fn form_fields_to_value(
             Some(Value::Object(map)) => event = map,
             // Not what it should be, and still what the program wanted to say.
             _ => {
-                extra.insert("sentry".to_owned(), Value::String(clean(&json)));
+                extra.insert("sentry".to_owned(), Value::String(clean(&json).into_owned()));
             }
         }
     }
@@ -58,7 +58,8 @@ pub fn form_fields_to_value(
 
 /// `a][b]` → `a`, `b`
 fn path(rest: &str) -> Option<Vec<String>> {
-    let parts: Vec<String> = rest.strip_suffix(']')?.split("][").map(clean).collect();
+    let parts: Vec<String> =
+        rest.strip_suffix(']')?.split("][").map(|part| clean(part).into_owned()).collect();
     let fine = parts.len() <= FORM_DEPTH_MAX && parts.iter().all(|part| !part.is_empty());
     fine.then_some(parts)
 }

@@ -2,7 +2,9 @@
 
 use super::proto::{Any, AnyValue, KeyValue};
 use super::{ATTRIBUTE_DEPTH_MAX, ATTRIBUTES_MAX};
+use crate::json::clean;
 use serde_json::{Map, Number, Value};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// What stands where attributes nest too deep.
@@ -94,9 +96,14 @@ impl Attributes {
     }
 }
 
-/// Bytes as text; broken parts become U+FFFD.
+/// Bytes as text; broken parts become U+FFFD, what a reader does not see goes: this text has not passed the JSON
+/// parser that takes it out elsewhere.
 pub(super) fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    let text = String::from_utf8_lossy(bytes);
+    match clean(&text) {
+        Cow::Owned(cleaned) => cleaned,
+        Cow::Borrowed(_) => text.into_owned(),
+    }
 }
 
 /// A value as text: texts as they are, others as JSON. `None` for an empty value.

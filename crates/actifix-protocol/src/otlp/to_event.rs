@@ -14,6 +14,9 @@ const RESOURCE_EXTRA_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a resource's text that each of its events carries.
 const RESOURCE_TEXT_BYTES_MAX: usize = 512;
 
+/// Stands for a text that was too long.
+const TRUNCATED: &str = "[truncated]";
+
 /// Facts about the process that reports, the same for all records of a group.
 pub(super) struct Resource {
     /// Members of the event, ready to copy.
@@ -53,10 +56,9 @@ impl Resource {
     }
 }
 
+/// What is too long goes whole: redaction comes later, and must never meet half of a secret.
 fn short(text: &str) -> String {
-    let mut text = text.to_owned();
-    stacktext::cut(&mut text, RESOURCE_TEXT_BYTES_MAX);
-    text
+    if text.len() > RESOURCE_TEXT_BYTES_MAX { TRUNCATED.to_owned() } else { text.to_owned() }
 }
 
 /// The `platform` of a `telemetry.sdk.language`.

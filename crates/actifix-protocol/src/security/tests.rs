@@ -7,6 +7,16 @@ fn ctx() -> SecurityContext<'static> {
     SecurityContext { received_at: Timestamp::from_micros(NOW), ..SecurityContext::default() }
 }
 
+/// All that a body holds, as the pipeline reads it.
+fn parse(
+    content_type: &str,
+    body: Value,
+    ctx: &SecurityContext<'_>,
+) -> Result<Vec<SecurityReport>, Unsupported> {
+    check_content_type(content_type)?;
+    Ok(list(body).reports.into_iter().map(|report| read(report, ctx)).collect())
+}
+
 fn events(content_type: &str, body: Value, ctx: &SecurityContext<'_>) -> Vec<Event> {
     let take = |report| match report {
         SecurityReport::Event(draft) => Some(draft.into_event(EventId([1; 16]))),

@@ -1,9 +1,16 @@
 //! Values of sensitive names in text: `name=value`, `name: value`, `--name value`, JSON at any level of escaping, SQL.
 use super::auth;
-use super::checks::{is_expression, is_nothing, is_prose, looks_random, looks_random_far, secret_like};
+use super::checks::{
+    chosen_word, is_expression, is_gibberish, is_nothing, is_prose, is_unpronounceable, looks_random,
+    looks_random_far, random_in_two_cases, secret_like,
+};
 use super::declared;
 use super::hunt::Hunt;
-use super::value::{Joint, Value, after_name, blanks, quote, value_at};
+use super::notation::{self, Around};
+use super::value::{
+    FIRST_BYTES_MAX, Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, closed_at, quote,
+    value_at, word_end,
+};
 use super::words::{NAME_BYTES_MAX, Named};
 use crate::bytes::{at, before, escape_before, has, is_name, run, slice};
 use crate::rule::{Detector, Strength};
@@ -11,9 +18,19 @@ use crate::rule::{Detector, Strength};
 /// How far after a sensitive word a random-looking word is taken for its value.
 const PROSE_BYTES_MAX: usize = 80;
 const PROSE_WORDS_MAX: usize = 8;
-/// Bounds of an `INSERT INTO t (…) VALUES (…), (…)`.
-const COLUMNS_MAX: usize = 64;
-const ROWS_MAX: usize = 1_000;
+/// How far before the name of a resource its `arn:` stands.
+const ARN_BYTES_MAX: usize = 96;
+/// How far before `IDENTIFIED BY` its statement begins.
+pub(super) const STATEMENT_BYTES_MAX: usize = 120;
+
+/// So many refused values in one word are looked at to their ends.
+const REFUSED_MAX: u32 = 4;
+/// Work of the detectors in bytes of plain search: of one name, and per byte of the head of a value, of prose and of a
+/// row. The rest of a value costs twice as much as search.
+const NAME_WORK: usize = 150;
+const VALUE_WORK: usize = 8;
+const HEAD_BYTES: usize = 64;
+const PROSE_WORK: usize = 3;
 
 /// Endings that make a name a file: `token.py:33` assigns nothing.
 const FILE_ENDINGS: &[&[u8]] = &[
@@ -32,17 +49,78 @@ impl Hunt<'_> {
         }
         let (name_start, name_end) = name_around(text, start, end);
         let name = slice(text, name_start, name_end);
-        if slice(text, name_start.saturating_sub(10), name_start) == b"[redacted:" || is_file(name) {
+        let arn = before(text, name_start) == b':'
+            && memchr::memmem::find(
+                slice(text, name_start.saturating_sub(ARN_BYTES_MAX), name_start),
+                b"arn:",
+            )
+            .is_some();
+        if slice(text, name_start.saturating_sub(10), name_start) == b"[redacted:" || arn || is_file(name) {
             self.name_done = name_end;
             return;
         }
-        let Some(named) = self.named(name) else { return };
         self.name_done = name_end;
-        if let Some(value) = after_name(text, name_start, name_end) {
+        self.work += NAME_WORK;
+        let Some(named) = self.named(name) else { return };
+        if named.strength != Strength::About && self.column(name_start, name_end, named.rule) {
+            return;
+        }
+        let max = self.look(name_end);
+        let values = Around { text, start: name_start, end: name_end, max }.values();
+        if !values.is_empty() {
+            for value in values {
+                self.apart(named, value);
+            }
+            return;
+        }
+        let cell = notation::cell(text, name_end, max).or_else(|| notation::doubled(text, name_end, max));
+        if let Some(value) = cell {
+            let word = slice(text, value.start, value.end);
+            if value.joint == Joint::Assigned || secret_like(word) {
+                self.apart(named, value);
+            }
+        } else if let Some(value) = after_name(text, name_start, name_end, max) {
             self.value(named, name_start, value);
-        } else if let Some(value) = declared::apart(text, name_end) {
+        } else if let Some(value) = declared::apart(text, name_end, self.look(name_end)) {
             self.apart(named, value);
         }
+    }
+
+    /// How much of a value after `pos` is looked at. Names whose values are refused may stand close together in one long
+    /// word, and each of them would look at all of the rest of it: after some of them a short look has to do.
+    pub(super) fn look(&self, pos: usize) -> usize {
+        if pos < self.refused_end && self.refused >= REFUSED_MAX { LOOK_BYTES_MAX } else { FIRST_BYTES_MAX }
+    }
+
+    /// Notes a value that was looked at and stays.
+    pub(super) fn refuse(&mut self, value: Value) {
+        self.refused = if value.start < self.refused_end { self.refused + 1 } else { 1 };
+        self.refused_end = self.refused_end.max(value.end);
+        self.work += value_work(value.end.saturating_sub(value.start));
+    }
+
+    /// The whole of a value of which a short look has seen the start.
+    fn whole(&self, value: Value) -> Value {
+        // The look may have ended some signs before its bound.
+        if value.end - value.start + 8 < self.look(value.start) {
+            return value;
+        }
+        let end = if !value.quoted {
+            word_end(self.text, value.start, VALUE_BYTES_MAX)
+        } else if let Some(end) = closed_at(self.text, value.start) {
+            end
+        } else {
+            run(self.text, value.end, VALUE_BYTES_MAX, |b| b != b'<')
+        };
+        Value { end: end.max(value.end), ..value }
+    }
+
+    /// A value goes.
+    fn take(&mut self, named: Named, value: Value) {
+        let value = self.whole(value);
+        self.work += value_work(value.end.saturating_sub(value.start));
+        self.add(value.start, value.end, named.rule, self.echoes(value));
+        self.covered = self.covered.max(value.end);
     }
 
     fn value(&mut self, named: Named, name_start: usize, value: Value) {
@@ -53,22 +131,33 @@ impl Hunt<'_> {
             return self.cookie(named, value);
         }
         match value.joint {
-            Joint::Space => match declared::apart(self.text, self.name_done) {
+            Joint::Space if self.declares(name_start) || self.sets_password(name_start) => {
+                let value = value_at(self.text, value.start, Joint::Flag, self.look(value.start));
+                if self.accepts(named, value) {
+                    self.take(named, value);
+                }
+            }
+            Joint::Space => match declared::apart(self.text, self.name_done, self.look(self.name_done)) {
                 Some(value) => self.apart(named, value),
                 None => self.prose(named, value.start),
             },
             Joint::Flag => {
-                let value = value_at(self.text, value.start, Joint::Flag);
+                let value = value_at(self.text, value.start, Joint::Flag, self.look(value.start));
                 let word = slice(self.text, value.start, value.end);
                 if !is_nothing(word) && word.first() != Some(&b'-') && self.accepts(named, value) {
+                    let value = self.whole(value);
                     self.add(value.start, value.end, named.rule, true);
+                    self.covered = self.covered.max(value.end);
+                } else {
+                    self.refuse(value);
                 }
             }
             _ => {
-                if self.accepts(named, value) {
-                    self.add(value.start, value.end, named.rule, self.echoes(value));
-                    self.covered = self.covered.max(value.end);
-                } else if let Some(value) = declared::typed(self.text, value.start) {
+                if self.accepts(named, value) || self.is_header(named, name_start, value) {
+                    return self.take(named, value);
+                }
+                self.refuse(value);
+                if let Some(value) = declared::typed(self.text, value.start, self.look(value.start)) {
                     self.apart(named, value);
                 } else if matches!(value.joint, Joint::Colon) && before(self.text, name_start) != b'"' {
                     self.prose(named, value.start);
@@ -79,9 +168,13 @@ impl Hunt<'_> {
 
     /// A value that does not follow its name at once.
     fn apart(&mut self, named: Named, value: Value) {
+        if named.detector == Detector::Authorization && matches!(value.joint, Joint::Tuple | Joint::Element) {
+            return self.authorization(named, value);
+        }
         if self.accepts(named, value) {
-            self.add(value.start, value.end, named.rule, self.echoes(value));
-            self.covered = self.covered.max(value.end);
+            self.take(named, value);
+        } else {
+            self.refuse(value);
         }
     }
 
@@ -96,9 +189,14 @@ impl Hunt<'_> {
             let opens =
                 matches!(word, [b'{' | b'[' | b'(', ..]) && crate::bytes::redaction_token(word, 0) == 0;
             // `S["password"]` and `f("x")`: the quote ended the word.
-            let indexes =
-                matches!(word.last(), Some(b'[' | b'(')) && word.first().is_some_and(u8::is_ascii_alphabetic);
-            if call || indexes || (opens && word.len() < 3) || (self.code && is_expression(statement(word))) {
+            let indexes = matches!(word.last(), Some(b'[' | b'('))
+                && word.first().is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'$' | b'_' | b'@'));
+            if call
+                || indexes
+                || is_member(word)
+                || (opens && word.len() < 3)
+                || (self.code && is_expression(statement(word)))
+            {
                 return false;
             }
             if opens && matches!(at(self.text, value.end), b'"' | b'\'' | b'\\') {
@@ -112,11 +210,81 @@ impl Hunt<'_> {
         if value.quoted && between_literals(word, self.code) {
             return false;
         }
+        if matches!(value.joint, Joint::Tuple | Joint::Line) && !self.stands_alone(word) {
+            return false;
+        }
         match (named.strength, value.joint) {
-            (Strength::Weak, _) => secret_like(word) || looks_random(word, 12),
+            (Strength::Prose, Joint::Line) => secret_like(word) || looks_random(word, 12),
+            (Strength::About, _) => random_in_two_cases(word),
+            (Strength::Weak, joint) => {
+                let assigned = matches!(joint, Joint::Assigned | Joint::Flag | Joint::Element);
+                secret_like(word)
+                    || looks_random(word, 12)
+                    || (assigned && !self.code && (chosen_word(named, word) || is_gibberish(word)))
+            }
             (Strength::Prose, Joint::Colon) if !value.quoted => secret_like(word) || looks_random(word, 12),
             _ => true,
         }
+    }
+
+    /// Whether a value is all of a line `X-Auth-Token: word`: in a header a word is a value, too.
+    fn is_header(&self, named: Named, name_start: usize, value: Value) -> bool {
+        let text = self.text;
+        let name = slice(text, name_start, self.name_done);
+        let first = matches!(before(text, name_start), 0 | b'\n' | b'\r' | b'"' | b'\'')
+            || escape_before(text, name_start) == 2;
+        let last = matches!(at(text, value.end), 0 | b'\n' | b'\r' | b'"' | b'\'' | b'\\');
+        let word = slice(text, value.start, value.end);
+        value.joint == Joint::Colon
+            && named.strength == Strength::Prose
+            && name.contains(&b'-')
+            && first
+            && last
+            && word.len() >= 8
+            && !is_prose(word)
+            && !is_nothing(word)
+            && !(self.code && is_expression(word))
+    }
+
+    /// Whether the line before the name says that a word follows: `ENV NAME word`, `setx NAME word`,
+    /// `machine h login u password word`.
+    fn declares(&self, name_start: usize) -> bool {
+        let head = slice(self.text, name_start.saturating_sub(STATEMENT_BYTES_MAX), name_start);
+        let line = head.rsplit(|b| matches!(b, b'\n' | b'\r')).next().unwrap_or(head);
+        let user =
+            memchr::memmem::find(line, b" login ").map_or(line.len(), |found| found + b" login ".len());
+        let netrc = !slice(line, user, line.len()).trim_ascii().is_empty()
+            && memchr::memmem::find(line, b"machine ").is_some();
+        matches!(line.trim_ascii(), b"ENV" | b"setx" | b"SETX") || netrc
+    }
+
+    /// Whether a statement about a user of a database stands before the name: `ALTER USER bob WITH PASSWORD 'x'`.
+    fn sets_password(&self, name_start: usize) -> bool {
+        let value = blanks(self.text, self.name_done);
+        if quote(self.text, value).is_none() {
+            return false;
+        }
+        let from = name_start.saturating_sub(STATEMENT_BYTES_MAX);
+        let head = slice(self.text, from, name_start).to_ascii_lowercase();
+        let has = |word: &[u8]| memchr::memmem::find(&head, word).is_some();
+        (has(b"alter ") || has(b"create ")) && (has(b" user ") || has(b" role ") || has(b" login "))
+    }
+
+    /// Whether a word that no sign ties to its name is more than a label of it.
+    fn stands_alone(&self, word: &[u8]) -> bool {
+        const LABELS: [&[u8]; 8] =
+            [b"hidden", b"input", b"label", b"required", b"optional", b"boolean", b"varchar", b"default"];
+        let label = LABELS.iter().any(|label| word.eq_ignore_ascii_case(label));
+        let about = [&b"type"[..], b"field", b"input"]
+            .iter()
+            .any(|ending| word.len() > ending.len() && has(word, word.len() - ending.len(), ending));
+        let open = about
+            || word.contains(&b' ')
+            || word.contains(&b'|')
+            || word.ends_with(b":")
+            || word.contains(&b'(');
+        let sure = secret_like(word) || looks_random(word, 8);
+        word.len() >= 6 && !is_prose(word) && !label && !open && (sure || !self.code)
     }
 
     /// A word that stands in source code is a value there; it is replaced elsewhere only if it looks like one.
@@ -125,49 +293,68 @@ impl Hunt<'_> {
     }
 
     fn authorization(&mut self, named: Named, value: Value) {
-        let end = if value.quoted { value.end } else { auth::unquoted_end(self.text, value.start) };
-        let Some((from, to)) = auth::credential(self.text, value.start, end) else { return };
+        let short = self.look(value.start) == LOOK_BYTES_MAX;
+        let max = if short { LOOK_BYTES_MAX } else { VALUE_BYTES_MAX };
+        let end = if value.quoted { value.end } else { auth::unquoted_end(self.text, value.start, max) };
+        let Some((from, to)) = auth::credential(self.text, value.start, end) else {
+            return self.refuse(Value { end, ..value });
+        };
         let word = Value { start: from, end: to, ..value };
         let schemed = from > value.start;
         let word_bytes = slice(self.text, from, to);
         let prose = !value.quoted
             && (is_prose(word_bytes)
-                || (value.joint == Joint::Colon && !schemed && !secret_like(word_bytes)));
+                || (value.joint == Joint::Colon
+                    && !schemed
+                    && !secret_like(word_bytes)
+                    && !is_gibberish(word_bytes)));
         if prose
             || (!value.quoted && self.code && is_expression(word_bytes))
-            || (!schemed && !self.accepts(named, word))
+            || (!schemed && !self.accepts(named, word) && !is_gibberish(word_bytes))
         {
-            return;
+            return self.refuse(Value { end: to, ..value });
         }
-        self.add(from, to, named.rule, self.echoes(word));
-        self.covered = self.covered.max(to);
+        self.take(named, word);
     }
 
     fn cookie(&mut self, named: Named, value: Value) {
-        let end = if value.quoted { value.end } else { auth::line_end(self.text, value.start) };
         let text = self.text;
+        // A line without pairs has none after a later name either.
+        let max = if value.start < self.cookie_done { LOOK_BYTES_MAX } else { VALUE_BYTES_MAX };
+        let end = if value.quoted { value.end } else { auth::line_end(text, value.start, max) };
+        self.work += end.saturating_sub(value.start);
         let mut pairs = false;
         auth::cookies(text, value.start, end, |name, start, end| {
             pairs = true;
             let word = slice(text, start, end);
-            let by_name =
-                self.named(name).map(|found| found.rule).filter(|_| !is_nothing(word) && word.len() > 3);
+            let by_name = self
+                .named(name)
+                .filter(|found| found.strength != Strength::About)
+                .map(|found| found.rule)
+                .filter(|_| !is_nothing(word) && word.len() > 3);
             let rule = by_name.or_else(|| auth::cookie_like_session(word).then_some(named.rule));
             if let Some(rule) = rule {
                 self.add(start, end, rule, true);
             }
         });
         let whole = slice(text, value.start, value.end);
-        if !pairs && secret_like(whole) && !is_nothing(whole) {
-            self.add(value.start, value.end, named.rule, true);
-        }
         if pairs {
             self.covered = self.covered.max(end);
+        } else {
+            self.cookie_done = self.cookie_done.max(end);
+            if secret_like(whole) && !is_nothing(whole) {
+                self.take(named, value);
+            } else {
+                self.refuse(value);
+            }
         }
     }
 
     /// `password hunter2`, `my token is 'x'`, `password authentication failed for user "svc" (x)`.
     fn prose(&mut self, named: Named, start: usize) {
+        if named.strength == Strength::About {
+            return;
+        }
         let text = self.text;
         let limit = text.len().min(start + PROSE_BYTES_MAX);
         let mut pos = blanks(text, start);
@@ -178,12 +365,13 @@ impl Hunt<'_> {
             }
             let quoted = quote(text, pos).is_some();
             if quoted && adjacent {
-                let value = value_at(text, pos, Joint::Space);
+                let value = value_at(text, pos, Joint::Space, self.look(pos));
                 let word = slice(text, value.start, value.end);
                 let sure = named.strength == Strength::Strong
                     && !word.contains(&b' ')
                     && word.len() >= 4
                     && !is_prose(word);
+                let sure = sure && !names_a_thing(text, word, value.end);
                 if !self.code && !is_nothing(word) && (sure || secret_like(word)) && value.end < text.len() {
                     self.add(value.start, value.end, named.rule, true);
                     self.covered = self.covered.max(value.end);
@@ -191,6 +379,7 @@ impl Hunt<'_> {
                 }
             }
             let (from, to, next) = prose_word(text, pos);
+            self.work += PROSE_WORK * (next - pos);
             let word = slice(text, from, to);
             if adjacent && self.adjacent_secret(named, word) {
                 self.add(from, to, named.rule, true);
@@ -223,89 +412,18 @@ impl Hunt<'_> {
         match named.strength {
             Strength::Strong => {
                 let path = word.contains(&b'/') && !looks_random(word, 32);
-                (secret_like(word) || letters_and_digits(word)) && !path
+                (secret_like(word) || letters_and_digits(word) || is_unpronounceable(word)) && !path
             }
             Strength::Prose => looks_random(word, 12),
             Strength::Weak => looks_random(word, 16),
-        }
-    }
-
-    /// `INSERT INTO users (name, password) VALUES ('bob', 'x'), (…)`; `pos` is after `INSERT INTO`.
-    pub(super) fn insert(&mut self, pos: usize) {
-        let text = self.text;
-        let open = run(text, pos, 256, |b| b != b'(' && b != b';');
-        if at(text, open) != b'(' {
-            return;
-        }
-        let close = run(text, open, 4_096, |b| b != b')');
-        let sensitive: Vec<Option<Named>> = slice(text, open + 1, close)
-            .split(|b| *b == b',')
-            .take(COLUMNS_MAX)
-            .map(|column| self.named(column))
-            .collect();
-        let mut next = run(text, close + 1, 64, |b| b.is_ascii_whitespace() || b == b'\\' || b == b'n');
-        if sensitive.iter().all(Option::is_none) || !has(text, next, b"values") {
-            return;
-        }
-        next += 6;
-        for _ in 0..ROWS_MAX {
-            next = run(text, next, 64, |b| b.is_ascii_whitespace() || b == b',');
-            if at(text, next) != b'(' {
-                return;
-            }
-            next = self.row(next + 1, &sensitive);
-        }
-    }
-
-    fn row(&mut self, start: usize, sensitive: &[Option<Named>]) -> usize {
-        let text = self.text;
-        let mut pos = start;
-        for index in 0..COLUMNS_MAX {
-            pos = run(text, pos, 64, |b| b.is_ascii_whitespace() || b == b',');
-            if at(text, pos) == b')' || pos >= text.len() {
-                return pos + 1;
-            }
-            let value = if quote(text, pos).is_some() {
-                value_at(text, pos, Joint::Assigned)
-            } else {
-                Value {
-                    start: pos,
-                    end: run(text, pos, 4_096, |b| b != b',' && b != b')'),
-                    quoted: false,
-                    joint: Joint::Assigned,
-                }
-            };
-            let named = sensitive.get(index).copied().flatten();
-            let word = slice(text, value.start, value.end);
-            if let Some(named) = named
-                && !is_nothing(word)
-            {
-                self.add(value.start, value.end, named.rule, true);
-                self.covered = self.covered.max(value.end);
-            }
-            pos = run(text, value.end.max(pos + 1), 16, |b| matches!(b, b'\'' | b'"' | b'\\' | b'`'));
-        }
-        pos
-    }
-
-    /// `IDENTIFIED BY 'x'`; `pos` is after it.
-    pub(super) fn identified_by(&mut self, pos: usize) {
-        let start = blanks(self.text, pos);
-        if quote(self.text, start).is_none() {
-            return;
-        }
-        let value = value_at(self.text, start, Joint::Assigned);
-        if let Some(named) = self.named(b"password")
-            && !is_nothing(slice(self.text, value.start, value.end))
-        {
-            self.add(value.start, value.end, named.rule, true);
+            Strength::About => false,
         }
     }
 
     /// `-u name:password` of curl and others; `pos` is after the flag.
     pub(super) fn user_flag(&mut self, pos: usize) {
         let start = blanks(self.text, pos);
-        let value = value_at(self.text, start, Joint::Flag);
+        let value = value_at(self.text, start, Joint::Flag, VALUE_BYTES_MAX);
         let word = slice(self.text, value.start, value.end);
         let Some(colon) = memchr::memchr(b':', word) else { return };
         let password = slice(word, colon + 1, word.len());
@@ -320,15 +438,84 @@ impl Hunt<'_> {
 
     /// `?key=x`, `&sig=x`; `pos` is after the `=`.
     pub(super) fn query(&mut self, pos: usize) {
-        let value = value_at(self.text, pos, Joint::Assigned);
+        if pos < self.covered {
+            return;
+        }
+        let value = value_at(self.text, pos, Joint::Assigned, self.look(pos));
         let word = slice(self.text, value.start, value.end);
         if let Some(rule) = self.engine.special.query_token
             && !is_nothing(word)
             && (looks_random(word, 12) || (word.len() >= 20 && secret_like(word)))
         {
+            let value = self.whole(value);
             self.add(value.start, value.end, rule, true);
+            self.covered = self.covered.max(value.end);
+        } else {
+            self.refuse(value);
         }
     }
+}
+
+/// Work of judging a value of some bytes.
+fn value_work(bytes: usize) -> usize {
+    VALUE_WORK * bytes.min(HEAD_BYTES) + 2 * bytes.saturating_sub(HEAD_BYTES)
+}
+
+/// `"db-credentials" not found`: a name with parts, of something that is or is not there.
+fn names_a_thing(text: &[u8], word: &[u8], end: usize) -> bool {
+    const VERBS: [&[u8]; 8] = [
+        b"not ",
+        b"does ",
+        b"already ",
+        b"is missing",
+        b"in namespace",
+        b"could not ",
+        b"cannot ",
+        b"was not ",
+    ];
+    let named = word.iter().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_' | b'.' | b'/'))
+        && word.iter().any(|b| matches!(b, b'-' | b'_' | b'.' | b'/'));
+    let next = blanks(text, super::value::closed_by(text, end));
+    named && VERBS.iter().any(|verb| has(text, next, verb))
+}
+
+/// `config.secrets.database`: names in a row, one of which says that they are code.
+fn is_member(word: &[u8]) -> bool {
+    const OWNERS: [&[u8]; 26] = [
+        b"config",
+        b"settings",
+        b"self",
+        b"this",
+        b"process",
+        b"os",
+        b"env",
+        b"app",
+        b"request",
+        b"req",
+        b"params",
+        b"form",
+        b"args",
+        b"options",
+        b"opts",
+        b"ctx",
+        b"context",
+        b"conf",
+        b"cfg",
+        b"secrets",
+        b"vars",
+        b"var",
+        b"local",
+        b"module",
+        b"props",
+        b"state",
+    ];
+    if !word.contains(&b'.') {
+        return false;
+    }
+    let mut parts = word.split(|b| *b == b'.');
+    let owner = parts.next().is_some_and(|first| OWNERS.contains(&first));
+    let names = |part: &[u8]| !part.is_empty() && part.iter().all(|b| b.is_ascii_alphabetic() || *b == b'_');
+    owner && parts.all(names)
 }
 
 /// `hunter2`, but not the names of algorithms that stand after "password" as well.

@@ -1,7 +1,7 @@
 //! Authorization and cookie values, bare `Bearer x` and `Basic x`.
 use base64::Engine as _;
 
-use super::checks::{is_nothing, looks_random, secret_like};
+use super::checks::{is_gibberish, is_nothing, looks_random, secret_like};
 use super::shape::LENIENT_URL;
 use crate::bytes::{at, has, run, slice};
 
@@ -50,21 +50,21 @@ pub(crate) fn is_scheme(word: &[u8]) -> bool {
 }
 
 /// End of an unquoted Authorization value at `start`: the line for parameters, else the word after the scheme.
-pub(crate) fn unquoted_end(text: &[u8], start: usize) -> usize {
+pub(crate) fn unquoted_end(text: &[u8], start: usize, max: usize) -> usize {
     let word = run(text, start, 32, |b| b.is_ascii_alphanumeric() || b == b'-');
     let scheme = slice(text, start, word);
     let gap = blank(text, word);
     if PARAMETERS.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes())) && gap > 0 {
-        return line_end(text, word);
+        return line_end(text, word, max);
     }
     let from = if gap > 0 && is_scheme(scheme) { word + gap } else { start };
-    super::value::word_end(text, from)
+    super::value::word_end(text, from, max)
 }
 
 /// End of the line or of its quoted part, real or escaped.
-pub(crate) fn line_end(text: &[u8], start: usize) -> usize {
+pub(crate) fn line_end(text: &[u8], start: usize, max: usize) -> usize {
     let mut pos = start;
-    let limit = text.len().min(start + super::value::VALUE_BYTES_MAX);
+    let limit = text.len().min(start + max);
     while pos < limit {
         match at(text, pos) {
             b'\n' | b'\r' | b'\'' | b'`' => break,
@@ -72,6 +72,8 @@ pub(crate) fn line_end(text: &[u8], start: usize) -> usize {
             _ => pos += 1,
         }
     }
+    #[cfg(test)]
+    crate::bytes::steps::add(pos - start);
     pos
 }
 
@@ -82,7 +84,7 @@ pub(crate) fn bearer(text: &[u8], pos: usize) -> Option<(usize, usize)> {
     let end = run(text, body, 2, |b| b == b'=');
     let word = slice(text, start, end);
     let word = word.strip_suffix(b".").unwrap_or(word);
-    let secret = !is_nothing(word) && (secret_like(word) || word.len() >= 32);
+    let secret = !is_nothing(word) && (secret_like(word) || is_gibberish(word) || word.len() >= 32);
     secret.then_some((start, start + word.len()))
 }
 

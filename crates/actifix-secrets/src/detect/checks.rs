@@ -99,9 +99,92 @@ pub(crate) fn secret_like(value: &[u8]) -> bool {
     }
     let digit = value.iter().any(u8::is_ascii_digit);
     let letter = value.iter().any(u8::is_ascii_alphabetic);
+    if !letter || !digit {
+        return false;
+    }
     let (runs, classes) = runs(value);
     let path = value.first() == Some(&b'/') || value.windows(3).any(|part| part == b"://");
-    !path && letter && digit && !holds_token(value) && (classes >= 3 || value.len() >= 12 || runs >= 3)
+    !path && !holds_token(value) && (classes >= 3 || value.len() >= 12 || runs >= 3)
+}
+
+/// A random word of one piece with both cases and a digit: no hash, no path, no number.
+pub(crate) fn random_in_two_cases(value: &[u8]) -> bool {
+    let plain = value.iter().all(|b| b.is_ascii_alphanumeric() || b"!@#$%^&*+=_-~".contains(b));
+    plain
+        && looks_random(value, 12)
+        && value.iter().any(u8::is_ascii_lowercase)
+        && value.iter().any(u8::is_ascii_uppercase)
+}
+
+/// Letters that no language puts together like this: five consonants in a row or few vowels. For names after which words
+/// of prose stand as often as secrets.
+pub(crate) fn is_unpronounceable(value: &[u8]) -> bool {
+    let vowel = |b: &u8| matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    if !(8..=256).contains(&value.len()) || !value.iter().all(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    let vowels = value.iter().filter(|b| vowel(b)).count();
+    let cluster = value.windows(5).any(|part| !part.iter().any(vowel));
+    let start = value.get(..4).is_some_and(|part| !part.iter().any(vowel));
+    !is_constant_case(value) && (cluster || start || vowels * 5 < value.len())
+}
+
+/// The same where a value is more likely than prose: long words count that do not end as words do.
+pub(crate) fn is_gibberish(value: &[u8]) -> bool {
+    is_unpronounceable(value) || is_long(value)
+}
+
+/// More lower-case letters than words have that do not end as long words do.
+fn is_long(value: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 17] = [
+        b"ion", b"ions", b"ed", b"ing", b"ment", b"ments", b"able", b"ible", b"ive", b"ness", b"ity",
+        b"ance", b"ence", b"ate", b"tor", b"ers", b"al",
+    ];
+    value.len() >= 13
+        && value.len() <= 256
+        && value.iter().all(u8::is_ascii_lowercase)
+        && !ENDINGS.iter().any(|ending| value.ends_with(ending))
+}
+
+/// `BACKGROUND`: words in capitals are names of constants.
+fn is_constant_case(value: &[u8]) -> bool {
+    value.iter().all(u8::is_ascii_uppercase)
+}
+
+/// A value that people choose, after a short name for one (`pass`, `pin`): a word or a number, but no state.
+pub(crate) fn chosen_word(named: super::words::Named, value: &[u8]) -> bool {
+    const STATES: &[&str] = &[
+        "passed",
+        "success",
+        "succeeded",
+        "disabled",
+        "enabled",
+        "changed",
+        "skipped",
+        "pending",
+        "complete",
+        "completed",
+        "default",
+        "ignored",
+        "verified",
+        "blocked",
+        "locked",
+        "active",
+        "inactive",
+        "correct",
+        "closed",
+        "opened",
+        "through",
+    ];
+    if !named.chosen || is_prose(value) || is_nothing(value) {
+        return false;
+    }
+    if value.iter().all(u8::is_ascii_digit) {
+        return (4..=12).contains(&value.len());
+    }
+    let plain =
+        value.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%^&*+~@".contains(b));
+    value.len() >= 6 && plain && !STATES.iter().any(|state| state.as_bytes() == value)
 }
 
 /// Whether the bytes are hex digits only.
@@ -215,7 +298,14 @@ const PROSE_WORDS: &[&str] = &[
     "self",
     "new",
     "object",
-    "bytes",
+    "await",
+    "async",
+    "function",
+    "lambda",
+    "return",
+    "throw",
+    "typeof",
+    "yield",
 ];
 
 /// Whether a word is prose, not a value.

@@ -1,7 +1,7 @@
 //! Values that a vendor's name says what they are, and values that stand apart from their name: typed declarations,
 //! Terraform defaults, name and value pairs of manifests.
 use super::hunt::Hunt;
-use super::value::{Joint, Value, after_name, blanks, quote, value_at};
+use super::value::{Joint, Value, after_name, blanks, quote, quoted_at, value_at};
 use crate::bytes::{at, has, is_name, run, slice, starts_token};
 use crate::rule::Rule;
 
@@ -44,20 +44,22 @@ impl Hunt<'_> {
         let Some(rule) = self.engine.rule(index) else { return };
         let (from, to) = super::assign::name_around(text, start, end);
         let Some(to) = credential_name(text, from, to) else { return };
-        let Some(mut value) = after_name(text, from, to) else {
-            self.form(index, rule, apart(text, to));
+        let max = self.look(to);
+        let Some(mut value) = after_name(text, from, to, max) else {
+            self.form(index, rule, apart(text, to, max));
             return;
         };
         if value.joint == Joint::Space {
-            let word = value_at(text, value.start, Joint::Flag);
-            self.form(index, rule, apart(text, to).or(Some(word)));
+            let word = value_at(text, value.start, Joint::Flag, max);
+            self.form(index, rule, apart(text, to, max).or(Some(word)));
             return;
         }
         if value.joint == Joint::Flag {
-            value = value_at(text, value.start, Joint::Flag);
+            value = value_at(text, value.start, Joint::Flag, max);
         }
         if !self.form(index, rule, Some(value)) {
-            self.form(index, rule, typed(text, value.start));
+            self.refuse(value);
+            self.form(index, rule, typed(text, value.start, max));
         }
     }
 
@@ -87,6 +89,7 @@ impl Hunt<'_> {
         if id_end - keyword < rule.unbroken || !starts_token(text, keyword) {
             return;
         }
+        self.work += NEAR_BEFORE_MAX + NEAR_AFTER_MAX;
         let (from, to) = (keyword.saturating_sub(NEAR_BEFORE_MAX), text.len().min(id_end + NEAR_AFTER_MAX));
         let mut pos = from;
         for _ in 0..NEAR_WORDS_MAX {
@@ -160,7 +163,7 @@ fn is_credential_name(name: &[u8]) -> bool {
 }
 
 /// The value after a type: `key: &str = "x"`, `key: string = 'x'`; `pos` is where the type starts.
-pub(super) fn typed(text: &[u8], pos: usize) -> Option<Value> {
+pub(super) fn typed(text: &[u8], pos: usize, max: usize) -> Option<Value> {
     let end = run(text, pos, TYPE_BYTES_MAX, |b| {
         b.is_ascii_alphanumeric()
             || matches!(b, b'_' | b'<' | b'>' | b'&' | b'\'' | b'[' | b']' | b'|' | b'?' | b'.' | b' ')
@@ -169,13 +172,12 @@ pub(super) fn typed(text: &[u8], pos: usize) -> Option<Value> {
         return None;
     }
     let start = blanks(text, end + 1);
-    let value = value_at(text, start, Joint::Assigned);
-    value.quoted.then_some(value)
+    quoted_at(text, start, Joint::Assigned, max)
 }
 
 /// The value that stands apart from a name that ends at `pos`: `variable "x" { default = "y" }` of Terraform,
 /// `name: x` and `value: y` on the next line of a manifest.
-pub(super) fn apart(text: &[u8], pos: usize) -> Option<Value> {
+pub(super) fn apart(text: &[u8], pos: usize, max: usize) -> Option<Value> {
     let after_quote = pos + quote(text, pos).map_or(0, |(length, _, _)| length);
     let next = blanks(text, after_quote);
     if at(text, next) == b'{' && after_quote > pos {
@@ -185,8 +187,7 @@ pub(super) fn apart(text: &[u8], pos: usize) -> Option<Value> {
         if at(text, equals) != b'=' {
             return None;
         }
-        let value = value_at(text, blanks(text, equals + 1), Joint::Assigned);
-        return value.quoted.then_some(value);
+        return quoted_at(text, blanks(text, equals + 1), Joint::Assigned, max);
     }
     if matches!(at(text, next), b'\n' | b'\r' | b',') || has(text, next, b"\\n") {
         let gap =
@@ -195,7 +196,7 @@ pub(super) fn apart(text: &[u8], pos: usize) -> Option<Value> {
         if !has(text, gap, b"value") || is_name(at(text, gap + 5)) {
             return None;
         }
-        let value = after_name(text, gap, gap + 5)?;
+        let value = after_name(text, gap, gap + 5, max)?;
         return matches!(value.joint, Joint::Colon | Joint::Assigned).then_some(value);
     }
     None
@@ -211,17 +212,17 @@ mod tests {
             |text: &str, value: Option<Value>| value.map(|value| text[value.start..value.end].to_owned());
         let text = "variable \"db_password\" {\n  type = string\n  default = \"abc\"\n}";
         let name_end = text.find("\" {").unwrap();
-        assert_eq!(word(text, apart(text.as_bytes(), name_end)).as_deref(), Some("abc"));
+        assert_eq!(word(text, apart(text.as_bytes(), name_end, 99)).as_deref(), Some("abc"));
         let text = "- name: DB_PASSWORD\n  value: \"abc\"\n";
-        assert_eq!(word(text, apart(text.as_bytes(), text.find('\n').unwrap())).as_deref(), Some("abc"));
+        assert_eq!(word(text, apart(text.as_bytes(), text.find('\n').unwrap(), 99)).as_deref(), Some("abc"));
         let text = "{\"name\":\"DB_PASSWORD\",\"value\":\"abc\"}";
         assert_eq!(
-            word(text, apart(text.as_bytes(), text.find("\",\"value").unwrap())).as_deref(),
+            word(text, apart(text.as_bytes(), text.find("\",\"value").unwrap(), 99)).as_deref(),
             Some("abc")
         );
         let text = "key: &'static str = \"abc\";";
-        assert_eq!(word(text, typed(text.as_bytes(), 5)).as_deref(), Some("abc"));
-        assert_eq!(apart(b"password\n  other: x", 8), None);
+        assert_eq!(word(text, typed(text.as_bytes(), 5, 99)).as_deref(), Some("abc"));
+        assert_eq!(apart(b"password\n  other: x", 8, 99), None);
     }
 
     #[test]

@@ -10,6 +10,9 @@ pub(crate) const DEPTH_MAX: usize = 3;
 /// Length gate for base64: 24 characters hold 18 bytes.
 pub(crate) const BASE64_MIN: usize = 24;
 const BASE64_MAX: usize = 256 << 10;
+/// The same for hex: 32 digits hold 16 bytes.
+pub(crate) const HEX_MIN: usize = 32;
+const HEX_MAX: usize = 256 << 10;
 
 /// A decoded text; `origin[i]` is where byte `i` began, and one entry more tells where the last one ended.
 pub(crate) struct View {
@@ -18,6 +21,10 @@ pub(crate) struct View {
 }
 
 impl View {
+    pub(crate) fn new(text: String, origin: Vec<u32>) -> Self {
+        Self { text, origin }
+    }
+
     /// A span of the view in the original.
     pub(crate) fn to_origin(&self, start: usize, end: usize) -> Option<(usize, usize)> {
         Some((*self.origin.get(start)? as usize, *self.origin.get(end)? as usize))
@@ -67,7 +74,28 @@ pub(crate) fn json_escapes(text: &str) -> Option<View> {
     })
 }
 
-fn decode(text: &str, step: impl Fn(&[u8], usize) -> Option<(u8, usize)>) -> Option<View> {
+/// Decodes a form: percent escapes, and `+` for a blank; none if nothing changes.
+pub(crate) fn form(text: &str) -> Option<View> {
+    let mut blanks = false;
+    let view = replaced(text, |bytes, pos| match at(bytes, pos) {
+        b'+' => {
+            blanks = true;
+            Some((b' ', 1))
+        }
+        b'%' => {
+            let byte = hex(at(bytes, pos + 1))? << 4 | hex(at(bytes, pos + 2))?;
+            (byte < 0x80).then_some((byte, 3))
+        }
+        _ => None,
+    });
+    view.filter(|_| blanks)
+}
+
+fn decode(text: &str, step: impl FnMut(&[u8], usize) -> Option<(u8, usize)>) -> Option<View> {
+    replaced(text, step).filter(|view| view.text.len() < text.len())
+}
+
+fn replaced(text: &str, mut step: impl FnMut(&[u8], usize) -> Option<(u8, usize)>) -> Option<View> {
     let bytes = text.as_bytes();
     if u32::try_from(bytes.len()).is_err() {
         return None;
@@ -89,10 +117,50 @@ fn decode(text: &str, step: impl Fn(&[u8], usize) -> Option<(u8, usize)>) -> Opt
         }
     }
     origin.push(pos as u32);
-    if out.len() == bytes.len() {
+    String::from_utf8(out).ok().map(|text| View { text, origin })
+}
+
+/// Hex words that hold printable text, as bytes or in UTF-16: calls `found(start, end, text)`.
+pub(crate) fn hex_words(text: &[u8], mut found: impl FnMut(usize, usize, &str)) {
+    let mut pos = 0;
+    while pos + HEX_MIN <= text.len() {
+        // A word of 32 has one of its digits at every 32nd place.
+        if !at(text, pos + HEX_MIN - 1).is_ascii_hexdigit() {
+            pos += HEX_MIN;
+            continue;
+        }
+        let mut start = pos + HEX_MIN - 1;
+        while start > pos && at(text, start - 1).is_ascii_hexdigit() {
+            start -= 1;
+        }
+        let end = run(text, start, HEX_MAX, |b| b.is_ascii_hexdigit());
+        if end - start >= HEX_MIN
+            && let Some(plain) = hex_text(slice(text, start, end))
+        {
+            found(start, end, &plain);
+        }
+        pos = end.max(pos + 1);
+    }
+}
+
+fn hex_text(word: &[u8]) -> Option<String> {
+    let pairs = word.chunks_exact(2);
+    let bytes = pairs.map_while(|pair| match pair {
+        [high, low] => Some(hex(*high)? << 4 | hex(*low)?),
+        _ => None,
+    });
+    let text = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t');
+    // Most words are hashes: the first bytes tell. Every second byte of UTF-16 is 0.
+    let head: Vec<u8> = bytes.clone().take(8).collect();
+    let narrow = head.iter().all(|byte| text(*byte));
+    let wide = |zero: usize| {
+        head.iter().enumerate().all(|(index, byte)| if index % 2 == zero { *byte == 0 } else { text(*byte) })
+    };
+    if !narrow && !wide(0) && !wide(1) {
         return None;
     }
-    String::from_utf8(out).ok().map(|text| View { text, origin })
+    let plain: Vec<u8> = bytes.filter(|byte| narrow || *byte != 0).collect();
+    if plain.iter().all(|byte| text(*byte)) { String::from_utf8(plain).ok() } else { None }
 }
 
 /// Base64 words that hold printable text: calls `found(start, end, text)`.

@@ -2,11 +2,21 @@
 use super::Span;
 use super::shape::{self, UserInfo};
 use super::words::Named;
-use crate::bytes::{at, is_token, slice, starts_token};
+use crate::bytes::{at, is_token, run, slice, starts_token};
 use crate::engine::{Engine, Trigger};
 use crate::rule::{Boundary, Detector, Rule, Strength};
 use crate::settings::Settings;
-use crate::table::Seen;
+use crate::table::{Hit, Seen, Walk};
+
+/// Rules whose last match is remembered: a format does not stand inside of itself.
+const MATCHED_MAX: usize = 4;
+/// Starts of a JWT that are tried in one run of token bytes.
+const JWT_TRIES_MAX: u32 = 4;
+/// Work of the detectors in bytes of plain search: per byte of a pattern's window and of a token.
+const PATTERN_WORK: usize = 3;
+const SHAPE_WORK: usize = 2;
+/// Longest piece of text that is followed for that.
+const PIECE_BYTES_MAX: usize = 4_096;
 
 /// What else there is to do with a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +48,28 @@ pub(crate) struct Hunt<'a> {
     pub name_done: usize,
     /// No later PEM, JWT or rule needs to look before this offset.
     shape_done: usize,
+    /// End of the values that were looked at and stay, and how many of them hang together.
+    pub refused_end: usize,
+    pub refused: u32,
+    /// No cookie before this offset has pairs, no statement before this one rows of its own.
+    pub cookie_done: usize,
+    pub insert_done: usize,
+    /// No program before this offset has a flag for its password, no header line of a table rows.
+    pub tool_done: usize,
+    pub header_done: usize,
+    /// End of the last run of token bytes in which words were no JWT, and how many of them.
+    jwt_run: (usize, u32),
+    /// End of the last user information of a URL, and the next `@`, beyond the text if there is none.
+    url_done: usize,
+    next_at: usize,
+    /// End of the last piece of text without blanks and quotes that a pattern was tried in.
+    piece_end: usize,
+    /// Where the last matches of some rules end.
+    matched: [(u16, usize); MATCHED_MAX],
+    matched_next: usize,
+    /// Bytes looked at by the detectors; they stop at `work_max`.
+    pub work: usize,
+    pub work_max: usize,
 }
 
 impl<'a> Hunt<'a> {
@@ -52,25 +84,58 @@ impl<'a> Hunt<'a> {
             covered: 0,
             name_done: 0,
             shape_done: 0,
+            refused_end: 0,
+            refused: 0,
+            cookie_done: 0,
+            insert_done: 0,
+            tool_done: 0,
+            header_done: 0,
+            jwt_run: (0, 0),
+            piece_end: 0,
+            url_done: 0,
+            next_at: 0,
+            matched: [(u16::MAX, 0); MATCHED_MAX],
+            matched_next: 0,
+            work: 0,
+            work_max: usize::MAX,
         }
     }
 
     /// Looks at every hit. Overlapping search: plain search lets short keywords hide long ones.
     pub(crate) fn run(&mut self) {
-        let engine = self.engine;
-        let seen = engine.each_hit(self.text, |triggers, start, end| {
-            self.marks.any = true;
-            for trigger in triggers {
-                self.dispatch(*trigger, start, end);
-            }
-        });
+        let mut hits = Vec::new();
+        let walk = self.engine.start(self.text, &mut hits);
+        self.go_on(walk, &mut hits);
+    }
+
+    /// The same after the search has begun.
+    pub(crate) fn go_on(&mut self, walk: Walk, hits: &mut Vec<Hit>) {
+        let seen = self.engine.go_on(self.text, walk, hits, |hits| self.hits(hits));
+        self.hits(hits);
         self.marks.seen = seen;
         self.marks.any |= seen.at_sign();
         if let Some(matcher) = self.settings.sensitive_keys.matcher() {
             (self.covered, self.name_done) = (0, 0);
             for hit in matcher.find_iter(self.text) {
+                if self.work > self.work_max {
+                    return;
+                }
                 self.marks.name = true;
                 self.name(hit.start(), hit.end(), true);
+            }
+        }
+    }
+
+    /// Looks at what the keywords ask for.
+    fn hits(&mut self, hits: &[Hit]) {
+        self.marks.any |= !hits.is_empty();
+        let engine = self.engine;
+        for hit in hits {
+            if self.work > self.work_max {
+                return;
+            }
+            for trigger in engine.triggers(hit) {
+                self.dispatch(*trigger, hit.start, hit.end);
             }
         }
     }
@@ -106,6 +171,11 @@ impl<'a> Hunt<'a> {
             Trigger::IdentifiedBy => self.identified_by(end),
             Trigger::UserFlag => self.user_flag(end),
             Trigger::Query => self.query(end),
+            Trigger::Tool => self.tool(start, end),
+            Trigger::Piped => self.piped(start),
+            Trigger::Call => self.call(end),
+            Trigger::Oracle => self.oracle(end),
+            Trigger::Pgpass => self.pgpass(end),
         }
     }
 
@@ -125,29 +195,58 @@ impl<'a> Hunt<'a> {
             && let (Some((from, to)), Some(rule)) = (shape::pem(self.text, start), self.engine.special.pem)
         {
             self.add(from, to, rule, false);
+            self.work += to - from;
             self.shape_done = to;
             self.covered = self.covered.max(to);
         }
     }
 
     fn jwt(&mut self, start: usize) {
-        if start >= self.shape_done
-            && let (Some((from, to)), Some(rule)) = (shape::jwt(self.text, start), self.engine.special.jwt)
-        {
-            self.add(from, to, rule, true);
-            self.shape_done = to;
+        let (run_end, tries) = self.jwt_run;
+        if start < self.shape_done || (start < run_end && tries >= JWT_TRIES_MAX) {
+            return;
         }
+        if let (Some((from, to)), Some(rule)) = (shape::jwt(self.text, start), self.engine.special.jwt) {
+            self.add(from, to, rule, true);
+            self.work += SHAPE_WORK * (to - from);
+            self.shape_done = to;
+            return;
+        }
+        let end = if start < run_end { run_end } else { shape::jwt_header_end(self.text, start) };
+        self.work += SHAPE_WORK * (end - start);
+        self.jwt_run = (end, if start < run_end { tries + 1 } else { 1 });
     }
 
     fn url(&mut self, end: usize) {
-        let (rule, from, to) = match shape::user_info(self.text, end) {
+        if end < self.url_done {
+            return;
+        }
+        if self.next_at < usize::MAX && (end > self.next_at || at(self.text, self.next_at) != b'@') {
+            let rest = slice(self.text, end, self.text.len());
+            self.next_at = memchr::memchr(b'@', rest).map_or(usize::MAX, |found| end + found);
+        }
+        let (info, looked) = shape::user_info(self.text, end, self.next_at);
+        self.work += looked;
+        let (rule, from, to) = match info {
             Some(UserInfo::Password(from, to)) => (self.engine.special.url_password, from, to),
             Some(UserInfo::Token(from, to)) => (self.engine.special.url_token, from, to),
             None => return,
         };
+        self.url_done = to;
         if let Some(rule) = rule {
             self.add(from, to, rule, true);
         }
+    }
+
+    /// What a pattern costs at `keyword`: few go on beyond the unbroken piece of text that they begin in.
+    fn pattern_work(&mut self, keyword: usize, window: usize) -> usize {
+        if keyword >= self.piece_end {
+            self.piece_end = run(self.text, keyword, PIECE_BYTES_MAX, |b| {
+                b > b' ' && !matches!(b, b'"' | b'\'' | b'<' | b'>')
+            })
+            .max(keyword + 1);
+        }
+        PATTERN_WORK * window.min(self.piece_end - keyword)
     }
 
     fn rule(&mut self, index: u16, keyword: usize, keyword_end: usize) {
@@ -157,10 +256,18 @@ impl<'a> Hunt<'a> {
             Detector::Vendor => self.vendor(index, keyword, keyword_end),
             Detector::Near => self.near(index, keyword),
             _ => {
-                if could_match(rule, self.text, keyword, keyword_end)
-                    && let Some((start, end)) = rule_at(rule, self.text, keyword)
-                {
+                let inside = self.matched.iter().any(|(rule, end)| *rule == index && keyword < *end);
+                if inside || !could_match(rule, self.text, keyword, keyword_end) {
+                    return;
+                }
+                self.work += self.pattern_work(keyword, rule.window);
+                if let Some((start, end)) = rule_at(rule, self.text, keyword) {
                     self.add(start, end, index, true);
+                    self.work += end - start;
+                    if let Some(slot) = self.matched.get_mut(self.matched_next % MATCHED_MAX) {
+                        *slot = (index, end);
+                    }
+                    self.matched_next = self.matched_next.wrapping_add(1);
                 }
             }
         }
@@ -222,6 +329,6 @@ pub(crate) fn rule_at(rule: &Rule, text: &[u8], keyword: usize) -> Option<(usize
 impl Named {
     /// A name that the project declared.
     pub(crate) fn custom(rule: u16) -> Self {
-        Self { rule, strength: Strength::Strong, detector: Detector::Name }
+        Self { rule, strength: Strength::Strong, detector: Detector::Name, chosen: true }
     }
 }

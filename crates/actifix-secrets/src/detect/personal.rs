@@ -45,20 +45,29 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
     (dot > 0 && labels && last.len() >= 2 && last.iter().all(u8::is_ascii_alphabetic)).then_some(end)
 }
 
-/// Public IP addresses of both versions.
-pub(crate) fn ips(text: &[u8], mut found: impl FnMut(usize, usize)) {
+/// Public IPv4 addresses.
+pub(crate) fn ips_v4(text: &[u8], mut found: impl FnMut(usize, usize)) {
     for dot in memchr::memchr_iter(b'.', text) {
         // The first dot of four numbers.
         if before(text, dot).is_ascii_digit()
+            && at(text, dot + 1).is_ascii_digit()
             && let Some((start, end)) = v4_at(text, dot)
         {
             found(start, end);
         }
     }
+}
+
+/// Public IPv6 addresses.
+pub(crate) fn ips_v6(text: &[u8], mut found: impl FnMut(usize, usize)) {
     let mut done = 0;
     for colon in memchr::memchr_iter(b':', text) {
-        // A group of an address stands on one side at least.
-        if colon < done || (!before(text, colon).is_ascii_hexdigit() && at(text, colon + 1) != b':') {
+        let (prev, next) = (before(text, colon), at(text, colon + 1));
+        // A group of an address stands on one side at least, and something of it follows.
+        if colon < done
+            || !(next.is_ascii_hexdigit() || next == b':')
+            || (!prev.is_ascii_hexdigit() && next != b':')
+        {
             continue;
         }
         if let Some((start, end, public)) = v6_at(text, colon) {
@@ -162,7 +171,8 @@ mod tests {
     fn masked(text: &str) -> String {
         let mut spans = Vec::new();
         emails(text.as_bytes(), |start, end| spans.push((start, end)));
-        ips(text.as_bytes(), |start, end| spans.push((start, end)));
+        ips_v4(text.as_bytes(), |start, end| spans.push((start, end)));
+        ips_v6(text.as_bytes(), |start, end| spans.push((start, end)));
         spans.sort_unstable();
         let mut out = text.to_owned();
         for (start, end) in spans.into_iter().rev() {

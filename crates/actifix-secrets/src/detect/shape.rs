@@ -47,7 +47,7 @@ pub(crate) fn jwt(text: &[u8], pos: usize) -> Option<(usize, usize)> {
     if !starts_token(text, pos) {
         return None;
     }
-    let header_end = run(text, pos, JWT_HEADER_MAX, is_token);
+    let header_end = jwt_header_end(text, pos);
     if at(text, header_end) != b'.' || !jwt_header(slice(text, pos, header_end)) {
         return None;
     }
@@ -62,6 +62,11 @@ pub(crate) fn jwt(text: &[u8], pos: usize) -> Option<(usize, usize)> {
         end = run(text, end + 1, JWT_BYTES_MAX, is_token);
     }
     Some((pos, run(text, end, 2, |b| b == b'=')))
+}
+
+/// End of what would be the header of a JWT at `pos`.
+pub(crate) fn jwt_header_end(text: &[u8], pos: usize) -> usize {
+    run(text, pos, JWT_HEADER_MAX, is_token)
 }
 
 fn jwt_header(word: &[u8]) -> bool {
@@ -207,26 +212,32 @@ pub(crate) enum UserInfo {
     Token(usize, usize),
 }
 
-/// The user information after the `//` that ends at `pos`. User, host and path stay.
-pub(crate) fn user_info(text: &[u8], pos: usize) -> Option<UserInfo> {
-    let end = run(text, pos, AUTHORITY_BYTES_MAX, |b| {
-        !(b <= b' ' || matches!(b, b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\'))
+/// The user information after the `//` that ends at `pos`, and how many bytes were looked at. User, host and path stay.
+/// `next_at` is where the next `@` stands.
+pub(crate) fn user_info(text: &[u8], pos: usize, next_at: usize) -> (Option<UserInfo>, usize) {
+    let outside = |b: u8| b <= b' ' || matches!(b, b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\');
+    let strict =
+        run(text, pos, AUTHORITY_BYTES_MAX, |b| !outside(b) && !matches!(b, b'/' | b'?' | b'#')) - pos;
+    let head = slice(text, pos, pos + strict);
+    let colon = memchr::memchr(b':', head);
+    if let Some(at_sign) = memchr::memrchr(b'@', head) {
+        return (parts(head, pos, colon, at_sign), 2 * strict);
+    }
+    // `u:pa/ss@host`: a slash in the password, if what stands before the slash is no port.
+    let port = colon.is_none_or(|colon| is_port(slice(head, colon + 1, strict)));
+    if port || next_at > pos + AUTHORITY_BYTES_MAX || memchr::memchr2(b'&', b',', head).is_some() {
+        return (None, strict);
+    }
+    let end = run(text, pos + strict, AUTHORITY_BYTES_MAX - strict, |b| {
+        !outside(b) && !matches!(b, b'?' | b'&' | b',')
     });
     let window = slice(text, pos, end);
-    let strict = window.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(window.len());
-    let colon = window.iter().position(|b| *b == b':');
-    let mut at_sign = memchr::memrchr(b'@', window.get(..strict)?);
-    if at_sign.is_none() {
-        // `u:pa/ss@host`: a slash in the password, if what stands before the slash is no port.
-        let port_or_host =
-            colon.is_none_or(|colon| colon > strict || is_port(window.get(colon + 1..strict).unwrap_or(&[])));
-        if port_or_host {
-            return None;
-        }
-        let rest = window.iter().position(|b| matches!(b, b'?' | b'&' | b',')).unwrap_or(window.len());
-        at_sign = memchr::memrchr(b'@', window.get(..rest)?);
-    }
-    let at_sign = at_sign?;
+    let info = memchr::memrchr(b'@', window).and_then(|at_sign| parts(window, pos, colon, at_sign));
+    (info, 2 * (end - pos))
+}
+
+/// The secret part of `user:password@` or `token@`.
+fn parts(window: &[u8], pos: usize, colon: Option<usize>, at_sign: usize) -> Option<UserInfo> {
     match colon.filter(|colon| *colon < at_sign) {
         Some(colon) => {
             let password = window.get(colon + 1..at_sign)?;
@@ -291,7 +302,7 @@ mod tests {
     fn url_passwords() {
         let part = |url: &str| {
             let pos = url.find("://").unwrap() + 3;
-            user_info(url.as_bytes(), pos).map(|info| match info {
+            user_info(url.as_bytes(), pos, pos).0.map(|info| match info {
                 UserInfo::Password(start, end) | UserInfo::Token(start, end) => url[start..end].to_owned(),
             })
         };

@@ -3,6 +3,10 @@ use crate::bytes::{at, before, has, run, slice};
 
 /// Longest value that is followed to its end; longer ones are cut here and the rest is looked at anew.
 pub(crate) const VALUE_BYTES_MAX: usize = 64 << 10;
+/// How much of a value is looked at to tell what it is; of one that goes, the rest follows.
+pub(crate) const FIRST_BYTES_MAX: usize = 4 << 10;
+/// How much of a value is looked at that stands in a word with many names whose values were refused.
+pub(crate) const LOOK_BYTES_MAX: usize = 40;
 
 /// How name and value are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +21,10 @@ pub(crate) enum Joint {
     Flag,
     /// `<name>value</name>`.
     Element,
+    /// `('name', 'value')`.
+    Tuple,
+    /// On the line after the name.
+    Line,
 }
 
 /// A value and how it stands there.
@@ -43,8 +51,10 @@ pub(crate) fn quote(text: &[u8], pos: usize) -> Option<(usize, usize, u8)> {
     if slashes > 0 {
         return None;
     }
-    if has(text, pos, b"&quot;") {
-        return Some((6, 0, b'&'));
+    if byte == b'&'
+        && let Some(length) = entity(text, pos)
+    {
+        return Some((length, 0, b'&'));
     }
     if has(text, pos, b"%22") || has(text, pos, b"%27") {
         return Some((3, 0, b'%'));
@@ -52,8 +62,19 @@ pub(crate) fn quote(text: &[u8], pos: usize) -> Option<(usize, usize, u8)> {
     None
 }
 
-/// Reads what follows the name that ends at `pos`.
-pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize) -> Option<Value> {
+/// Length of an HTML entity of a quote at `pos`.
+fn entity(text: &[u8], pos: usize) -> Option<usize> {
+    const ENTITIES: [&[u8]; 6] = [b"&quot;", b"&#39;", b"&#34;", b"&apos;", b"&#x27;", b"&#x22;"];
+    ENTITIES.iter().find(|entity| has(text, pos, entity)).map(|entity| entity.len())
+}
+
+/// What follows the closing quote of a value that ends at `end`.
+pub(crate) fn closed_by(text: &[u8], end: usize) -> usize {
+    quote(text, end).map_or(end, |(length, ..)| end + length)
+}
+
+/// Reads what follows the name that ends at `pos`; at most `max` bytes of the value.
+pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize, max: usize) -> Option<Value> {
     let mut next = pos;
     let mut quoted_name = false;
     if let Some((length, _, _)) = quote(text, next) {
@@ -72,11 +93,11 @@ pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize) -> Option<V
     }
     if at(text, next) == b'>' && before(text, name_start) == b'<' {
         let start = next + 1;
-        let end = run(text, start, VALUE_BYTES_MAX, |b| b != b'<');
+        let end = run(text, start, max, |b| b != b'<');
         return Some(Value { start, end, quoted: true, joint: Joint::Element });
     }
     if quoted_name && let Some(start) = attribute(text, next) {
-        return Some(value_at(text, start, Joint::Assigned));
+        return Some(value_at(text, start, Joint::Assigned, max));
     }
     let gap = blanks(text, next);
     let (length, joint) = separator(text, gap, quoted_name)?;
@@ -96,7 +117,7 @@ pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize) -> Option<V
     if quoted_name && matches!(at(text, start), b'\n' | b'\r') {
         start = run(text, start, 256, |b| b.is_ascii_whitespace());
     }
-    Some(value_at(text, start, joint))
+    Some(value_at(text, start, joint, max))
 }
 
 /// `"Password" value="x"` in XML and `name="password"` CR LF CR LF in multipart bodies.
@@ -122,21 +143,36 @@ fn separator(text: &[u8], pos: usize, quoted_name: bool) -> Option<(usize, Joint
         (b':', _) => Some((1, colon)),
         (b'%', b'3') if has(text, pos, b"%3D") => Some((3, Joint::Assigned)),
         (b'%', b'3') if has(text, pos, b"%3A") => Some((3, colon)),
+        // Full-width `＝` and `：`.
+        (0xef, 0xbc) if at(text, pos + 2) == 0x9d => Some((3, Joint::Assigned)),
+        (0xef, 0xbc) if at(text, pos + 2) == 0x9a => Some((3, colon)),
         (b'\\', b'u') if has(text, pos, b"\\u003d") => Some((6, Joint::Assigned)),
         (b'\\', b'u') if has(text, pos, b"\\u003a") => Some((6, colon)),
         _ => Some((0, Joint::Space)),
     }
 }
 
-/// The value that starts at `pos`: wrappers (`Some("x")`, `b'x'`) and quotes are left outside.
-pub(crate) fn value_at(text: &[u8], pos: usize, joint: Joint) -> Value {
+/// The quoted value that starts at `pos`, if a quote is there.
+pub(crate) fn quoted_at(text: &[u8], pos: usize, joint: Joint, max: usize) -> Option<Value> {
     let start = wrapped(text, pos);
-    if let Some((length, level, byte)) = quote(text, start) {
-        let from = start + length;
-        let end = closing(text, from, level, byte);
-        return Value { start: from, end, quoted: true, joint };
+    let (length, level, byte) = quote(text, start)?;
+    let from = start + length;
+    // `"""x"""`
+    if length == 1 && at(text, from) == byte && at(text, from + 1) == byte {
+        let from = from + 2;
+        let window = slice(text, from, from + max);
+        let end = memchr::memmem::find(window, &[byte; 3]).unwrap_or(window.len());
+        return Some(Value { start: from, end: from + end, quoted: true, joint });
     }
-    Value { start: pos, end: word_end(text, pos), quoted: false, joint }
+    Some(Value { start: from, end: closing(text, from, level, byte, max), quoted: true, joint })
+}
+
+/// The value that starts at `pos`: wrappers (`Some("x")`, `b'x'`) and quotes are left outside.
+pub(crate) fn value_at(text: &[u8], pos: usize, joint: Joint, max: usize) -> Value {
+    if let Some(value) = quoted_at(text, pos, joint, max) {
+        return value;
+    }
+    Value { start: pos, end: word_end(text, pos, max), quoted: false, joint }
 }
 
 /// Steps over `b`, `rb`, `Some(`, `SecretStr(` and the like when a quote follows.
@@ -149,12 +185,14 @@ fn wrapped(text: &[u8], pos: usize) -> usize {
 
 /// Where the quoted text that starts at `from` ends: at its quote with as many backslashes as the opening one had, else
 /// at the end of the line.
-fn closing(text: &[u8], from: usize, level: usize, byte: u8) -> usize {
-    let limit = text.len().min(from + VALUE_BYTES_MAX);
+fn closing(text: &[u8], from: usize, level: usize, byte: u8, max: usize) -> usize {
+    let limit = text.len().min(from + max);
     let mut pos = from;
     while pos < limit {
+        #[cfg(test)]
+        crate::bytes::steps::add(0);
         match (at(text, pos), byte) {
-            (b'&', b'&') if has(text, pos, b"&quot;") => return pos,
+            (b'&', b'&') if entity(text, pos).is_some() => return pos,
             (b'%', b'%') if has(text, pos, b"%22") || has(text, pos, b"%27") => return pos,
             (now, want) if now == want && want != b'&' && want != b'%' => {
                 let slashes = slashes_before(text, from, pos);
@@ -172,8 +210,17 @@ fn closing(text: &[u8], from: usize, level: usize, byte: u8) -> usize {
         }
         pos += 1;
     }
-    let line = run(text, from, VALUE_BYTES_MAX, |b| b != b'\n' && b != b'\r');
+    let line = run(text, from, max, |b| b != b'\n' && b != b'\r');
     if line < limit { line } else { limit }
+}
+
+/// End of the quoted text that starts at `start`, by the quote before it.
+pub(crate) fn closed_at(text: &[u8], start: usize) -> Option<usize> {
+    const QUOTE_BYTES_MAX: usize = 9;
+    (1..=QUOTE_BYTES_MAX.min(start)).rev().find_map(|length| {
+        let (found, level, byte) = quote(text, start - length)?;
+        (found == length).then(|| closing(text, start, level, byte, VALUE_BYTES_MAX))
+    })
 }
 
 fn slashes_before(text: &[u8], from: usize, pos: usize) -> usize {
@@ -182,8 +229,8 @@ fn slashes_before(text: &[u8], from: usize, pos: usize) -> usize {
 
 /// End of an unquoted value. Closing brackets and list separators end it only where something else begins after them,
 /// so that `p=a)b` goes whole and `f(p=a)` keeps its bracket.
-pub(crate) fn word_end(text: &[u8], start: usize) -> usize {
-    let limit = text.len().min(start + VALUE_BYTES_MAX);
+pub(crate) fn word_end(text: &[u8], start: usize, max: usize) -> usize {
+    let limit = text.len().min(start + max);
     let mut pos = start;
     let mut open = 0_usize;
     while pos < limit {
@@ -218,6 +265,8 @@ pub(crate) fn word_end(text: &[u8], start: usize) -> usize {
         pos += 1;
     }
     let mut end = pos.min(limit);
+    #[cfg(test)]
+    crate::bytes::steps::add(end - start);
     while end > start && matches!(before(text, end), b'.' | b',' | b':') && end - start > 1 {
         end -= 1;
     }
@@ -260,7 +309,7 @@ mod tests {
 
     fn value(text: &str, name: &str) -> String {
         let start = text.find(name).unwrap();
-        let found = after_name(text.as_bytes(), start, start + name.len()).unwrap();
+        let found = after_name(text.as_bytes(), start, start + name.len(), VALUE_BYTES_MAX).unwrap();
         text[found.start..found.end].to_owned()
     }
 

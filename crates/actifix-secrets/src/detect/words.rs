@@ -202,6 +202,8 @@ pub(crate) struct Named {
     pub rule: u16,
     pub strength: Strength,
     pub detector: Detector,
+    /// People choose such values: plain words and numbers count.
+    pub chosen: bool,
 }
 
 struct Entry {
@@ -227,6 +229,7 @@ impl Names {
                 rule: u16::try_from(index).unwrap_or(u16::MAX),
                 strength: rule.strength,
                 detector: rule.detector,
+                chosen: rule.chosen,
             };
             for name in &rule.names {
                 let words: Vec<String> = name.split(' ').map(str::to_owned).collect();
@@ -249,8 +252,18 @@ impl Names {
     /// The strongest sensitive reading of a name.
     pub(crate) fn lookup(&self, name: &[u8]) -> Option<Named> {
         let name = if name.len() > NAME_BYTES_MAX { name.get(name.len() - NAME_BYTES_MAX..)? } else { name };
-        let lower: Vec<u8> = name.to_ascii_lowercase();
-        let words = split(name, &lower);
+        let mut lower: Vec<u8> = name.to_ascii_lowercase();
+        // `passw0rd`
+        for index in 1..lower.len().saturating_sub(1) {
+            let letters = |at: usize| lower.get(at).is_some_and(u8::is_ascii_alphabetic);
+            let between = letters(index - 1) && letters(index + 1);
+            if let Some(byte) = lower.get_mut(index).filter(|byte| between && **byte == b'0') {
+                *byte = b'o';
+            }
+        }
+        let plain = lower.clone();
+        let restless = is_restless(name);
+        let words = split(if restless || plain != name.to_ascii_lowercase() { &plain } else { name }, &lower);
         let mut best: Option<Named> = None;
         for index in (0..words.len()).rev() {
             let Some(found) = self.at(&words, index) else { continue };
@@ -269,15 +282,16 @@ impl Names {
         });
         let (length, named) = found?;
         let after = words.get(index + 1);
+        let about = Named { strength: Strength::About, detector: Detector::Name, ..named };
         if after.is_some_and(|word| ABOUT_AFTER.iter().any(|about| about.as_bytes() == *word)) {
-            return None;
+            return Some(about);
         }
         let first = (index + 1).checked_sub(length)?;
-        let about = first.checked_sub(1).and_then(|before| words.get(before)).is_some_and(|word| {
+        let speaks_of = first.checked_sub(1).and_then(|before| words.get(before)).is_some_and(|word| {
             let list = if named.strength == Strength::Strong { ABOUT_BEFORE_STRONG } else { ABOUT_BEFORE };
             list.iter().any(|about| about.as_bytes() == *word)
         });
-        if about { None } else { Some(named) }
+        Some(if speaks_of { about } else { named })
     }
 
     fn entry(&self, words: &[&[u8]], index: usize, word: &str) -> Option<(usize, Named)> {
@@ -291,6 +305,23 @@ impl Names {
         }
         None
     }
+}
+
+/// Whether a key says something about a value next to it: `type`, `expires_at`.
+pub(crate) fn is_about(key: &str) -> bool {
+    let lower = key.as_bytes().to_ascii_lowercase();
+    split(key.as_bytes(), &lower)
+        .last()
+        .is_some_and(|word| ABOUT_AFTER.iter().any(|about| about.as_bytes() == *word))
+}
+
+/// `pAsSwOrD`: case that changes more often than words do tells no words apart.
+fn is_restless(name: &[u8]) -> bool {
+    let changes = name
+        .windows(2)
+        .filter(|pair| matches!(pair, [a, b] if a.is_ascii_lowercase() && b.is_ascii_uppercase()));
+    let changes = changes.count();
+    changes >= 3 && name.len() < changes * 3
 }
 
 /// Splits snake, kebab, dotted and camel case; the last 16 words. `lower` is the name in lower case.

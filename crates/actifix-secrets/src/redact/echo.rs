@@ -9,7 +9,7 @@ use crate::bytes::redaction_token;
 use crate::detect::checks::is_trivial_echo;
 
 /// Shortest spelling that is looked for.
-pub(crate) const ECHO_BYTES_MIN: usize = 8;
+const ECHO_BYTES_MIN: usize = 8;
 /// Longest value that is looked for elsewhere, in bytes.
 const ECHO_BYTES_MAX: usize = 4_096;
 
@@ -18,6 +18,10 @@ const LOOK_BYTES: usize = 3;
 const LOOK_EVERY: usize = ECHO_BYTES_MIN - LOOK_BYTES + 1;
 /// Size of the set of looks, in words of 64 bits: 16,384 bits, in which one secret fills about 50.
 const LOOK_WORDS: usize = 256;
+/// What a byte of a form costs to compile, in bytes of plain search.
+const COMPILE_WORK: usize = 8;
+/// So many looks that found something are compared in one text; the matcher is quicker at more.
+const LOOKS_COMPARED_MAX: u32 = 64;
 /// So many forms cost less to compare than to compile.
 const FORMS_COMPARED_MAX: usize = 64;
 
@@ -29,8 +33,10 @@ pub(crate) struct Echoes {
     /// How many of the values have their spellings in `forms`.
     spelled: usize,
     forms: Vec<(String, u16)>,
+    /// Bytes of the shortest form.
+    shortest: usize,
     /// Three bytes of all forms, hashed: most texts end with this.
-    looks: Vec<u64>,
+    looks: Option<Box<[u64; LOOK_WORDS]>>,
     compiled: Option<(AhoCorasick, Vec<u16>)>,
 }
 
@@ -58,30 +64,57 @@ impl Echoes {
     }
 
     /// Spells the values that are new.
+    #[cold]
     fn spell(&mut self) {
-        if self.looks.is_empty() {
-            self.looks = vec![0; LOOK_WORDS];
-        }
+        let looks = self.looks.get_or_insert_with(|| Box::new([0; LOOK_WORDS]));
         for (value, rule) in self.values.get(self.spelled..).unwrap_or(&[]) {
             for form in spellings(value) {
-                for look in form.as_bytes().windows(LOOK_BYTES).take(LOOK_EVERY) {
-                    let (word, bit) = look_slot(look);
-                    if let Some(word) = self.looks.get_mut(word) {
+                for [a, b, c] in form.as_bytes().array_windows().take(LOOK_EVERY) {
+                    let (word, bit) = look_slot(*a, *b, *c);
+                    if let Some(word) = looks.get_mut(word) {
                         *word |= bit;
                     }
                 }
                 self.forms.push((form, *rule));
             }
         }
+        self.shortest = self.forms.iter().map(|(form, _)| form.len()).min().unwrap_or(ECHO_BYTES_MIN);
         self.spelled = self.values.len();
     }
 
     /// Whether an echo could stand in a text: every form has the three bytes at one of the places looked at.
-    fn may_stand_in(&self, text: &[u8]) -> bool {
-        text.windows(LOOK_BYTES).enumerate().step_by(LOOK_EVERY).any(|(pos, look)| {
-            let (word, bit) = look_slot(look);
-            self.looks.get(word).is_some_and(|word| word & bit != 0) && self.stands_around(text, pos)
-        })
+    #[inline]
+    pub(crate) fn may_stand_in(&mut self, text: &[u8]) -> bool {
+        if self.spelled < self.values.len() {
+            self.spell();
+        }
+        if text.len() < self.shortest.max(ECHO_BYTES_MIN) {
+            return false;
+        }
+        self.looks_known(text)
+    }
+
+    fn looks_known(&self, text: &[u8]) -> bool {
+        let Some(looks) = self.looks.as_deref() else { return false };
+        let (places, rest) = text.as_chunks::<LOOK_EVERY>();
+        let (mut pos, mut compared) = (0, 0);
+        for [a, b, c, ..] in places {
+            let (word, bit) = look_slot(*a, *b, *c);
+            if looks.get(word).is_some_and(|word| word & bit != 0) {
+                compared += 1;
+                if compared > LOOKS_COMPARED_MAX || self.stands_around(text, pos) {
+                    return true;
+                }
+            }
+            pos += LOOK_EVERY;
+        }
+        match rest {
+            [a, b, c, ..] => {
+                let (word, bit) = look_slot(*a, *b, *c);
+                looks.get(word).is_some_and(|word| word & bit != 0) && self.stands_around(text, pos)
+            }
+            _ => false,
+        }
     }
 
     /// Whether one of the forms stands around a look. Many forms are left to the matcher.
@@ -93,6 +126,14 @@ impl Echoes {
                     text.get(pos - offset..).is_some_and(|part| part.starts_with(form.as_bytes()))
                 })
             })
+    }
+
+    /// What it costs to look for the forms, in bytes of plain search.
+    pub(crate) fn compile_cost(&self) -> usize {
+        if self.compiled.is_some() {
+            return 0;
+        }
+        self.forms.iter().map(|(form, _)| COMPILE_WORK * form.len()).sum()
     }
 
     fn compile(&mut self) -> Option<&(AhoCorasick, Vec<u16>)> {
@@ -114,16 +155,8 @@ impl Echoes {
     }
 
     /// Where echoes stand in a text, without overlaps and outside of redaction tokens: (start, end, rule).
+    #[cold]
     pub(crate) fn find(&mut self, text: &str) -> Vec<(usize, usize, u16)> {
-        if self.is_empty() {
-            return Vec::new();
-        }
-        if self.spelled < self.values.len() {
-            self.spell();
-        }
-        if !self.may_stand_in(text.as_bytes()) {
-            return Vec::new();
-        }
         let Some((matcher, rules)) = self.compile() else { return Vec::new() };
         let mut found = Vec::new();
         for hit in matcher.find_iter(text.as_bytes()) {
@@ -139,13 +172,9 @@ impl Echoes {
 
 /// Where three bytes are in the set of looks.
 #[inline]
-fn look_slot(look: &[u8]) -> (usize, u64) {
-    let bytes = match look {
-        [a, b, c] => u32::from(*a) | u32::from(*b) << 8 | u32::from(*c) << 16,
-        _ => 0,
-    };
+fn look_slot(a: u8, b: u8, c: u8) -> (usize, u64) {
     // The upper bits of a product mix all of the lower ones.
-    let hash = bytes.wrapping_mul(0x9E37_79B1) >> 18;
+    let hash = u32::from_le_bytes([a, b, c, 0]).wrapping_mul(0x9E37_79B1) >> 18;
     ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
@@ -216,14 +245,17 @@ mod tests {
             for other in 0..others {
                 assert!(echoes.remember(&format!("zZ8!{other:03}~wK"), 2, 100));
             }
+            let find = |echoes: &mut Echoes, text: &str| {
+                if echoes.may_stand_in(text.as_bytes()) { echoes.find(text) } else { Vec::new() }
+            };
             for offset in 0..20 {
                 for form in spellings("q7#Lm9/x") {
                     let text = format!("{}{form}{}", "-".repeat(offset), "-".repeat(offset % 3));
-                    let found = echoes.find(&text);
+                    let found = find(&mut echoes, &text);
                     assert_eq!(found, [(offset, offset + form.len(), 1)], "{text}");
                 }
             }
-            assert!(echoes.find("q7#Lm9/y and nothing else").is_empty());
+            assert!(find(&mut echoes, "q7#Lm9/y and nothing else").is_empty());
         }
     }
 }

@@ -4,7 +4,7 @@ use super::text::Place;
 /// Keys that are remembered, a power of two. A key that falls on the place of another takes it.
 const SLOTS: usize = 128;
 /// Longer keys are looked at anew each time.
-const KEY_BYTES_MAX: usize = 48;
+const KEY_BYTES_MAX: usize = 16;
 
 /// What there is to know of a key in which nothing is to be redacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,44 +18,63 @@ pub(crate) struct KnownKey {
 /// The keys met so far.
 #[derive(Default)]
 pub(crate) struct KeyMemo {
-    slots: Vec<Option<Slot>>,
+    slots: Option<Box<[Slot; SLOTS]>>,
 }
 
 #[derive(Clone, Copy)]
 struct Slot {
-    length: u8,
-    key: [u8; KEY_BYTES_MAX],
+    mark: Mark,
     known: KnownKey,
+}
+
+/// All bytes of a key of up to 16 bytes: its length and its first and last eight, which overlap.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    length: usize,
+    head: u64,
+    tail: u64,
+}
+
+impl Mark {
+    /// No key has it.
+    const FREE: Self = Self { length: usize::MAX, head: 0, tail: 0 };
+
+    #[inline]
+    fn of(key: &[u8]) -> Option<Self> {
+        let (head, tail) = if let (Some(head), Some(tail)) = (key.first_chunk(), key.last_chunk()) {
+            (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
+        } else if let (Some(head), Some(tail)) = (key.first_chunk(), key.last_chunk()) {
+            (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)))
+        } else {
+            (key.iter().fold(0, |head, byte| head << 8 | u64::from(*byte)), 0)
+        };
+        (key.len() <= KEY_BYTES_MAX).then_some(Self { length: key.len(), head, tail })
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        let mixed =
+            (self.head ^ self.tail.rotate_left(29) ^ self.length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 57) as usize & (SLOTS - 1)
+    }
 }
 
 impl KeyMemo {
     #[inline]
     pub(crate) fn get(&self, key: &str) -> Option<KnownKey> {
-        let slot = self.slots.get(place(key.as_bytes()))?.as_ref()?;
-        (slot.key.get(..usize::from(slot.length)) == Some(key.as_bytes())).then_some(slot.known)
+        let mark = Mark::of(key.as_bytes())?;
+        let slot = self.slots.as_ref()?.get(mark.place())?;
+        (slot.mark == mark).then_some(slot.known)
     }
 
     pub(crate) fn put(&mut self, key: &str, known: KnownKey) {
-        let Ok(length) = u8::try_from(key.len()) else { return };
-        let mut bytes = [0; KEY_BYTES_MAX];
-        let Some(part) = bytes.get_mut(..key.len()) else { return };
-        part.copy_from_slice(key.as_bytes());
-        if self.slots.is_empty() {
-            self.slots = vec![None; SLOTS];
-        }
-        if let Some(slot) = self.slots.get_mut(place(key.as_bytes())) {
-            *slot = Some(Slot { length, key: bytes, known });
+        let Some(mark) = Mark::of(key.as_bytes()) else { return };
+        let free = Slot { mark: Mark::FREE, known };
+        let slots = self.slots.get_or_insert_with(|| Box::new([free; SLOTS]));
+        if let Some(slot) = slots.get_mut(mark.place()) {
+            *slot = Slot { mark, known };
         }
     }
-}
-
-/// Four bytes and the length tell the keys of an event apart well enough; the whole key is compared afterwards.
-#[inline]
-fn place(key: &[u8]) -> usize {
-    let byte = |pos: usize| u32::from(key.get(pos).copied().unwrap_or(0));
-    let ends = byte(0) | byte(key.len() / 2) << 8 | byte(key.len().wrapping_sub(1)) << 16;
-    let mixed = (ends ^ (key.len() as u32) << 24).wrapping_mul(0x9E37_79B1);
-    (mixed >> 25) as usize & (SLOTS - 1)
 }
 
 #[cfg(test)]
@@ -64,17 +83,32 @@ mod tests {
 
     #[test]
     fn a_key_is_known_by_all_of_its_bytes() {
-        let mut memo = KeyMemo::default();
         let known = KnownKey { named: true, place: Place::default() };
-        assert_eq!(memo.get("axxbxxc"), None);
-        memo.put("axxbxxc", known);
-        assert_eq!(memo.get("axxbxxc"), Some(known));
-        assert_eq!(memo.get("axxbyyc"), None);
-        memo.put("axxbyyc", KnownKey { named: false, ..known });
-        assert_eq!(memo.get("axxbxxc"), None);
-        memo.put(&"k".repeat(KEY_BYTES_MAX + 1), known);
-        assert_eq!(memo.get(&"k".repeat(KEY_BYTES_MAX + 1)), None);
-        memo.put("", known);
-        assert_eq!(memo.get(""), Some(known));
+        for length in 0..=KEY_BYTES_MAX {
+            let mut memo = KeyMemo::default();
+            let key = "abcdefghijklmnop".get(..length).unwrap();
+            assert_eq!(memo.get(key), None);
+            memo.put(key, known);
+            assert_eq!(memo.get(key), Some(known));
+            for pos in 0..length {
+                let mut other = key.to_owned();
+                other.replace_range(pos..=pos, "X");
+                assert_eq!(memo.get(&other), None, "{other}");
+            }
+            assert_eq!(memo.get(&format!("{key}a")), None);
+        }
+    }
+
+    #[test]
+    fn a_key_takes_the_place_of_another_and_long_ones_are_not_kept() {
+        let known = KnownKey { named: false, place: Place::default() };
+        let mut memo = KeyMemo::default();
+        for number in 0..1_000 {
+            memo.put(&format!("k{number}"), known);
+            assert_eq!(memo.get(&format!("k{number}")), Some(known));
+        }
+        let long = "k".repeat(KEY_BYTES_MAX + 1);
+        memo.put(&long, known);
+        assert_eq!(memo.get(&long), None);
     }
 }

@@ -5,26 +5,46 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::echo::{ECHO_BYTES_MIN, Echoes};
+use super::clean::CleanMemo;
+use super::echo::Echoes;
 use super::keys::KeyMemo;
+use super::node::{Node, Part};
 use super::text::Place;
 use crate::engine::Engine;
-use crate::finding::{self, Finding, PATH_BYTES_MAX, Report};
-use crate::settings::{BudgetExceeded, Settings};
+use crate::finding::{self, Finding, Report};
+use crate::settings::{BudgetExceeded, FREE_WORK, Settings};
+use crate::table::Hit;
+
+/// So many times the values that a session remembers may be handed to its successor.
+const SPILLED_FACTOR: usize = 4;
 
 /// Redacts the parts of one envelope. First give it every part with [`Session::value`] and [`Session::text`], then
 /// every part again with the `echo_` methods; [`Session::finish`] tells what was done.
 pub struct Session<'e> {
     pub(crate) engine: &'e Engine,
     pub(crate) settings: &'e Settings,
-    pub(crate) path: String,
+    /// The part of the envelope that was given last.
+    path: String,
     pub(crate) echoes: Echoes,
     pub(crate) keys: KeyMemo,
+    pub(crate) clean: CleanMemo,
+    /// The keywords of the text at hand; kept for its memory.
+    pub(crate) hits: Vec<Hit>,
     /// Set when a value could not be remembered; the next call that can fail does.
     echoes_full: bool,
+    /// Values that there was no room for, for the successor.
+    spilled: Echoes,
+    /// Not even there was room.
+    spilled_lost: bool,
     findings: Vec<Finding>,
     counts: Vec<u64>,
-    bytes: u64,
+    /// Work done, in bytes looked at, and the bound on it so far; 0 if there is nothing to redact with.
+    work: u64,
+    work_max: u64,
+    /// Bytes of input so far; more work is granted for them.
+    pub(crate) input: u64,
+    /// Decoded views looked at so far.
+    pub(crate) views: u64,
 }
 
 impl fmt::Debug for Session<'_> {
@@ -32,7 +52,7 @@ impl fmt::Debug for Session<'_> {
         // Neither the path nor the echoes: both could tell secrets.
         f.debug_struct("Session")
             .field("findings", &self.findings.len())
-            .field("bytes", &self.bytes)
+            .field("work", &self.work)
             .finish_non_exhaustive()
     }
 }
@@ -45,10 +65,17 @@ impl<'e> Session<'e> {
             path: String::new(),
             echoes: Echoes::default(),
             keys: KeyMemo::default(),
+            clean: CleanMemo::default(),
+            hits: Vec::new(),
             echoes_full: false,
+            spilled: Echoes::default(),
+            spilled_lost: false,
             findings: Vec::new(),
-            counts: vec![0; engine.rules().count()],
-            bytes: 0,
+            counts: Vec::new(),
+            work: 0,
+            work_max: if engine.is_broken() { 0 } else { settings.budget.bytes_max.min(FREE_WORK) },
+            input: 0,
+            views: 0,
         }
     }
 
@@ -58,7 +85,7 @@ impl<'e> Session<'e> {
     /// The budget is used up: the value is only partly redacted and must not be stored.
     pub fn value(&mut self, path: &str, value: &mut Value) -> Result<(), BudgetExceeded> {
         self.enter(path);
-        self.walk(value, Place::default(), 0, 0)?;
+        self.walk(value, &Node::root(path))?;
         self.settled()
     }
 
@@ -68,7 +95,7 @@ impl<'e> Session<'e> {
     /// The budget is used up: the text is only partly redacted and must not be stored.
     pub fn text(&mut self, path: &str, text: &mut String) -> Result<(), BudgetExceeded> {
         self.enter(path);
-        self.string(text, Place::default(), 0)?;
+        self.string(text, &Node::root(path))?;
         self.settled()
     }
 
@@ -79,7 +106,8 @@ impl<'e> Session<'e> {
     pub fn field(&mut self, path: &str, name: &str, text: &mut String) -> Result<(), BudgetExceeded> {
         self.enter(path);
         let mut value = Value::String(std::mem::take(text));
-        let done = self.entry(name, &mut value, Place::default(), 0, 0);
+        let root = Node::root(path);
+        let done = self.entry(name, &mut value, &root.below(Part::Same, Place::default()));
         if let Value::String(redacted) = value {
             *text = redacted;
         }
@@ -103,6 +131,20 @@ impl<'e> Session<'e> {
         }
     }
 
+    /// A session that goes on where this one is used up, with a whole budget and all values that this one had no room
+    /// for: the part that failed is redacted on by it, and both look for echoes in the end. `None` when values were
+    /// lost, because one part held too many: it must not be stored.
+    pub fn successor(&mut self) -> Option<Self> {
+        let echoes = std::mem::take(&mut self.spilled);
+        (!self.spilled_lost).then(|| Self { echoes, ..Self::new(self.engine, self.settings) })
+    }
+
+    /// Takes the findings since the last call, so that a caller knows which part of the envelope they are from. Their
+    /// bound counts anew; [`Session::finish`] does not list them again.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
     /// What was done.
     pub fn finish(self) -> Report {
         let mut redactions = BTreeMap::new();
@@ -116,45 +158,43 @@ impl<'e> Session<'e> {
 
     fn enter(&mut self, path: &str) {
         self.path.clear();
-        self.push_path(path);
+        self.path.push_str(&Node::root(path).path());
     }
 
-    /// Appends to the path; what exceeds its bound is left out.
-    pub(crate) fn push_path(&mut self, part: &str) {
-        const PART_BYTES_MAX: usize = 64;
-        let room = PATH_BYTES_MAX.saturating_sub(self.path.len()).min(PART_BYTES_MAX);
-        let mut end = room.min(part.len());
-        while !part.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.path.push_str(part.get(..end).unwrap_or(""));
-    }
-
-    /// Appends `[index]` to the path without allocating.
-    pub(crate) fn push_index(&mut self, index: usize) {
-        if self.path.len() + 22 > PATH_BYTES_MAX {
-            return;
-        }
-        self.path.push('[');
-        let mut unit = 1;
-        while index / unit >= 10 {
-            unit *= 10;
-        }
-        while unit > 0 {
-            self.path.push(char::from(b'0' + (index / unit % 10) as u8));
-            unit /= 10;
-        }
-        self.path.push(']');
-    }
-
+    #[inline]
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
         // A string costs something even if it is empty.
-        self.bytes = self.bytes.saturating_add(bytes as u64 + 8);
+        self.work = self.work.saturating_add(bytes as u64 + 8);
+        if self.work <= self.work_max { Ok(()) } else { self.overdrawn() }
+    }
+
+    /// Grants more for the input so far.
+    #[cold]
+    fn overdrawn(&mut self) -> Result<(), BudgetExceeded> {
         if self.engine.is_broken() {
             return Err(BudgetExceeded::NoRules);
         }
-        let max = self.settings.budget.bytes_max;
-        if self.bytes > max { Err(BudgetExceeded::Bytes { max }) } else { Ok(()) }
+        let budget = &self.settings.budget;
+        let granted = budget.work_per_byte_max.saturating_mul(self.input).saturating_add(FREE_WORK);
+        self.work_max = granted.min(budget.bytes_max);
+        if self.work <= self.work_max {
+            return Ok(());
+        }
+        // What is small must not pass after something large did not.
+        self.work = u64::MAX;
+        Err(BudgetExceeded::Bytes { max: self.work_max })
+    }
+
+    /// What is left of the work that the input so far allows.
+    pub(crate) fn work_left(&mut self) -> usize {
+        let budget = &self.settings.budget;
+        let granted = budget.work_per_byte_max.saturating_mul(self.input).saturating_add(FREE_WORK);
+        usize::try_from(granted.min(budget.bytes_max).saturating_sub(self.work)).unwrap_or(usize::MAX)
+    }
+
+    /// The work done so far, in bytes looked at: what [`crate::Budget`] bounds.
+    pub fn work(&self) -> u64 {
+        self.work
     }
 
     fn settled(&self) -> Result<(), BudgetExceeded> {
@@ -170,13 +210,18 @@ impl<'e> Session<'e> {
 
     /// The same where nothing can fail: the public method in progress reports it at its end.
     pub(crate) fn remember_late(&mut self, value: &str, rule: u16) {
-        if !self.echoes.remember(value, rule, self.settings.budget.echoes_max) {
+        let max = self.settings.budget.echoes_max;
+        if !self.echoes.remember(value, rule, max) {
             self.echoes_full = true;
+            self.spilled_lost |= !self.spilled.remember(value, rule, max.saturating_mul(SPILLED_FACTOR));
         }
     }
 
     /// Counts a replacement and keeps a finding while there is room.
-    pub(crate) fn note(&mut self, rule: u16, value: &str, keep: bool) {
+    pub(crate) fn note(&mut self, rule: u16, value: &str, keep: bool, node: &Node<'_>) {
+        if self.counts.is_empty() {
+            self.counts = vec![0; self.engine.rules().count()];
+        }
         if let Some(count) = self.counts.get_mut(usize::from(rule)) {
             *count += 1;
         }
@@ -187,21 +232,31 @@ impl<'e> Session<'e> {
             self.findings.push(Finding {
                 rule: Arc::clone(&rule.id),
                 severity: rule.severity,
-                path: self.path.clone(),
+                path: node.path(),
                 masked: finding::mask(value),
                 hash: finding::hash(&self.settings.hash_key, value.as_bytes()),
             });
         }
     }
 
+    #[inline]
     fn echo(&mut self, text: &str) -> Option<String> {
-        if text.len() < ECHO_BYTES_MIN {
-            return None;
+        if self.echoes.may_stand_in(text.as_bytes()) { self.replace_echoes(text) } else { None }
+    }
+
+    #[cold]
+    fn replace_echoes(&mut self, text: &str) -> Option<String> {
+        // A value that came to light during this pass has the matcher compiled anew.
+        let cost = self.echoes.compile_cost();
+        if self.charge(cost).is_err() {
+            return Some("[redacted:over_budget]".to_owned());
         }
         let found = self.echoes.find(text);
         if found.is_empty() {
             return None;
         }
+        let path = self.path.clone();
+        let node = Node::root(&path);
         let mut out = String::with_capacity(text.len());
         let mut done = 0;
         for (start, end, rule) in found {
@@ -210,12 +265,12 @@ impl<'e> Session<'e> {
             out.push_str("[redacted:");
             out.push_str(self.engine.rule(rule).map_or("secret", |rule| rule.id()));
             out.push(']');
-            self.note(rule, value, false);
+            self.note(rule, value, false, &node);
             done = end;
         }
         out.push_str(text.get(done..).unwrap_or(""));
         // The replacement may have freed a token that was glued to the value.
-        match self.redact(&out, Place::default()) {
+        match self.redact(&out, Place::default(), &node) {
             Ok((Some(again), _)) => Some(again),
             Ok((None, _)) => Some(out),
             Err(_) => Some("[redacted:over_budget]".to_owned()),
@@ -235,9 +290,7 @@ impl<'e> Session<'e> {
                     return;
                 }
                 let text = number.to_string();
-                if text.len() >= ECHO_BYTES_MIN
-                    && let Some(redacted) = self.echo(&text)
-                {
+                if let Some(redacted) = self.echo(&text) {
                     *value = Value::String(redacted);
                 }
             }
@@ -250,7 +303,9 @@ impl<'e> Session<'e> {
                     }
                     self.echo_walk(item, depth + 1);
                 }
-                super::walk::rename(map, renamed);
+                if !renamed.is_empty() {
+                    super::walk::rename(map, renamed);
+                }
             }
             Value::Null | Value::Bool(_) => {}
         }

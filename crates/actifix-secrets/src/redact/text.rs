@@ -1,16 +1,28 @@
 //! Redaction of one string: all detectors, all decoded views, repeated until nothing more is found.
 use crate::bytes::redaction_token;
-use crate::detect::hunt::{Hunt, Marks};
-use crate::detect::{Span, decode, personal, shape};
+use crate::detect::hunt::Hunt;
+use crate::detect::{Span, decode, fold, personal, shape};
 use crate::engine::Engine;
 use crate::finding;
 use crate::settings::{BudgetExceeded, PersonalData};
+use crate::table::{Hit, Seen, Walk};
 
+use super::level::{Escapes, Kind, Level};
+use super::node::Node;
 use super::session::Session;
 
 /// A replacement changes what stands next to the rest, so the text is looked at again until nothing changes. Two passes
 /// are the rule; what still changes after these is replaced as a whole.
 const PASSES_MAX: usize = 8;
+/// In shorter texts, in bytes, there is nothing to find.
+const TEXT_BYTES_MIN: usize = 6;
+/// Fewest digits of a card number.
+const CARD_BYTES_MIN: usize = 14;
+/// What it costs to replace a span, and to decode a byte, in bytes of plain search.
+const SPAN_WORK: usize = 100;
+const DECODE_WORK: usize = 2;
+/// The shortest IP address, `1.1.1.1`.
+const IP_BYTES_MIN: usize = 7;
 
 /// What the place of a string says about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,11 +31,20 @@ pub(crate) struct Place {
     pub code: bool,
     /// A version, where four numbers are no address.
     pub version: bool,
-    /// An id or time, where many digits are no card.
+    /// An id: 17 digits and more in one piece are no card there.
     pub id: bool,
+    /// A time or an address of memory, where digits in one piece are no card.
+    pub time: bool,
 }
 
 impl Place {
+    /// Whether what looks like a card number is one in this place. One in ten numbers has a valid check digit, so long ids
+    /// stay; but an id of 16 digits that begins as cards do is rarer than a card in a wrong field.
+    pub(crate) fn may_be_card(self, number: &[u8]) -> bool {
+        let grouped = !number.iter().all(u8::is_ascii_digit);
+        grouped || !(self.time || (self.id && number.len() > 16))
+    }
+
     /// What a value in this place has from the place above it.
     pub(crate) fn below(self, above: Self) -> Self {
         Self { code: self.code || above.code, ..self }
@@ -31,66 +52,154 @@ impl Place {
 }
 
 impl Session<'_> {
-    /// Redacts a string; none if nothing was found.
+    /// Redacts a string, none if nothing was found; and whether anything in it was worth a look.
     pub(crate) fn redact(
         &mut self,
         text: &str,
         place: Place,
-    ) -> Result<(Option<String>, Marks), BudgetExceeded> {
-        let (spans, marks) = self.spans(text, place, 0)?;
-        if spans.is_empty() {
-            return Ok((None, marks));
+        node: &Node<'_>,
+    ) -> Result<(Option<String>, bool), BudgetExceeded> {
+        if let Some(any) = self.clean.get(text, place) {
+            self.charge(text.len())?;
+            return Ok((None, any));
         }
-        let mut current = self.replace(text, spans);
-        for _ in 1..PASSES_MAX {
-            let (spans, _) = self.spans(&current, place, 0)?;
-            if spans.is_empty() {
-                return Ok((Some(current), marks));
-            }
-            let next = self.replace(&current, spans);
-            if next == current {
-                return Ok((Some(current), marks));
-            }
-            current = next;
-        }
-        Ok((Some("[redacted:unstable_text]".to_owned()), marks))
+        self.redact_new(text, place, node)
     }
 
-    /// All spans of a text and of its decoded views, in coordinates of the text.
-    fn spans(
+    /// The same for a text that is not known to be clean.
+    pub(crate) fn redact_new(
         &mut self,
         text: &str,
         place: Place,
-        depth: usize,
-    ) -> Result<(Vec<Span>, Marks), BudgetExceeded> {
-        self.charge(text.len())?;
-        let (engine, settings) = (self.engine, self.settings);
-        // The shortest assignment that tells anything and the shortest address have 6 bytes.
-        if text.len() < 6 && settings.sensitive_keys.matcher().is_none() {
-            return Ok((Vec::new(), Marks::default()));
+        node: &Node<'_>,
+    ) -> Result<(Option<String>, bool), BudgetExceeded> {
+        self.input = self.input.saturating_add(text.len() as u64);
+        let before = self.views;
+        let (spans, any) = self.spans(text, place, Level::TOP)?;
+        if spans.is_empty() {
+            // A text with decoded views costs more than its bytes, and is to cost that each time.
+            if before == self.views {
+                self.clean.put(text, place, any);
+            }
+            return Ok((None, any));
         }
+        self.redact_spans(text, spans, place, node).map(|redacted| (Some(redacted), any))
+    }
+
+    /// Replaces the spans and then what comes to light by that.
+    #[cold]
+    fn redact_spans(
+        &mut self,
+        text: &str,
+        spans: Vec<Span>,
+        place: Place,
+        node: &Node<'_>,
+    ) -> Result<String, BudgetExceeded> {
+        let mut current = self.replace(text, spans, node);
+        for _ in 1..PASSES_MAX {
+            let (spans, _) = self.spans(&current, place, Level::TOP)?;
+            if spans.is_empty() {
+                return Ok(current);
+            }
+            let next = self.replace(&current, spans, node);
+            if next == current {
+                return Ok(current);
+            }
+            current = next;
+        }
+        Ok("[redacted:unstable_text]".to_owned())
+    }
+
+    /// All spans of a text and of its decoded views, in coordinates of the text; and whether anything was worth a look.
+    fn spans(&mut self, text: &str, place: Place, level: Level) -> Result<(Vec<Span>, bool), BudgetExceeded> {
+        self.charge(text.len())?;
+        // The shortest assignment that tells anything and the shortest address have 6 bytes.
+        if text.len() < TEXT_BYTES_MIN && self.settings.sensitive_keys.matcher().is_none() {
+            return Ok((Vec::new(), false));
+        }
+        let mut hits = std::mem::take(&mut self.hits);
+        let walk = self.engine.start(text.as_bytes(), &mut hits);
+        let found =
+            if hits.is_empty() && self.is_quiet(text, place, level.depth, walk.seen()) && text.is_ascii() {
+                Ok((Vec::new(), walk.seen().at_sign()))
+            } else {
+                self.detect(text, place, level, walk, &mut hits)
+            };
+        self.hits = hits;
+        found
+    }
+
+    /// Whether nothing can stand in a text without keywords.
+    #[inline]
+    fn is_quiet(&self, text: &str, place: Place, depth: usize, seen: Seen) -> bool {
+        let card = seen.digit() && text.len() >= CARD_BYTES_MIN;
+        let base64 = depth < 2 && seen.upper() && text.len() >= decode::BASE64_MIN;
+        let email = seen.at_sign() && self.settings.email != PersonalData::Keep;
+        let own_name = self.settings.sensitive_keys.matcher().is_some();
+        !(card || base64 || email || own_name || self.may_hold_ip(text, place, seen))
+    }
+
+    #[inline]
+    fn may_hold_ip(&self, text: &str, place: Place, seen: Seen) -> bool {
+        // Four numbers, or the first group of a public IPv6 address.
+        seen.digit()
+            && (seen.dot() || seen.colon())
+            && !place.version
+            && text.len() >= IP_BYTES_MIN
+            && self.settings.ip != PersonalData::Keep
+    }
+
+    /// Runs all detectors that have something to look at.
+    fn detect(
+        &mut self,
+        text: &str,
+        place: Place,
+        level: Level,
+        walk: Walk,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(Vec<Span>, bool), BudgetExceeded> {
+        let (engine, settings) = (self.engine, self.settings);
         let mut hunt = Hunt::new(engine, settings, text.as_bytes(), place.code);
-        hunt.run();
+        hunt.work_max = self.work_left();
+        hunt.go_on(walk, hits);
+        self.charge(hunt.work + SPAN_WORK * hunt.spans.len())?;
         let (mut spans, marks) = (hunt.spans, hunt.marks);
-        let bytes = text.as_bytes();
-        let digits = || bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-        if !place.id
-            && marks.seen.digit()
-            && bytes.len() >= 14
-            && digits() >= 14
+        let (bytes, seen) = (text.as_bytes(), marks.seen);
+        if seen.digit()
+            && bytes.len() >= CARD_BYTES_MIN
             && let Some(rule) = engine.special.card
         {
-            shape::cards(bytes, |start, end| spans.push(Span { start, end, rule, echo: true }));
+            shape::cards(bytes, |start, end| {
+                if place.may_be_card(bytes.get(start..end).unwrap_or(&[])) {
+                    spans.push(Span { start, end, rule, echo: true });
+                }
+            });
         }
-        self.personal(bytes, place, marks, &mut spans);
-        if marks.percent && depth < decode::DEPTH_MAX {
-            self.view(decode::percent(text), place, depth, &mut spans)?;
+        self.personal(text, place, seen, &mut spans);
+        let depth = level.depth;
+        let escapes = Escapes::of(bytes, marks);
+        if marks.percent && level.brings(Kind::Percent, escapes) {
+            self.view(decode::percent(text), place, level.below(Kind::Percent, escapes), &mut spans)?;
         }
-        if marks.escaped && depth < decode::DEPTH_MAX {
-            self.view(decode::json_escapes(text), place, depth, &mut spans)?;
+        if marks.escaped && level.brings(Kind::Json, escapes) {
+            self.view(decode::json_escapes(text), place, level.below(Kind::Json, escapes), &mut spans)?;
         }
-        if depth < 2 && text.len() >= decode::BASE64_MIN && marks.seen.upper() {
-            self.base64(text, place, depth, &mut spans)?;
+        if escapes.pluses > 0 && level.brings(Kind::Form, escapes) {
+            self.view(decode::form(text), place, level.below(Kind::Form, escapes), &mut spans)?;
+        }
+        if depth == 0 && !text.is_ascii() {
+            // What is encoded is ASCII and was looked at already.
+            self.view(fold::fold(text), place, Level::LAST, &mut spans)?;
+        }
+        if depth < 2 && text.len() >= decode::BASE64_MIN && seen.upper() {
+            let mut words = Vec::new();
+            decode::base64_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
+            self.words(words, place, Level::plain(depth + 1), &mut spans)?;
+        }
+        if depth < 2 && text.len() >= decode::HEX_MIN && seen.digit() {
+            let mut words = Vec::new();
+            decode::hex_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
+            self.words(words, place, Level::plain(depth + 1), &mut spans)?;
         }
         if !settings.allow.is_empty() {
             let tier = |span: &Span| engine.rule(span.rule).map_or(1, |rule| rule.tier());
@@ -101,13 +210,13 @@ impl Session<'_> {
                     || text.get(span.start..span.end).is_none_or(|value| !settings.allow.contains(value))
             });
         }
-        Ok((spans, marks))
+        Ok((spans, marks.any))
     }
 
     /// The format of a value that goes as a whole, if it has a known one, else `rule`. Known formats inside of it are
     /// remembered, because they may stand elsewhere without it.
     pub(crate) fn surest(&mut self, value: &str, rule: u16) -> Result<u16, BudgetExceeded> {
-        let (spans, _) = self.spans(value, Place::default(), decode::DEPTH_MAX)?;
+        let (spans, _) = self.spans(value, Place::default(), Level::LAST)?;
         let inner = value.trim_matches(['\'', '"', ' ']);
         let mut best = rule;
         for span in spans {
@@ -123,22 +232,28 @@ impl Session<'_> {
         Ok(best)
     }
 
-    fn personal(&self, text: &[u8], place: Place, marks: Marks, spans: &mut Vec<Span>) {
-        if marks.seen.at_sign()
+    /// What the detectors find in a text that is not stored itself.
+    pub(crate) fn found(&mut self, text: &str) -> Result<Vec<Span>, BudgetExceeded> {
+        Ok(self.spans(text, Place::default(), Level::TOP)?.0)
+    }
+
+    fn personal(&self, text: &str, place: Place, seen: Seen, spans: &mut Vec<Span>) {
+        let bytes = text.as_bytes();
+        if seen.at_sign()
             && self.settings.email != PersonalData::Keep
             && let Some(rule) = self.engine.special.email
         {
-            personal::emails(text, |start, end| spans.push(Span { start, end, rule, echo: false }));
+            personal::emails(bytes, |start, end| spans.push(Span { start, end, rule, echo: false }));
         }
-        if !place.version
-            // Four numbers, or the first group of a public IPv6 address.
-            && marks.seen.digit()
-            && marks.seen.dot_or_colon()
-            && text.len() >= 7
-            && self.settings.ip != PersonalData::Keep
+        if self.may_hold_ip(text, place, seen)
             && let Some(rule) = self.engine.special.ip
         {
-            personal::ips(text, |start, end| spans.push(Span { start, end, rule, echo: false }));
+            if seen.dot() {
+                personal::ips_v4(bytes, |start, end| spans.push(Span { start, end, rule, echo: false }));
+            }
+            if seen.colon() {
+                personal::ips_v6(bytes, |start, end| spans.push(Span { start, end, rule, echo: false }));
+            }
         }
     }
 
@@ -146,11 +261,13 @@ impl Session<'_> {
         &mut self,
         view: Option<decode::View>,
         place: Place,
-        depth: usize,
+        level: Level,
         spans: &mut Vec<Span>,
     ) -> Result<(), BudgetExceeded> {
         let Some(view) = view else { return Ok(()) };
-        let (found, _) = self.spans(&view.text, place, depth + 1)?;
+        self.views += 1;
+        self.charge(DECODE_WORK * view.text.len())?;
+        let (found, _) = self.spans(&view.text, place, level)?;
         for span in found {
             let Some((start, end)) = view.to_origin(span.start, span.end) else { continue };
             if span.echo
@@ -163,17 +280,17 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn base64(
+    /// Words that are encoded text: one with a secret in it goes as a whole.
+    fn words(
         &mut self,
-        text: &str,
+        words: Vec<(usize, usize, String)>,
         place: Place,
-        depth: usize,
+        level: Level,
         spans: &mut Vec<Span>,
     ) -> Result<(), BudgetExceeded> {
-        let mut words: Vec<(usize, usize, String)> = Vec::new();
-        decode::base64_words(text.as_bytes(), |start, end, plain| words.push((start, end, plain.to_owned())));
         for (start, end, plain) in words {
-            let (found, _) = self.spans(&plain, place, depth + 1)?;
+            self.views += 1;
+            let (found, _) = self.spans(&plain, place, level)?;
             let mut rule = None;
             for span in &found {
                 let tier = self.engine.rule(span.rule).map_or(3, |rule| rule.tier());
@@ -196,7 +313,7 @@ impl Session<'_> {
     }
 
     /// Builds the text with all spans replaced and notes each of them.
-    fn replace(&mut self, text: &str, spans: Vec<Span>) -> String {
+    fn replace(&mut self, text: &str, spans: Vec<Span>, node: &Node<'_>) -> String {
         for span in &spans {
             if span.echo
                 && let Some(value) = text.get(span.start..span.end)
@@ -213,7 +330,7 @@ impl Session<'_> {
                 continue;
             };
             out.push_str(before);
-            self.token(&mut out, span.rule, value);
+            self.token(&mut out, span.rule, value, node);
             done = span.end;
         }
         out.push_str(text.get(done..).unwrap_or(""));
@@ -221,7 +338,7 @@ impl Session<'_> {
     }
 
     /// Appends the token of a value and notes the finding.
-    pub(crate) fn token(&mut self, out: &mut String, rule: u16, value: &str) {
+    pub(crate) fn token(&mut self, out: &mut String, rule: u16, value: &str, node: &Node<'_>) {
         let special = self.engine.special;
         let personal = if Some(rule) == special.email {
             Some(self.settings.email)
@@ -242,7 +359,7 @@ impl Session<'_> {
             }
         }
         out.push(']');
-        self.note(rule, value, personal.is_none());
+        self.note(rule, value, personal.is_none(), node);
     }
 }
 

@@ -1,11 +1,15 @@
 //! The structure-aware walk over JSON values.
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::keys::KnownKey;
+use super::node::{Node, Part};
 use super::session::Session;
 use super::text::Place;
-use crate::detect::checks::{is_nothing, looks_random, secret_like};
-use crate::detect::words::Named;
+use crate::detect::checks::{chosen_word, is_nothing, looks_random, random_in_two_cases, secret_like};
+use crate::detect::command::Arguments;
+use crate::detect::words::{Named, is_about};
 use crate::detect::{auth, shape};
 use crate::rule::{Detector, Strength};
 use crate::settings::BudgetExceeded;
@@ -25,62 +29,61 @@ const NAME_KEYS: [&str; 7] = ["key", "name", "Key", "Name", "k", "header", "fiel
 
 impl Session<'_> {
     /// Redacts everything in a value.
-    pub(crate) fn walk(
-        &mut self,
-        value: &mut Value,
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        if depth > self.settings.budget.depth_max {
+    pub(crate) fn walk(&mut self, value: &mut Value, node: &Node<'_>) -> Result<(), BudgetExceeded> {
+        if node.depth > self.settings.budget.depth_max {
             return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
         }
         match value {
             Value::Null | Value::Bool(_) => Ok(()),
             Value::Number(number) => {
-                if !place.id
-                    && number.as_u64().is_some_and(|number| number >= CARD_MIN)
+                if number.as_u64().is_some_and(|number| number >= CARD_MIN)
                     && let Some(rule) = self.engine.special.card
                 {
                     let text = number.to_string();
                     let mut card = false;
-                    shape::cards(text.as_bytes(), |_, _| card = true);
+                    shape::cards(text.as_bytes(), |_, _| card = node.place.may_be_card(text.as_bytes()));
                     if card {
-                        *value = self.replaced(&text, rule, true);
+                        *value = self.replaced(&text, rule, true, node);
                     }
                 }
                 Ok(())
             }
-            Value::String(text) => self.string(text, place, embedded),
-            Value::Array(items) => self.array(items, place, depth, embedded),
-            Value::Object(map) => self.object(map, place, depth, embedded),
+            Value::String(text) => self.string(text, node),
+            Value::Array(items) => self.array(items, node),
+            Value::Object(map) => self.object(map, node),
         }
     }
 
     /// Redacts a string, and as JSON too if it is some.
-    pub(crate) fn string(
-        &mut self,
-        text: &mut String,
-        place: Place,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        let (redacted, marks) = self.redact(text, place)?;
-        if let Some(redacted) = redacted {
-            *text = redacted;
+    #[inline]
+    pub(crate) fn string(&mut self, text: &mut String, node: &Node<'_>) -> Result<(), BudgetExceeded> {
+        let any = match self.clean.get(text, node.place) {
+            Some(any) => {
+                self.charge(text.len())?;
+                any
+            }
+            None => {
+                let (redacted, any) = self.redact_new(text, node.place, node)?;
+                if let Some(redacted) = redacted {
+                    *text = redacted;
+                }
+                any
+            }
+        };
+        if any && text.len() >= 8 && node.embedded < EMBEDDED_MAX {
+            return self.embedded_json(text, node);
         }
-        if !marks.any || text.len() < 8 || embedded >= EMBEDDED_MAX {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    fn embedded_json(&mut self, text: &mut String, node: &Node<'_>) -> Result<(), BudgetExceeded> {
         if !matches!(text.trim_ascii_start().as_bytes(), [b'{' | b'[', ..]) {
             return Ok(());
         }
         self.charge(text.len())?;
         let Ok(mut inner) = serde_json::from_str::<Value>(text) else { return Ok(()) };
         let before = inner.clone();
-        let length = self.path.len();
-        self.push_path("~");
-        self.walk(&mut inner, place, 0, embedded + 1)?;
-        self.path.truncate(length);
+        self.walk(&mut inner, &node.embedded())?;
         if inner != before {
             // Only what the text pass could not see changes the spelling of the JSON.
             *text = serde_json::to_string(&inner).unwrap_or_else(|_| "[redacted:embedded_json]".to_owned());
@@ -88,33 +91,58 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn array(
-        &mut self,
-        items: &mut [Value],
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        let length = self.path.len();
+    fn array(&mut self, items: &mut [Value], node: &Node<'_>) -> Result<(), BudgetExceeded> {
         let mut expected: Option<Named> = None;
+        let mut arguments: Option<Arguments> = None;
         for (index, item) in items.iter_mut().enumerate() {
-            self.push_index(index);
             let named = expected.take();
-            if !place.code
+            if !node.place.code
                 && let Value::String(text) = &*item
             {
                 expected = self.announces(text);
+                if let Some(program) = arguments {
+                    let flag = program.announces(text);
+                    if flag {
+                        expected = self.engine.named(self.settings, b"password");
+                    }
+                    if flag || program.glued(text).is_some() {
+                        arguments = None;
+                    }
+                    if let Some(start) = program.glued(text) {
+                        let below = node.below(Part::Index(index), node.place);
+                        self.glued_argument(item, start, &below)?;
+                        continue;
+                    }
+                } else {
+                    arguments = Arguments::of(text);
+                }
             }
+            let below = node.below(Part::Index(index), node.place);
             match (named, &mut *item) {
-                (Some(named), Value::String(_) | Value::Number(_)) => {
-                    self.under(named, item, place, depth + 1, embedded)?
-                }
-                (_, Value::Array(pair)) if self.is_pair(pair) => {
-                    self.pair(pair, place, depth + 1, embedded)?
-                }
-                _ => self.walk(item, place, depth + 1, embedded)?,
+                (Some(named), Value::String(_) | Value::Number(_)) => self.under(named, item, &below)?,
+                (_, Value::Array(pair)) if self.is_pair(pair) => self.pair(pair, &below)?,
+                _ => self.walk(item, &below)?,
             }
-            self.path.truncate(length);
+        }
+        Ok(())
+    }
+
+    /// `["mysql", "-px"]`: what follows the flag at `start` goes.
+    fn glued_argument(
+        &mut self,
+        item: &mut Value,
+        start: usize,
+        node: &Node<'_>,
+    ) -> Result<(), BudgetExceeded> {
+        let Some(named) = self.engine.named(self.settings, b"password") else { return Ok(()) };
+        let Some((flag, secret)) = item.as_str().and_then(|text| text.split_at_checked(start)) else {
+            return Ok(());
+        };
+        if !is_nothing(secret.as_bytes()) {
+            let mut out = flag.to_owned();
+            self.token(&mut out, named.rule, secret, node);
+            self.remember(secret, named.rule)?;
+            *item = Value::String(out);
         }
         Ok(())
     }
@@ -131,6 +159,9 @@ impl Session<'_> {
             return None;
         }
         let named = self.engine.named(self.settings, word.as_bytes())?;
+        if named.strength == Strength::About {
+            return None;
+        }
         Some(if flag { named } else { Named { strength: Strength::Weak, detector: Detector::Name, ..named } })
     }
 
@@ -139,60 +170,52 @@ impl Session<'_> {
     }
 
     /// `["password", "x"]` in a list of pairs.
-    fn pair(
-        &mut self,
-        pair: &mut [Value],
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
+    fn pair(&mut self, pair: &mut [Value], node: &Node<'_>) -> Result<(), BudgetExceeded> {
         if let [Value::String(name), value] = pair {
             let before = name.clone();
-            self.string(name, place, embedded)?;
-            return self.entry(&before, value, place, depth, embedded);
+            self.string(name, node)?;
+            return self.entry(&before, value, &node.below(Part::Same, node.place));
         }
         Ok(())
     }
 
-    fn object(
-        &mut self,
-        map: &mut Map<String, Value>,
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        let length = self.path.len();
+    fn object(&mut self, map: &mut Map<String, Value>, node: &Node<'_>) -> Result<(), BudgetExceeded> {
+        self.params(map, node)?;
         let record = self.record_name(map);
         let mut renamed: Vec<(String, String)> = Vec::new();
         for (key, item) in map.iter_mut() {
             self.charge(key.len())?;
-            let known = self.keys.get(key);
-            let (new_key, named, own_place) = match known {
-                Some(known) => (None, known.named, known.place),
-                None => self.key(key)?,
-            };
-            self.push_path(".");
-            self.push_path(new_key.as_deref().unwrap_or(key));
+            if let Some(known) = self.keys.get(key) {
+                let record_name = record.as_deref().filter(|_| is_record_value(key));
+                match record_name.or(known.named.then_some(key)) {
+                    Some(name) => self.entry(name, item, &node.below(Part::Key(key), node.place))?,
+                    None => self.walk(item, &node.below(Part::Key(key), known.place.below(node.place)))?,
+                }
+                continue;
+            }
+            let (new_key, named, place) = self.key(key, node)?;
+            let below = node.below(Part::Key(new_key.as_deref().unwrap_or(key)), node.place);
             // `{"password=x": 1}`: the key is a whole assignment, its value another matter.
             let assigns = new_key.is_some() && key.contains(['=', ':']);
             match &record {
-                Some(name) if is_record_value(key) => self.entry(name, item, place, depth, embedded)?,
-                _ if named && !assigns => self.entry(key, item, place, depth, embedded)?,
-                _ => self.walk(item, own_place.below(place), depth + 1, embedded)?,
+                Some(name) if is_record_value(key) => self.entry(name, item, &below)?,
+                _ if named && !assigns => self.entry(key, item, &below)?,
+                _ => self.walk(item, &below.placed(place.below(node.place)))?,
             }
             if let Some(new_key) = new_key {
                 renamed.push((key.clone(), new_key));
             }
-            self.path.truncate(length);
         }
-        rename(map, renamed);
+        if !renamed.is_empty() {
+            rename(map, renamed);
+        }
         Ok(())
     }
 
     /// A key that was not met before: (its redacted form if it changes, a word of a sensitive name, its place).
-    fn key(&mut self, key: &str) -> Result<(Option<String>, bool, Place), BudgetExceeded> {
+    fn key(&mut self, key: &str, node: &Node<'_>) -> Result<(Option<String>, bool, Place), BudgetExceeded> {
         let (text, named) = self.engine.key_marks(self.settings, key);
-        let new_key = if text { self.redact(key, Place::default())?.0 } else { None };
+        let new_key = if text { self.redact(key, Place::default(), node)?.0 } else { None };
         let place = place_of(key, Place::default());
         if new_key.is_none() {
             self.keys.put(key, KnownKey { named, place });
@@ -220,39 +243,30 @@ impl Session<'_> {
         &mut self,
         key: &str,
         value: &mut Value,
-        place: Place,
-        depth: usize,
-        embedded: usize,
+        node: &Node<'_>,
     ) -> Result<(), BudgetExceeded> {
         if self.engine.has_name(self.settings, key.as_bytes())
             && let Some(named) = self.engine.named(self.settings, key.as_bytes())
         {
-            return self.under(named, value, place, depth + 1, embedded);
+            return self.under(named, value, node);
         }
-        self.walk(value, place_of(key, place), depth + 1, embedded)
+        self.walk(value, &node.placed(place_of(key, node.place)))
     }
 
     /// Redacts a value that stands under a sensitive name.
-    fn under(
-        &mut self,
-        named: Named,
-        value: &mut Value,
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
+    fn under(&mut self, named: Named, value: &mut Value, node: &Node<'_>) -> Result<(), BudgetExceeded> {
         match value {
             Value::Null | Value::Bool(_) => Ok(()),
             Value::String(text) => match named.detector {
-                Detector::Cookie if text.contains('=') => self.cookie_string(named, text, place, embedded),
-                Detector::Authorization => self.authorization_string(named, text, place, embedded),
+                Detector::Cookie if text.contains('=') => self.cookie_string(named, text, node),
+                Detector::Authorization => self.authorization_string(named, text, node),
                 _ if takes(named, text) => {
                     let text = std::mem::take(text);
                     let rule = self.surest(&text, named.rule)?;
-                    *value = self.replaced(&text, rule, true);
+                    *value = self.replaced(&text, rule, true, node);
                     Ok(())
                 }
-                _ => self.string(text, place, embedded),
+                _ => self.string(text, node),
             },
             Value::Number(number) => {
                 let text = number.to_string();
@@ -260,66 +274,53 @@ impl Session<'_> {
                 let secret = match named.strength {
                     Strength::Strong => true,
                     Strength::Prose => digits >= 4 && number.is_u64(),
-                    Strength::Weak => false,
+                    Strength::Weak => named.chosen && number.is_u64() && (4..=12).contains(&digits),
+                    Strength::About => false,
                 };
                 if secret {
-                    *value = self.replaced(&text, named.rule, true);
+                    *value = self.replaced(&text, named.rule, true, node);
                     return Ok(());
                 }
-                self.walk(value, place, depth, embedded)
+                self.walk(value, node)
             }
-            Value::Array(_) | Value::Object(_) => self.subtree(named, value, place, depth, embedded),
+            Value::Array(_) | Value::Object(_) if named.strength == Strength::About => self.walk(value, node),
+            Value::Array(_) | Value::Object(_) => self.subtree(named, value, node),
         }
     }
 
-    fn subtree(
-        &mut self,
-        named: Named,
-        value: &mut Value,
-        place: Place,
-        depth: usize,
-        embedded: usize,
-    ) -> Result<(), BudgetExceeded> {
-        if depth > self.settings.budget.depth_max {
+    fn subtree(&mut self, named: Named, value: &mut Value, node: &Node<'_>) -> Result<(), BudgetExceeded> {
+        if node.depth > self.settings.budget.depth_max {
             return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
         }
         // A map of cookies: each has a name of its own.
         let plain_cookie = named.detector == Detector::Cookie;
         if named.strength == Strength::Strong && !plain_cookie && !is_typed(value) {
-            return self.leaves(named, value, depth, 0);
+            return self.leaves(named, value, node, 0);
         }
-        let length = self.path.len();
         match value {
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    self.push_index(index);
+                    let below = node.below(Part::Index(index), node.place);
                     match item {
-                        Value::Array(pair) if self.is_pair(pair) => {
-                            self.pair(pair, place, depth + 1, embedded)?
-                        }
-                        Value::Object(map) if self.record_name(map).is_some() => {
-                            self.walk(item, place, depth + 1, embedded)?
-                        }
-                        _ => self.under(named, item, place, depth + 1, embedded)?,
+                        Value::Array(pair) if self.is_pair(pair) => self.pair(pair, &below)?,
+                        Value::Object(map) if self.record_name(map).is_some() => self.walk(item, &below)?,
+                        _ => self.under(named, item, &below)?,
                     }
-                    self.path.truncate(length);
                 }
                 Ok(())
             }
             Value::Object(map) if typed_keys(map) => {
                 for (key, item) in map.iter_mut() {
-                    self.push_path(".");
-                    self.push_path(key);
+                    let below = node.below(Part::Key(key), node.place);
                     if is_value_key(key) {
-                        self.under(named, item, place, depth + 1, embedded)?;
+                        self.under(named, item, &below)?;
                     } else {
-                        self.walk(item, place, depth + 1, embedded)?;
+                        self.walk(item, &below)?;
                     }
-                    self.path.truncate(length);
                 }
                 Ok(())
             }
-            Value::Object(map) => self.weak_members(named, map, place, depth, embedded),
+            Value::Object(map) => self.weak_members(named, map, node),
             _ => Ok(()),
         }
     }
@@ -330,31 +331,43 @@ impl Session<'_> {
         &mut self,
         named: Named,
         map: &mut Map<String, Value>,
-        place: Place,
-        depth: usize,
-        embedded: usize,
+        node: &Node<'_>,
     ) -> Result<(), BudgetExceeded> {
-        let length = self.path.len();
         for (key, item) in map.iter_mut() {
-            self.push_path(".");
-            self.push_path(key);
+            let below = node.below(Part::Key(key), node.place);
             let own = if self.engine.has_name(self.settings, key.as_bytes()) {
                 self.engine.named(self.settings, key.as_bytes())
             } else {
                 None
             };
+            let place = place_of(key, node.place);
             match (own, &mut *item) {
-                (Some(own), _) => self.under(own, item, place, depth + 1, embedded)?,
-                (None, Value::String(text))
-                    if looks_random(text.as_bytes(), 16) && !place_of(key, place).id =>
-                {
-                    *item = self.replaced(&std::mem::take(text), named.rule, true);
+                (Some(own), _) => self.under(own, item, &below)?,
+                _ if is_about(key) => self.walk(item, &below.placed(place))?,
+                (None, Value::String(text)) if member_is_secret(named, text) => {
+                    *item = self.replaced(&std::mem::take(text), named.rule, true, &below);
                 }
-                _ => self.walk(item, place_of(key, place), depth + 1, embedded)?,
+                (None, Value::Object(inner)) => {
+                    if below.depth > self.settings.budget.depth_max {
+                        return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
+                    }
+                    self.weak_members(named, inner, &below)?;
+                }
+                (None, Value::Array(items)) => {
+                    for (index, item) in items.iter_mut().enumerate() {
+                        let below = below.below(Part::Index(index), place);
+                        match item {
+                            Value::String(text) if member_is_secret(named, text) => {
+                                *item = self.replaced(&std::mem::take(text), named.rule, true, &below);
+                            }
+                            _ => self.walk(item, &below)?,
+                        }
+                    }
+                }
+                _ => self.walk(item, &below.placed(place))?,
             }
-            self.path.truncate(length);
         }
-        self.keys(map)
+        self.keys(map, node)
     }
 
     /// Replaces all strings and numbers below a sure name.
@@ -362,10 +375,10 @@ impl Session<'_> {
         &mut self,
         named: Named,
         value: &mut Value,
-        depth: usize,
+        node: &Node<'_>,
         below: usize,
     ) -> Result<(), BudgetExceeded> {
-        if depth > self.settings.budget.depth_max {
+        if node.depth > self.settings.budget.depth_max {
             return Err(BudgetExceeded::Depth { max: self.settings.budget.depth_max });
         }
         if below > SUBTREE_DEPTH_MAX {
@@ -376,39 +389,35 @@ impl Session<'_> {
             return Ok(());
         }
         self.charge(1)?;
-        let length = self.path.len();
         match value {
             Value::Null | Value::Bool(_) => {}
             Value::String(text) => {
                 if !is_nothing(text.as_bytes()) {
-                    *value = self.replaced(&std::mem::take(text), named.rule, true);
+                    *value = self.replaced(&std::mem::take(text), named.rule, true, node);
                 }
             }
-            Value::Number(number) => *value = self.replaced(&number.to_string(), named.rule, true),
+            Value::Number(number) => *value = self.replaced(&number.to_string(), named.rule, true, node),
             Value::Array(items) => {
                 for item in items {
-                    self.leaves(named, item, depth + 1, below + 1)?;
+                    self.leaves(named, item, &node.below(Part::Same, node.place), below + 1)?;
                 }
             }
             Value::Object(map) => {
                 for (key, item) in map.iter_mut() {
-                    self.push_path(".");
-                    self.push_path(key);
-                    self.leaves(named, item, depth + 1, below + 1)?;
-                    self.path.truncate(length);
+                    self.leaves(named, item, &node.below(Part::Key(key), node.place), below + 1)?;
                 }
-                self.keys(map)?;
+                self.keys(map, node)?;
             }
         }
         Ok(())
     }
 
     /// Redacts the keys of a map.
-    fn keys(&mut self, map: &mut Map<String, Value>) -> Result<(), BudgetExceeded> {
+    fn keys(&mut self, map: &mut Map<String, Value>, node: &Node<'_>) -> Result<(), BudgetExceeded> {
         let mut renamed = Vec::new();
         for key in map.keys() {
             self.charge(key.len())?;
-            if let (Some(new_key), _) = self.redact(key, Place::default())? {
+            if let (Some(new_key), _) = self.redact(key, Place::default(), node)? {
                 renamed.push((key.clone(), new_key));
             }
         }
@@ -420,14 +429,15 @@ impl Session<'_> {
         &mut self,
         named: Named,
         text: &mut String,
-        place: Place,
-        embedded: usize,
+        node: &Node<'_>,
     ) -> Result<(), BudgetExceeded> {
         let mut spans = Vec::new();
         auth::cookies(text.as_bytes(), 0, text.len(), |name, start, end| {
             let value = text.as_bytes().get(start..end).unwrap_or(&[]);
-            let own =
-                self.engine.named(self.settings, name).filter(|_| value.len() > 3 && !is_nothing(value));
+            let own = self
+                .engine
+                .named(self.settings, name)
+                .filter(|own| value.len() > 3 && !is_nothing(value) && own.strength != Strength::About);
             if let Some(rule) =
                 own.map(|own| own.rule).or_else(|| auth::cookie_like_session(value).then_some(named.rule))
             {
@@ -439,7 +449,7 @@ impl Session<'_> {
         for (start, end, rule) in spans {
             let (Some(before), Some(value)) = (text.get(done..start), text.get(start..end)) else { continue };
             out.push_str(before);
-            self.token(&mut out, rule, value);
+            self.token(&mut out, rule, value, node);
             self.remember(value, rule)?;
             done = end;
         }
@@ -447,15 +457,14 @@ impl Session<'_> {
             out.push_str(text.get(done..).unwrap_or(""));
             *text = out;
         }
-        self.string(text, place, embedded)
+        self.string(text, node)
     }
 
     fn authorization_string(
         &mut self,
         named: Named,
         text: &mut String,
-        place: Place,
-        embedded: usize,
+        node: &Node<'_>,
     ) -> Result<(), BudgetExceeded> {
         let found = auth::credential(text.as_bytes(), 0, text.len());
         if let Some((from, to)) = found
@@ -468,19 +477,19 @@ impl Session<'_> {
                 let value = value.to_owned();
                 let tail = tail.to_owned();
                 let rule = self.surest(&value, named.rule)?;
-                self.token(&mut out, rule, &value);
+                self.token(&mut out, rule, &value, node);
                 self.remember(&value, rule)?;
                 out.push_str(&tail);
                 *text = out;
             }
         }
-        self.string(text, place, embedded)
+        self.string(text, node)
     }
 
     /// The token for a value as a JSON string.
-    fn replaced(&mut self, text: &str, rule: u16, echo: bool) -> Value {
+    pub(crate) fn replaced(&mut self, text: &str, rule: u16, echo: bool, node: &Node<'_>) -> Value {
         let mut out = String::new();
-        self.token(&mut out, rule, text);
+        self.token(&mut out, rule, text, node);
         if echo {
             self.remember_late(text, rule);
         }
@@ -494,7 +503,26 @@ fn takes(named: Named, text: &str) -> bool {
     if is_nothing(bytes) {
         return false;
     }
-    named.strength != Strength::Weak || secret_like(bytes) || looks_random(bytes, 12)
+    match named.strength {
+        Strength::About => random_in_two_cases(bytes),
+        Strength::Weak => secret_like(bytes) || looks_random(bytes, 12) || chosen_word(named, bytes),
+        Strength::Prose | Strength::Strong => true,
+    }
+}
+
+/// Whether a string somewhere below a name that is less than sure is a secret by its looks.
+fn member_is_secret(named: Named, text: &str) -> bool {
+    let bytes = text.trim_matches(['\'', '"']).as_bytes();
+    let dated =
+        bytes.len() > 4 && bytes.get(4) == Some(&b'-') && bytes.iter().take(4).all(u8::is_ascii_digit);
+    let address =
+        bytes.contains(&b'@') || bytes.iter().filter(|byte| matches!(byte, b'.' | b':')).count() > 2;
+    if is_nothing(bytes) || dated || named.strength == Strength::About {
+        return false;
+    }
+    looks_random(bytes, 16)
+        || (named.strength == Strength::Prose && !address && secret_like(bytes))
+        || (!address && looks_random(bytes, 10))
 }
 
 fn is_value_key(key: &str) -> bool {
@@ -515,22 +543,32 @@ fn place_of(key: &str, above: Place) -> Place {
     let key = key.as_bytes();
     let ends =
         |ending: &[u8]| key.len() >= ending.len() && crate::bytes::has(key, key.len() - ending.len(), ending);
+    // By words: `card_id` and `userId` are ids, `paid` and `valid` are none, and neither is an `update` a date.
+    let word = |ending: &[u8]| {
+        let start = key.len().wrapping_sub(ending.len());
+        let (first, last) = (crate::bytes::at(key, start), crate::bytes::before(key, start));
+        ends(ending)
+            && (!last.is_ascii_alphanumeric() || (first.is_ascii_uppercase() && last.is_ascii_lowercase()))
+    };
+    let card = || [&b"card"[..], b"pan_", b"paid"].iter().any(|name| crate::bytes::has(key, 0, name));
     let place = match key.last().map(u8::to_ascii_lowercase) {
         Some(b'e') => Place {
             code: ends(b"context_line"),
             version: ends(b"release"),
-            id: ends(b"time") || ends(b"date"),
+            time: word(b"time") || word(b"date") || ends(b"datetime"),
+            ..Place::default()
         },
         Some(b't') => Place {
             code: ends(b"_context"),
             version: ends(b"dist") || ends(b"user-agent"),
-            id: ends(b"_at") || ends(b"-at"),
+            time: ends(b"_at") || ends(b"-at") || word(b"At"),
+            ..Place::default()
         },
         Some(b'n') => Place { version: ends(b"version"), ..Place::default() },
-        Some(b'd') => Place { version: ends(b"build"), id: ends(b"id"), ..Place::default() },
-        Some(b'p') => Place { id: ends(b"timestamp"), ..Place::default() },
-        Some(b'o') => Place { id: ends(b"nano"), ..Place::default() },
-        Some(b'r') => Place { id: ends(b"_addr"), ..Place::default() },
+        Some(b'd') => Place { version: ends(b"build"), id: word(b"id") && !card(), ..Place::default() },
+        Some(b'p') => Place { time: ends(b"timestamp"), ..Place::default() },
+        Some(b'o') => Place { time: ends(b"nano"), ..Place::default() },
+        Some(b'r') => Place { time: ends(b"_addr"), ..Place::default() },
         _ => Place::default(),
     };
     place.below(above)
@@ -538,13 +576,20 @@ fn place_of(key: &str, above: Place) -> Place {
 
 /// Gives entries new keys; none is lost when two become equal.
 pub(crate) fn rename(map: &mut Map<String, Value>, renamed: Vec<(String, String)>) {
+    // The next number of a name that came before: many keys become the same.
+    let mut numbers: HashMap<String, u64> = HashMap::new();
     for (old, new) in renamed {
         let Some(value) = map.remove(&old) else { continue };
-        let mut name = new.clone();
-        let mut number = 2;
+        if !map.contains_key(&new) {
+            map.insert(new, value);
+            continue;
+        }
+        let number = numbers.entry(new.clone()).or_insert(2);
+        let mut name = format!("{new} ({number})");
+        *number += 1;
         while map.contains_key(&name) {
             name = format!("{new} ({number})");
-            number += 1;
+            *number += 1;
         }
         map.insert(name, value);
     }

@@ -49,8 +49,13 @@ pub(crate) struct Opened {
     pub(crate) redactions: Vec<(String, String)>,
 }
 
+/// Buffers larger than this are given back after use, bytes.
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
+
 thread_local! {
     static PRESS: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    /// What is written anew for every body: its clear form, and room for the compressed one.
+    static SCRATCH: RefCell<[Vec<u8>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
 fn newest() -> Option<(u32, &'static EncoderDictionary<'static>)> {
@@ -62,12 +67,26 @@ fn newest() -> Option<(u32, &'static EncoderDictionary<'static>)> {
 
 /// Serialises and compresses an event.
 pub(crate) fn close(event: &Event, provenance: &Provenance, redactions: &[(String, String)]) -> Result<Body> {
-    let clear = serde_json::to_vec(&Sheet { event, provenance, redactions })?;
-    compress(&clear)
+    SCRATCH.with_borrow_mut(|[clear, out]| {
+        clear.clear();
+        serde_json::to_writer(&mut *clear, &Sheet { event, provenance, redactions })?;
+        let body = compress_in(clear, out);
+        for buffer in [clear, out] {
+            if buffer.capacity() > SCRATCH_BYTES_MAX {
+                *buffer = Vec::new();
+            }
+        }
+        body
+    })
 }
 
 /// Compresses bytes of any kind.
 pub(crate) fn compress(clear: &[u8]) -> Result<Body> {
+    compress_in(clear, &mut Vec::new())
+}
+
+/// Compresses with room that may be used again; what is returned is as long as it must be.
+fn compress_in(clear: &[u8], out: &mut Vec<u8>) -> Result<Body> {
     let failed = |error: std::io::Error| Fault::Defect(format!("compression: {error}"));
     let dictionary = newest();
     let data = PRESS.with_borrow_mut(|slot| -> std::io::Result<Vec<u8>> {
@@ -78,7 +97,10 @@ pub(crate) fn compress(clear: &[u8]) -> Result<Body> {
                 None => Compressor::new(LEVEL)?,
             }),
         };
-        press.compress(clear)
+        out.clear();
+        out.reserve(zstd::zstd_safe::compress_bound(clear.len()));
+        press.compress_to_buffer(clear, out)?;
+        Ok(out.as_slice().to_vec())
     });
     Ok(Body { dict: dictionary.map_or(0, |(version, _)| version), data: data.map_err(failed)? })
 }

@@ -2,26 +2,41 @@
 
 use super::connection::busy_total;
 use super::migrate::SCHEMA_VERSION;
-use super::rows;
 use super::writer::Work;
+use super::{rows, throttles};
 use crate::fault::Result;
 use actifix_app::ports::StoreStats;
+use actifix_domain::throttle::ThrottleConfig;
 use actifix_domain::ticket::{Priority, Status};
+use actifix_domain::time::Timestamp;
 use rusqlite::Connection;
 use std::path::Path;
 
 /// Sizes and sums; nothing is counted anew.
-pub(crate) fn stats(db: &Connection, path: &Path) -> Result<StoreStats> {
+pub(crate) fn stats(
+    db: &Connection,
+    path: &Path,
+    config: &ThrottleConfig,
+    now: Timestamp,
+) -> Result<StoreStats> {
     let mut tickets = Vec::new();
     for status in Status::ALL {
         for priority in Priority::ALL {
-            let many = rows::counter_total(db, &rows::ticket_counter(status, priority))?;
-            if many > 0 {
-                tickets.push((status, priority, many));
-            }
+            // Those that are none now are told too: a gauge keeps what it was last told.
+            tickets.push((
+                status,
+                priority,
+                rows::counter_total(db, &rows::ticket_counter(status, priority))?,
+            ));
         }
     }
+    let mut held_total = Vec::new();
+    for priority in Priority::ALL {
+        held_total.push((priority, rows::counter_total(db, &rows::held_total(priority))?));
+    }
     Ok(StoreStats {
+        brake: throttles::strongest_brake(db, config, now)?,
+        held_total,
         db_size_bytes: size_of(path),
         wal_size_bytes: size_of(&log_path(path)),
         events: rows::counter_total(db, rows::EVENTS)?,

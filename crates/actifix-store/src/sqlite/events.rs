@@ -5,6 +5,7 @@ use super::projects::collect;
 use super::rows::{self, Columns, Hex, Place, page_size, ticket_seq};
 use crate::fault::{Fault, Result};
 use actifix_app::ports::{Attachment, AttachmentInfo, Cursor, EventSummary, Page, StoredEvent};
+use actifix_domain::event::Event;
 use actifix_domain::id::{EventId, ProjectId, TicketId};
 use actifix_domain::outcome::Outcome;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -86,6 +87,16 @@ fn by_seq(db: &Connection, seq: i64) -> Result<Option<StoredEvent>> {
         body: opened.event.get().as_bytes().to_vec(),
         redactions: opened.redactions,
     }))
+}
+
+/// The event itself, by its number, where its body is stored.
+pub(crate) fn body(db: &Connection, seq: i64) -> Result<Option<Event>> {
+    let stored: Option<(u32, Vec<u8>)> = db
+        .prepare_cached("SELECT dict, data FROM event_bodies WHERE event_seq = ?1")?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((dict, data)) = stored else { return Ok(None) };
+    Ok(Some(serde_json::from_str(body::open(dict, &data)?.event.get())?))
 }
 
 fn outcome(word: &str) -> Result<Outcome> {

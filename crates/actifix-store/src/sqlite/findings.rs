@@ -5,7 +5,7 @@ use super::rows::{self, Columns, Place, page_size};
 use super::writer::Work;
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
-use actifix_app::ports::{FindingQuery, FindingRecord, FindingState, FindingView, Page};
+use actifix_app::ports::{FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, Page};
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -18,7 +18,7 @@ const PLACES_MAX: usize = 20;
 const NOTE_CHARS_MAX: usize = 2_000;
 
 const COLUMNS: &str = "seq, finding_id, project_id, rule, severity, masked, quantity, first_seen, last_seen, state, \
-     note, places";
+     note, places, version";
 
 type Places = Vec<(String, Option<TicketId>)>;
 
@@ -107,16 +107,25 @@ pub(crate) fn get(db: &Connection, id: &str) -> Result<Option<FindingView>> {
 pub(crate) fn set_state(
     work: &mut Work<'_>,
     id: &str,
+    expected_version: Option<u64>,
     state: FindingState,
     note: &str,
 ) -> Result<FindingView> {
     if note.chars().count() > NOTE_CHARS_MAX {
         return Err(Error::invalid("note", format!("at most {NOTE_CHARS_MAX} characters")).into());
     }
-    work.db
-        .prepare_cached("UPDATE findings SET state = ?2, note = ?3 WHERE finding_id = ?1")?
-        .execute(params![id, state.as_str(), note])?;
-    get(work.db, id)?.ok_or_else(|| Error::NotFound { what: "finding" }.into())
+    let changed = work
+        .db
+        .prepare_cached(
+            "UPDATE findings SET state = ?2, note = ?3, version = version + 1 \
+             WHERE finding_id = ?1 AND version = coalesce(?4, version)",
+        )?
+        .execute(params![id, state.as_str(), note, expected_version.map(rows::quantity)])?;
+    match get(work.db, id)? {
+        Some(finding) if changed > 0 => Ok(finding),
+        Some(_) => Err(Error::stale().into()),
+        None => Err(Error::NotFound { what: "finding" }.into()),
+    }
 }
 
 fn view(row: &Row<'_>) -> Result<FindingView> {
@@ -138,6 +147,11 @@ fn view(row: &Row<'_>) -> Result<FindingView> {
             _ => return Err(Fault::Defect("state of a finding".to_owned())),
         },
         note: c.take()?,
-        places: c.json()?,
+        places: c
+            .json::<Places>()?
+            .into_iter()
+            .map(|(path, ticket_id)| FindingPlace { path, ticket_id })
+            .collect(),
+        version: c.count()?,
     })
 }

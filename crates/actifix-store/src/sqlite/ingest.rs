@@ -9,16 +9,20 @@ mod flush;
 mod prepare;
 mod side;
 
-pub(crate) use admit::row_of;
-pub(crate) use cache::Cache;
-pub(crate) use flush::{add_day, add_hour, delete_event, index_text};
-pub(crate) use prepare::{Prepared, PreparedAttachment, PreparedEvent, prepare};
+pub(crate) use admit::{free_id, row_of};
+pub(crate) use cache::{Cache, next_ticket};
+pub(crate) use flush::{add_day, add_hour, delete_event, index_text, write_facets};
+pub(crate) use prepare::{
+    Prepared, PreparedAttachment, PreparedEvent, facets as event_facets, prepare, words as event_words,
+};
 pub(crate) use side::stored_seq;
 
 use super::rows::{self, Hex, key_hex, ticket_by_seq};
 use super::writer::Work;
+use super::{monitors, quarantine};
 use crate::fault::{Fault, Result};
-use actifix_app::ports::{ActivityEntry, Recorded};
+use actifix_app::error::Error;
+use actifix_app::ports::{ActivityEntry, Ingested, Recorded};
 use actifix_domain::fingerprint::Explanation;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
 use actifix_domain::lifecycle::{self, EventFacts, ReleaseOrder, TicketFacts};
@@ -28,14 +32,14 @@ use actifix_domain::sampling;
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::{DAY, Timestamp};
 pub(crate) use cache::Admission;
-use cache::Known;
+pub(crate) use cache::Known;
 use rusqlite::{OptionalExtension, params};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How long the ids of events without a body are remembered, microseconds.
 pub(crate) const REMEMBER_MICROS: i64 = 7 * DAY;
 /// Users counted per ticket; beyond it the number stays.
-const USERS_MAX: u64 = 10_000;
+pub(crate) const USERS_MAX: u64 = 10_000;
 /// Hours over which the mean is taken that a spike is measured by.
 const TRAILING_HOURS: i64 = 24;
 
@@ -69,6 +73,7 @@ struct Tally {
 
 struct NewKey<'p> {
     ticket_seq: i64,
+    near_key: Option<Fingerprint>,
     explanation: Option<&'p Explanation>,
 }
 
@@ -109,10 +114,26 @@ struct Touched<'p> {
     words: Option<&'p PreparedEvent>,
 }
 
-struct FacetDelta {
-    quantity: u64,
+/// What is added to the count of one value of a facet.
+pub(crate) struct FacetDelta {
+    pub(crate) quantity: u64,
     first: Timestamp,
     last: Timestamp,
+}
+
+impl FacetDelta {
+    /// Counts an event of time `at` that has the value.
+    pub(crate) fn count<'a>(
+        deltas: &mut HashMap<(&'a str, &'a str), Self>,
+        key: &'a str,
+        value: &'a str,
+        at: Timestamp,
+    ) {
+        let delta = deltas.entry((key, value)).or_insert(Self { quantity: 0, first: at, last: at });
+        delta.quantity += 1;
+        delta.first = delta.first.min(at);
+        delta.last = delta.last.max(at);
+    }
 }
 
 impl<'p> Touched<'p> {
@@ -173,17 +194,34 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
         }
     }
 
+    /// Why a submission cannot be taken as a whole; looked at before anything of it counts.
+    pub(crate) fn refuses(&self, prepared: &Prepared) -> Result<Option<Error>> {
+        if let Some(id) = &prepared.released
+            && quarantine::get(self.work.db, id)?.is_none()
+        {
+            return Ok(Some(Error::NotFound { what: "quarantine entry" }));
+        }
+        quarantine::lacks_room(self.work.db, prepared.project, &prepared.quarantined)
+    }
+
     /// Decides about all that `prepared` brings. Nothing counts before [`Batch::flush`] and the commit.
-    pub(crate) fn apply(&mut self, prepared: &'p Prepared) -> Result<Vec<Recorded>> {
-        let mut recorded = Vec::with_capacity(prepared.events.len());
+    pub(crate) fn apply(&mut self, prepared: &'p Prepared) -> Result<Ingested> {
+        if let Some(tick) = &prepared.late_monitor
+            && !monitors::tick(self.work.db, prepared.project, tick, prepared.received_at)?
+        {
+            // It was heard of in the meantime: what the events tell is not so.
+            return Ok(Ingested::default());
+        }
+        let mut ingested = Ingested { events: Vec::with_capacity(prepared.events.len()), side: Vec::new() };
         for event in &prepared.events {
             let fate = self.event(prepared, event)?;
             self.count(prepared, fate.outcome, Reason::None, event.category, 1);
             self.findings(prepared, event, &fate)?;
-            recorded.push(fate);
+            self.files(prepared, event, fate.outcome, &mut ingested.side);
+            ingested.events.push(fate);
         }
-        self.rest(prepared)?;
-        Ok(recorded)
+        self.rest(prepared, &mut ingested.side)?;
+        Ok(ingested)
     }
 
     fn count(
@@ -233,7 +271,9 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
             return Ok(Some(*seen));
         }
         let mut statement = self.work.db.prepare_cached(
-            "SELECT ticket_seq, event_seq, expires_at FROM event_ids WHERE project_id = ?1 AND event_id = ?2",
+            // The ticket may have been merged away since.
+            "SELECT coalesce(a.ticket_seq, i.ticket_seq), i.event_seq, i.expires_at FROM event_ids i \
+             LEFT JOIN ticket_aliases a ON a.old_seq = i.ticket_seq WHERE i.project_id = ?1 AND i.event_id = ?2",
         )?;
         let found = statement
             .query_row(params![project.0, Hex::of(&id.0).as_str()], |row| {
@@ -348,6 +388,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
         let effect = lifecycle::on_event(&TicketFacts::from(&*ticket), &facts);
         if effect.change == Change::Regressed {
             ticket.status = effect.status;
+            ticket.version += 1;
             ticket.regressions = ticket.regressions.saturating_add(1);
             touched.activity.push(ActivityEntry {
                 at: prepared.received_at,
@@ -474,14 +515,7 @@ fn count_event<'p>(touched: &mut Touched<'p>, event: &'p PreparedEvent, received
     touched.tick(received_at);
     let row = &touched.known.row;
     for (key, value) in &event.facets {
-        let delta = touched.facets.entry((key, value)).or_insert(FacetDelta {
-            quantity: 0,
-            first: event.timestamp,
-            last: event.timestamp,
-        });
-        delta.quantity += 1;
-        delta.first = delta.first.min(event.timestamp);
-        delta.last = delta.last.max(event.timestamp);
+        FacetDelta::count(&mut touched.facets, key, value, event.timestamp);
     }
     if let Some(user) = event.user_hash
         && row.ticket.users < USERS_MAX
@@ -536,6 +570,7 @@ fn raise(touched: &mut Touched<'_>, event: &PreparedEvent, cause: Raise, at: Tim
         data: serde_json::json!({ "from": ticket.priority, "to": raised, "why": reason }),
     });
     ticket.priority = raised;
+    ticket.version += 1;
     ticket.priority_reason = reason;
     ticket.raised = true;
 }

@@ -19,6 +19,8 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 /// Tickets that one page looks at.
 const LOOKED_AT_MAX: usize = 5_000;
+/// The same where each ticket is looked up in the index of words.
+const LOOKED_UP_MAX: usize = 1_000;
 /// Tickets read at once from one stream where a filter passes over some.
 const PIECE: usize = 256;
 /// Matches are counted up to this, and one more.
@@ -57,7 +59,11 @@ pub(crate) fn page(db: &Connection, query: &TicketQuery) -> Result<Page<Ticket>>
             cut(found, limit, list)
         }
     };
-    Ok(Page { items: read(db, &seqs)?, next_cursor, total })
+    let items = read(db, &seqs)?;
+    // To count what the index of words is asked for ticket by ticket would cost many pages: only one page is counted.
+    let is_all = plan.asks_index && query.cursor.is_none() && next_cursor.is_none();
+    let counted = (query.with_total && is_all).then(|| u64::try_from(items.len()).unwrap_or(u64::MAX));
+    Ok(Page { items, next_cursor, total: total.or(counted) })
 }
 
 const fn list_name(sort: Sort) -> &'static str {
@@ -163,7 +169,7 @@ fn merge(
         if found.iter().nth(limit).is_some_and(|last| last.0 > head) {
             return Ok(Found { items: in_order(found, limit), complete_to: None });
         }
-        if looked_at >= LOOKED_AT_MAX {
+        if looked_at >= if plan.asks_index { LOOKED_UP_MAX } else { LOOKED_AT_MAX } {
             found.retain(|item| item.0 > head);
             // Nothing is known from the head on, so the next page begins right above it.
             let border = Place(head.0, head.1.saturating_add(1));
@@ -311,6 +317,9 @@ fn total(db: &Connection, plan: &Plan, sort: Sort, streams: &[Stream]) -> Result
     if plan.is_plain() {
         let many: u64 = streams.iter().map(|stream| stream.tickets).sum();
         return Ok(Some(many.min(TOTAL_MAX + 1)));
+    }
+    if plan.asks_index {
+        return Ok(None);
     }
     let limit = usize::try_from(TOTAL_MAX).unwrap_or(usize::MAX);
     let own: Vec<&Stream> = streams.iter().collect();

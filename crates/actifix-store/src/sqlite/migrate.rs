@@ -10,11 +10,14 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x4143_5446;
 
 /// All migrations, by number from 1.
-const MIGRATIONS: &[(u32, &str, &str)] =
-    &[(1, "first", include_str!("../../migrations/sqlite/0001_first.sql"))];
+const MIGRATIONS: &[(u32, &str, &str)] = &[
+    (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
+    (2, "answers", include_str!("../../migrations/sqlite/0002_answers.sql")),
+    (3, "versions", include_str!("../../migrations/sqlite/0003_versions.sql")),
+];
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 3;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -2,13 +2,12 @@
 
 use super::projects::{MONITORS_MAX, collect};
 use super::rows::Columns;
-use super::writer::Work;
 use crate::fault::Result;
-use actifix_app::ports::{MonitorFailure, MonitorView};
+use actifix_app::ports::{LateMonitor, MonitorTick, MonitorView};
 use actifix_domain::cron::MonitorState;
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// Late monitors of one call.
 const DUE_MAX: u32 = 500;
@@ -42,24 +41,42 @@ pub(crate) fn save(
     Ok(())
 }
 
-/// Takes in what is late by `now`, longest overdue first.
-pub(crate) fn tick(work: &mut Work<'_>, now: Timestamp) -> Result<Vec<MonitorFailure>> {
+/// What is late by `now`, longest overdue first.
+pub(crate) fn late(db: &Connection, now: Timestamp) -> Result<Vec<LateMonitor>> {
     let sql = "SELECT project_id, slug, environment, state FROM monitors WHERE deadline < ?1 \
          ORDER BY deadline LIMIT ?2";
-    let mut failures = Vec::new();
-    for (project, mut view) in collect(work.db, sql, params![now.micros(), DUE_MAX], view)? {
-        let failure = view.state.tick(now);
-        save(work.db, project, &view.slug, &view.environment, &view.state)?;
-        if let Some(failure) = failure {
-            failures.push(MonitorFailure {
-                project,
-                slug: view.slug,
-                environment: view.environment,
-                failure,
-            });
-        }
+    let found = collect(db, sql, params![now.micros(), DUE_MAX], view)?;
+    let late = found.into_iter().filter_map(|(project, view)| {
+        let (failure, deadline) = (view.state.due(now)?, view.state.deadline()?);
+        Some(LateMonitor { project, slug: view.slug, environment: view.environment, failure, deadline })
+    });
+    Ok(late.collect())
+}
+
+/// Takes the failure of a late monitor in; false when it is not late any more, or was taken in before.
+pub(crate) fn tick(db: &Connection, project: ProjectId, tick: &MonitorTick, now: Timestamp) -> Result<bool> {
+    let Some(mut state) = state(db, project, &tick.slug, &tick.environment)? else { return Ok(false) };
+    if state.deadline() != Some(tick.deadline) || state.tick(now).is_none() {
+        return Ok(false);
     }
-    Ok(failures)
+    save(db, project, &tick.slug, &tick.environment, &state)?;
+    Ok(true)
+}
+
+/// State of a monitor, if it is known.
+pub(crate) fn state(
+    db: &Connection,
+    project: ProjectId,
+    slug: &str,
+    environment: &str,
+) -> Result<Option<MonitorState>> {
+    let text: Option<String> = db
+        .prepare_cached(
+            "SELECT state FROM monitors WHERE project_id = ?1 AND slug = ?2 AND environment = ?3",
+        )?
+        .query_row(params![project.0, slug, environment], |row| row.get(0))
+        .optional()?;
+    Ok(text.as_deref().map(serde_json::from_str).transpose()?)
 }
 
 fn view(row: &Row<'_>) -> Result<(ProjectId, MonitorView)> {

@@ -1,17 +1,17 @@
 //! The ports: each verb hands its work to a reader or to the writer.
 
 use super::{
-    SqliteStore, care, events, findings, ingest, lists, monitors, projects, quarantine, retention, throttles,
-    tickets, tokens,
+    SqliteStore, answers, care, events, findings, ingest, lists, monitors, projects, quarantine, regroup,
+    retention, throttles, tickets, tokens,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    ActivityEntry, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery, FindingState,
-    FindingView, HeldOverview, IngestStore, KeyRecord, MonitorFailure, MonitorView, OutcomeTotal, Page,
-    ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, StoreStats,
-    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord,
-    TokenStore,
+    ActivityEntry, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery,
+    FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor,
+    MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy,
+    RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
+    TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
@@ -23,12 +23,12 @@ use std::sync::Arc;
 
 #[async_trait]
 impl IngestStore for SqliteStore {
-    async fn ingest(&self, submission: Submission) -> Result<Vec<Recorded>> {
+    fn enqueue(&self, submission: Submission) -> Result<Pending> {
         if submission.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Box::pin(std::future::ready(Ok(Ingested::default()))));
         }
         let prepared = ingest::prepare(submission).map_err(Fault::into_error)?;
-        self.writer.ingest(prepared).await
+        self.writer.enqueue(prepared)
     }
 
     fn queue_depth(&self) -> usize {
@@ -85,21 +85,23 @@ impl TicketStore for SqliteStore {
     async fn merge_tickets(
         &self,
         into: &TicketId,
+        expected_version: Option<u64>,
         from: &[TicketId],
         activity: ActivityEntry,
     ) -> Result<Ticket> {
         let (into, from) = (into.clone(), from.to_vec());
-        self.write(move |work| tickets::merge(work, &into, &from, &activity)).await
+        self.write(move |work| regroup::merge(work, &into, expected_version, &from, &activity)).await
     }
 
     async fn split_ticket(
         &self,
         id: &TicketId,
+        expected_version: Option<u64>,
         fingerprint: Fingerprint,
         activity: ActivityEntry,
     ) -> Result<Ticket> {
         let id = id.clone();
-        self.write(move |work| tickets::split(work, &id, fingerprint, &activity)).await
+        self.write(move |work| regroup::split(work, &id, expected_version, fingerprint, &activity)).await
     }
 
     async fn promote_held(
@@ -110,6 +112,12 @@ impl TicketStore for SqliteStore {
         force: bool,
         now: Timestamp,
     ) -> Result<Vec<TicketId>> {
+        if !force && only.is_none() {
+            let config = self.throttle.clone();
+            if !self.read(move |db| throttles::has_work(db, &config, project, now)).await? {
+                return Ok(Vec::new());
+            }
+        }
         let only = only.cloned();
         self.write(move |work| throttles::promote(work, project, only.as_ref(), limit, force, now)).await
     }
@@ -130,9 +138,15 @@ impl TicketStore for SqliteStore {
 
 #[async_trait]
 impl ProjectStore for SqliteStore {
-    async fn create_project(&self, id: Option<ProjectId>, name: &str, now: Timestamp) -> Result<Project> {
-        let name = name.to_owned();
-        self.write(move |work| projects::create(work, id, &name, now)).await
+    async fn create_project(
+        &self,
+        id: Option<ProjectId>,
+        name: &str,
+        first_key: Option<&ProjectKey>,
+        now: Timestamp,
+    ) -> Result<Project> {
+        let (name, first_key) = (name.to_owned(), first_key.cloned());
+        self.write(move |work| projects::create(work, id, &name, first_key, now)).await
     }
 
     async fn project(&self, id: ProjectId) -> Result<Option<Project>> {
@@ -158,9 +172,14 @@ impl ProjectStore for SqliteStore {
         self.write(move |work| projects::add_key(work, &key)).await
     }
 
-    async fn save_key(&self, key: &ProjectKey) -> Result<()> {
+    async fn save_key(&self, key: &ProjectKey) -> Result<ProjectKey> {
         let key = key.clone();
         self.write(move |work| projects::save_key(work, &key)).await
+    }
+
+    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey) -> Result<()> {
+        let (old, new) = (old.clone(), new.clone());
+        self.write(move |work| projects::replace_key(work, &old, &new)).await
     }
 
     async fn key(&self, public_key: &PublicKey) -> Result<Option<ProjectKey>> {
@@ -176,8 +195,8 @@ impl ProjectStore for SqliteStore {
         self.read(move |db| monitors::list(db, project)).await
     }
 
-    async fn tick_monitors(&self, now: Timestamp) -> Result<Vec<MonitorFailure>> {
-        self.write(move |work| monitors::tick(work, now)).await
+    async fn late_monitors(&self, now: Timestamp) -> Result<Vec<LateMonitor>> {
+        self.read(move |db| monitors::late(db, now)).await
     }
 
     async fn outcomes(&self, project: ProjectId, from: Timestamp) -> Result<Vec<OutcomeTotal>> {
@@ -221,12 +240,12 @@ impl CareStore for SqliteStore {
     async fn set_finding_state(
         &self,
         id: &str,
+        expected_version: Option<u64>,
         state: FindingState,
         note: &str,
-        _now: Timestamp,
     ) -> Result<FindingView> {
         let (id, note) = (id.to_owned(), note.to_owned());
-        self.write(move |work| findings::set_state(work, &id, state, &note)).await
+        self.write(move |work| findings::set_state(work, &id, expected_version, state, &note)).await
     }
 
     async fn quarantine(
@@ -258,8 +277,8 @@ impl CareStore for SqliteStore {
     }
 
     async fn stats(&self) -> Result<StoreStats> {
-        let path = self.path.clone();
-        self.read(move |db| care::stats(db, &path)).await
+        let (path, config, now) = (self.path.clone(), self.throttle.clone(), self.clock.now());
+        self.read(move |db| care::stats(db, &path, &config, now)).await
     }
 
     async fn ready(&self) -> Result<()> {
@@ -276,5 +295,17 @@ impl CareStore for SqliteStore {
             return Err(Error::Unavailable { message: "the database failed", retry_after_seconds: 30 });
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl AnswerStore for SqliteStore {
+    async fn kept_answer(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<KeptAnswer>> {
+        let key = *key;
+        self.read(move |db| answers::get(db, &key, now)).await
+    }
+
+    async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()> {
+        self.write(move |work| answers::keep(work, &answer, now)).await
     }
 }

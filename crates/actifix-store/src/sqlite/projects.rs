@@ -19,12 +19,13 @@ const UNLISTED_MAX: u32 = 20;
 
 const PROJECT_COLUMNS: &str = "project_id, name, settings, created_at, version";
 const KEY_COLUMNS: &str =
-    "project_id, public_key, label, kind, enabled, allowed_origins, rate_per_minute, created_at";
+    "project_id, public_key, label, kind, enabled, allowed_origins, rate_per_minute, created_at, version";
 
 pub(crate) fn create(
     work: &mut Work<'_>,
     id: Option<ProjectId>,
     name: &str,
+    first_key: Option<ProjectKey>,
     now: Timestamp,
 ) -> Result<Project> {
     let db = work.db;
@@ -58,6 +59,9 @@ pub(crate) fn create(
     .execute(params![id.0, name, serde_json::to_string(&project.settings)?, now.micros()])?;
     if made == 0 {
         return Err(Error::conflict("a project with this id or name exists: choose another").into());
+    }
+    if let Some(key) = first_key {
+        add_key(work, &ProjectKey { project: id, ..key })?;
     }
     Ok(project)
 }
@@ -122,7 +126,7 @@ pub(crate) fn add_key(work: &mut Work<'_>, key: &ProjectKey) -> Result<()> {
         return Err(Error::conflict(format!("the project has {KEYS_MAX} keys, which is the most")).into());
     }
     let sql = format!(
-        "INSERT INTO project_keys ({KEY_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING"
+        "INSERT INTO project_keys ({KEY_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING"
     );
     if write_key(work.db, &sql, key)? == 0 {
         return Err(Error::conflict("this key exists").into());
@@ -130,12 +134,23 @@ pub(crate) fn add_key(work: &mut Work<'_>, key: &ProjectKey) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn save_key(work: &mut Work<'_>, key: &ProjectKey) -> Result<()> {
+/// Saves what was decided on the key's version.
+pub(crate) fn save_key(work: &mut Work<'_>, key: &ProjectKey) -> Result<ProjectKey> {
     const SQL: &str = "UPDATE project_keys SET label = ?3, kind = ?4, enabled = ?5, allowed_origins = ?6, \
-         rate_per_minute = ?7, created_at = ?8 WHERE project_id = ?1 AND public_key = ?2";
-    if write_key(work.db, SQL, key)? == 0 {
-        return Err(Error::NotFound { what: "key" }.into());
+         rate_per_minute = ?7, created_at = ?8, version = version + 1 \
+         WHERE project_id = ?1 AND public_key = ?2 AND version = ?9";
+    let saved = write_key(work.db, SQL, key)? > 0;
+    match self::key(work.db, &key.public_key)?.filter(|known| known.project == key.project) {
+        Some(known) if saved => Ok(known),
+        Some(_) => Err(Error::stale().into()),
+        None => Err(Error::NotFound { what: "key" }.into()),
     }
+}
+
+/// A new key takes the place of `old`, which is disabled.
+pub(crate) fn replace_key(work: &mut Work<'_>, old: &ProjectKey, new: &ProjectKey) -> Result<()> {
+    add_key(work, new)?;
+    save_key(work, &ProjectKey { enabled: false, ..old.clone() })?;
     Ok(())
 }
 
@@ -153,6 +168,7 @@ fn write_key(db: &Connection, sql: &str, key: &ProjectKey) -> Result<usize> {
         serde_json::to_string(&key.allowed_origins)?,
         key.rate_per_minute,
         key.created_at.micros(),
+        super::rows::quantity(key.version),
     ])?)
 }
 
@@ -246,6 +262,7 @@ fn key_row(row: &Row<'_>) -> Result<ProjectKey> {
         allowed_origins: c.json()?,
         rate_per_minute: c.take()?,
         created_at: c.time()?,
+        version: c.count()?,
     })
 }
 

@@ -1,31 +1,67 @@
-//! Input that could not be redacted, sealed. Bounded: what comes when it is full is counted and let go, since the
-//! oldest is what somebody may be looking at.
+//! Input that could not be redacted, sealed. Bounded, and by project too, so that one of them cannot shut out the
+//! others. What finds it full is refused: neither stored nor sealed it would be lost behind a 200.
 
 use super::projects::collect;
 use super::rows::{self, Columns, Place, page_size, quantity};
 use super::writer::Work;
 use crate::fault::Result;
+use actifix_app::error::Error;
 use actifix_app::ports::{Cursor, Page, QuarantineEntry, QuarantineItem, SealedInput};
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-/// Entries of one installation.
-const ENTRIES_MAX: u64 = 1_000;
-/// Bytes of one installation.
-const BYTES_MAX: u64 = 256 << 20;
+/// Entries of one installation, and their bytes.
+const ALL: Room = Room { entries: 1_000, bytes: 256 << 20 };
+/// Entries of one project, and their bytes.
+const PROJECT: Room = Room { entries: 500, bytes: 128 << 20 };
+/// When to come again: somebody has to release or delete entries first.
+const RETRY_AFTER_SECONDS: u64 = 60;
+
+struct Room {
+    entries: u64,
+    bytes: u64,
+}
+
+impl Room {
+    const fn holds(&self, entries: u64, bytes: u64) -> bool {
+        entries <= self.entries && bytes <= self.bytes
+    }
+}
 
 const COLUMNS: &str = "seq, input_id, project_id, received_at, reason, kind, size";
 
-/// Keeps an input, if there is room.
-pub(crate) fn put(db: &Connection, project: ProjectId, input: &SealedInput, at: Timestamp) -> Result<()> {
-    let bytes = u64::try_from(input.sealed.len()).unwrap_or(u64::MAX);
-    let full = rows::counter_total(db, rows::QUARANTINE)? >= ENTRIES_MAX
-        || rows::counter_total(db, rows::QUARANTINE_BYTES)?.saturating_add(bytes) > BYTES_MAX;
-    if full {
-        tracing::warn!(project = project.0, "store.quarantine_full: input was counted and let go");
-        return rows::add_to_counter(db, project, rows::QUARANTINE_REFUSED, 1);
+/// Why there is no room for these; nothing if there is.
+pub(crate) fn lacks_room(
+    db: &Connection,
+    project: ProjectId,
+    inputs: &[SealedInput],
+) -> Result<Option<Error>> {
+    if inputs.is_empty() {
+        return Ok(None);
     }
+    let more = quantity_of(inputs.len());
+    let more_bytes = inputs.iter().map(|input| quantity_of(input.sealed.len())).sum::<u64>();
+    let of_project = |name: &str| rows::counter(db, project, name);
+    let fits = ALL.holds(
+        rows::counter_total(db, rows::QUARANTINE)?.saturating_add(more),
+        rows::counter_total(db, rows::QUARANTINE_BYTES)?.saturating_add(more_bytes),
+    ) && PROJECT.holds(
+        of_project(rows::QUARANTINE)?.saturating_add(more),
+        of_project(rows::QUARANTINE_BYTES)?.saturating_add(more_bytes),
+    );
+    if fits {
+        return Ok(None);
+    }
+    tracing::warn!(project = project.0, "store.quarantine_full: input is refused until entries are released");
+    rows::add_to_counter(db, project, rows::QUARANTINE_REFUSED, quantity(more))?;
+    let message = "the quarantine is full";
+    Ok(Some(Error::Unavailable { message, retry_after_seconds: RETRY_AFTER_SECONDS }))
+}
+
+/// Keeps an input; [`lacks_room`] was asked before.
+pub(crate) fn put(db: &Connection, project: ProjectId, input: &SealedInput, at: Timestamp) -> Result<()> {
+    let bytes = quantity_of(input.sealed.len());
     let added = db
         .prepare_cached(
             "INSERT INTO quarantine (project_id, input_id, received_at, reason, kind, size, sealed) \
@@ -82,6 +118,10 @@ pub(crate) fn delete(work: &mut Work<'_>, id: &str) -> Result<bool> {
     rows::add_to_counter(work.db, ProjectId(project), rows::QUARANTINE, -1)?;
     rows::add_to_counter(work.db, ProjectId(project), rows::QUARANTINE_BYTES, -bytes)?;
     Ok(true)
+}
+
+fn quantity_of(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 fn entry(row: &Row<'_>) -> Result<QuarantineEntry> {

@@ -4,7 +4,7 @@
 //! keeps its latest event whatever its age.
 
 use super::SqliteStore;
-use super::ingest::delete_event;
+use super::ingest::{REMEMBER_MICROS, delete_event};
 use super::projects::collect;
 use super::rows::{self, quantity, ticket_by_seq};
 use super::tickets::delete_ticket;
@@ -282,7 +282,8 @@ fn drop_finding(work: &mut Work<'_>, seq: i64, before: i64) -> Result<bool> {
     Ok(true)
 }
 
-/// Ids whose time has come. Those of events that are stored after all (the latest of their ticket) lose their end.
+/// Ids whose time has come. Those of events that are stored still (the latest of their ticket) get another term: the
+/// next event may take their place.
 async fn remembered_ids(store: &SqliteStore, now: Timestamp, dry_run: bool) -> Result<u64, Error> {
     let at = now.micros();
     if dry_run {
@@ -320,9 +321,9 @@ fn forget_ids(db: &Connection, at: i64) -> Result<(usize, u64)> {
     for (project, id, stored) in &due {
         if *stored {
             db.prepare_cached(
-                "UPDATE event_ids SET expires_at = NULL WHERE project_id = ?1 AND event_id = ?2",
+                "UPDATE event_ids SET expires_at = ?3 WHERE project_id = ?1 AND event_id = ?2",
             )?
-            .execute(params![project, id])?;
+            .execute(params![project, id, at.saturating_add(REMEMBER_MICROS)])?;
         } else {
             db.prepare_cached("DELETE FROM event_ids WHERE project_id = ?1 AND event_id = ?2")?
                 .execute(params![project, id])?;

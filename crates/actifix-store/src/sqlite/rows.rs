@@ -308,6 +308,11 @@ pub(crate) fn parse_ticket_counter(name: &str) -> Option<(Status, Priority)> {
     Some((status.parse().ok()?, priority.parse().ok()?))
 }
 
+/// Name of the counter of would-be new tickets of a priority that the throttle ever refused.
+pub(crate) fn held_total(priority: Priority) -> String {
+    format!("held_total:{}", priority.as_str())
+}
+
 /// Counter of stored events.
 pub(crate) const EVENTS: &str = "events";
 /// Counter of bytes of stored bodies and attachments.

@@ -2,6 +2,7 @@
 
 use super::projects::{self, collect};
 use super::rows::Place;
+use super::word;
 use crate::fault::Result;
 use actifix_app::ports::{Sort, TicketQuery};
 use actifix_domain::search::{Condition, Pattern, Range, Term};
@@ -12,6 +13,10 @@ use std::collections::BTreeSet;
 
 /// A condition that fits at most this many tickets is answered by listing them; others are checked ticket by ticket.
 const CANDIDATES_MAX: usize = 2_000;
+/// The same for words, which cost more to check.
+const WORD_CANDIDATES_MAX: usize = 10_000;
+/// Matches of a word over all projects that are looked at for those of the projects that are asked for.
+const MATCHES_MAX: usize = 20_000;
 /// Fewest characters of a word's start that is looked for.
 const PREFIX_CHARS_MIN: usize = 3;
 
@@ -28,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) filter: Filter,
     /// Numbers of the only tickets that can match.
     pub(crate) candidates: Option<BTreeSet<i64>>,
+    /// The filter asks the index of words, which takes some hundred times as long as any other condition.
+    pub(crate) asks_index: bool,
 }
 
 /// Text of conditions with the values that belong to its `?`.
@@ -63,6 +70,14 @@ struct Driver {
     values: Vec<Value>,
     check: String,
     check_values: Vec<Value>,
+    /// It is about words. Their index knows no projects: a project must not lose its few matches among those of others.
+    is_word: bool,
+}
+
+impl Driver {
+    fn most(&self) -> usize {
+        if self.is_word { WORD_CANDIDATES_MAX } else { CANDIDATES_MAX }
+    }
 }
 
 /// Takes a search apart.
@@ -75,17 +90,18 @@ pub(crate) fn plan(db: &Connection, query: &TicketQuery) -> Result<Plan> {
         to: i64::MAX,
         filter: Filter::default(),
         candidates: None,
+        asks_index: false,
     };
     let mut drivers = Vec::new();
     for term in &query.search.terms {
         narrow(db, &mut plan, &mut drivers, query, term)?;
     }
     for driver in drivers {
-        let found = candidates(db, &driver)?;
-        if found.len() > CANDIDATES_MAX {
+        let Some(found) = candidates(db, &driver, plan.projects.as_deref())? else {
+            plan.asks_index |= driver.is_word;
             check(&mut plan, false, &driver.check, driver.check_values);
             continue;
-        }
+        };
         plan.candidates = Some(match plan.candidates.take() {
             Some(known) => known.intersection(&found).copied().collect(),
             None => found,
@@ -94,10 +110,38 @@ pub(crate) fn plan(db: &Connection, query: &TicketQuery) -> Result<Plan> {
     Ok(plan)
 }
 
-fn candidates(db: &Connection, driver: &Driver) -> Result<BTreeSet<i64>> {
-    let sql = format!("{} LIMIT {}", driver.sql, CANDIDATES_MAX + 1);
+/// The tickets of a condition; none where they are too many to list.
+fn candidates(db: &Connection, driver: &Driver, projects: Option<&[i64]>) -> Result<Option<BTreeSet<i64>>> {
+    let sql = format!("{} LIMIT {}", driver.sql, driver.most() + 1);
     let found = collect(db, &sql, rusqlite::params_from_iter(&driver.values), |row| Ok(row.get(0)?))?;
-    Ok(found.into_iter().collect())
+    if found.len() <= driver.most() {
+        return Ok(Some(found.into_iter().collect()));
+    }
+    match projects {
+        Some(projects) if driver.is_word && projects.len() < projects::all(db)?.len() => {
+            candidates_of(db, driver, projects)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// As [`candidates`], those of some projects among the matches of all.
+fn candidates_of(db: &Connection, driver: &Driver, projects: &[i64]) -> Result<Option<BTreeSet<i64>>> {
+    let sql = format!(
+        "SELECT m.rowid, EXISTS (SELECT 1 FROM tickets t WHERE t.seq = m.rowid \
+         AND t.project_id IN (SELECT value FROM json_each(?))) FROM ({} LIMIT {}) m",
+        driver.sql,
+        MATCHES_MAX + 1
+    );
+    let own = Value::Text(serde_json::Value::from(projects.to_vec()).to_string());
+    let values = std::iter::once(&own).chain(&driver.values);
+    let matches =
+        collect(db, &sql, rusqlite::params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if matches.len() > MATCHES_MAX {
+        return Ok(None);
+    }
+    let found: BTreeSet<i64> = matches.into_iter().filter(|(_, own)| *own).map(|(seq, _)| seq).collect();
+    Ok((found.len() <= driver.most()).then_some(found))
 }
 
 fn narrow(
@@ -232,6 +276,7 @@ fn facet(plan: &mut Plan, drivers: &mut Vec<Driver>, negated: bool, key: &str, p
         values: std::iter::once(Value::Text(key.to_owned())).chain(narrow_values).collect(),
         check: exists,
         check_values,
+        is_word: false,
     };
     if let Some([project]) = plan.projects.as_deref() {
         driver.sql.push_str(" AND project_id = ?");
@@ -258,8 +303,8 @@ fn user(plan: &mut Plan, negated: bool, hash: Option<i64>) {
     check(plan, negated, exists, [Value::Integer(hash)]);
 }
 
-/// Words in title, culprit or message, by the index of words. A text that more tickets have than are worth listing
-/// is looked for in title and culprit, ticket by ticket; so is one that must not be there.
+/// Words in title, culprit or message, by the index of words. A text that more tickets have than are worth listing,
+/// and one that must not be there, is looked for in the same index ticket by ticket.
 fn words(
     db: &Connection,
     plan: &mut Plan,
@@ -267,11 +312,11 @@ fn words(
     negated: bool,
     text: &str,
 ) -> Result<()> {
-    const SQL: &str = "SELECT rowid FROM ticket_words WHERE ticket_words MATCH ? ORDER BY rowid DESC";
-    let pieces = vec![String::new(), text.to_owned(), String::new()];
-    let like = Value::Text(Pattern::from_pieces(pieces).to_like());
-    let contains = "t.title LIKE ? ESCAPE '\\' OR t.culprit LIKE ? ESCAPE '\\'";
-    if negated || !text.chars().any(char::is_alphanumeric) {
+    const SQL: &str = "SELECT rowid FROM ticket_words WHERE ticket_words MATCH ?";
+    if !text.chars().any(char::is_alphanumeric) {
+        let pieces = vec![String::new(), text.to_owned(), String::new()];
+        let like = Value::Text(Pattern::from_pieces(pieces).to_like());
+        let contains = "t.title LIKE ? ESCAPE '\\' OR t.culprit LIKE ? ESCAPE '\\'";
         check(plan, negated, contains, [like.clone(), like]);
         return Ok(());
     }
@@ -279,12 +324,39 @@ fn words(
     let known = collect(db, &format!("{SQL} LIMIT 1"), [&phrase], |row| Ok(row.get::<_, i64>(0)?))?;
     // A whole word is found at once; the start of a word costs more, so it is only tried where there is none.
     let prefix = known.is_empty() && text.chars().count() >= PREFIX_CHARS_MIN;
-    drivers.push(Driver {
-        sql: SQL.to_owned(),
-        values: vec![Value::Text(if prefix { format!("{phrase} *") } else { phrase })],
-        check: contains.to_owned(),
-        check_values: vec![like.clone(), like],
-    });
+    let (wanted, in_index) = if prefix {
+        // Asked ticket by ticket the index would gather all words of this start anew each time.
+        (Value::Text(format!("{phrase} *")), format!("t.seq IN ({SQL})"))
+    } else {
+        (Value::Text(phrase), format!("EXISTS ({SQL} AND rowid = t.seq)"))
+    };
+    let (check_sql, check_values) = if word::is_plain(text) {
+        let title = vec![Value::Text(text.to_owned()), Value::Integer(i64::from(prefix)), wanted.clone()];
+        (format!("has_word(t.title, t.culprit, ?, ?) OR {in_index}"), title)
+    } else {
+        (in_index, vec![wanted.clone()])
+    };
+    let driver = Driver {
+        sql: format!("{SQL} ORDER BY rowid DESC"),
+        values: vec![wanted],
+        check: check_sql,
+        check_values,
+        is_word: true,
+    };
+    if !negated {
+        drivers.push(driver);
+        return Ok(());
+    }
+    match candidates(db, &driver, None)? {
+        Some(found) => {
+            let list = serde_json::Value::from(found.into_iter().collect::<Vec<i64>>()).to_string();
+            check(plan, true, "t.seq IN (SELECT value FROM json_each(?))", [Value::Text(list)]);
+        }
+        None => {
+            plan.asks_index = true;
+            check(plan, true, &driver.check, driver.check_values);
+        }
+    }
     Ok(())
 }
 

@@ -28,7 +28,7 @@ fn fresh(told: &Arc<AtomicBool>) -> (TempDir, SqliteStore) {
 async fn a_full_disk_refuses_and_recovers_unaided() {
     let told = Arc::default();
     let (_dir, store) = fresh(&told);
-    let project = store.create_project(None, "p", NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
     let limit = |pages: Option<i64>| {
         store.write(move |work| {
             let used: i64 = work.db.query_row("PRAGMA page_count", [], |row| row.get(0))?;
@@ -45,7 +45,7 @@ async fn a_full_disk_refuses_and_recovers_unaided() {
     assert_eq!(store.stats().await.unwrap().events, 0, "nothing of it is there");
     limit(Some(1_000_000)).await.unwrap();
     let stored = store.ingest(many(1)).await.unwrap();
-    assert!(stored.iter().all(|recorded| recorded.outcome == Outcome::Accepted));
+    assert!(stored.events.iter().all(|recorded| recorded.outcome == Outcome::Accepted));
     assert!(!told.load(Ordering::SeqCst), "that was not for good");
 }
 
@@ -53,7 +53,7 @@ async fn a_full_disk_refuses_and_recovers_unaided() {
 async fn a_panic_undoes_its_transaction_and_nothing_else() {
     let told = Arc::default();
     let (_dir, store) = fresh(&told);
-    let project = store.create_project(None, "p", NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
     let result: Result<(), Error> = store
         .write(|work| {
             work.db.execute("DELETE FROM projects", [])?;
@@ -69,7 +69,7 @@ async fn a_panic_undoes_its_transaction_and_nothing_else() {
 async fn after_a_failed_write_nothing_is_acknowledged() {
     let told: Arc<AtomicBool> = Arc::default();
     let (_dir, store) = fresh(&told);
-    let project = store.create_project(None, "p", NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
     let io = || {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
         Fault::Sql(rusqlite::Error::SqliteFailure(code, None))
@@ -113,7 +113,7 @@ impl Bench {
         options.queue = queue;
         options.throttle = ThrottleConfig { enabled: false, ..ThrottleConfig::default() };
         let store = Arc::new(SqliteStore::open(options).unwrap());
-        let project = store.create_project(None, "p", NOW).await.unwrap().id;
+        let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
         Self { _dir: dir, store, project }
     }
 
@@ -137,7 +137,9 @@ impl Bench {
 
     fn send(&self, event: EventBuilder) -> JoinHandle<Result<Vec<Recorded>>> {
         let (store, project) = (Arc::clone(&self.store), self.project);
-        tokio::spawn(async move { store.ingest(submission(project, NOW, [event])).await })
+        tokio::spawn(
+            async move { store.ingest(submission(project, NOW, [event])).await.map(|done| done.events) },
+        )
     }
 
     /// Lets the tasks run until `many` submissions wait behind the one that holds the writer.

@@ -2,7 +2,7 @@
 
 use super::activity;
 use super::ingest::Cache;
-use super::projects::collect;
+use super::projects::{PROJECTS_MAX, collect};
 use super::rows::{self, Columns, quantity, ticket_by_id, ticket_by_seq, update_ticket};
 use super::writer::Work;
 use crate::fault::Result;
@@ -151,6 +151,25 @@ fn take(db: &Connection, cache: &mut Cache, project: ProjectId) -> Result<Admiss
     }
 }
 
+/// Whether [`promote`] would find anything to do without being forced: the brake is due to change, or there is budget
+/// for what is held. Asked once a second for each project, so that an idle one costs no transaction.
+pub(crate) fn has_work(
+    db: &Connection,
+    config: &ThrottleConfig,
+    project: ProjectId,
+    now: Timestamp,
+) -> Result<bool> {
+    let mut state = state(db, project)?;
+    if state.tick(config, now).is_some() {
+        return Ok(true);
+    }
+    let held = held_by_priority(db, project)?;
+    Ok(Priority::ALL
+        .into_iter()
+        .zip(held)
+        .any(|(priority, held)| held > 0 && state.free_budget(config, priority, now) > 0))
+}
+
 /// Opens held tickets, oldest first, as far as the budget reaches, or one, or regardless of it.
 pub(crate) fn promote(
     work: &mut Work<'_>,
@@ -164,8 +183,12 @@ pub(crate) fn promote(
     let mut admission = take(work.db, work.cache, project)?;
     note_brake(work.db, project, admission.throttle.tick(&config, now))?;
     let mut promoted = Vec::new();
-    for seq in candidates(work.db, project, only, limit.min(PROMOTE_MAX))? {
-        if promoted.len() >= usize::try_from(limit.min(PROMOTE_MAX)).unwrap_or(usize::MAX) {
+    let most = limit.min(PROMOTE_MAX);
+    let room = |priority| {
+        if force { most } else { most.min(admission.throttle.free_budget(&config, priority, now)) }
+    };
+    for seq in candidates(work.db, project, only, Priority::ALL.map(|priority| (priority, room(priority))))? {
+        if promoted.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
             break;
         }
         let Some(mut row) = ticket_by_seq(work.db, seq)? else { continue };
@@ -202,15 +225,24 @@ pub(crate) fn promote(
     Ok(promoted)
 }
 
-/// Numbers of held tickets, oldest first; of each priority enough, since one without budget must not stop others.
-fn candidates(db: &Connection, project: ProjectId, only: Option<&TicketId>, limit: u32) -> Result<Vec<i64>> {
+/// Numbers of held tickets, oldest first; of each priority as many as may be opened at most, since one without budget
+/// must not stop others.
+fn candidates(
+    db: &Connection,
+    project: ProjectId,
+    only: Option<&TicketId>,
+    room: [(Priority, u32); 5],
+) -> Result<Vec<i64>> {
     if let Some(id) = only {
         let row = ticket_by_id(db, id)?.filter(|row| row.ticket.project == project);
         let row = row.ok_or(Error::NotFound { what: "ticket" })?;
         return Ok(vec![row.seq]);
     }
     let mut found: Vec<(i64, i64)> = Vec::new();
-    for priority in Priority::ALL {
+    for (priority, limit) in room {
+        if limit == 0 {
+            continue;
+        }
         let sql = "SELECT first_seen, seq FROM tickets WHERE project_id = ?1 AND status = 'held' AND priority = ?2 \
              ORDER BY first_seen, seq LIMIT ?3";
         found.extend(collect(db, sql, params![project.0, priority.number(), limit], |row| {
@@ -219,4 +251,16 @@ fn candidates(db: &Connection, project: ProjectId, only: Option<&TicketId>, limi
     }
     found.sort_unstable();
     Ok(found.into_iter().map(|(_, seq)| seq).collect())
+}
+
+/// The strongest brake of all projects.
+pub(crate) fn strongest_brake(db: &Connection, config: &ThrottleConfig, now: Timestamp) -> Result<Brake> {
+    let texts: Vec<String> =
+        collect(db, "SELECT state FROM throttles LIMIT ?1", [PROJECTS_MAX], |row| Ok(row.get(0)?))?;
+    let mut strongest = Brake::Off;
+    for text in texts {
+        let state: ThrottleState = serde_json::from_str(&text)?;
+        strongest = strongest.max(state.view(config, now).brake);
+    }
+    Ok(strongest)
 }

@@ -7,7 +7,7 @@
 use super::ingest::{Batch, Cache, Prepared};
 use crate::fault::{Fault, Result, Weight};
 use actifix_app::error::Error;
-use actifix_app::ports::{Clock, Recorded};
+use actifix_app::ports::{Clock, Ingested, Pending};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rusqlite::Connection;
 use std::collections::VecDeque;
@@ -45,7 +45,7 @@ enum Job {
 
 struct IngestJob {
     prepared: Prepared,
-    reply: oneshot::Sender<Result<Vec<Recorded>, Error>>,
+    reply: oneshot::Sender<Result<Ingested, Error>>,
 }
 
 /// A write that is no event: it gets a transaction of its own, in turn.
@@ -157,8 +157,8 @@ impl Writer {
         self.shared.failed.load(Ordering::Acquire)
     }
 
-    /// Queues a submission and waits until it is durable.
-    pub(crate) async fn ingest(&self, prepared: Prepared) -> Result<Vec<Recorded>, Error> {
+    /// Queues a submission; what is returned ends when it is durable.
+    pub(crate) fn enqueue(&self, prepared: Prepared) -> Result<Pending, Error> {
         let size = prepared.size_bytes;
         if self.shared.bytes.fetch_add(size, Ordering::Relaxed).saturating_add(size) > self.bytes_max {
             self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
@@ -169,7 +169,7 @@ impl Writer {
             self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
             return Err(error);
         }
-        answer.await.unwrap_or(Err(STOPPING))
+        Ok(Box::pin(async move { answer.await.unwrap_or(Err(STOPPING)) }))
     }
 
     /// Runs `action` on the writer, in a transaction of its own, and waits for its commit.
@@ -280,9 +280,9 @@ impl Loop {
     }
 
     /// Writes as many of `jobs`, from the first, as fit into one transaction; how many, and their answers.
-    fn write_some(&mut self, jobs: &[Box<IngestJob>]) -> (usize, Vec<Result<Vec<Recorded>, Error>>) {
+    fn write_some(&mut self, jobs: &[Box<IngestJob>]) -> (usize, Vec<Result<Ingested, Error>>) {
         match self.transaction(jobs) {
-            Ok(answers) => (answers.len().max(1), answers.into_iter().map(Ok).collect()),
+            Ok(answers) => (answers.len().max(1), answers),
             Err(fault) if jobs.len() == 1 || fault.weight() != Weight::One => {
                 (jobs.len(), self.fail(jobs.len(), fault))
             }
@@ -292,7 +292,7 @@ impl Loop {
                 let mut answers = Vec::with_capacity(jobs.len());
                 for job in jobs {
                     match self.transaction(std::slice::from_ref(job)) {
-                        Ok(done) => answers.extend(done.into_iter().map(Ok)),
+                        Ok(done) => answers.extend(done),
                         Err(fault) => answers.extend(self.fail(1, fault)),
                     }
                 }
@@ -302,7 +302,7 @@ impl Loop {
     }
 
     /// One transaction over a prefix of `jobs`; the answers of those that it took.
-    fn transaction(&mut self, jobs: &[Box<IngestJob>]) -> Result<Vec<Vec<Recorded>>> {
+    fn transaction(&mut self, jobs: &[Box<IngestJob>]) -> Result<Vec<Result<Ingested, Error>>> {
         if self.shared.failed.load(Ordering::Acquire) {
             return Err(Fault::App(FAILED));
         }
@@ -312,7 +312,11 @@ impl Loop {
             let mut batch = Batch::new(work);
             let mut answers = Vec::with_capacity(jobs.len());
             for job in jobs {
-                answers.push(batch.apply(&job.prepared)?);
+                // Who is refused must not undo what the others brought.
+                answers.push(match batch.refuses(&job.prepared)? {
+                    Some(error) => Err(error),
+                    None => Ok(batch.apply(&job.prepared)?),
+                });
                 if clock.monotonic_micros() - started >= GROUP_MICROS {
                     break;
                 }
@@ -364,7 +368,7 @@ impl Loop {
     }
 
     /// The same answer for `count` submissions.
-    fn fail(&self, count: usize, fault: Fault) -> Vec<Result<Vec<Recorded>, Error>> {
+    fn fail(&self, count: usize, fault: Fault) -> Vec<Result<Ingested, Error>> {
         let mut answers = Vec::with_capacity(count);
         for _ in 1..count {
             answers.push(Err(match fault.weight() {

@@ -2,10 +2,10 @@
 
 use super::{Case, id_of};
 use crate::FakeClock;
-use crate::fixtures::{EventBuilder, finding};
+use crate::fixtures::{EventBuilder, finding, submission};
 use actifix_app::error::Error;
 use actifix_app::ports::{
-    Clock, FindingQuery, FindingState, RetentionPolicy, SealedInput, Store, Submission,
+    Clock, FindingPlace, FindingQuery, FindingState, RetentionPolicy, SealedInput, Store, Submission,
 };
 use actifix_domain::outcome::Outcome;
 use actifix_domain::ticket::{Priority, Status};
@@ -18,6 +18,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     quarantine_is_listed_and_deleted(&Case::new(&store, &clock, "quarantine").await).await;
     figures_follow_what_happens(&store, &clock).await;
     old_events_go_but_the_latest_stays(&Case::new(&store, &clock, "ages").await).await;
+    ids_of_replaced_events_are_forgotten(&Case::new(&store, &clock, "replaced").await).await;
     old_things_go(&Case::new(&store, &clock, "old").await).await;
     the_oldest_bodies_go_when_there_are_too_many(&Case::new(&store, &clock, "bytes").await).await;
     closing_is_final(&store, &clock).await;
@@ -41,19 +42,21 @@ async fn findings_are_one_per_value(case: &Case) {
     let jwt = &rest.items[0];
     assert_eq!(
         (jwt.rule.as_str(), jwt.count, jwt.places.clone()),
-        ("jwt", 1, vec![("/b".to_owned(), Some(id))])
+        ("jwt", 1, vec![FindingPlace { path: "/b".to_owned(), ticket_id: Some(id) }])
     );
     let aws = page.items.iter().find(|f| f.count == 2).unwrap();
     assert_eq!((aws.id.len(), aws.places.len(), aws.state), (32, 1, FindingState::Open));
     let state = FindingState::Rotated;
-    let set = case.store.set_finding_state(&aws.id, state, "new key", case.now()).await.unwrap();
-    assert_eq!((set.state, set.note.as_str()), (state, "new key"));
+    let set = case.store.set_finding_state(&aws.id, Some(1), state, "new key").await.unwrap();
+    assert_eq!((set.state, set.note.as_str(), set.version), (state, "new key", 2));
+    let stale = case.store.set_finding_state(&aws.id, Some(1), FindingState::Open, "").await;
+    assert!(matches!(stale, Err(Error::Conflict { stale: true, .. })), "{stale:?}");
     let rotated = FindingQuery { state: Some(state), limit: 10, ..query.clone() };
     assert_eq!(case.store.findings(rotated).await.unwrap().items, std::slice::from_ref(&set));
     let by_rule = FindingQuery { rule: Some("jwt".to_owned()), limit: 10, ..query };
     assert_eq!(case.store.findings(by_rule).await.unwrap().items.len(), 1);
     assert_eq!(case.store.finding(&set.id).await.unwrap(), Some(set));
-    let unknown = case.store.set_finding_state("00", state, "", case.now()).await;
+    let unknown = case.store.set_finding_state("00", None, state, "").await;
     assert!(matches!(unknown, Err(Error::NotFound { .. })));
 }
 
@@ -85,11 +88,47 @@ async fn quarantine_is_listed_and_deleted(case: &Case) {
     assert!(!case.store.delete_quarantined(&sealed(1).id).await.unwrap());
     assert!(case.store.quarantined(&sealed(1).id).await.unwrap().is_none());
     assert_eq!(case.store.stats().await.unwrap().quarantine_entries, 2);
-    // The bound holds, and what is refused does not fail the request.
-    let mut flood = Submission::new(case.project, case.now());
-    flood.quarantined = (10..1_100).map(sealed).collect();
-    case.store.ingest(flood).await.unwrap();
-    assert_eq!(case.store.stats().await.unwrap().quarantine_entries, 1_000);
+    // What finds it full is refused as a whole: its sender is to keep it.
+    let mut flood = submission(case.project, case.now(), [EventBuilder::new(77, "beside")]);
+    flood.quarantined = (10..600).map(sealed).collect();
+    let refused = case.store.ingest(flood).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    assert_eq!(case.store.stats().await.unwrap().quarantine_entries, 2);
+    assert!(
+        case.store.event(Some(case.project), EventBuilder::new(77, "beside").id()).await.unwrap().is_none()
+    );
+    let mut fits = Submission::new(case.project, case.now());
+    fits.quarantined = (10..508).map(sealed).collect();
+    case.store.ingest(fits).await.unwrap();
+    let mut more = Submission::new(case.project, case.now());
+    more.quarantined.push(sealed(5_000));
+    assert!(case.store.ingest(more).await.is_err());
+    // Another project still has room.
+    let other = case.store.create_project(None, "quarantine-2", None, case.now()).await.unwrap();
+    let mut elsewhere = Submission::new(other.id, case.now());
+    elsewhere.quarantined.push(sealed(5_001));
+    case.store.ingest(elsewhere).await.unwrap();
+    release_happens_once(case, &sealed(2).id).await;
+}
+
+/// The entry goes with what is made of it, or nothing does.
+async fn release_happens_once(case: &Case, id: &str) {
+    let released = |number: u64| {
+        let mut sent = submission(case.project, case.now(), [EventBuilder::new(number, "released")]);
+        sent.released = Some(id.to_owned());
+        sent
+    };
+    let (one, two) = tokio::join!(case.store.ingest(released(101)), case.store.ingest(released(102)));
+    let gone = |result: &Result<_, Error>| matches!(result, Err(Error::NotFound { .. }));
+    assert!(one.is_ok() && gone(&two), "{one:?} {two:?}");
+    assert!(case.store.quarantined(id).await.unwrap().is_none());
+    assert!(
+        case.store
+            .event(Some(case.project), EventBuilder::new(102, "released").id())
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 async fn figures_follow_what_happens(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
@@ -142,6 +181,31 @@ async fn old_events_go_but_the_latest_stays(case: &Case) {
     assert_eq!(case.one(EventBuilder::new(2, "a")).await.outcome, Outcome::Duplicate, "this one is stored");
     let again = case.store.run_retention(&policy, case.now(), false).await.unwrap();
     assert_eq!(again.events, 1, "number 2 is no longer the latest");
+}
+
+/// A sampled event is stored as long as it is the latest, however long that is; its id goes some time after it.
+async fn ids_of_replaced_events_are_forgotten(case: &Case) {
+    let hot = |number| EventBuilder::new(number, "hot").sample_after(1);
+    case.send([hot(1), hot(2)]).await;
+    assert_eq!(case.one(hot(3)).await.outcome, Outcome::Sampled);
+    let policy = RetentionPolicy {
+        events_days: 0,
+        resolved_tickets_days: 0,
+        quarantine_days: 0,
+        findings_days: 0,
+        ..RetentionPolicy::default()
+    };
+    let run = async || {
+        case.clock.advance(8 * DAY);
+        case.store.run_retention(&policy, case.now(), false).await.unwrap().remembered_ids
+    };
+    assert_eq!(run().await, 0);
+    assert_eq!(case.one(hot(3)).await.outcome, Outcome::Duplicate, "it is stored");
+    case.send([hot(4), hot(5), hot(6)]).await;
+    let gone = case.store.event(Some(case.project), hot(3).id()).await.unwrap();
+    assert!(gone.is_none(), "another is the latest now");
+    assert!(run().await >= 1);
+    assert_ne!(case.one(hot(3)).await.outcome, Outcome::Duplicate, "its id is forgotten");
 }
 
 async fn old_things_go(case: &Case) {

@@ -3,9 +3,12 @@
 use super::{Case, id_of};
 use crate::fixtures::{EventBuilder, attachment, finding, submission};
 use crate::{FakeClock, NOW};
-use actifix_app::ports::{CheckIn, Discard, OutcomeCount, SealedInput, SessionCount, Store, Submission};
+use actifix_app::ports::{
+    CheckIn, Discard, FindingQuery, LateMonitor, MonitorTick, OutcomeCount, SealedInput, SessionCount, Store,
+    Submission,
+};
 use actifix_domain::cron::MonitorStatus;
-use actifix_domain::id::EventId;
+use actifix_domain::id::{EventId, ProjectId};
 use actifix_domain::outcome::{Change, Outcome, Reason};
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::{DAY, HOUR, MINUTE};
@@ -94,7 +97,7 @@ async fn concurrent_duplicates_are_one(case: &Case) {
                 let id = (number + task) % 20 + 1;
                 let sent = submission(project, now, [EventBuilder::new(id, "same")]);
                 let recorded = store.ingest(sent).await.unwrap();
-                accepted += u64::from(recorded[0].outcome == Outcome::Accepted);
+                accepted += u64::from(recorded.events[0].outcome == Outcome::Accepted);
             }
             accepted
         }));
@@ -164,6 +167,13 @@ async fn facets_are_counted_and_bounded(case: &Case) {
     assert_eq!((browser.value.as_str(), browser.count), ("Firefox 130", 2));
     assert_eq!((browser.first_seen, browser.last_seen), (NOW, NOW.plus(MINUTE)));
     assert_eq!(facet(&detail.facets, "environment").unwrap().value, "prod");
+    // What an SDK sends as a tag too counts once; where only the tag has it, that counts.
+    let twice = EventBuilder::new(3, "twice").release("web@1").tag("release", "web@1");
+    let twice = case.one(twice.tag("environment", "qa")).await;
+    let detail = case.detail(&id_of(&twice)).await;
+    let counts: Vec<(&str, &str, u64)> =
+        detail.facets.iter().map(|f| (f.key.as_str(), f.value.as_str(), f.count)).collect();
+    assert_eq!(counts, [("environment", "qa", 1), ("release", "web@1", 1)]);
     // Values beyond a hundred count as other, keys beyond fifty not at all.
     for number in 0..130_u64 {
         case.one(EventBuilder::new(100 + number, "a").tag("request", &format!("r{number}"))).await;
@@ -243,6 +253,7 @@ async fn side_items_are_counted(case: &Case) {
     });
     sent.late_attachments.push((first.event_id, attachment("two.log", Some(b"second"))));
     sent.late_attachments.push((EventId([8; 16]), attachment("lost.log", None)));
+    sent.findings.push(finding("api_key", 9, "attachment"));
     sent.quarantined.push(SealedInput {
         id: format!("{:032x}", case.project.0),
         reason: "redaction took too long".to_owned(),
@@ -250,7 +261,16 @@ async fn side_items_are_counted(case: &Case) {
         size: 10,
         sealed: vec![1, 2, 3],
     });
-    case.store.ingest(sent).await.unwrap();
+    let side = case.store.ingest(sent).await.unwrap().side;
+    let fates: Vec<(Outcome, &str, u64)> =
+        side.iter().map(|count| (count.outcome, count.category, count.quantity)).collect();
+    let (accepted, filtered) = (Outcome::Accepted, Outcome::Filtered);
+    let expected = [(accepted, "session", 1), (accepted, "attachment", 1), (filtered, "attachment", 1)];
+    assert_eq!(fates, expected);
+    let query = FindingQuery { project: Some(case.project), limit: 10, ..FindingQuery::default() };
+    let found = case.store.findings(query).await.unwrap().items;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].places.iter().all(|place| place.ticket_id.is_none()), "it is of no ticket: {found:?}");
     let outcomes = case.store.outcomes(case.project, case.now()).await.unwrap();
     let of = |word: &str, reason: &str| {
         outcomes.iter().find(|o| o.outcome == word && o.reason == reason).map(|o| o.quantity)
@@ -290,10 +310,44 @@ async fn check_ins_move_monitors(case: &Case) {
     let monitors = case.store.monitors(case.project).await.unwrap();
     assert_eq!((monitors[0].slug.as_str(), monitors[0].environment.as_str()), ("backup", "prod"));
     assert_eq!(monitors[0].state.status, MonitorStatus::Ok);
-    assert!(case.store.tick_monitors(case.now()).await.unwrap().is_empty());
-    let late = case.clock.advance(DAY);
-    let failures = case.store.tick_monitors(late).await.unwrap();
-    assert_eq!(failures.iter().filter(|failure| failure.project == case.project).count(), 1);
-    assert!(case.store.tick_monitors(late).await.unwrap().is_empty(), "once");
+    assert!(late_monitors(case).await.is_empty());
+    case.clock.advance(DAY);
+    let late = late_monitors(case).await;
+    assert_eq!((late.len(), late_monitors(case).await.len()), (1, 1), "late until its event is stored");
+    let tick = MonitorTick {
+        slug: late[0].slug.clone(),
+        environment: late[0].environment.clone(),
+        deadline: late[0].deadline,
+    };
+    let missed = |number| {
+        let mut sent = submission(case.project, case.now(), [EventBuilder::new(number, "missed")]);
+        sent.late_monitor = Some(tick.clone());
+        sent
+    };
+    // Too many events of other kinds, a full disk: whatever fails the event leaves the monitor as it was.
+    let mut twice = missed(1);
+    twice.project = ProjectId(999_999);
+    assert!(case.store.ingest(twice).await.unwrap().events.is_empty(), "no such monitor");
+    assert_eq!(late_monitors(case).await.len(), 1);
+    assert_eq!(case.store.ingest(missed(1)).await.unwrap().events[0].change, Change::New);
+    assert!(late_monitors(case).await.is_empty(), "once");
     assert_eq!(case.store.monitors(case.project).await.unwrap()[0].state.status, MonitorStatus::Missed);
+    assert!(case.store.ingest(missed(2)).await.unwrap().events.is_empty(), "nor twice");
+    // Heard of in the meantime: nothing was missed after all.
+    case.clock.advance(DAY);
+    let late = late_monitors(case).await.remove(0);
+    let mut heard = Submission::new(case.project, case.now());
+    heard.check_ins.push(check_in("ok"));
+    case.store.ingest(heard).await.unwrap();
+    let mut untrue = missed(3);
+    untrue.late_monitor = Some(MonitorTick { deadline: late.deadline, ..tick.clone() });
+    assert!(case.store.ingest(untrue).await.unwrap().events.is_empty());
+    assert_eq!(case.store.monitors(case.project).await.unwrap()[0].state.status, MonitorStatus::Ok);
+    assert_eq!(case.list("").await.items[0].count, 1);
+}
+
+async fn late_monitors(case: &Case) -> Vec<LateMonitor> {
+    let mut late = case.store.late_monitors(case.now()).await.unwrap();
+    late.retain(|late| late.project == case.project);
+    late
 }

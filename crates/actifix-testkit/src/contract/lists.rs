@@ -16,6 +16,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     orders(&Case::new(&store, &clock, "orders").await).await;
     searches(&Case::new(&store, &clock, "searches").await).await;
     texts(&Case::new(&store, &clock, "texts").await).await;
+    words_are_found_in_a_crowd(&store, &clock).await;
     hostile_values_are_only_values(&Case::new(&store, &clock, "hostile").await).await;
     projects_are_apart(&store, &clock).await;
 }
@@ -173,6 +174,10 @@ async fn texts(case: &Case) {
         ("mail", vec!["Timeout"]),
         ("drain timeout", vec!["Timeout"]),
         ("-timeout", vec!["PaymentError: no route to host"]),
+        ("-gateway", vec!["PaymentError: no route to host"]),
+        ("-paymenterr", vec!["Timeout"]),
+        ("-\"no route\"", vec!["Timeout"]),
+        ("-absent", vec!["Timeout", "PaymentError: no route to host"]),
         ("absent", vec![]),
     ] {
         assert_eq!(case.titles(search).await, expected, "{search}");
@@ -181,6 +186,40 @@ async fn texts(case: &Case) {
     case.clock.advance(HOUR);
     case.one(EventBuilder::new(3, "x").title("Entirely different").at(case.now())).await;
     assert_eq!(case.titles("different").await, ["Entirely different"]);
+}
+
+/// A word that thousands of tickets have, in nothing but their messages, is still that word, and no project loses its
+/// own among those of another.
+async fn words_are_found_in_a_crowd(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
+    let (crowd, small) = (Case::new(store, clock, "crowd").await, Case::new(store, clock, "small").await);
+    let flapping = |number: u64, name: &str| {
+        EventBuilder::new(number, name).title(name).with(|event| {
+            event.exception[0].value = Some("a flapping socket".to_owned());
+        })
+    };
+    small.send([flapping(1, "one"), EventBuilder::new(2, "two").title("two")]).await;
+    for hundred in 0..21_u64 {
+        let numbers = hundred * 500..hundred * 500 + 500;
+        let events = numbers.map(|number| flapping(number + 10, &format!("n{number}")));
+        crowd.send(events.collect::<Vec<_>>()).await;
+    }
+    crowd.one(EventBuilder::new(9, "calm").title("calm")).await;
+    for (case, search, expected) in [
+        (&small, "flapping", vec!["one"]),
+        (&small, "-flapping", vec!["two"]),
+        (&small, "flapp", vec!["one"]),
+        (&crowd, "-flapping", vec!["calm"]),
+        (&crowd, "-flapp", vec!["calm"]),
+        (&crowd, "-\"flapping socket\"", vec!["calm"]),
+    ] {
+        // A page may look at a part only, and name the next.
+        assert_eq!(walk(case, case.query(search)).await, expected, "{search}");
+    }
+    for search in ["flapping", "flapp", "flapping -calm", "\"flapping socket\""] {
+        let page = crowd.list(search).await;
+        assert_eq!((page.items.len(), page.next_cursor.is_some()), (50, true), "{search}");
+        assert!(page.total.is_none_or(|total| total > 10_000), "{search}: {:?}", page.total);
+    }
 }
 
 async fn hostile_values_are_only_values(case: &Case) {

@@ -3,6 +3,7 @@
 use super::{Case, id_of};
 use crate::fixtures::EventBuilder;
 use crate::{FakeClock, NOW};
+use actifix_app::error::Error;
 use actifix_app::ports::Store;
 use actifix_domain::id::TicketId;
 use actifix_domain::outcome::Change;
@@ -33,11 +34,17 @@ async fn an_event_after_the_resolution_reopens(case: &Case) {
     let early = case.one(EventBuilder::new(2, "a").at(NOW.plus(MINUTE))).await;
     assert_eq!(early.change, Change::Seen, "it happened before the resolution");
     case.clock.advance(MINUTE);
+    let mut meanwhile = case.decision(&id, "changed").await;
+    meanwhile.assignee = Some("jo".to_owned());
     let late = case.one(EventBuilder::new(3, "a").at(case.now()).ceiling(Priority::P1)).await;
     assert_eq!((late.change, late.count), (Change::Regressed, 3));
     let ticket = case.ticket(&id).await;
     assert_eq!((ticket.status, ticket.regressions, ticket.raised), (Status::Open, 1, true));
     assert_eq!((ticket.priority, ticket.resolved_at), (Priority::P2, None));
+    // What was decided on the resolved ticket must not resolve it again.
+    let undone = case.store.save_ticket(meanwhile).await;
+    assert!(matches!(undone, Err(Error::Conflict { stale: true, .. })), "{undone:?}");
+    assert_eq!(case.ticket(&id).await.status, Status::Open);
     let kinds: Vec<String> = case.detail(&id).await.activity.into_iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["raised", "regressed", "resolved"]);
     assert_eq!(case.titles("is:regressed").await, ["a"]);

@@ -3,10 +3,12 @@
 use super::{Case, id_of};
 use crate::fixtures::EventBuilder;
 use crate::{FakeClock, NOW};
+use actifix_app::error::Error;
 use actifix_app::ports::Store;
 use actifix_domain::outcome::{Change, Outcome};
+use actifix_domain::throttle::Brake;
 use actifix_domain::ticket::{Priority, Status};
-use actifix_domain::time::{DAY, HOUR};
+use actifix_domain::time::{DAY, HOUR, MINUTE};
 use std::sync::Arc;
 
 /// All cases.
@@ -14,6 +16,8 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     what_is_refused_is_held(&Case::new(&store, &clock, "held").await).await;
     beyond_the_cap_only_counters_move(&Case::new(&store, &clock, "cap").await).await;
     held_tickets_are_promoted(&Case::new(&store, &clock, "promotion").await).await;
+    one_error_in_a_loop_is_no_flood(&Case::new(&store, &clock, "loop").await).await;
+    nothing_to_promote_writes_nothing(&Case::new(&store, &clock, "idle").await).await;
     the_brake_is_recorded_and_reset(&Case::new(&store, &clock, "brake").await).await;
 }
 
@@ -82,6 +86,16 @@ async fn beyond_the_cap_only_counters_move(case: &Case) {
     assert_eq!(counted, 3);
     let outcomes = case.store.outcomes(case.project, case.now()).await.unwrap();
     assert_eq!(outcomes.iter().find(|o| o.outcome == "held").unwrap().quantity, 6);
+    // Resolved, it comes back with the next of the flood, and nobody's late decision undoes that.
+    let id = &flood.items[0].id;
+    let mut save = case.decision(id, "resolved").await;
+    (save.status, save.resolved_at) = (Status::Resolved, Some(case.now()));
+    case.store.save_ticket(save).await.unwrap();
+    let meanwhile = case.decision(id, "changed").await;
+    case.one(p4(9, "refused 9")).await;
+    assert_eq!(case.ticket(id).await.status, Status::Open);
+    let undone = case.store.save_ticket(meanwhile).await;
+    assert!(matches!(undone, Err(Error::Conflict { stale: true, .. })), "{undone:?}");
 }
 
 async fn held_tickets_are_promoted(case: &Case) {
@@ -106,6 +120,49 @@ async fn held_tickets_are_promoted(case: &Case) {
     // From now on it is a ticket like any other.
     assert_eq!(case.one(p4(9, "c")).await.outcome, Outcome::Accepted);
     assert_eq!(case.one(p4(10, "f")).await.outcome, Outcome::Held, "promotions used the budget");
+}
+
+/// Beyond the cap an error has no row by which it would be known again; it is one new error a minute all the same.
+async fn one_error_in_a_loop_is_no_flood(case: &Case) {
+    for number in 1..=5 {
+        case.one(p4(number, &format!("filler {number}"))).await;
+    }
+    for hundred in 1..=12_u64 {
+        let same = (hundred * 100..hundred * 100 + 100).map(|number| p4(number, "loop"));
+        case.send(same.collect::<Vec<_>>()).await;
+    }
+    let (view, overview) = case.store.throttle(case.project, case.now()).await.unwrap();
+    assert_eq!((view.brake, view.new_last_minute, overview.beyond_cap), (Brake::Off, 6, 1_200));
+    let urgent = EventBuilder::new(9_001, "on fire").priority(Priority::P0);
+    assert_eq!(case.one(urgent).await.outcome, Outcome::Accepted, "it is not hidden by the loop");
+    // A minute later it counts once more; and a real flood is one.
+    case.clock.advance(2 * MINUTE);
+    case.send([p4(9_002, "loop"), p4(9_003, "loop")]).await;
+    let (view, _) = case.store.throttle(case.project, case.now()).await.unwrap();
+    assert_eq!(view.new_last_minute, 1);
+    let flood = (0..1_100_u64).map(|number| p4(20_000 + number, &format!("flood {number}")));
+    case.send(flood.collect::<Vec<_>>()).await;
+    let (view, _) = case.store.throttle(case.project, case.now()).await.unwrap();
+    assert_eq!(view.brake, Brake::Hard);
+    let stats = case.store.stats().await.unwrap();
+    assert_eq!((stats.brake, stats.held_total.len()), (Brake::Hard, 5));
+    assert!(stats.held_total[4].1 >= 3 + 1_200 + 2 + 1_100, "{:?}", stats.held_total);
+    assert_eq!(stats.held_total[0], (Priority::P0, 0));
+}
+
+/// Once a second this is asked of every project: with nothing held, or no budget, the log must not grow.
+async fn nothing_to_promote_writes_nothing(case: &Case) {
+    for number in 1..=4 {
+        case.one(p4(number, &format!("n{number}"))).await;
+    }
+    let log = async || case.store.stats().await.unwrap().wal_size_bytes;
+    let before = log().await;
+    for _ in 0..300 {
+        case.clock.advance(1_000_000);
+        let opened = case.store.promote_held(case.project, None, 1_000, false, case.now()).await.unwrap();
+        assert!(opened.is_empty());
+    }
+    assert_eq!(log().await, before);
 }
 
 async fn the_brake_is_recorded_and_reset(case: &Case) {

@@ -5,6 +5,7 @@ use crate::fixtures::{EventBuilder, finding};
 use crate::{FakeClock, NOW};
 use actifix_app::error::Error;
 use actifix_app::ports::{Lease, Store};
+use actifix_domain::event::Level;
 use actifix_domain::id::TicketId;
 use actifix_domain::outcome::Change;
 use actifix_domain::ticket::{Priority, Status};
@@ -18,6 +19,9 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     history_is_bounded(&Case::new(&store, &clock, "history").await).await;
     merged_tickets_are_one(&Case::new(&store, &clock, "merge").await).await;
     merge_refuses_nonsense(&store, &clock).await;
+    a_merged_ticket_is_as_urgent_as_either(&Case::new(&store, &clock, "urgent").await).await;
+    a_split_ticket_is_whole(&Case::new(&store, &clock, "whole").await).await;
+    merged_events_are_never_a_strangers(&Case::new(&store, &clock, "strangers").await).await;
     split_gives_a_ticket_of_its_own(&Case::new(&store, &clock, "split").await).await;
     similar_tickets_are_listed(&Case::new(&store, &clock, "similar").await).await;
 }
@@ -92,8 +96,11 @@ async fn merged_tickets_are_one(case: &Case) {
     let from = id_of(&case.one(EventBuilder::new(2, "b").user(1).tag("os", "linux")).await);
     case.one(EventBuilder::new(3, "b").user(2).finding(finding("aws", 1, "/a"))).await;
     let version = case.ticket(&into).await.version;
-    let merged =
-        case.store.merge_tickets(&into, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    let merged = case
+        .store
+        .merge_tickets(&into, None, std::slice::from_ref(&from), case.entry("merged"))
+        .await
+        .unwrap();
     assert_eq!((merged.count, merged.users, merged.version), (3, 2, version + 1));
     assert_eq!((merged.first_seen, merged.last_seen), (NOW, NOW.plus(MINUTE)));
     assert_eq!(case.ticket(&from).await.id, into, "the old id keeps resolving");
@@ -110,9 +117,117 @@ async fn merged_tickets_are_one(case: &Case) {
     assert_eq!(stats, 1);
     // A chain of merges resolves too.
     let last = id_of(&case.one(EventBuilder::new(5, "c")).await);
-    case.store.merge_tickets(&last, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
+    case.store.merge_tickets(&last, None, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
     assert_eq!(case.ticket(&from).await.id, last);
     assert_eq!(case.one(EventBuilder::new(6, "a")).await.ticket_id, Some(last));
+}
+
+async fn a_merged_ticket_is_as_urgent_as_either(case: &Case) {
+    let status_of = async |id: &TicketId, status: Status| {
+        let mut save = case.decision(id, "decided").await;
+        save.status = status;
+        save.resolved_at = (status == Status::Resolved).then(|| case.now());
+        case.store.save_ticket(save).await.unwrap();
+    };
+    let into = id_of(&case.one(EventBuilder::new(1, "a").priority(Priority::P3)).await);
+    status_of(&into, Status::Resolved).await;
+    let loud = EventBuilder::new(2, "b").priority(Priority::P1).at(NOW.plus(MINUTE)).with(|event| {
+        event.level = Level::Fatal;
+        event.culprit = "jobs.mail in drain".to_owned();
+        event.exception[0].value = Some("the gateway did not answer".to_owned());
+    });
+    let from = id_of(&case.one(loud).await);
+    let merged = case.store.merge_tickets(&into, None, &[from], case.entry("merged")).await.unwrap();
+    assert_eq!((merged.status, merged.resolved_at), (Status::Open, None), "nothing open is hidden");
+    assert_eq!((merged.priority, merged.level), (Priority::P1, Level::Fatal));
+    assert_eq!((merged.title.as_str(), merged.culprit.as_str()), ("Declined: b", "jobs.mail in drain"));
+    for word in ["gateway", "charge", "declined a", "is:open priority:P1"] {
+        assert_eq!(case.titles(word).await, ["b"], "{word}");
+    }
+    // What was decided for good stays decided, and work that goes on goes on.
+    for (number, status, other, after) in [
+        (10, Status::Ignored, Status::Open, Status::Ignored),
+        (20, Status::InReview, Status::Open, Status::InReview),
+        (30, Status::Resolved, Status::Resolved, Status::Resolved),
+        (40, Status::Held, Status::InProgress, Status::Open),
+        (50, Status::Resolved, Status::Held, Status::Held),
+    ] {
+        let into = id_of(&case.one(EventBuilder::new(number, &format!("into {number}"))).await);
+        let from = id_of(&case.one(EventBuilder::new(number + 1, &format!("from {number}"))).await);
+        status_of(&into, status).await;
+        status_of(&from, other).await;
+        let merged = case.store.merge_tickets(&into, None, &[from], case.entry("merged")).await.unwrap();
+        assert_eq!(merged.status, after, "{status:?} took over {other:?}");
+        let listed = case.list(&format!("is:{}", after.as_str())).await;
+        assert!(listed.items.iter().any(|ticket| ticket.id == into), "{after:?}");
+    }
+}
+
+/// Split off, a ticket is what it would be had it never been merged, as far as its stored events tell.
+async fn a_split_ticket_is_whole(case: &Case) {
+    let ours = |number, name: &str| {
+        EventBuilder::new(number, name).user(number).environment(name).tag("shop", name).release("web@1")
+    };
+    let into = id_of(&case.one(ours(1, "a")).await);
+    let other = ours(2, "b").with(|event| {
+        event.level = Level::Fatal;
+        event.culprit = "jobs.mail in drain".to_owned();
+        event.platform = Some("node".to_owned());
+        event.exception[0].value = Some("the gateway did not answer".to_owned());
+    });
+    let near = actifix_domain::id::Fingerprint([7; 16]);
+    let from = id_of(&case.one(other.clone().near_key(near)).await);
+    case.clock.advance(HOUR);
+    case.one(ours(3, "b").release("web@2").at(NOW.plus(MINUTE)).with(|event| event.level = Level::Fatal))
+        .await;
+    let whole = case.detail(&from).await;
+    case.store.merge_tickets(&into, None, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    case.one(ours(4, "a").at(NOW.plus(2 * MINUTE))).await;
+    let split = case.store.split_ticket(&into, None, other.key(), case.entry("split")).await.unwrap();
+    let detail = case.detail(&split.id).await;
+    assert_eq!((detail.facets, detail.hours, detail.days), (whole.facets, whole.hours, whole.days));
+    let expected = &whole.ticket;
+    assert_eq!((split.count, split.users, split.level), (2, 2, Level::Fatal));
+    assert_eq!(
+        (&split.title, &split.culprit, &split.platform),
+        (&expected.title, &expected.culprit, &expected.platform)
+    );
+    assert_eq!((split.near_key, split.first_seen, split.last_seen), (Some(near), NOW, NOW.plus(MINUTE)));
+    assert_eq!(
+        (split.first_release.as_deref(), split.last_release.as_deref()),
+        (Some("web@1"), Some("web@2"))
+    );
+    assert_eq!(case.titles("shop:b").await, ["b"]);
+    assert_eq!(case.titles("declined -b").await, ["a"]);
+    let rest = case.detail(&into).await;
+    assert!(rest.facets.iter().all(|facet| facet.value != "b"), "{:?}", rest.facets);
+    assert_eq!(rest.hours.iter().map(|hour| hour.count).sum::<u64>(), 2);
+    assert_eq!(rest.ticket.count, 2);
+}
+
+/// What names an event of a ticket that is gone by now leads to the one that took it over, never to a later one.
+async fn merged_events_are_never_a_strangers(case: &Case) {
+    let into = id_of(&case.one(EventBuilder::new(1, "a")).await);
+    let from = id_of(&case.one(EventBuilder::new(2, "b")).await);
+    let old = EventBuilder::new(2, "b").id();
+    case.store.merge_tickets(&into, None, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    let stranger = id_of(&case.one(EventBuilder::new(3, "c")).await);
+    let feedback = case.one(EventBuilder::new(4, "words").attach_to(old)).await;
+    assert_eq!(feedback.ticket_id.as_ref(), Some(&into), "not {stranger}");
+    assert_eq!(case.one(EventBuilder::new(2, "b")).await.ticket_id, Some(into.clone()), "a duplicate too");
+    assert_eq!((case.ticket(&stranger).await.count, case.ticket(&into).await.count), (1, 3));
+    // Once more merged, then split off again: the event belongs to the ticket that has its key.
+    let last = id_of(&case.one(EventBuilder::new(5, "d")).await);
+    case.store.merge_tickets(&last, None, std::slice::from_ref(&into), case.entry("merged")).await.unwrap();
+    case.one(EventBuilder::new(6, "e")).await;
+    assert_eq!(case.one(EventBuilder::new(7, "w").attach_to(old)).await.ticket_id, Some(last.clone()));
+    let key = EventBuilder::new(0, "b").key();
+    let split = case.store.split_ticket(&last, None, key, case.entry("split")).await.unwrap();
+    assert_eq!(case.one(EventBuilder::new(8, "w").attach_to(old)).await.ticket_id, Some(split.id));
+    assert_eq!(
+        case.one(EventBuilder::new(9, "w").attach_to(EventBuilder::new(1, "a").id())).await.ticket_id,
+        Some(last)
+    );
 }
 
 async fn merge_refuses_nonsense(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
@@ -122,7 +237,10 @@ async fn merge_refuses_nonsense(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) 
     assert_ne!(ours, theirs, "one error in two projects is two tickets");
     let missing: TicketId = "ACT-20260101-AAAAA".parse().unwrap();
     for from in [vec![theirs], vec![ours.clone()], vec![missing], vec![]] {
-        assert!(here.store.merge_tickets(&ours, &from, here.entry("merged")).await.is_err(), "{from:?}");
+        assert!(
+            here.store.merge_tickets(&ours, None, &from, here.entry("merged")).await.is_err(),
+            "{from:?}"
+        );
     }
     assert_eq!(here.ticket(&ours).await.count, 1);
 }
@@ -131,9 +249,9 @@ async fn split_gives_a_ticket_of_its_own(case: &Case) {
     let into = id_of(&case.one(EventBuilder::new(1, "a")).await);
     let from = id_of(&case.one(EventBuilder::new(2, "b")).await);
     case.one(EventBuilder::new(3, "b").at(NOW.plus(MINUTE))).await;
-    case.store.merge_tickets(&into, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
+    case.store.merge_tickets(&into, None, std::slice::from_ref(&from), case.entry("merged")).await.unwrap();
     let key = EventBuilder::new(0, "b").key();
-    let split = case.store.split_ticket(&into, key, case.entry("split")).await.unwrap();
+    let split = case.store.split_ticket(&into, None, key, case.entry("split")).await.unwrap();
     assert_eq!((split.count, split.title.as_str(), split.fingerprint), (2, "Declined: b", key));
     assert_eq!((split.first_seen, split.last_seen), (NOW, NOW.plus(MINUTE)));
     assert_eq!(case.ticket(&into).await.count, 1);
@@ -142,7 +260,7 @@ async fn split_gives_a_ticket_of_its_own(case: &Case) {
     assert_eq!((next.ticket_id, next.count), (Some(split.id.clone()), 3));
     assert_eq!(case.list("").await.total, Some(2));
     for wrong in [key, case.ticket(&into).await.fingerprint] {
-        assert!(case.store.split_ticket(&into, wrong, case.entry("split")).await.is_err());
+        assert!(case.store.split_ticket(&into, None, wrong, case.entry("split")).await.is_err());
     }
 }
 

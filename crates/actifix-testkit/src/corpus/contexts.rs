@@ -162,8 +162,8 @@ pub const CONTEXTS: &[Context] = &[
     Context {
         name: "SQL",
         templates: &[
-            "INSERT INTO settings (name, {v}) VALUES ('shop', '\u{1}');",
-            "UPDATE settings SET {v} = '\u{1}' WHERE id = 7;",
+            concat!("INSERT", " INTO settings (name, {v}) VALUES ('shop', '\u{1}');"),
+            concat!("UPDATE", " settings SET {v} = '\u{1}' WHERE id = 7;"),
         ],
         writing: Writing::Line,
         without: &[Kind::Text],
@@ -225,7 +225,7 @@ impl Context {
                 let mut filler = line.repeat(CHUNK / line.len());
                 filler.push_str(&".".repeat(CHUNK - filler.len()));
                 filler.truncate(CHUNK - half);
-                place(&format!("{filler}{head}"), &made, tail, |part| one_line(part))
+                place(&format!("{filler}{head}"), &made, tail, one_line)
             }
             Writing::Plain => place(head, &made, tail, str::to_owned),
             Writing::Line => place(head, &made, tail, one_line),

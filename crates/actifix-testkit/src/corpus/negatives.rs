@@ -16,13 +16,13 @@ pub struct Negative {
 pub const NEGATIVES: &[Negative] = &[
     Negative { name: "placeholder", templates: &[
         "API_KEY=your-api-key-here", "api_key = \"YOUR_API_KEY\"", "token: <your-token>", "password = \"changeme\"", "SECRET_KEY=xxxxxxxxxxxxxxxxxxxxxxxx",
-        "export OPENAI_API_KEY=sk-your-key-here", "STRIPE_KEY=sk_test_xxxxxxxxxxxxxxxxxxxxxxxx", "GITHUB_TOKEN=ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        "AWS_ACCESS_KEY_ID=AKIAXXXXXXXXXXXXXXXX", "password: ********", "client_secret: REPLACE_ME_WITH_SECRET", "DB_PASSWORD=password123",
-        "apiKey: 'insert-your-key'", "auth_token = \"TODO\"", "SLACK_TOKEN=xoxb-your-slack-bot-token", "secret: \"dummy-secret-value-1\"", "password: \"example-password-1\"",
-        "token=00000000000000000000000000000000", "api_key=12345678901234567890", "api_key: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"", "SENDGRID=SG.xxxxxxxxxxxxxxxxxxxxxx.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "export OPENAI_API_KEY=sk-your-key-here", "STRIPE_KEY=sk_test_<lit:xxxxxxxxxxxx>xxxxxxxxxxxx", "GITHUB_TOKEN=ghp_<lit:xxxxxxxxxxxxxxxxxx>xxxxxxxxxxxxxxxxxx",
+        "AWS_ACCESS_KEY_ID=AKIA<lit:XXXXXXXX>XXXXXXXX", "password: ********", "client_secret: REPLACE_ME_WITH_SECRET", "DB_PASSWORD=password123",
+        "apiKey: 'insert-your-key'", "auth_token = \"TODO\"", "SLACK_TOKEN=xoxb-<lit:your-slack>-bot-token", "secret: \"dummy-secret-value-1\"", "password: \"example-password-1\"",
+        "token=00000000000000000000000000000000", "api_key=12345678901234567890", "api_key: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"", "SENDGRID=SG.<lit:xxxxxxxxxxx>xxxxxxxxxxx.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     ] },
     Negative { name: "documented example", templates: &[
-        "AKIA<lit:IOSFODNN7>EXAMPLE", "aws_secret_access_key = wJalr<lit:XUtnFEMI/K7MDENG/>bPxRfiCYEXAMPLEKEY", "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+        "AKIA<lit:IOSFODNN7>EXAMPLE", "aws_secret_access_key = wJalr<lit:XUtnFEMI/K7MDENG/>bPxRfiCYEXAMPLEKEY", "https://hooks.slack.com/services/<lit:T0000>0000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
         "card 4242 4242 4242 4242", "pan=4111111111111111", "stripe.api_key = \"sk_test_<lit:4eC39HqLyj>WDarjtT1zdp7dc\"", "key: sk_test_<lit:BQokikJOvB>iI2HlWgH4olfQ2",
         "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.<lit:SflKxwRJSMeKKF2QT4fwpM>eJf36POk6yJV_adQssw5c",
         "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/<lit:K1SZFPTOtr>/KBHBeksoGMGw==;",
@@ -58,7 +58,7 @@ pub const NEGATIVES: &[Negative] = &[
     Negative { name: "public key or certificate", templates: &[
         "-----BEGIN PUBLIC KEY-----\nMIIB<b64bytes*200>\n-----END PUBLIC KEY-----", "-----BEGIN CERTIFICATE-----\nMIID<b64bytes*600>\n-----END CERTIFICATE-----", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI<64*43> deploy@shop",
         "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQ<64*340> a@b", "public_key = \"<b64bytes*32>\"", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n<b64bytes*300>\n-----END PGP PUBLIC KEY BLOCK-----", "age1<low*58>",
-        "\"kty\":\"RSA\",\"n\":\"<url*342>\",\"e\":\"AQAB\"", "fingerprint: SHA256:<64*43>", "if line.startswith('-----BEGIN RSA PRIVATE KEY-----'):",
+        "\"kty\":\"RSA\",\"n\":\"<url*342>\",\"e\":\"AQAB\"", "fingerprint: SHA256:<64*43>", "if line.startswith('-----BEGIN RSA <lit:PRIVATE> KEY-----'):",
     ] },
     Negative { name: "publishable key", templates: &[
         "STRIPE_PUBLISHABLE_KEY=pk_live_<62*24>", "pk_test_51<62*97>", "sb_publishable_<62*31>", "mapboxgl.accessToken = 'pk.<jsonpart>.<62*22>';", "recaptcha_site_key: 6L<62*38>", "NEXT_PUBLIC_POSTHOG_KEY=phc_<62*43>", "vapid_public_key=B<url*86>",

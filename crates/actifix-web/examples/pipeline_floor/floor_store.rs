@@ -2,11 +2,11 @@
 
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    ActivityEntry, Admitted, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery,
-    FindingState, FindingView, HeldOverview, IngestStore, KeyRecord, MonitorFailure, MonitorView,
-    OutcomeTotal, Page, ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy,
-    RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
-    TicketSave, TicketStore, TokenRecord, TokenStore,
+    ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary,
+    FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord,
+    LateMonitor, MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem,
+    Recorded, RetentionPolicy, RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord,
+    TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
@@ -27,7 +27,7 @@ pub struct NullStore;
 
 #[async_trait]
 impl IngestStore for NullStore {
-    async fn ingest(&self, submission: Submission) -> Result<Vec<Recorded>> {
+    fn enqueue(&self, submission: Submission) -> Result<Pending> {
         let recorded = |event: &Admitted| Recorded {
             event_id: event.event.event_id,
             ticket_id: None,
@@ -35,7 +35,8 @@ impl IngestStore for NullStore {
             change: Change::Seen,
             count: 1,
         };
-        Ok(submission.events.iter().map(recorded).collect())
+        let events = submission.events.iter().map(recorded).collect();
+        Ok(Box::pin(std::future::ready(Ok(Ingested { events, side: Vec::new() }))))
     }
 
     fn queue_depth(&self) -> usize {
@@ -94,6 +95,7 @@ impl TicketStore for NullStore {
     async fn merge_tickets(
         &self,
         _into: &TicketId,
+        _expected_version: Option<u64>,
         _from: &[TicketId],
         _activity: ActivityEntry,
     ) -> Result<Ticket> {
@@ -103,6 +105,7 @@ impl TicketStore for NullStore {
     async fn split_ticket(
         &self,
         _id: &TicketId,
+        _expected_version: Option<u64>,
         _fingerprint: Fingerprint,
         _activity: ActivityEntry,
     ) -> Result<Ticket> {
@@ -135,7 +138,13 @@ impl TicketStore for NullStore {
 
 #[async_trait]
 impl ProjectStore for NullStore {
-    async fn create_project(&self, _id: Option<ProjectId>, _name: &str, _now: Timestamp) -> Result<Project> {
+    async fn create_project(
+        &self,
+        _id: Option<ProjectId>,
+        _name: &str,
+        _first_key: Option<&ProjectKey>,
+        _now: Timestamp,
+    ) -> Result<Project> {
         Err(NOTHING)
     }
 
@@ -165,7 +174,11 @@ impl ProjectStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn save_key(&self, _key: &ProjectKey) -> Result<()> {
+    async fn save_key(&self, _key: &ProjectKey) -> Result<ProjectKey> {
+        Err(NOTHING)
+    }
+
+    async fn replace_key(&self, _old: &ProjectKey, _new: &ProjectKey) -> Result<()> {
         Err(NOTHING)
     }
 
@@ -182,6 +195,7 @@ impl ProjectStore for NullStore {
             allowed_origins: Vec::new(),
             rate_per_minute: None,
             created_at: Timestamp::from_micros(0),
+            version: 1,
         }))
     }
 
@@ -193,7 +207,7 @@ impl ProjectStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn tick_monitors(&self, _now: Timestamp) -> Result<Vec<MonitorFailure>> {
+    async fn late_monitors(&self, _now: Timestamp) -> Result<Vec<LateMonitor>> {
         Err(NOTHING)
     }
 
@@ -222,6 +236,17 @@ impl TokenStore for NullStore {
 }
 
 #[async_trait]
+impl AnswerStore for NullStore {
+    async fn kept_answer(&self, _key: &[u8; 32], _now: Timestamp) -> Result<Option<KeptAnswer>> {
+        Err(NOTHING)
+    }
+
+    async fn keep_answer(&self, _answer: KeptAnswer, _now: Timestamp) -> Result<()> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
 impl CareStore for NullStore {
     async fn findings(&self, _query: FindingQuery) -> Result<Page<FindingView>> {
         Err(NOTHING)
@@ -234,9 +259,9 @@ impl CareStore for NullStore {
     async fn set_finding_state(
         &self,
         _id: &str,
+        _expected_version: Option<u64>,
         _state: FindingState,
         _note: &str,
-        _now: Timestamp,
     ) -> Result<FindingView> {
         Err(NOTHING)
     }

@@ -87,6 +87,7 @@ async fn main() {
     let settings = AppSettings {
         public_url: format!("http://{address}"),
         limits: Default::default(),
+        announce_dropped_kinds: true,
         rates: RateLimits::default(),
         rate_limit_disabled: true,
         sample_after: 0,

@@ -1,6 +1,6 @@
 //! Projects, keys, tokens.
 
-use super::{Operation, path_id};
+use super::{Operation, path_id, present, tagged};
 use crate::extract::{Input, Who, if_match};
 use crate::problem::{ApiResult, Problem};
 use actifix_app::App;
@@ -8,13 +8,13 @@ use actifix_app::projects::KeyChange;
 use actifix_app::tokens::NewToken;
 use actifix_domain::access::{Role, Scope};
 use actifix_domain::id::{ProjectId, PublicKey};
-use actifix_domain::project::{KeyKind, Project, ProjectKey, ProjectSettings};
+use actifix_domain::project::{KeyKind, ProjectKey};
 use actifix_domain::time::DAY;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -183,7 +183,8 @@ async fn create_project(
 }
 
 async fn project(State(app): AppState, who: Who, Path(name): Path<String>) -> ApiResult<Response> {
-    Ok(tagged(&app.project(&who.0, &name).await?))
+    let project = app.project(&who.0, &name).await?;
+    Ok(tagged(project.version, json!(project)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -199,27 +200,9 @@ async fn change_project(
     headers: HeaderMap,
     Input(input): Input<ChangeProject>,
 ) -> ApiResult<Response> {
-    let current = app.project(&who.0, &name).await?;
-    let mut merged = json!(current.settings);
-    if let Some(map) = merged.as_object_mut() {
-        map.extend(input.settings);
-    }
-    let settings: ProjectSettings = serde_json::from_value(merged).map_err(|_| {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "settings: an unknown name or a value of the wrong form; GET the project to see all names",
-        )
-    })?;
-    let expected = if_match(&headers)?.or(Some(current.version));
-    Ok(tagged(&app.save_project_settings(&who.0, &name, settings, expected).await?))
-}
-
-fn tagged(project: &Project) -> Response {
-    let mut response = Json(json!(project)).into_response();
-    if let Ok(value) = HeaderValue::from_str(&format!("\"{}\"", project.version)) {
-        response.headers_mut().insert(header::ETAG, value);
-    }
-    response
+    let version = if_match(&headers)?;
+    let project = app.change_project_settings(&who.0, &name, &input.settings, version).await?;
+    Ok(tagged(project.version, json!(project)))
 }
 
 async fn dsn(State(app): AppState, who: Who, Path(name): Path<String>) -> ApiResult<Response> {
@@ -301,21 +284,17 @@ async fn create_key(
 struct ChangeKey {
     enabled: Option<bool>,
     kind: Option<KeyKind>,
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "present")]
     rate_per_minute: Option<Option<u32>>,
     allowed_origins: Option<Vec<String>>,
     label: Option<String>,
-}
-
-/// Tells `null` from absent.
-fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::<u32>::deserialize(deserializer).map(Some)
 }
 
 async fn change_key(
     State(app): AppState,
     who: Who,
     Path((name, key)): Path<(String, String)>,
+    headers: HeaderMap,
     Input(input): Input<ChangeKey>,
 ) -> ApiResult<Response> {
     let change = KeyChange {
@@ -325,16 +304,18 @@ async fn change_key(
         allowed_origins: input.allowed_origins,
         label: input.label,
     };
-    let key = app.change_key(&who.0, &name, &path_id(&key, "key")?, change).await?;
-    Ok(Json(key_json(&app, &key)?).into_response())
+    let version = if_match(&headers)?;
+    let key = app.change_key(&who.0, &name, &path_id(&key, "key")?, change, version).await?;
+    Ok(tagged(key.version, key_json(&app, &key)?))
 }
 
 async fn rotate_key(
     State(app): AppState,
     who: Who,
     Path((name, key)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let key = app.rotate_key(&who.0, &name, &path_id(&key, "key")?).await?;
+    let key = app.rotate_key(&who.0, &name, &path_id(&key, "key")?, if_match(&headers)?).await?;
     Ok((StatusCode::CREATED, Json(key_json(&app, &key)?)).into_response())
 }
 

@@ -1,7 +1,7 @@
 //! Findings, quarantine, throttle, retention.
 
-use super::{Operation, path_id};
-use crate::extract::{Input, Who};
+use super::{Operation, path_id, tagged};
+use crate::extract::{Input, Who, if_match};
 use crate::problem::ApiResult;
 use actifix_app::App;
 use actifix_app::ports::{Cursor, FindingQuery, FindingState};
@@ -9,7 +9,7 @@ use actifix_domain::access::Scope;
 use actifix_domain::id::TicketId;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -170,7 +170,8 @@ async fn findings(State(app): AppState, who: Who, Query(query): Query<FindingsQu
 }
 
 async fn finding(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiResult<Response> {
-    Ok(Json(app.finding(&who.0, &id).await?).into_response())
+    let finding = app.finding(&who.0, &id).await?;
+    Ok(tagged(finding.version, json!(finding)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -185,9 +186,12 @@ async fn resolve(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Input(input): Input<ResolveInput>,
 ) -> ApiResult<Response> {
-    Ok(Json(app.set_finding_state(&who.0, &id, input.state, &input.note).await?).into_response())
+    let version = if_match(&headers)?;
+    let finding = app.set_finding_state(&who.0, &id, input.state, &input.note, version).await?;
+    Ok(tagged(finding.version, json!(finding)))
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,7 +1,8 @@
 //! OpenAPI 3.1, made from the same table as the router.
 
-use super::{Operation, operations};
+use super::{Operation, operations, schemas};
 use crate::extract::Who;
+use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 /// Any credential may read the contract.
@@ -22,8 +23,25 @@ pub fn document() -> Value {
         "/api/openapi.json".into(),
         json!({ "get": {
             "operationId": "get_openapi", "summary": "This document",
-            "responses": responses(200)
+            "responses": responses(200, json!({ "type": "object" }))
         }}),
+    );
+    let mut schemas = schemas::components();
+    schemas.insert(
+        "Problem".into(),
+        json!({
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "request_id"],
+            "properties": {
+                "type": { "type": "string" }, "title": { "type": "string" },
+                "status": { "type": "integer" }, "detail": { "type": "string" },
+                "request_id": { "type": "string" },
+                "errors": { "type": "array", "items": {
+                    "type": "object",
+                    "properties": { "field": { "type": "string" }, "message": { "type": "string" } }
+                }}
+            }
+        }),
     );
     json!({
         "openapi": "3.1.0",
@@ -37,21 +55,7 @@ pub fn document() -> Value {
         "security": [{ "token": [] }],
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "bearerFormat": "afx_…" } },
-            "schemas": {
-                "Problem": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "detail", "request_id"],
-                    "properties": {
-                        "type": { "type": "string" }, "title": { "type": "string" },
-                        "status": { "type": "integer" }, "detail": { "type": "string" },
-                        "request_id": { "type": "string" },
-                        "errors": { "type": "array", "items": {
-                            "type": "object",
-                            "properties": { "field": { "type": "string" }, "message": { "type": "string" } }
-                        }}
-                    }
-                }
-            }
+            "schemas": schemas
         },
         "paths": paths
     })
@@ -71,12 +75,19 @@ fn describe(operation: &Operation) -> Value {
             "name": name, "in": "query", "required": false, "description": help, "schema": { "type": "string" }
         }));
     }
+    if operation.method == Method::POST {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string", "maxLength": 255 },
+            "description": "a repeat with the same key within 24 hours changes nothing and gets the first answer, \
+                            with `Idempotency-Replayed: true`"
+        }));
+    }
     let mut described = json!({
         "operationId": operation.id,
         "summary": operation.summary,
         "description": format!("Needs the scope `{}`.", operation.scope),
         "parameters": parameters,
-        "responses": responses(operation.success),
+        "responses": responses(operation.success, schemas::answer(operation.id)),
     });
     if !operation.body.is_empty() {
         let properties: Map<String, Value> = operation
@@ -113,7 +124,7 @@ fn property(form: &str, help: &str) -> Value {
     }
 }
 
-fn responses(success: u16) -> Value {
+fn responses(success: u16, schema: Value) -> Value {
     let problem = json!({
         "description": "Error",
         "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } }
@@ -121,7 +132,7 @@ fn responses(success: u16) -> Value {
     let mut map = Map::new();
     map.insert(
         success.to_string(),
-        json!({ "description": "Success", "content": { "application/json": { "schema": {} } } }),
+        json!({ "description": "Success", "content": { "application/json": { "schema": schema } } }),
     );
     map.insert("default".into(), problem);
     Value::Object(map)

@@ -1,6 +1,6 @@
 //! Tickets: search, read, work.
 
-use super::{Operation, path_id};
+use super::{Operation, path_id, present, tagged};
 use crate::extract::{Input, Who, if_match};
 use crate::problem::{ApiResult, Problem};
 use actifix_app::App;
@@ -12,7 +12,7 @@ use actifix_domain::lifecycle::Evidence;
 use actifix_domain::ticket::{Priority, Ticket};
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -204,7 +204,9 @@ fn detail_json(app: &App, detail: TicketDetail) -> ApiResult<Value> {
     map.insert("activity".into(), json!(detail.activity));
     map.insert("approved".into(), json!(detail.approved));
     map.insert("latest_event".into(), json!(detail.latest_event));
-    map.insert("redactions".into(), json!(detail.redactions));
+    let redactions: Vec<Value> =
+        detail.redactions.iter().map(|(rule, count)| json!({ "rule": rule, "count": count })).collect();
+    map.insert("redactions".into(), json!(redactions));
     // Whoever reads may know that it is leased, not the id that proves it.
     let lease = detail.lease.map(|lease| {
         json!({ "holder": lease.holder, "fence": lease.fence, "since": lease.since, "expires_at": lease.expires_at })
@@ -239,13 +241,8 @@ async fn similar(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiR
 #[serde(deny_unknown_fields)]
 struct ChangeInput {
     priority: Option<Priority>,
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "present")]
     assignee: Option<Option<String>>,
-}
-
-/// Tells `null` from absent.
-fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
 }
 
 async fn change(
@@ -273,9 +270,10 @@ async fn claim(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Input(input): Input<LeaseInput>,
 ) -> ApiResult<Response> {
-    let (ticket, lease) = app.claim(&who.0, &ticket_id(&id)?, input.minutes).await?;
+    let (ticket, lease) = app.claim(&who.0, &ticket_id(&id)?, input.minutes, if_match(&headers)?).await?;
     Ok(leased(&ticket, &lease))
 }
 
@@ -283,10 +281,12 @@ async fn renew(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Input(input): Input<LeaseInput>,
 ) -> ApiResult<Response> {
     let proof = proof(input.lease_id, input.fence)?;
-    let (ticket, lease) = app.renew(&who.0, &ticket_id(&id)?, proof.as_ref(), input.minutes).await?;
+    let (id, version) = (ticket_id(&id)?, if_match(&headers)?);
+    let (ticket, lease) = app.renew(&who.0, &id, proof.as_ref(), input.minutes, version).await?;
     Ok(leased(&ticket, &lease))
 }
 
@@ -294,11 +294,13 @@ async fn release(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Input(input): Input<LeaseInput>,
 ) -> ApiResult<Response> {
     let proof = proof(input.lease_id, input.fence)?;
     let reason = input.reason.unwrap_or_default();
-    Ok(answer(&app.release(&who.0, &ticket_id(&id)?, proof.as_ref(), &reason).await?))
+    let version = if_match(&headers)?;
+    Ok(answer(&app.release(&who.0, &ticket_id(&id)?, proof.as_ref(), &reason, version).await?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -313,10 +315,12 @@ async fn note(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Input(input): Input<NoteInput>,
 ) -> ApiResult<Response> {
     let proof = proof(input.lease_id, input.fence)?;
-    Ok(answer(&app.add_note(&who.0, &ticket_id(&id)?, &input.text, proof.as_ref()).await?))
+    let version = if_match(&headers)?;
+    Ok(answer(&app.add_note(&who.0, &ticket_id(&id)?, &input.text, proof.as_ref(), version).await?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -332,15 +336,22 @@ async fn complete(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Input(input): Input<CompleteInput>,
 ) -> ApiResult<Response> {
     let proof = proof(input.lease_id, input.fence)?;
     let completion = Completion { evidence: input.evidence, resolved_in: input.resolved_in };
-    Ok(answer(&app.complete(&who.0, &ticket_id(&id)?, completion, proof.as_ref()).await?))
+    let version = if_match(&headers)?;
+    Ok(answer(&app.complete(&who.0, &ticket_id(&id)?, completion, proof.as_ref(), version).await?))
 }
 
-async fn approve(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiResult<Response> {
-    Ok(answer(&app.approve(&who.0, &ticket_id(&id)?).await?))
+async fn approve(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    Ok(answer(&app.approve(&who.0, &ticket_id(&id)?, if_match(&headers)?).await?))
 }
 
 async fn reopen(
@@ -388,9 +399,10 @@ async fn merge(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Input(input): Input<MergeInput>,
 ) -> ApiResult<Response> {
-    Ok(answer(&app.merge(&who.0, &ticket_id(&id)?, &input.from).await?))
+    Ok(answer(&app.merge(&who.0, &ticket_id(&id)?, &input.from, if_match(&headers)?).await?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -403,9 +415,10 @@ async fn split(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Input(input): Input<SplitInput>,
 ) -> ApiResult<Response> {
-    Ok(answer(&app.split(&who.0, &ticket_id(&id)?, input.fingerprint).await?))
+    Ok(answer(&app.split(&who.0, &ticket_id(&id)?, input.fingerprint, if_match(&headers)?).await?))
 }
 
 fn ticket_id(text: &str) -> ApiResult<TicketId> {
@@ -430,13 +443,4 @@ fn leased(ticket: &Ticket, lease: &Lease) -> Response {
         map.insert("ticket".into(), json!(ticket));
     }
     tagged(ticket.version, body)
-}
-
-/// A JSON answer whose ETag is the ticket's version.
-fn tagged(version: u64, body: Value) -> Response {
-    let mut response = Json(body).into_response();
-    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
-        response.headers_mut().insert(header::ETAG, value);
-    }
-    response
 }

@@ -6,6 +6,7 @@ use super::{CliError, Global};
 use crate::config::environment;
 use crate::home::Home;
 use crate::wire;
+use actifix_protocol::json::clean;
 use actifix_web::server::Peer;
 use axum::Router;
 use axum::body::Body;
@@ -14,7 +15,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
@@ -33,11 +35,11 @@ pub struct Client {
 enum Transport {
     Remote { authority: String, prefix: String, token: String },
     Socket(std::path::PathBuf),
-    InProcess { router: Router, wired: wire::Wired },
+    InProcess { router: Router, wired: Box<wire::Wired> },
 }
 
 impl Client {
-    /// Chooses the way, by environment and home. A home is made if there is none.
+    /// Chooses the way, by environment and home. A home that was named is made if there is none.
     pub async fn connect(global: &Global) -> Result<Self, CliError> {
         Self::choose(global, false).await
     }
@@ -55,16 +57,17 @@ impl Client {
         if connect_socket(&home.socket()).await.is_ok() {
             return Ok(Self { transport: Transport::Socket(home.socket()) });
         }
-        if existing && !home.exists() {
+        // A command that runs in some directory by chance must not make a second installation there.
+        if !home.exists() && (existing || global.home.as_os_str() == ".") {
             return Err(CliError::usage(format!(
-                "{}: no installation here: start one with `actifix serve`, or name its directory with --home",
+                "{}: no installation here: start one with `actifix serve`, or name its directory with --home or ACTIFIX_HOME",
                 home.root().display()
             )));
         }
         let loaded = wire::load_config(&home)?;
         let wired = wire::open(&home, loaded.config, None).await?;
         let router = wired.api();
-        Ok(Self { transport: Transport::InProcess { router, wired } })
+        Ok(Self { transport: Transport::InProcess { router, wired: Box::new(wired) } })
     }
 
     fn remote(url: &str) -> Result<Self, CliError> {
@@ -132,6 +135,7 @@ impl Client {
         let answer: Value = serde_json::from_slice(&bytes).map_err(|_| {
             CliError::new(exit::UNAVAILABLE, "the answer is not JSON: is ACTIFIX_URL an Actifix server?")
         })?;
+        let answer = shown(answer);
         if status.is_success() {
             return Ok(answer);
         }
@@ -221,6 +225,24 @@ where
 }
 
 /// Appends a query; names are ours, values are encoded.
+/// An answer as a terminal may see it. The server takes control characters out of events; a terminal must not depend
+/// on every server, old rows and all, having done so.
+fn shown(value: Value) -> Value {
+    match value {
+        Value::String(text) => match clean(&text) {
+            Cow::Owned(cleaned) => Value::String(cleaned),
+            Cow::Borrowed(_) => Value::String(text),
+        },
+        Value::Array(items) => Value::Array(items.into_iter().map(shown).collect()),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (clean(&name).into_owned(), shown(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        other => other,
+    }
+}
+
 fn with_query(path: &str, query: &[(&str, &str)]) -> String {
     let mut out = path.to_owned();
     for (place, (name, value)) in query.iter().enumerate() {

@@ -1,16 +1,20 @@
 //! `actifix ingest logs`
 
 use super::client::Client;
+use super::error::exit;
 use super::output;
 use super::{CliError, Global};
 use actifix_domain::event::Level;
 use actifix_protocol::logs::{LogEvent, LogFormat, LogOptions, LogReader};
 use clap::{Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
-use std::path::PathBuf;
+use serde_json::{Map, Value, json};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Bytes that are read at a time.
@@ -19,6 +23,12 @@ const CHUNK_BYTES: usize = 64 << 10;
 const IDLE: Duration = Duration::from_secs(2);
 /// With `--follow`: how often a file is looked at.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+
+/// With `--follow`: how long the name of a rotated file may lead nowhere.
+const ABSENT_MAX: Duration = Duration::from_secs(60);
+/// With `--follow`: first and longest pause before an event is sent again.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// Turn other sources into events.
 #[derive(Debug, Subcommand)]
@@ -65,15 +75,15 @@ pub async fn run(global: &Global, command: IngestCommand) -> Result<ExitCode, Cl
         Format::Json => LogFormat::Json,
         Format::Plain => LogFormat::Plain,
     };
-    let reader = LogReader::new(LogOptions { format, min_level });
+    let options = LogOptions { format, min_level };
     let client = Client::connect(global).await?;
-    let mut sink = Sink { global, client: &client, project: &project, sent: 0, progress: progress() };
+    let mut sink = Sink { global, client: &client, project: &project, sent: 0, progress: progress(), follow };
     let result = if file == "-" {
-        sink.pump(tokio::io::stdin(), reader, false).await
+        sink.follow = false;
+        let mut reader = LogReader::new(options);
+        sink.pump(&mut tokio::io::stdin(), &mut reader, None).await.map(|_| ())
     } else {
-        let path = PathBuf::from(&file);
-        let opened = tokio::fs::File::open(&path).await.map_err(|error| CliError::io(&path, error))?;
-        sink.pump(opened, reader, follow).await
+        sink.file(Path::new(&file), options).await
     };
     sink.progress.finish_and_clear();
     let sent = sink.sent;
@@ -101,50 +111,104 @@ struct Sink<'a> {
     project: &'a str,
     sent: u64,
     progress: ProgressBar,
+    follow: bool,
+}
+
+/// Which file an event stands in: the same line read again makes the same event.
+#[derive(Clone, Copy)]
+struct Place {
+    device: u64,
+    inode: u64,
+}
+
+/// Why reading stopped.
+enum Stopped {
+    /// The end of what there was, or the user wants no more.
+    End,
+    /// Another file has the name now, or this one was emptied.
+    Replaced,
 }
 
 impl Sink<'_> {
+    /// Reads a file; with `--follow` also those that take its place.
+    async fn file(&mut self, path: &Path, options: LogOptions) -> Result<(), CliError> {
+        let mut absent_max = Duration::ZERO;
+        loop {
+            let mut file = self.open(path, absent_max).await?;
+            absent_max = ABSENT_MAX;
+            let meta = file.metadata().await.map_err(|error| CliError::io(path, error))?;
+            let place = Place { device: meta.dev(), inode: meta.ino() };
+            let mut reader = LogReader::new(options);
+            if let Stopped::End = self.pump(&mut file, &mut reader, Some((path, place))).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A log that is being rotated may be missing for a moment.
+    async fn open(&self, path: &Path, absent_max: Duration) -> Result<File, CliError> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match File::open(path).await {
+                Ok(file) => return Ok(file),
+                Err(error)
+                    if self.follow && waited < absent_max && error.kind() == io::ErrorKind::NotFound =>
+                {
+                    tokio::time::sleep(FOLLOW_EVERY).await;
+                    waited += FOLLOW_EVERY;
+                }
+                Err(error) => return Err(CliError::io(path, error)),
+            }
+        }
+    }
+
     async fn pump(
         &mut self,
-        mut input: impl AsyncRead + Unpin,
-        mut reader: LogReader,
-        follow: bool,
-    ) -> Result<(), CliError> {
+        input: &mut (impl AsyncRead + Unpin),
+        reader: &mut LogReader,
+        source: Option<(&Path, Place)>,
+    ) -> Result<Stopped, CliError> {
+        let place = source.map(|(_, place)| place);
         let mut chunk = vec![0u8; CHUNK_BYTES];
         let mut idle = Duration::ZERO;
-        loop {
+        let mut position = 0u64;
+        let stopped = loop {
             let read = tokio::select! {
                 read = input.read(&mut chunk) => read.map_err(CliError::other)?,
-                _ = tokio::signal::ctrl_c() => break,
+                _ = tokio::signal::ctrl_c() => break Stopped::End,
             };
             if let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) {
                 idle = Duration::ZERO;
+                position += read as u64;
                 self.progress.inc(read as u64);
-                let events = reader.feed(bytes);
-                self.send(events).await?;
+                self.send(reader.feed(bytes), place).await?;
                 continue;
             }
-            if !follow {
-                break;
+            let Some((path, place)) = source.filter(|_| self.follow) else { break Stopped::End };
+            if replaced(path, place, position).await {
+                break Stopped::Replaced;
             }
             if idle >= IDLE {
-                let events = reader.flush();
-                self.send(events).await?;
+                self.send(reader.flush(), Some(place)).await?;
                 idle = Duration::ZERO;
             }
             tokio::select! {
                 () = tokio::time::sleep(FOLLOW_EVERY) => idle += FOLLOW_EVERY,
-                _ = tokio::signal::ctrl_c() => break,
+                _ = tokio::signal::ctrl_c() => break Stopped::End,
             }
-        }
-        let events = reader.flush();
-        self.send(events).await
+        };
+        self.send(reader.flush(), place).await?;
+        Ok(stopped)
     }
 
-    async fn send(&mut self, events: Vec<LogEvent>) -> Result<(), CliError> {
-        for event in events {
+    async fn send(&mut self, events: Vec<LogEvent>, place: Option<Place>) -> Result<(), CliError> {
+        for mut event in events {
+            if let (Some(place), Some(map)) = (place, event.value.as_object()) {
+                let id = event_id(place, event.first_line_no, map);
+                event.value["event_id"] = Value::from(id);
+            }
             let body = json!({ "event": event.value, "project": self.project, "transport": "log" });
-            let answer: Value = self.client.post("/api/v1/events", &body).await?;
+            let answer = self.post(&body).await?;
             self.sent += 1;
             self.progress.set_message(format!("{} events", self.sent));
             if !self.global.json {
@@ -153,4 +217,45 @@ impl Sink<'_> {
         }
         Ok(())
     }
+
+    /// With `--follow` a server that is away or busy is waited for: the file keeps what is not read yet.
+    async fn post(&self, body: &Value) -> Result<Value, CliError> {
+        let mut pause = RETRY_FIRST;
+        loop {
+            let error = match self.client.post("/api/v1/events", body).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if !self.follow || ![exit::UNAVAILABLE, exit::TRY_LATER].contains(&error.exit_code()) {
+                return Err(error);
+            }
+            self.progress.set_message(format!("{} events, waiting: {error}", self.sent));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
+                _ = tokio::signal::ctrl_c() => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether the name leads elsewhere now, or the file is shorter than what was read.
+async fn replaced(path: &Path, place: Place, position: u64) -> bool {
+    match tokio::fs::metadata(path).await {
+        Ok(meta) => (meta.dev(), meta.ino()) != (place.device, place.inode) || meta.len() < position,
+        // Between the two steps of a rotation there is nothing; the next look will tell.
+        Err(_) => false,
+    }
+}
+
+/// An id that the same line of the same file gets again, so that reading it twice counts once.
+fn event_id(place: Place, line: u64, event: &Map<String, Value>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for number in [place.device, place.inode, line] {
+        hasher.update(&number.to_le_bytes());
+    }
+    for (key, value) in event {
+        hasher.update(key.as_bytes());
+        hasher.update(value.to_string().as_bytes());
+    }
+    hasher.finalize().to_hex().chars().take(32).collect()
 }

@@ -5,12 +5,16 @@ use super::output::{self, number, text};
 use super::{CliError, Global};
 use clap::{Args, ValueEnum};
 use console::style;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStderr};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest stack trace that `--stack -` reads, bytes.
 const STACK_BYTES_MAX: u64 = 1 << 20;
@@ -18,6 +22,9 @@ const STACK_BYTES_MAX: u64 = 1 << 20;
 const TAIL_LINES: usize = 200;
 /// Bytes of standard error that a failed program's event keeps.
 const TAIL_BYTES: usize = 64 << 10;
+
+/// After the program has ended, its standard error may stay silent for this time.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Record an error.
 #[derive(Debug, Args)]
@@ -151,17 +158,7 @@ pub async fn run(global: &Global, args: RunArgs) -> Result<ExitCode, CliError> {
         .spawn()
         .map_err(|error| CliError::usage(format!("{program}: {error}")))?;
     let mut tail = Tail::default();
-    if let Some(mut stderr) = child.stderr.take() {
-        let mut chunk = [0u8; 8 << 10];
-        // Ends with the program's standard error; every byte is passed on as it comes.
-        loop {
-            let length = stderr.read(&mut chunk).await.map_err(CliError::other)?;
-            let Some(bytes) = chunk.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
-            let _closed = std::io::stderr().write_all(bytes);
-            tail.push(bytes);
-        }
-    }
-    let status = child.wait().await.map_err(CliError::other)?;
+    let status = watch(&mut child, &mut tail).await.map_err(CliError::other)?;
     let code = exit_code(status);
     if status.success() {
         return Ok(ExitCode::SUCCESS);
@@ -172,6 +169,60 @@ pub async fn run(global: &Global, args: RunArgs) -> Result<ExitCode, CliError> {
         Err(error) => output::note(format!("actifix: not recorded: {error}")),
     }
     Ok(ExitCode::from(code))
+}
+
+/// Passes standard error on and signals through, until the program has ended.
+async fn watch(child: &mut Child, tail: &mut Tail) -> io::Result<ExitStatus> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stderr = child.stderr.take();
+    let mut chunk = [0u8; 8 << 10];
+    let status = loop {
+        tokio::select! {
+            // What was written before the end is read before the end is seen.
+            biased;
+            length = read_some(&mut stderr, &mut chunk) => pass_on(length, &mut stderr, &chunk, tail),
+            status = child.wait() => break status?,
+            _ = terminate.recv() => forward(child, Signal::TERM),
+            _ = hangup.recv() => forward(child, Signal::HUP),
+            // On a terminal the program is in the same group and has got its own.
+            _ = interrupt.recv() => if !io::stdin().is_terminal() { forward(child, Signal::INT) },
+        }
+    };
+    // A child of the program may hold its standard error for ever: only what comes soon is waited for.
+    while stderr.is_some() {
+        match tokio::time::timeout(LAST_WORDS, read_some(&mut stderr, &mut chunk)).await {
+            Ok(length) => pass_on(length, &mut stderr, &chunk, tail),
+            Err(_) => break,
+        }
+    }
+    Ok(status)
+}
+
+/// Waits for ever when there is nothing to read from.
+async fn read_some(stderr: &mut Option<ChildStderr>, chunk: &mut [u8]) -> usize {
+    match stderr {
+        Some(stderr) => stderr.read(chunk).await.unwrap_or(0),
+        None => std::future::pending().await,
+    }
+}
+
+fn pass_on(length: usize, stderr: &mut Option<ChildStderr>, chunk: &[u8], tail: &mut Tail) {
+    match chunk.get(..length).filter(|bytes| !bytes.is_empty()) {
+        Some(bytes) => {
+            let _closed = io::stderr().write_all(bytes);
+            tail.push(bytes);
+        }
+        None => *stderr = None,
+    }
+}
+
+fn forward(child: &Child, signal: Signal) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _already_gone = kill_process(pid, signal);
+    }
 }
 
 async fn record_failure(

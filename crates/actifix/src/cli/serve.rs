@@ -3,9 +3,10 @@
 use super::error::exit;
 use super::output;
 use super::{CliError, Global};
-use crate::config::{Config, ListenerConfig};
+use crate::config::{Config, ListenerConfig, ServerConfig};
 use crate::home::Home;
 use crate::lifecycle::{self, Bound};
+use crate::telemetry::Log;
 use crate::wire;
 use actifix_app::tokens::NewToken;
 use actifix_domain::access::{Actor, Role};
@@ -39,7 +40,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let bound = bind(&loaded.config).await?;
     let address = bound.first().map(|bound| bound.address);
     let wired = wire::open(&home, loaded.config, address).await?;
-    crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
+    let log = crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
         .map_err(CliError::other)?;
     let token = first_token(&wired, args.demo).await?;
     let running = lifecycle::start(&home, &wired, bound).await?;
@@ -48,12 +49,45 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
         let summary = crate::demo::fill(&wired.app).await?;
         output::note(summary);
     }
-    running.wait_for_stop().await;
+    running.wait_for_stop(|| reload(&home, &wired.config, &log)).await;
     output::note("stopping: open requests finish, accepted events are written");
     running.stop().await;
     wired.close().await?;
     drop(temporary);
     Ok(ExitCode::SUCCESS)
+}
+
+/// SIGHUP: takes over what can change while running, and names what cannot. A bad file changes nothing.
+fn reload(home: &Home, running: &Config, log: &Log) {
+    let config = match wire::load_config(home) {
+        Ok(loaded) => loaded.config,
+        Err(error) => {
+            tracing::error!(error = %error, "config.refused");
+            return output::note(format!("SIGHUP: nothing changed: {error}"));
+        }
+    };
+    if let Err(error) = log.reload(&config.server.log_level) {
+        tracing::error!(error = %error, "log.not_reloaded");
+    }
+    let waiting = Config {
+        server: ServerConfig { log_level: running.server.log_level.clone(), ..config.server.clone() },
+        ..config.clone()
+    }
+    .changed_sections(running);
+    tracing::info!(
+        log_level = config.server.log_level,
+        restart_needed_for = waiting.join(","),
+        "config.reloaded"
+    );
+    if waiting.is_empty() {
+        output::note(format!("SIGHUP: log level {}, log file opened anew", config.server.log_level));
+    } else {
+        output::note(format!(
+            "SIGHUP: log level {}; a restart is needed for changes of: {}",
+            config.server.log_level,
+            waiting.join(", ")
+        ));
+    }
 }
 
 /// Opens every listener before anything else, so that a taken port costs nothing.

@@ -369,7 +369,7 @@ fn tail(ticket: &Value) -> Result<(), CliError> {
     if !redactions.is_empty() {
         let list: Vec<String> = redactions
             .iter()
-            .filter_map(|pair| Some(format!("{} × {}", pair.get(1)?.as_u64()?, pair.get(0)?.as_str()?)))
+            .map(|item| format!("{} × {}", number(item, "count"), text(item, "rule")))
             .collect();
         output::line(format!("{} {}", style("redacted").bold(), list.join(", ")))?;
     }

@@ -294,9 +294,7 @@ fn findings_table(answer: &Value) -> Result<(), CliError> {
             .get("places")
             .and_then(Value::as_array)
             .and_then(|places| places.first())
-            .and_then(|place| place.get(0))
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+            .map_or("", |place| text(place, "path"));
         table.add_row(vec![
             text(item, "id").to_owned(),
             text(item, "rule").to_owned(),

@@ -368,3 +368,169 @@ fn events_over_the_api_are_redacted_and_deduplicated() {
         .post(&format!("/api/v1/findings/{id}/resolve"), &json!({ "state": "rotated", "note": "new key" }));
     assert_eq!(resolved["state"], "rotated");
 }
+
+/// What is wrong with a value, by the schemas that the server publishes: unknown, missing and mistyped members.
+fn check(contract: &Value, schema: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.strip_prefix("#/components/schemas/").expect("a local reference");
+        let named = &contract["components"]["schemas"][name];
+        assert!(named.is_object(), "there is no schema {name}");
+        return check(contract, named, value, place, wrong);
+    }
+    if let Some(any) = schema["anyOf"].as_array() {
+        if !(value.is_null() && any.iter().any(|form| form["type"] == "null")) {
+            check(contract, &any[0], value, place, wrong);
+        }
+        return;
+    }
+    if schema["allOf"].is_array() {
+        let (mut members, mut required) = (serde_json::Map::new(), Vec::new());
+        flatten(contract, schema, &mut members, &mut required);
+        let flat = json!({ "type": "object", "properties": members, "required": required });
+        return check(contract, &flat, value, place, wrong);
+    }
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => return,
+    };
+    let fits = kinds.iter().any(|kind| match *kind {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => value.is_null(),
+    });
+    if !fits {
+        wrong.push(format!("{place}: {value} is not {kinds:?}"));
+    }
+    for (number, item) in value.as_array().into_iter().flatten().enumerate() {
+        check(contract, &schema["items"], item, &format!("{place}[{number}]"), wrong);
+    }
+    let (Some(members), Some(properties)) = (value.as_object(), schema["properties"].as_object()) else {
+        return;
+    };
+    for (name, member) in members {
+        match properties.get(name) {
+            Some(form) => check(contract, form, member, &format!("{place}.{name}"), wrong),
+            None => wrong.push(format!("{place}.{name} is not in the contract")),
+        }
+    }
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !members.contains_key(name) {
+            wrong.push(format!("{place}.{name} is missing"));
+        }
+    }
+}
+
+fn flatten(
+    contract: &Value,
+    schema: &Value,
+    members: &mut serde_json::Map<String, Value>,
+    required: &mut Vec<Value>,
+) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.strip_prefix("#/components/schemas/").expect("a local reference");
+        return flatten(contract, &contract["components"]["schemas"][name], members, required);
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        flatten(contract, part, members, required);
+    }
+    members.extend(
+        schema["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, form)| (name.clone(), form.clone())),
+    );
+    required.extend(schema["required"].as_array().into_iter().flatten().cloned());
+}
+
+#[test]
+fn answers_have_the_form_that_the_contract_gives() {
+    let home = Home::new();
+    home.import_projects();
+    let server = home.serve();
+    for capture in crate::captures::Manifest::load().captures {
+        server.raw(&capture.bytes());
+    }
+    let contract = server.get("/api/openapi.json");
+    let mut wrong = Vec::new();
+    let mut checked = BTreeSet::new();
+    let mut see = |method: &str, template: &str, path: &str, body: Option<&Value>| -> Value {
+        let answer = server.call(method, path, body);
+        assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.text());
+        let operation = &contract["paths"][template][method.to_lowercase()];
+        let schema = operation["responses"]
+            .as_object()
+            .and_then(|responses| responses.iter().find(|(status, _)| status.starts_with('2')))
+            .map(|(_, response)| response["content"]["application/json"]["schema"].clone())
+            .expect("an answer");
+        assert!(
+            schema.as_object().is_some_and(|schema| !schema.is_empty()),
+            "{method} {template} has no form"
+        );
+        checked.insert(operation["operationId"].to_string());
+        let value = answer.json();
+        check(&contract, &schema, &value, template, &mut wrong);
+        value
+    };
+    let tickets = see("GET", "/api/v1/tickets", "/api/v1/tickets?limit=200", None);
+    for ticket in tickets["items"].as_array().expect("items") {
+        let path = format!("/api/v1/tickets/{}", ticket["id"].as_str().expect("an id"));
+        see("GET", "/api/v1/tickets/{id}", &path, None);
+        see("GET", "/api/v1/tickets/{id}/similar", &format!("{path}/similar"), None);
+        let events = see("GET", "/api/v1/tickets/{id}/events", &format!("{path}/events"), None);
+        for event in events["items"].as_array().expect("items") {
+            let path = format!(
+                "/api/v1/events/{}?project={}",
+                event["event_id"].as_str().expect("an id"),
+                event["project"]
+            );
+            see("GET", "/api/v1/events/{id}", &path, None);
+            let path = path.replace('?', "/attachments?");
+            see("GET", "/api/v1/events/{id}/attachments", &path, None);
+        }
+    }
+    let first = tickets["items"][0]["id"].as_str().expect("an id").to_owned();
+    for (action, body) in [
+        ("claim", json!({})),
+        ("notes", json!({ "text": "seen" })),
+        ("approve", json!({})),
+        ("assign", json!({ "assignee": "bob" })),
+        ("ignore", json!({})),
+        ("reopen", json!({})),
+    ] {
+        let template = format!("/api/v1/tickets/{{id}}/{action}");
+        see("POST", &template, &format!("/api/v1/tickets/{first}/{action}"), Some(&body));
+    }
+    see(
+        "PATCH",
+        "/api/v1/tickets/{id}",
+        &format!("/api/v1/tickets/{first}"),
+        Some(&json!({ "priority": "P3" })),
+    );
+    see("POST", "/api/v1/events", "/api/v1/events", Some(&json!({ "message": "boom" })));
+    let findings = see("GET", "/api/v1/findings", "/api/v1/findings", None);
+    let finding = format!("/api/v1/findings/{}", findings["items"][0]["id"].as_str().expect("an id"));
+    see("GET", "/api/v1/findings/{id}", &finding, None);
+    let rotated = json!({ "state": "rotated" });
+    see("POST", "/api/v1/findings/{id}/resolve", &format!("{finding}/resolve"), Some(&rotated));
+    for path in ["projects", "retention", "throttle", "throttle/history", "tokens"] {
+        let path = format!("/api/v1/{path}");
+        see("GET", &path, &path, None);
+    }
+    let project = "/api/v1/projects/{project}";
+    for part in ["", "/dsn", "/keys", "/outcomes"] {
+        see("GET", &format!("{project}{part}"), &format!("/api/v1/projects/42{part}"), None);
+    }
+    see("PATCH", project, "/api/v1/projects/42", Some(&json!({ "settings": { "otlp_min_severity": 17 } })));
+    see("POST", "/api/v1/projects", "/api/v1/projects", Some(&json!({ "name": "new" })));
+    see("POST", "/api/v1/tokens", "/api/v1/tokens", Some(&json!({ "name": "ci", "role": "viewer" })));
+    see("POST", "/api/v1/throttle/promote", "/api/v1/throttle/promote", Some(&json!({})));
+    see("POST", "/api/v1/retention/run", "/api/v1/retention/run", Some(&json!({ "dry_run": true })));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(checked.len() > 25, "{checked:?}");
+}

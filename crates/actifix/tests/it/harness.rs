@@ -313,6 +313,24 @@ impl Server {
         line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
     }
 
+    /// Sends SIGHUP and waits until the server has said what it made of it, `count` times so far.
+    #[track_caller]
+    pub fn hang_up(&self, count: usize) -> String {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("a signal is sent");
+        let until = Instant::now() + START_DEADLINE;
+        let mut state = self.printed.bytes.lock().expect("no reader panicked");
+        loop {
+            let text = String::from_utf8_lossy(&state.0).into_owned();
+            if let Some(line) = text.lines().filter(|line| line.contains("SIGHUP: ")).nth(count - 1) {
+                return line.to_owned();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && state.1 < 2, "no answer to SIGHUP:\n{text}");
+            state = self.printed.grown.wait_timeout(state, left).expect("no reader panicked").0;
+        }
+    }
+
     /// Ends it at once, as a power failure would.
     pub fn kill(mut self) -> Vec<u8> {
         let _gone = self.child.kill();

@@ -1,6 +1,6 @@
 //! New tickets: admitted, held, or only counted.
 
-use super::cache::{Admission, Known};
+use super::cache::{Admission, Known, next_ticket};
 use super::{Batch, NewKey, Prepared, PreparedEvent, REMEMBER_MICROS, SeenId, Touched, count_event};
 use crate::fault::{Fault, Result};
 use crate::sqlite::rows::{self, TicketRow};
@@ -12,6 +12,7 @@ use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
 use actifix_domain::ticket::{Priority, Status, Ticket};
 use actifix_domain::time::{MINUTE, Timestamp};
+use rusqlite::Connection;
 
 /// Tries to find a free ticket id; 33 million fit into a day.
 const ID_ATTEMPTS: u32 = 1_000;
@@ -25,10 +26,14 @@ impl<'p> Batch<'_, '_, 'p> {
     ) -> Result<Recorded> {
         let (project, now) = (prepared.project, prepared.received_at);
         let config = self.work.cache.throttle_config.clone();
-        let (decision, room) = {
-            let admission = self.admission(project)?;
-            let decision = admission.throttle.decide(&config, event.priority, now);
-            (decision, admission.held < u64::from(config.held_max))
+        let room = self.admission(project)?.held < u64::from(config.held_max);
+        // Without room there is no row by which the next event of this error would be known.
+        let again = !room && self.work.cache.was_refused(project, event.key, now);
+        let throttle = &mut self.admission(project)?.throttle;
+        let decision = if again {
+            throttle.decide_again(&config, event.priority, now)
+        } else {
+            throttle.decide(&config, event.priority, now)
         };
         if let Some(change) = decision.brake_change {
             let word = throttles::brake_word(change.to);
@@ -36,6 +41,9 @@ impl<'p> Batch<'_, '_, 'p> {
         }
         let minute = now.micros().div_euclid(MINUTE) * MINUTE;
         let reason = decision.reason.map_or("", |reason| reason.as_str());
+        if !decision.admitted {
+            self.add_to_counter(project, rows::held_total(event.priority), 1);
+        }
         if !decision.admitted && !room {
             self.note(project, minute, "counted", Some(event.priority), reason);
             return self.beyond_cap(prepared, event);
@@ -50,8 +58,8 @@ impl<'p> Batch<'_, '_, 'p> {
         );
         let row = self.ticket_of(prepared, event, status)?;
         let (seq, ticket_id) = (row.seq, row.ticket.id.clone());
-        self.new_keys
-            .insert((project, event.key), NewKey { ticket_seq: seq, explanation: Some(&event.explanation) });
+        let (near_key, explanation) = (event.near_key, Some(&event.explanation));
+        self.new_keys.insert((project, event.key), NewKey { ticket_seq: seq, near_key, explanation });
         let mut touched = Touched::new(Known::new(row), true);
         touched.words = Some(event);
         count_event(&mut touched, event, now);
@@ -84,6 +92,7 @@ impl<'p> Batch<'_, '_, 'p> {
         row.ticket.last_seen = row.ticket.last_seen.max(now);
         if row.ticket.status == Status::Resolved {
             row.ticket.status = Status::Open;
+            row.ticket.version += 1;
             row.ticket.regressions = row.ticket.regressions.saturating_add(1);
             row.ticket.resolved_at = None;
         }
@@ -107,8 +116,8 @@ impl<'p> Batch<'_, '_, 'p> {
             priority_reason: "more new tickets than are held one by one; they are counted here".to_owned(),
             ..self.blank(project, key, Status::Open, now)?
         };
-        let seq = self.work.cache.next_ticket(self.work.db)?;
-        self.new_keys.insert((project, key), NewKey { ticket_seq: seq, explanation: None });
+        let seq = next_ticket(self.work.db)?;
+        self.new_keys.insert((project, key), NewKey { ticket_seq: seq, near_key: None, explanation: None });
         self.touched.insert(seq, Touched::new(Known::new(row_of(seq, ticket)), true));
         Ok(seq)
     }
@@ -129,7 +138,7 @@ impl<'p> Batch<'_, '_, 'p> {
             unhandled: event.unhandled,
             ..self.blank(prepared.project, event.key, status, prepared.received_at)?
         };
-        let seq = self.work.cache.next_ticket(self.work.db)?;
+        let seq = next_ticket(self.work.db)?;
         Ok(row_of(seq, ticket))
     }
 
@@ -171,14 +180,9 @@ impl<'p> Batch<'_, '_, 'p> {
     }
 
     fn free_id(&mut self, project: ProjectId, key: Fingerprint, now: Timestamp) -> Result<TicketId> {
-        for attempt in 0..ID_ATTEMPTS {
-            let id = TicketId::derive(project, key, now, attempt);
-            if !self.new_ids.contains(&id) && rows::ticket_seq(self.work.db, &id)?.is_none() {
-                self.new_ids.insert(id.clone());
-                return Ok(id);
-            }
-        }
-        Err(Fault::Defect("no free ticket id: too many tickets in one day".to_owned()))
+        let id = free_id(self.work.db, project, key, now, |id| !self.new_ids.contains(id))?;
+        self.new_ids.insert(id.clone());
+        Ok(id)
     }
 
     /// The throttle of a project, brought into the batch.
@@ -206,6 +210,23 @@ impl<'p> Batch<'_, '_, 'p> {
         let number = priority.map_or(throttles::NO_PRIORITY, Priority::number);
         *self.tally.throttle.entry((project, at_micros, decision, number, reason)).or_default() += 1;
     }
+}
+
+/// An id that no ticket has, none that was merged away either, and that `is_free` lets pass.
+pub(crate) fn free_id(
+    db: &Connection,
+    project: ProjectId,
+    key: Fingerprint,
+    now: Timestamp,
+    is_free: impl Fn(&TicketId) -> bool,
+) -> Result<TicketId> {
+    for attempt in 0..ID_ATTEMPTS {
+        let id = TicketId::derive(project, key, now, attempt);
+        if is_free(&id) && rows::ticket_seq(db, &id)?.is_none() {
+            return Ok(id);
+        }
+    }
+    Err(Fault::Defect("no free ticket id: too many tickets in one day".to_owned()))
 }
 
 pub(crate) fn row_of(seq: i64, ticket: Ticket) -> TicketRow {

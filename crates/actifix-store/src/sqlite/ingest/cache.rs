@@ -4,6 +4,7 @@ use crate::fault::Result;
 use crate::sqlite::rows::TicketRow;
 use actifix_domain::id::{Fingerprint, ProjectId};
 use actifix_domain::throttle::{ThrottleConfig, ThrottleState};
+use actifix_domain::time::{MINUTE, Timestamp};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -40,7 +41,8 @@ pub(crate) struct Cache {
     tickets: Generations<i64, Known>,
     keys: Generations<(ProjectId, Fingerprint), i64>,
     admissions: HashMap<ProjectId, Admission>,
-    next_ticket: Option<i64>,
+    /// Errors beyond the cap of held tickets, and when the brake counted each.
+    refused: Generations<(ProjectId, Fingerprint), Timestamp>,
     next_event: Option<i64>,
 }
 
@@ -51,7 +53,7 @@ impl Cache {
             tickets: Generations::default(),
             keys: Generations::default(),
             admissions: HashMap::new(),
-            next_ticket: None,
+            refused: Generations::default(),
             next_event: None,
         }
     }
@@ -61,7 +63,7 @@ impl Cache {
         self.tickets.clear();
         self.keys.clear();
         self.admissions.clear();
-        self.next_ticket = None;
+        self.refused.clear();
         self.next_event = None;
     }
 
@@ -100,24 +102,34 @@ impl Cache {
         self.admissions.insert(project, admission);
     }
 
-    /// The next number of a ticket.
-    pub(crate) fn next_ticket(&mut self, db: &Connection) -> Result<i64> {
-        next(&mut self.next_ticket, db, "SELECT coalesce(max(seq), 0) + 1 FROM tickets")
+    /// Whether an error beyond the cap was counted within the last minute; if not it is counted now.
+    ///
+    /// Only so many are remembered: of more than [`GENERATION`] different ones a minute some count twice, which is
+    /// a flood anyway.
+    pub(crate) fn was_refused(&mut self, project: ProjectId, key: Fingerprint, now: Timestamp) -> bool {
+        let counted = self.refused.take(&(project, key));
+        let known = counted.is_some_and(|at| (-MINUTE..MINUTE).contains(&now.since(at)));
+        self.refused.put((project, key), counted.filter(|_| known).unwrap_or(now));
+        known
     }
 
-    /// The next number of an event.
+    /// The next number of an event. A number may be given again once its event is deleted, which is why whoever
+    /// follows one compares the id too.
     pub(crate) fn next_event(&mut self, db: &Connection) -> Result<i64> {
-        next(&mut self.next_event, db, "SELECT coalesce(max(seq), 0) + 1 FROM events")
+        let number = match self.next_event {
+            Some(number) => number,
+            None => db.query_row("SELECT coalesce(max(seq), 0) + 1 FROM events", [], |row| row.get(0))?,
+        };
+        self.next_event = Some(number + 1);
+        Ok(number)
     }
 }
 
-fn next(slot: &mut Option<i64>, db: &Connection, sql: &str) -> Result<i64> {
-    let number = match *slot {
-        Some(number) => number,
-        None => db.query_row(sql, [], |row| row.get(0))?,
-    };
-    *slot = Some(number + 1);
-    Ok(number)
+/// A number that no ticket ever had. It is taken in the caller's transaction: undone with it, never given twice.
+pub(crate) fn next_ticket(db: &Connection) -> Result<i64> {
+    Ok(db
+        .prepare_cached("UPDATE sequences SET next = next + 1 WHERE name = 'tickets' RETURNING next - 1")?
+        .query_row([], |row| row.get(0))?)
 }
 
 /// A map that forgets what was not used for two generations: bounded, and cheap on each use.

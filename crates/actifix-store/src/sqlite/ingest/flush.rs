@@ -34,9 +34,16 @@ impl Batch<'_, '_, '_> {
                 None => String::new(),
             };
             db.prepare_cached(
-                "INSERT INTO ticket_keys (project_id, fingerprint, ticket_seq, explanation) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO ticket_keys (project_id, fingerprint, ticket_seq, explanation, near_key) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![project.0, key_hex(*key).as_str(), new.ticket_seq, explanation])?;
+            .execute(params![
+                project.0,
+                key_hex(*key).as_str(),
+                new.ticket_seq,
+                explanation,
+                new.near_key.map(|key| key.to_string()),
+            ])?;
             self.work.cache.put_key(*project, *key, new.ticket_seq);
         }
         self.write_events()?;
@@ -204,7 +211,7 @@ pub(crate) fn add_day(db: &Connection, project: ProjectId, seq: i64, day: i64, m
 }
 
 /// Adds to the values of facets, within their bounds.
-fn write_facets(
+pub(crate) fn write_facets(
     db: &Connection,
     project: ProjectId,
     known: &mut Known,
@@ -276,7 +283,8 @@ fn write_event(db: &Connection, new: &NewEvent<'_>, late_bytes: i64) -> Result<i
         i64::try_from(event.body.data.len() + contents).unwrap_or(i64::MAX).saturating_add(late_bytes);
     db.prepare_cached(
         "INSERT INTO events (seq, project_id, ticket_seq, event_id, fingerprint, timestamp, received_at, outcome, \
-         title, release, environment, body_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         title, release, environment, body_bytes, user_hash) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute(params![
         new.seq,
@@ -291,6 +299,7 @@ fn write_event(db: &Connection, new: &NewEvent<'_>, late_bytes: i64) -> Result<i
         event.release,
         event.environment,
         body_bytes,
+        event.user_hash.map(u64::cast_signed),
     ])?;
     db.prepare_cached("INSERT INTO event_bodies (event_seq, dict, data) VALUES (?1, ?2, ?3)")?
         .execute(params![new.seq, event.body.dict, event.body.data])?;

@@ -3,10 +3,10 @@
 use crate::fault::Result;
 use crate::sqlite::body::{self, Body};
 use actifix_app::ports::{
-    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, OutcomeCount, SealedInput,
-    SessionCount, Submission,
+    Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, MonitorTick, OutcomeCount,
+    SealedInput, SessionCount, Submission,
 };
-use actifix_domain::event::{Event, EventType, Level};
+use actifix_domain::event::{Event, Level};
 use actifix_domain::fingerprint::Explanation;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey};
 use actifix_domain::ticket::Priority;
@@ -31,7 +31,10 @@ pub(crate) struct Prepared {
     pub(crate) discards: Vec<Discard>,
     pub(crate) sessions: Vec<SessionCount>,
     pub(crate) check_ins: Vec<CheckIn>,
+    pub(crate) late_monitor: Option<MonitorTick>,
     pub(crate) quarantined: Vec<SealedInput>,
+    pub(crate) findings: Vec<FindingRecord>,
+    pub(crate) released: Option<String>,
     pub(crate) unlisted_origin: Option<(PublicKey, String)>,
     /// What it weighs in the queue, bytes, about.
     pub(crate) size_bytes: usize,
@@ -63,6 +66,8 @@ pub(crate) struct PreparedEvent {
     pub(crate) sample_after: u32,
     pub(crate) findings: Vec<FindingRecord>,
     pub(crate) attachments: Vec<PreparedAttachment>,
+    /// Attachments beyond [`ATTACHMENTS_MAX`].
+    pub(crate) attachments_cut: usize,
     pub(crate) body: Body,
 }
 
@@ -97,7 +102,10 @@ pub(crate) fn prepare(submission: Submission) -> Result<Prepared> {
         discards: submission.discards,
         sessions: submission.sessions,
         check_ins: submission.check_ins,
+        late_monitor: submission.late_monitor,
         quarantined: submission.quarantined,
+        findings: submission.findings,
+        released: submission.released,
         unlisted_origin: submission.unlisted_origin,
         size_bytes,
     })
@@ -107,6 +115,8 @@ fn prepare_event(admitted: Admitted) -> Result<PreparedEvent> {
     let redactions: Vec<(String, String)> =
         admitted.findings.iter().map(|finding| (finding.rule.clone(), finding.path.clone())).collect();
     let body = body::close(&admitted.event, &admitted.provenance, &redactions)?;
+    let category = admitted.category();
+    let attachments_cut = admitted.attachments.len().saturating_sub(ATTACHMENTS_MAX);
     let attachments = admitted
         .attachments
         .into_iter()
@@ -121,7 +131,7 @@ fn prepare_event(admitted: Admitted) -> Result<PreparedEvent> {
         text: words(&event),
         facets: facets(&event),
         unhandled: event.is_unhandled(),
-        category: category(event.event_type),
+        category,
         title: event.title,
         culprit: event.culprit,
         platform: event.platform,
@@ -138,6 +148,7 @@ fn prepare_event(admitted: Admitted) -> Result<PreparedEvent> {
         sample_after: admitted.sample_after,
         findings: admitted.findings,
         attachments,
+        attachments_cut,
         body,
     })
 }
@@ -147,21 +158,16 @@ fn prepare_attachment(attachment: Attachment) -> Result<PreparedAttachment> {
     Ok(PreparedAttachment { info: attachment.info, content })
 }
 
-/// Category of the protocol under which an event is counted.
-const fn category(event_type: EventType) -> &'static str {
-    match event_type {
-        EventType::Error => "error",
-        EventType::Default => "default",
-        EventType::Csp => "security",
-        EventType::Feedback => "feedback",
-    }
-}
-
-fn facets(event: &Event) -> Vec<(String, String)> {
+/// Values that the ticket's page counts, one per key: a tag that is named like the event's own release or environment
+/// would count the event twice.
+pub(crate) fn facets(event: &Event) -> Vec<(String, String)> {
     let own = [("environment", event.environment.as_ref()), ("release", event.release.as_ref())];
-    own.into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .chain(event.tags.iter().map(|(key, value)| (key.as_str(), value)))
+    let own: Vec<(&str, &String)> = own.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    let tags = event.tags.iter().map(|(key, value)| (key.as_str(), value));
+    let further = tags.filter(|(key, _)| !own.iter().any(|(known, value)| known == key && !value.is_empty()));
+    own.iter()
+        .copied()
+        .chain(further)
         .filter(|(key, value)| !key.is_empty() && !value.is_empty())
         .take(FACET_KEYS_MAX)
         .map(|(key, value)| (cut(key, FACET_CHARS_MAX), cut(value, FACET_CHARS_MAX)))
@@ -169,7 +175,7 @@ fn facets(event: &Event) -> Vec<(String, String)> {
 }
 
 /// Exception values and the message: what somebody remembers of an error.
-fn words(event: &Event) -> String {
+pub(crate) fn words(event: &Event) -> String {
     let mut text = String::new();
     let message =
         event.logentry.as_ref().and_then(|entry| entry.formatted.as_ref().or(entry.message.as_ref()));

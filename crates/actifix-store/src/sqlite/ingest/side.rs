@@ -6,15 +6,23 @@ use super::{Batch, Prepared, PreparedEvent};
 use crate::fault::Result;
 use crate::sqlite::projects::{self, MONITORS_MAX};
 use crate::sqlite::rows::{self, Hex, quantity};
-use crate::sqlite::{findings, quarantine};
-use actifix_app::ports::{CheckIn, Recorded, SessionCount};
+use crate::sqlite::{findings, monitors, quarantine};
+use actifix_app::ports::{CheckIn, OutcomeCount, Recorded, SessionCount};
 use actifix_domain::cron::{CheckInFacts, CheckInStatus, MonitorConfig, MonitorState};
 use actifix_domain::id::{EventId, ProjectId};
+use actifix_domain::outcome::{Outcome, Reason};
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Pairs of release and environment counted per project and day; further ones count as `other`.
 const RELEASE_PAIRS_MAX: i64 = 1_000;
+
+/// What became of an item beside events.
+type Fate = (Outcome, Reason);
+
+const TAKEN: Fate = (Outcome::Accepted, Reason::None);
+/// Beyond a bound of ours.
+const BEYOND_CAP: Fate = (Outcome::Invalid, Reason::TooLarge);
 
 impl<'p> Batch<'_, '_, 'p> {
     /// Secrets that were found in an event. A duplicate brings none, as it changes nothing.
@@ -24,7 +32,7 @@ impl<'p> Batch<'_, '_, 'p> {
         event: &PreparedEvent,
         fate: &Recorded,
     ) -> Result<()> {
-        if fate.outcome == actifix_domain::outcome::Outcome::Duplicate {
+        if fate.outcome == Outcome::Duplicate {
             return Ok(());
         }
         for finding in &event.findings {
@@ -34,8 +42,20 @@ impl<'p> Batch<'_, '_, 'p> {
         Ok(())
     }
 
+    /// The attachments that came with an event share its fate.
+    pub(super) fn files(
+        &mut self,
+        prepared: &Prepared,
+        event: &PreparedEvent,
+        outcome: Outcome,
+        side: &mut Vec<OutcomeCount>,
+    ) {
+        self.count_side(prepared, side, (outcome, Reason::None), "attachment", event.attachments.len());
+        self.count_side(prepared, side, BEYOND_CAP, "attachment", event.attachments_cut);
+    }
+
     /// Everything but events.
-    pub(super) fn rest(&mut self, prepared: &'p Prepared) -> Result<()> {
+    pub(super) fn rest(&mut self, prepared: &'p Prepared, side: &mut Vec<OutcomeCount>) -> Result<()> {
         let (db, project, at) = (self.work.db, prepared.project, prepared.received_at);
         for count in &prepared.counts {
             self.count(prepared, count.outcome, count.reason, count.category, count.quantity);
@@ -47,8 +67,18 @@ impl<'p> Batch<'_, '_, 'p> {
         for session in &prepared.sessions {
             count_session(db, project, at, session)?;
         }
+        self.count_side(prepared, side, TAKEN, "session", prepared.sessions.len());
         for check_in in &prepared.check_ins {
-            take_in(db, project, check_in, at)?;
+            let fate = take_in(db, project, check_in, at)?;
+            // One that failed is counted as the event that it is.
+            let items = usize::from(check_in.status != "error");
+            self.count_side(prepared, side, fate, "monitor", items);
+        }
+        for finding in &prepared.findings {
+            findings::record(db, project, finding, None, at)?;
+        }
+        if let Some(id) = &prepared.released {
+            quarantine::delete(self.work, id)?;
         }
         for input in &prepared.quarantined {
             quarantine::put(db, project, input, at)?;
@@ -57,9 +87,27 @@ impl<'p> Batch<'_, '_, 'p> {
             projects::note_origin(db, project, key, origin, at)?;
         }
         for (event, attachment) in &prepared.late_attachments {
-            self.late_attachment(project, *event, attachment)?;
+            let fate = self.late_attachment(project, *event, attachment)?;
+            self.count_side(prepared, side, fate, "attachment", 1);
         }
         Ok(())
+    }
+
+    fn count_side(
+        &mut self,
+        prepared: &Prepared,
+        side: &mut Vec<OutcomeCount>,
+        fate: Fate,
+        category: &'static str,
+        items: usize,
+    ) {
+        if items == 0 {
+            return;
+        }
+        let quantity = u64::try_from(items).unwrap_or(u64::MAX);
+        let (outcome, reason) = fate;
+        self.count(prepared, outcome, reason, category, quantity);
+        side.push(OutcomeCount { outcome, reason, category, quantity });
     }
 
     /// Adds to a stored event; where it is not stored the attachment is counted and let go.
@@ -68,7 +116,7 @@ impl<'p> Batch<'_, '_, 'p> {
         project: ProjectId,
         event: EventId,
         attachment: &super::PreparedAttachment,
-    ) -> Result<()> {
+    ) -> Result<Fate> {
         let db = self.work.db;
         let pending = self.events.iter().rev().find(|new| new.project == project && new.event.id == event);
         if let Some(pending) = pending {
@@ -76,33 +124,30 @@ impl<'p> Batch<'_, '_, 'p> {
             let seq = pending.seq;
             let late = self.pending_late.iter().filter(|(other, _)| *other == seq).count();
             let number = pending.event.attachments.len() + late;
-            if number < ATTACHMENTS_MAX {
-                let number = u32::try_from(number).unwrap_or(u32::MAX);
-                write_attachment(db, project, seq, number, attachment)?;
-                self.pending_late.push((seq, content_bytes(attachment)));
+            if number >= ATTACHMENTS_MAX {
+                return Ok(BEYOND_CAP);
             }
-            return Ok(());
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            write_attachment(db, project, seq, number, attachment)?;
+            self.pending_late.push((seq, content_bytes(attachment)));
+            return Ok(TAKEN);
         }
         let seq = stored_seq(db, project, event)?;
-        let Some(seq) = seq else {
-            self.add_to_counter(project, "attachments_without_event", 1);
-            return Ok(());
-        };
+        let Some(seq) = seq else { return Ok((Outcome::Filtered, Reason::Unsupported)) };
         let number: u32 = db
             .prepare_cached(
                 "SELECT coalesce(max(number), -1) + 1 FROM attachments WHERE project_id = ?1 AND event_seq = ?2",
             )?
             .query_row(params![project.0, seq], |row| row.get(0))?;
         if usize::try_from(number).unwrap_or(usize::MAX) >= ATTACHMENTS_MAX {
-            self.add_to_counter(project, "attachments_beyond_cap", 1);
-            return Ok(());
+            return Ok(BEYOND_CAP);
         }
         write_attachment(db, project, seq, number, attachment)?;
         let bytes = content_bytes(attachment);
         db.prepare_cached("UPDATE events SET body_bytes = body_bytes + ?2 WHERE seq = ?1")?
             .execute(params![seq, bytes])?;
         self.add_to_counter(project, rows::EVENT_BYTES, bytes);
-        Ok(())
+        Ok(TAKEN)
     }
 }
 
@@ -173,22 +218,19 @@ fn count_session(db: &Connection, project: ProjectId, at: Timestamp, session: &S
 }
 
 /// Moves a monitor's state. A failure that the job reports itself is an event of its own, made by the pipeline.
-fn take_in(db: &Connection, project: ProjectId, check_in: &CheckIn, at: Timestamp) -> Result<()> {
-    let Some(status) = CheckInStatus::parse(check_in.status) else { return Ok(()) };
-    let known: Option<String> = db
-        .prepare_cached(
-            "SELECT state FROM monitors WHERE project_id = ?1 AND slug = ?2 AND environment = ?3",
-        )?
-        .query_row(params![project.0, check_in.slug, check_in.environment], |row| row.get(0))
-        .optional()?;
-    let mut state: MonitorState = match &known {
-        Some(text) => serde_json::from_str(text)?,
+fn take_in(db: &Connection, project: ProjectId, check_in: &CheckIn, at: Timestamp) -> Result<Fate> {
+    let Some(status) = CheckInStatus::parse(check_in.status) else {
+        return Ok((Outcome::Invalid, Reason::Json));
+    };
+    let known = monitors::state(db, project, &check_in.slug, &check_in.environment)?;
+    let mut state = match known {
+        Some(state) => state,
         None => {
             let many: u32 = db
                 .prepare_cached("SELECT count(*) FROM monitors WHERE project_id = ?1")?
                 .query_row([project.0], |row| row.get(0))?;
             if many >= MONITORS_MAX {
-                return rows::add_to_counter(db, project, "monitors_beyond_cap", 1);
+                return Ok(BEYOND_CAP);
             }
             MonitorState::default()
         }
@@ -201,5 +243,6 @@ fn take_in(db: &Connection, project: ProjectId, check_in: &CheckIn, at: Timestam
         config: check_in.config.as_ref().and_then(|config| MonitorConfig::from_value(config).ok()),
     };
     state.on_check_in(&facts, at);
-    crate::sqlite::monitors::save(db, project, &check_in.slug, &check_in.environment, &state)
+    monitors::save(db, project, &check_in.slug, &check_in.environment, &state)?;
+    Ok(TAKEN)
 }

@@ -1,0 +1,179 @@
+//! Forms of the answers, for the OpenAPI document. A test compares them with what the server really answers.
+//!
+//! Notation: members are `name:form`, separated by spaces. A form is `string`, `integer`, `number`, `boolean`, `time`
+//! (RFC 3339), `object` (free), the name of another schema, or `[form]` for a list; a final `?` allows null. A name
+//! that begins with `-` may be absent.
+
+use serde_json::{Map, Value, json};
+
+/// Named schemas.
+const SCHEMAS: &[(&str, &str)] = &[
+    (
+        "Ticket",
+        "id:string project:integer title:string culprit:string level:string status:string priority:string \
+         priority_reason:string count:integer users:integer first_seen:time last_seen:time fingerprint:string \
+         near_key:string? first_release:string? last_release:string? platform:string? unhandled:boolean \
+         resolved_at:time? resolved_in:string? regressions:integer raised:boolean assignee:string? created_at:time \
+         version:integer",
+    ),
+    (
+        "TicketDetail",
+        "+Ticket url:string fingerprints:[string] grouping:object? grouping_sentence:string? latest_event:string? \
+         approved:boolean lease:HeldLease? activity:[object] facets:[object] redactions:[RuleCount] hours:[HourCount] \
+         days:[DayCount]",
+    ),
+    ("RuleCount", "rule:string count:integer"),
+    ("HeldLease", "fence:integer holder:string since:time expires_at:time"),
+    ("Lease", "+HeldLease lease_id:string"),
+    ("Claim", "+Lease ticket:Ticket"),
+    ("HourCount", "hour:time count:integer"),
+    ("DayCount", "day:time count:integer"),
+    ("Recorded", "event_id:string ticket_id:string? outcome:string change:string count:integer"),
+    (
+        "EventSummary",
+        "event_id:string ticket_id:string project:integer timestamp:time received_at:time title:string \
+         release:string? environment:string?",
+    ),
+    (
+        "Event",
+        "event_id:string ticket_id:string project:integer received_at:time timestamp:time outcome:string type:string -client_timestamp:string \
+         level:string title:string culprit:string provenance:object redactions:[object] -platform:string \
+         -logger:string -transaction:string -server_name:string -release:string -dist:string -environment:string \
+         -logentry:object -exception:[object] -stacktrace:object -threads:[object] -breadcrumbs:[object] \
+         -request:object -user:object -tags:object -contexts:object -extra:object -modules:object \
+         -fingerprint:[string] -sdk:object -debug_images:[object] -csp:object -other:object -problems:[string]",
+    ),
+    (
+        "Attachment",
+        "number:integer name:string content_type:string attachment_type:string size:integer digest:string kept:boolean",
+    ),
+    (
+        "Finding",
+        "id:string project:integer rule:string severity:string masked:string count:integer first_seen:time \
+         last_seen:time state:string note:string places:[FindingPlace] version:integer",
+    ),
+    ("FindingPlace", "path:string ticket_id:string?"),
+    ("Project", "id:integer name:string settings:object created_at:time version:integer"),
+    (
+        "Key",
+        "project:integer public_key:string label:string kind:string enabled:boolean allowed_origins:[string] \
+         unlisted_origins:[string] rate_per_minute:integer? created_at:time version:integer dsn:string",
+    ),
+    ("NewProject", "+Project dsn:string"),
+    ("Dsn", "dsn:string"),
+    ("Outcome", "outcome:string reason:string category:string quantity:integer"),
+    ("Retention", "policy:object"),
+    ("RetentionRun", "deleted:object dry_run:boolean"),
+    ("Throttle", "throttle:object held:object"),
+    (
+        "ThrottleDecision",
+        "at:time project:integer decision:string priority:string? reason:string count:integer",
+    ),
+    ("Promoted", "promoted:[string]"),
+    (
+        "Token",
+        "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time?",
+    ),
+    ("NewToken", "+Token token:string"),
+];
+
+/// Schema of the answer of an operation; `*Name` is a page of it. Operations that are not here answer with a free
+/// object, with bytes, or with nothing.
+const ANSWERS: &[(&str, &str)] = &[
+    ("record_event", "Recorded"),
+    ("get_event", "Event"),
+    ("list_attachments", "*Attachment"),
+    ("list_findings", "*Finding"),
+    ("get_finding", "Finding"),
+    ("resolve_finding", "Finding"),
+    ("list_projects", "*Project"),
+    ("create_project", "NewProject"),
+    ("get_project", "Project"),
+    ("change_project", "Project"),
+    ("get_dsn", "Dsn"),
+    ("list_keys", "*Key"),
+    ("list_outcomes", "*Outcome"),
+    ("get_retention", "Retention"),
+    ("run_retention", "RetentionRun"),
+    ("get_throttle", "Throttle"),
+    ("list_throttle_history", "*ThrottleDecision"),
+    ("promote_held", "Promoted"),
+    ("list_tickets", "*Ticket"),
+    ("get_ticket", "TicketDetail"),
+    ("change_ticket", "Ticket"),
+    ("approve_ticket", "Ticket"),
+    ("assign_ticket", "Ticket"),
+    ("claim_ticket", "Claim"),
+    ("ignore_ticket", "Ticket"),
+    ("add_note", "Ticket"),
+    ("reopen_ticket", "Ticket"),
+    ("list_ticket_events", "*EventSummary"),
+    ("list_similar", "*Ticket"),
+    ("list_tokens", "*Token"),
+    ("create_token", "NewToken"),
+];
+
+/// All named schemas.
+pub(super) fn components() -> Map<String, Value> {
+    SCHEMAS.iter().map(|(name, members)| ((*name).to_owned(), object(members))).collect()
+}
+
+/// The schema of an operation's answer.
+pub(super) fn answer(operation: &str) -> Value {
+    match ANSWERS.iter().find(|(id, _)| *id == operation).map(|(_, name)| *name) {
+        None => json!({}),
+        Some(name) => match name.strip_prefix('*') {
+            Some(item) => json!({
+                "type": "object",
+                "required": ["items", "next_cursor"],
+                "properties": {
+                    "items": { "type": "array", "items": form(item) },
+                    "next_cursor": { "type": ["string", "null"], "description": "for `cursor` of the next page" },
+                    "total": { "type": ["integer", "null"], "description": "matches, where they are counted" }
+                }
+            }),
+            None => form(name),
+        },
+    }
+}
+
+fn object(members: &str) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    let mut whole = Vec::new();
+    for member in members.split_whitespace() {
+        if let Some(base) = member.strip_prefix('+') {
+            whole.push(form(base));
+            continue;
+        }
+        let Some((name, kind)) = member.split_once(':') else { continue };
+        let name = match name.strip_prefix('-') {
+            Some(optional) => optional,
+            None => {
+                required.push(name);
+                name
+            }
+        };
+        properties.insert(name.to_owned(), form(kind));
+    }
+    let own = json!({ "type": "object", "required": required, "properties": properties });
+    if whole.is_empty() {
+        return own;
+    }
+    whole.push(own);
+    json!({ "allOf": whole })
+}
+
+fn form(kind: &str) -> Value {
+    if let Some(kind) = kind.strip_suffix('?') {
+        return json!({ "anyOf": [form(kind), { "type": "null" }] });
+    }
+    if let Some(item) = kind.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return json!({ "type": "array", "items": form(item) });
+    }
+    match kind {
+        "time" => json!({ "type": "string", "format": "date-time" }),
+        "string" | "integer" | "number" | "boolean" | "object" => json!({ "type": kind }),
+        name => json!({ "$ref": format!("#/components/schemas/{name}") }),
+    }
+}
