@@ -62,6 +62,7 @@ pub struct App {
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
     pub(crate) finding_key: [u8; 32],
     pub(crate) user_key: [u8; 32],
+    pub(crate) peer_key: [u8; 32],
     pub(crate) digest_key: [u8; 32],
     pub(crate) answer_key: [u8; 32],
 }
@@ -95,6 +96,7 @@ impl App {
             readiness: Readiness::default(),
             finding_key: vault.derive("finding-hash"),
             user_key: vault.derive("user-hash"),
+            peer_key: vault.derive("peer-hash"),
             digest_key: vault.derive("attachment-digest"),
             answer_key: vault.derive("answers"),
             gate,

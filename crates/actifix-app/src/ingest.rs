@@ -199,7 +199,7 @@ impl App {
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let decoded = app.decode(&pass, &delivery, received_at)?;
-            let source = Self::source(&pass, decoded.transport);
+            let source = app.source(&pass, decoded.transport, delivery.peer);
             let mut decoded = app.limit(&pass, decoded);
             let seen: Vec<_> =
                 decoded.items.iter_mut().filter_map(|item| item.seen.take().map(|seen| *seen)).collect();
@@ -305,7 +305,7 @@ impl App {
     }
 
     /// Who sent a request with an ingest key, and how far they are trusted.
-    fn source(pass: &Pass, transport: Transport) -> Source<'_> {
+    fn source<'p>(&self, pass: &'p Pass, transport: Transport, peer: Option<IpAddr>) -> Source<'p> {
         let (key, project) = (&pass.known.key, &pass.known.project);
         let origin_class = match key.kind {
             KeyKind::Server if !pass.with_origin => OriginClass::Server,
@@ -317,6 +317,7 @@ impl App {
             provenance: Provenance { key: Some(key.public_key.clone()), transport, origin_class },
             ceiling: project::ceiling(&actor, key.kind, pass.with_origin),
             priority: None,
+            peer: peer.map(|peer| self.hash_of_peer(peer)),
         }
     }
 }

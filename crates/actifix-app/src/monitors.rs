@@ -39,6 +39,7 @@ impl App {
             },
             ceiling: Priority::P1,
             priority: None,
+            peer: None,
         };
         let mut submission = Submission::new(project.id, now);
         let key = fingerprint::monitor_key(&late.slug);

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::error::{Error, FieldError, Result};
 use crate::ports::{KeyRecord, MonitorView, OutcomeTotal};
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::approval;
 use actifix_domain::id::{ProjectId, PublicKey};
 use actifix_domain::matcher;
 use actifix_domain::project::{KeyKind, ORIGINS_MAX, Project, ProjectKey, ProjectSettings, RULES_MAX};
@@ -389,6 +390,12 @@ fn check_settings(settings: &ProjectSettings) -> Result<()> {
     let mut wrong = |field: String, message: String| errors.push(FieldError { field, message });
     if !(1..=24).contains(&settings.otlp_min_severity) {
         wrong("otlp_min_severity".into(), "1 to 24".into());
+    }
+    if settings.agent_min_events > approval::EVENTS_MAX {
+        wrong("agent_min_events".into(), format!("0 to {}", approval::EVENTS_MAX));
+    }
+    if usize::from(settings.agent_min_peers) > approval::PEERS_MAX {
+        wrong("agent_min_peers".into(), format!("0 to {}", approval::PEERS_MAX));
     }
     let lists = [
         ("fingerprint_rules", settings.fingerprint_rules.len()),

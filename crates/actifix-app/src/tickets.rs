@@ -1,5 +1,6 @@
 //! Work on tickets: read, claim, decide, merge, split. Counts and times come from events alone.
 
+mod approval;
 mod decide;
 mod lease;
 
@@ -93,7 +94,8 @@ impl App {
         if limit > PAGE_MAX {
             return Err(Error::invalid("limit", format!("1 to {PAGE_MAX}")));
         }
-        self.store
+        let mut page = self
+            .store
             .tickets(TicketQuery {
                 project,
                 search,
@@ -103,7 +105,9 @@ impl App {
                 with_total: true,
                 user_hashes,
             })
-            .await
+            .await?;
+        self.judge(&mut page.items).await?;
+        Ok(page)
     }
 
     /// One ticket with all that its page shows.
@@ -118,6 +122,7 @@ impl App {
         let mut similar = self.store.similar(detail.ticket.project, near_key, SIMILAR_MAX + 1).await?;
         similar.retain(|ticket| ticket.id != detail.ticket.id);
         similar.truncate(SIMILAR_MAX as usize);
+        self.judge(&mut similar).await?;
         Ok(similar)
     }
 
@@ -295,7 +300,7 @@ impl App {
         }
         let names: Vec<&str> = from.iter().map(TicketId::as_str).collect();
         let activity = self.activity(actor, "merged", json!({ "from": names }));
-        self.store.merge_tickets(&target.id, expected_version, from, activity).await
+        self.judged(self.store.merge_tickets(&target.id, expected_version, from, activity).await?).await
     }
 
     /// Pins one of a ticket's keys to a ticket of its own.
@@ -317,7 +322,9 @@ impl App {
             return Err(Error::conflict("the ticket has one key only: there is nothing to split off"));
         }
         let activity = self.activity(actor, "split", json!({ "fingerprint": fingerprint }));
-        self.store.split_ticket(&detail.ticket.id, expected_version, fingerprint, activity).await
+        let split =
+            self.store.split_ticket(&detail.ticket.id, expected_version, fingerprint, activity).await?;
+        self.judged(split).await
     }
 
     pub(crate) async fn visible_ticket(
@@ -327,11 +334,12 @@ impl App {
         id: &TicketId,
     ) -> Result<TicketDetail> {
         let detail = self.store.ticket_detail(id).await?;
-        let Some(detail) = detail else {
+        let Some(mut detail) = detail else {
             Self::require(actor, scope, actor.bound_project())?;
             return Err(Error::NotFound { what: "ticket" });
         };
         Self::require_visible(actor, scope, detail.ticket.project, "ticket")?;
+        self.judge(std::slice::from_mut(&mut detail.ticket)).await?;
         Ok(detail)
     }
 

@@ -1,6 +1,7 @@
 //! Projects, their ingest keys and their settings.
 
 use crate::access::Actor;
+use crate::approval::AgentPolicy;
 use crate::id::{ProjectId, PublicKey};
 use crate::ticket::Priority;
 use crate::time::Timestamp;
@@ -118,6 +119,10 @@ pub struct ProjectSettings {
     /// Bodies kept per ticket and clock hour before sampling; 0 = all, none = the default of the instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_after: Option<u32>,
+    /// Events that a ticket of unknown senders needs before agents get it without a person's approval.
+    pub agent_min_events: u32,
+    /// Different addresses that these must come from, at most 8.
+    pub agent_min_peers: u8,
     /// Fingerprint rules, first match wins.
     pub fingerprint_rules: Vec<FingerprintRule>,
     /// In-app rules, last match wins.
@@ -137,10 +142,19 @@ impl Default for ProjectSettings {
             binary_attachments: false,
             keep_minidumps: false,
             sample_after: None,
+            agent_min_events: 10,
+            agent_min_peers: 3,
             fingerprint_rules: Vec::new(),
             in_app_rules: Vec::new(),
             priority_rules: Vec::new(),
         }
+    }
+}
+
+impl ProjectSettings {
+    /// When agents get a ticket that only anyone's events speak of.
+    pub const fn agent_policy(&self) -> AgentPolicy {
+        AgentPolicy { min_events: self.agent_min_events, min_peers: self.agent_min_peers }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ticket: all events of one fingerprint in one project, and what may become of it.
 
+use crate::approval::{Approval, Origins};
 use crate::event::Level;
 use crate::id::{Fingerprint, ProjectId, TicketId};
 use crate::time::Timestamp;
@@ -162,6 +163,13 @@ pub struct Ticket {
     pub raised: bool,
     /// Person or agent who works on it.
     pub assignee: Option<String>,
+    /// Whether agents may have it, by the policy of its project; set where it is shown.
+    pub approval: Approval,
+    /// Why, in words of ours.
+    pub approval_reason: String,
+    /// What that is decided on.
+    #[serde(skip)]
+    pub origins: Origins,
     /// When its row was made.
     pub created_at: Timestamp,
     /// Counts up with each write by a person or agent; `If-Match` compares it. Events do not raise it.

@@ -102,7 +102,7 @@ impl Case {
             resolved_at: ticket.resolved_at,
             resolved_in: ticket.resolved_in,
             lease: detail.lease,
-            approved: detail.approved,
+            approved: ticket.origins.approved,
             activity: Some(self.entry(kind)),
         }
     }

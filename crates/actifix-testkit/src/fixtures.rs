@@ -22,6 +22,8 @@ pub struct EventBuilder {
     attach_to: Option<EventId>,
     priority: Priority,
     ceiling: Priority,
+    origin_class: OriginClass,
+    peer: Option<u64>,
     user_hash: Option<u64>,
     sample_after: u32,
     findings: Vec<FindingRecord>,
@@ -64,6 +66,8 @@ impl EventBuilder {
             attach_to: None,
             priority: Priority::P2,
             ceiling: Priority::P0,
+            origin_class: OriginClass::Server,
+            peer: None,
             user_hash: None,
             sample_after: 100,
             findings: Vec::new(),
@@ -121,6 +125,13 @@ impl EventBuilder {
     #[must_use]
     pub fn ceiling(mut self, ceiling: Priority) -> Self {
         self.ceiling = ceiling;
+        self
+    }
+
+    /// Sent by just anyone, from the address with this hash.
+    #[must_use]
+    pub fn from_anyone(mut self, peer: u64) -> Self {
+        (self.origin_class, self.peer) = (OriginClass::Anyone, Some(peer));
         self
     }
 
@@ -183,7 +194,7 @@ impl EventBuilder {
             provenance: Provenance {
                 key: None,
                 transport: Transport::Sentry,
-                origin_class: OriginClass::Server,
+                origin_class: self.origin_class,
             },
             grouping: Grouping {
                 key: self.key,
@@ -202,6 +213,7 @@ impl EventBuilder {
             priority: self.priority,
             priority_reason: "level error".to_owned(),
             ceiling: self.ceiling,
+            peer: self.peer,
             user_hash: self.user_hash,
             sample_after: self.sample_after,
             findings: self.findings,

@@ -25,6 +25,8 @@ pub(crate) struct Source<'a> {
     pub ceiling: Priority,
     /// Priority that the sender set, where it may.
     pub priority: Option<Priority>,
+    /// Keyed hash of the sender's address.
+    pub peer: Option<u64>,
 }
 
 /// An event that is on its way to a key.
@@ -351,6 +353,7 @@ impl App {
             priority,
             priority_reason,
             ceiling: source.ceiling,
+            peer: source.peer,
             user_hash,
             sample_after: settings.sample_after.unwrap_or(self.settings.sample_after),
             findings,

@@ -3,6 +3,7 @@
 
 use super::answer::{Limited, Refusal};
 use super::gate::Pass;
+use super::room::network_of;
 use super::{Delivery, Kind, OtlpSignal};
 use crate::app::App;
 use crate::ports::OutcomeCount;
@@ -449,17 +450,34 @@ impl App {
 
     /// Keyed hash of one name of a user, also for searching.
     pub(crate) fn hash_of_user(&self, name: &str) -> u64 {
-        let digest = blake3::keyed_hash(&self.user_key, name.trim().as_bytes());
-        let mut short = [0u8; 8];
-        for (to, from) in short.iter_mut().zip(digest.as_bytes()) {
-            *to = *from;
-        }
-        u64::from_le_bytes(short)
+        short_hash(&self.user_key, name.trim().as_bytes())
     }
+
+    /// Keyed hash of a sender's address, of its network where one sender has many.
+    pub(super) fn hash_of_peer(&self, peer: std::net::IpAddr) -> u64 {
+        short_hash(&self.peer_key, network_of(peer).to_string().as_bytes())
+    }
+}
+
+fn short_hash(key: &[u8; 32], text: &[u8]) -> u64 {
+    let digest = blake3::keyed_hash(key, text);
+    let mut short = [0u8; 8];
+    for (to, from) in short.iter_mut().zip(digest.as_bytes()) {
+        *to = *from;
+    }
+    u64::from_le_bytes(short)
 }
 
 pub(super) fn is_envelope_type(content_type: &str) -> bool {
     content_type.trim_start().to_ascii_lowercase().starts_with("application/x-sentry-envelope")
+}
+
+/// Outcome of an item that was not kept, by its reason.
+pub(super) fn outcome_of_dropped(reason: Reason) -> Outcome {
+    match reason {
+        Reason::Unsupported => Outcome::Filtered,
+        _ => Outcome::Invalid,
+    }
 }
 
 pub(super) fn broken(reason: Reason, detail: &str) -> Refusal {

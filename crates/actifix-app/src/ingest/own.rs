@@ -98,6 +98,7 @@ impl App {
                 provenance: Provenance { key: None, transport, origin_class: OriginClass::Token },
                 ceiling: ceiling(&actor, KeyKind::Server, false),
                 priority: wanted,
+                peer: None,
                 project: &project,
             };
             let clean = app.redact(&source, 1, decoded).map_err(super::quarantine::not_now)?;

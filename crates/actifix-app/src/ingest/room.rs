@@ -182,7 +182,7 @@ impl ByteRoom {
 const FULL: Refusal = Refusal::Overload { message: "too many bytes in flight", retry_after: 2 };
 
 /// One sender has a whole network of IPv6 to choose addresses from.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),

@@ -44,6 +44,8 @@ struct Clear {
     #[serde(default)]
     priority: Option<Priority>,
     #[serde(default)]
+    peer: Option<u64>,
+    #[serde(default)]
     query: String,
     #[serde(default)]
     user_agent: String,
@@ -152,6 +154,7 @@ impl App {
             provenance: clear.provenance,
             ceiling: clear.ceiling,
             priority: clear.priority,
+            peer: clear.peer,
         };
         Ok((source, decoded))
     }
@@ -173,6 +176,7 @@ fn clear(kind: &str, source: &Source<'_>, decoded: &Decoded, files: Vec<RawFile>
         provenance: source.provenance.clone(),
         ceiling: source.ceiling,
         priority: source.priority,
+        peer: source.peer,
         query: decoded.query.clone(),
         user_agent: decoded.user_agent.clone(),
         files: files.collect(),

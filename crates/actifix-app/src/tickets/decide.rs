@@ -36,9 +36,13 @@ impl App {
             let line = change(&detail, &mut save)?;
             save.activity = line.map(|(kind, data)| self.activity(actor, kind, data));
             match self.store.save_ticket(save).await {
-                Err(Error::Conflict { stale: true, .. })
-                    if expected_version.is_none() && tries < SAVE_TRIES => {}
-                result => return result,
+                Err(Error::Conflict { stale: true, .. }) if expected_version.is_none() => {
+                    if tries >= SAVE_TRIES {
+                        // Not a stale version: the caller named none.
+                        return Err(Error::conflict("the ticket changes all the time: try again"));
+                    }
+                }
+                result => return self.judged(result?).await,
             }
         }
     }
@@ -57,7 +61,7 @@ fn save_of(detail: &TicketDetail) -> TicketSave {
         resolved_at: ticket.resolved_at,
         resolved_in: ticket.resolved_in.clone(),
         lease: detail.lease.clone(),
-        approved: detail.approved,
+        approved: ticket.origins.approved,
         activity: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Leases: time-limited claims with a rising fencing number (`agents.md` §4).
 
+use super::approval::check_approval;
 use super::decide::Line;
 use super::{apply, is_agent};
 use crate::app::App;
@@ -42,6 +43,7 @@ impl App {
         let now = self.now();
         let mut taken = None;
         let change = |detail: &TicketDetail, save: &mut TicketSave| {
+            check_approval(actor, &detail.ticket)?;
             if let Some(lease) = live(detail, now) {
                 return Err(Error::conflict(format!(
                     "leased by {} until {}: wait, or let its holder release it",
@@ -151,7 +153,8 @@ fn live(detail: &TicketDetail, now: Timestamp) -> Option<&Lease> {
     detail.lease.as_ref().filter(|lease| lease.expires_at > now)
 }
 
-/// The live lease if the actor holds it. Agents must name it; a stale or foreign one is a clear conflict.
+/// The live lease if the actor holds it. Agents must name it; a stale or foreign one is a clear conflict, and so is one
+/// that somebody else names: its numbers stand in environments and logs, and are no credential.
 fn check_lease(
     actor: &Actor,
     detail: &TicketDetail,
@@ -160,7 +163,11 @@ fn check_lease(
 ) -> Result<Option<Lease>> {
     let lease = live(detail, now);
     match (proof, lease) {
-        (Some(proof), Some(lease)) if proof.lease_id == lease.lease_id && proof.fence == lease.fence => {
+        (Some(proof), Some(lease))
+            if proof.lease_id == lease.lease_id
+                && proof.fence == lease.fence
+                && lease.holder == actor.label() =>
+        {
             Ok(Some(lease.clone()))
         }
         (Some(_), _) => {

@@ -531,6 +531,7 @@ fn count_event<'p>(touched: &mut Touched<'p>, event: &'p PreparedEvent, received
 fn describe<'p>(touched: &mut Touched<'p>, event: &'p PreparedEvent) {
     let row = &mut touched.known.row;
     let ticket = &mut row.ticket;
+    ticket.origins.note(event.trusted, event.peer);
     if event.timestamp < ticket.first_seen {
         ticket.first_seen = event.timestamp;
         ticket.first_release.clone_from(&event.release);

@@ -12,6 +12,7 @@ use super::{activity, events};
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::ActivityEntry;
+use actifix_domain::approval::Origins;
 use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::lifecycle;
 use actifix_domain::ticket::{Status, Ticket};
@@ -114,6 +115,7 @@ fn absorb(target: &mut TicketRow, source: &TicketRow) {
     t.count += s.count;
     t.regressions = t.regressions.saturating_add(s.regressions);
     t.raised |= s.raised;
+    t.origins.absorb(&s.origins);
     t.near_key = t.near_key.or(s.near_key);
     let status = lifecycle::merged(t.status, s.status);
     if status != t.status {
@@ -227,6 +229,7 @@ pub(crate) fn split(
     index_text(db, seq, &row.ticket.title, &row.ticket.culprit, cut_words(&words_of(db, &row)?))?;
     source.ticket.count = source.ticket.count.saturating_sub(row.ticket.count);
     source.ticket.version += 1;
+    source.ticket.origins.forget();
     source.latest_event_seq = newest_event(db, project, source.seq)?;
     source.latest_transient = false;
     update_ticket(db, &source)?;
@@ -301,6 +304,7 @@ fn split_off(
         regressions: 0,
         raised: false,
         assignee: None,
+        origins: Origins::default(),
         created_at: at,
         version: 1,
         ..source.ticket.clone()

@@ -2,6 +2,7 @@
 
 use crate::fault::{Fault, Result};
 use actifix_app::ports::{Cursor, Lease, Page};
+use actifix_domain::approval::{Approval, Origins, PEERS_MAX};
 use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::ticket::{Priority, Status, Ticket};
 use actifix_domain::time::Timestamp;
@@ -23,7 +24,6 @@ pub(crate) struct TicketRow {
     pub(crate) indexed_hour: i64,
     pub(crate) lease: Option<Lease>,
     pub(crate) last_fence: u64,
-    pub(crate) approved: bool,
 }
 
 /// Columns of [`TicketRow`], in the order in which [`ticket_row`] reads them.
@@ -31,7 +31,7 @@ pub(crate) const TICKET_COLUMNS: &str = "seq, project_id, ticket_id, fingerprint
      status, priority, priority_reason, event_count, user_count, first_seen, last_seen, first_release, last_release, \
      platform, unhandled, resolved_at, resolved_in, regressions, raised, assignee, created_at, version, \
      latest_event_seq, latest_transient, hour, hour_count, day, day_count, indexed_hour, lease_id, lease_fence, lease_holder, \
-     lease_since, lease_expires_at, last_fence, approved";
+     lease_since, lease_expires_at, last_fence, approved, trusted_count, peers";
 
 /// Reads columns one after the other.
 pub(crate) struct Columns<'a, 'r> {
@@ -113,7 +113,7 @@ pub(crate) fn quantity(count: u64) -> i64 {
 pub(crate) fn ticket_row(row: &Row<'_>) -> Result<TicketRow> {
     let mut c = Columns::new(row);
     let seq = c.take()?;
-    let ticket = Ticket {
+    let mut ticket = Ticket {
         project: ProjectId(c.take()?),
         id: c.parse()?,
         fingerprint: c.parse()?,
@@ -137,23 +137,36 @@ pub(crate) fn ticket_row(row: &Row<'_>) -> Result<TicketRow> {
         regressions: c.take()?,
         raised: c.take()?,
         assignee: c.take()?,
+        approval: Approval::default(),
+        approval_reason: String::new(),
+        origins: Origins::default(),
         created_at: c.time()?,
         version: c.count()?,
     };
+    let (latest_event_seq, latest_transient) = (c.take()?, c.take()?);
+    let (hour, hour_count, day, day_count) = (c.take()?, c.count()?, c.take()?, c.count()?);
+    let (indexed_hour, lease, last_fence) = (c.take()?, lease(&mut c)?, c.count()?);
+    ticket.origins =
+        Origins { approved: c.take()?, trusted_events: c.count()?, peers: peers(&c.take::<Vec<u8>>()?) };
     Ok(TicketRow {
         seq,
         ticket,
-        latest_event_seq: c.take()?,
-        latest_transient: c.take()?,
-        hour: c.take()?,
-        hour_count: c.count()?,
-        day: c.take()?,
-        day_count: c.count()?,
-        indexed_hour: c.take()?,
-        lease: lease(&mut c)?,
-        last_fence: c.count()?,
-        approved: c.take()?,
+        latest_event_seq,
+        latest_transient,
+        hour,
+        hour_count,
+        day,
+        day_count,
+        indexed_hour,
+        lease,
+        last_fence,
     })
+}
+
+/// Hashes of addresses, eight bytes each.
+fn peers(bytes: &[u8]) -> Vec<u64> {
+    let (hashes, _) = bytes.as_chunks::<8>();
+    hashes.iter().take(PEERS_MAX).map(|hash| u64::from_le_bytes(*hash)).collect()
 }
 
 fn lease(c: &mut Columns<'_, '_>) -> Result<Option<Lease>> {
@@ -182,7 +195,8 @@ pub(crate) fn update_ticket(db: &Connection, row: &TicketRow) -> Result<()> {
          resolved_at = ?20, resolved_in = ?21, regressions = ?22, raised = ?23, assignee = ?24, version = ?26, \
          latest_event_seq = ?27, latest_transient = ?28, hour = ?29, hour_count = ?30, day = ?31, day_count = ?32, \
          indexed_hour = ?33, lease_id = ?34, lease_fence = ?35, lease_holder = ?36, lease_since = ?37, \
-         lease_expires_at = ?38, last_fence = ?39, approved = ?40 \
+         lease_expires_at = ?38, last_fence = ?39, approved = ?40, \
+         trusted_count = ?41, peers = ?42 \
          WHERE seq = ?1 AND project_id = ?2 AND ticket_id = ?3 AND created_at = ?25";
     write_ticket(db, SQL, row)
 }
@@ -190,7 +204,7 @@ pub(crate) fn update_ticket(db: &Connection, row: &TicketRow) -> Result<()> {
 fn const_insert() -> &'static str {
     static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     SQL.get_or_init(|| {
-        let places: Vec<String> = (1..=40).map(|place| format!("?{place}")).collect();
+        let places: Vec<String> = (1..=42).map(|place| format!("?{place}")).collect();
         format!("INSERT INTO tickets ({TICKET_COLUMNS}) VALUES ({})", places.join(", "))
     })
 }
@@ -237,7 +251,9 @@ fn write_ticket(db: &Connection, sql: &str, row: &TicketRow) -> Result<()> {
         lease.map(|lease| lease.since.micros()),
         lease.map(|lease| lease.expires_at.micros()),
         quantity(row.last_fence),
-        row.approved,
+        t.origins.approved,
+        quantity(t.origins.trusted_events),
+        t.origins.peers.iter().flat_map(|hash| hash.to_le_bytes()).collect::<Vec<u8>>(),
     ])?;
     if changed == 1 { Ok(()) } else { Err(Fault::Defect(format!("ticket {} is gone", t.id))) }
 }

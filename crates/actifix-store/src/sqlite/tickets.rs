@@ -50,7 +50,6 @@ pub(crate) fn detail(db: &Connection, id: &TicketId, now: Timestamp) -> Result<O
         activity: activity::latest(db, project, seq)?,
         lease: row.lease,
         last_fence: row.last_fence,
-        approved: row.approved,
         latest_event,
         redactions: collect(
             db,
@@ -184,7 +183,7 @@ pub(crate) fn save(work: &mut Work<'_>, save: &TicketSave) -> Result<Ticket> {
         row.last_fence = lease.fence;
     }
     row.lease.clone_from(&save.lease);
-    row.approved = save.approved;
+    row.ticket.origins.approved = save.approved;
     update_ticket(work.db, &row)?;
     move_counters(work, &row.ticket, Some(before))?;
     if let Some(entry) = &save.activity {

@@ -5,6 +5,7 @@ use crate::fixtures::{EventBuilder, finding};
 use crate::{FakeClock, NOW};
 use actifix_app::error::Error;
 use actifix_app::ports::{Lease, Store};
+use actifix_domain::approval::Origins;
 use actifix_domain::event::Level;
 use actifix_domain::id::TicketId;
 use actifix_domain::outcome::Change;
@@ -23,6 +24,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     a_split_ticket_is_whole(&Case::new(&store, &clock, "whole").await).await;
     merged_events_are_never_a_strangers(&Case::new(&store, &clock, "strangers").await).await;
     split_gives_a_ticket_of_its_own(&Case::new(&store, &clock, "split").await).await;
+    origins_are_kept(&Case::new(&store, &clock, "origins").await).await;
     similar_tickets_are_listed(&Case::new(&store, &clock, "similar").await).await;
 }
 
@@ -63,7 +65,7 @@ async fn leases_and_fences(case: &Case) {
     claim.approved = true;
     case.store.save_ticket(claim).await.unwrap();
     let detail = case.detail(&id).await;
-    assert_eq!((detail.lease, detail.last_fence, detail.approved), (Some(lease(1)), 1, true));
+    assert_eq!((detail.lease, detail.last_fence, detail.ticket.origins.approved), (Some(lease(1)), 1, true));
     let mut renewed = case.decision(&id, "renewed").await;
     renewed.activity = None;
     renewed.lease = Some(Lease { expires_at: NOW.plus(2 * HOUR), ..lease(1) });
@@ -228,6 +230,27 @@ async fn merged_events_are_never_a_strangers(case: &Case) {
         case.one(EventBuilder::new(9, "w").attach_to(EventBuilder::new(1, "a").id())).await.ticket_id,
         Some(last)
     );
+}
+
+/// Where events came from decides what agents get: it survives merges, and a split claims nothing that is not known.
+async fn origins_are_kept(case: &Case) {
+    let anyone = |number, name: &str, peer| EventBuilder::new(number, name).from_anyone(peer);
+    let id = id_of(&case.one(anyone(1, "a", 7)).await);
+    case.send([anyone(2, "a", 3), anyone(3, "a", 7)]).await;
+    let origins = case.ticket(&id).await.origins;
+    assert_eq!((origins.trusted_events, origins.peers), (0, vec![3, 7]));
+    let other = id_of(&case.one(anyone(4, "b", 9)).await);
+    case.one(EventBuilder::new(5, "b")).await;
+    // Feedback of a trusted sender says nothing about the error.
+    case.one(EventBuilder::new(6, "words").attach_to(EventBuilder::new(1, "a").id())).await;
+    assert_eq!(case.ticket(&id).await.origins.trusted_events, 0);
+    let from = std::slice::from_ref(&other);
+    let merged = case.store.merge_tickets(&id, None, from, case.entry("merged")).await.unwrap();
+    assert_eq!((merged.origins.trusted_events, merged.origins.peers), (1, vec![3, 7, 9]));
+    let key = EventBuilder::new(0, "b").key();
+    let split = case.store.split_ticket(&id, None, key, case.entry("split")).await.unwrap();
+    assert_eq!(split.origins, Origins::default());
+    assert_eq!(case.ticket(&id).await.origins, Origins::default());
 }
 
 async fn merge_refuses_nonsense(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {

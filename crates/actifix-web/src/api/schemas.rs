@@ -13,13 +13,13 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:string project:integer title:string culprit:string level:string status:string priority:string \
          priority_reason:string count:integer users:integer first_seen:time last_seen:time fingerprint:string \
          near_key:string? first_release:string? last_release:string? platform:string? unhandled:boolean \
-         resolved_at:time? resolved_in:string? regressions:integer raised:boolean assignee:string? created_at:time \
-         version:integer",
+         resolved_at:time? resolved_in:string? regressions:integer raised:boolean assignee:string? \
+         approval:string approval_reason:string created_at:time version:integer",
     ),
     (
         "TicketDetail",
         "+Ticket url:string fingerprints:[string] grouping:object? grouping_sentence:string? latest_event:string? \
-         approved:boolean lease:HeldLease? activity:[object] facets:[object] redactions:[RuleCount] hours:[HourCount] \
+         lease:HeldLease? activity:[object] facets:[object] redactions:[RuleCount] hours:[HourCount] \
          days:[DayCount]",
     ),
     ("RuleCount", "rule:string count:integer"),

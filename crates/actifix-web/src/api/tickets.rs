@@ -205,7 +205,6 @@ fn detail_json(app: &App, detail: TicketDetail) -> ApiResult<Value> {
     map.insert("hours".into(), json!(detail.hours));
     map.insert("days".into(), json!(detail.days));
     map.insert("activity".into(), json!(detail.activity));
-    map.insert("approved".into(), json!(detail.approved));
     map.insert("latest_event".into(), json!(detail.latest_event));
     let redactions: Vec<Value> =
         detail.redactions.iter().map(|(rule, count)| json!({ "rule": rule, "count": count })).collect();

@@ -291,10 +291,19 @@ async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(), C
     if tickets.is_empty() {
         return output::line("No tickets match.");
     }
-    let mut table =
-        output::table(&["TICKET", "PRIO", "STATUS", "EVENTS", "USERS", "LAST SEEN (UTC)", "TITLE", "WHERE"]);
+    let mut table = output::table(&[
+        "TICKET",
+        "PRIO",
+        "STATUS",
+        "EVENTS",
+        "USERS",
+        "LAST SEEN (UTC)",
+        "AGENTS",
+        "TITLE",
+        "WHERE",
+    ]);
     // What is left of the line beside the fixed columns goes to title and place, so that a row stays one line.
-    let free = output::width().saturating_sub(78).max(30);
+    let free = output::width().saturating_sub(89).max(30);
     let place = (free / 3).min(40);
     for ticket in tickets {
         table.add_row(vec![
@@ -304,6 +313,7 @@ async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(), C
             grouped(number(ticket, "count")).into(),
             grouped(number(ticket, "users")).into(),
             time(ticket, "last_seen").into(),
+            if text(ticket, "approval") == "needs_approval" { "approve?" } else { "yes" }.into(),
             cut(text(ticket, "title"), free - place - 2).into(),
             cut(text(ticket, "culprit"), place).into(),
         ]);
@@ -357,7 +367,9 @@ fn head(ticket: &Value) -> Result<(), CliError> {
         grouped(number(ticket, "users")),
         time(ticket, "first_seen"),
         time(ticket, "last_seen"),
-    ))
+    ))?;
+    let approval = text(ticket, "approval").replace('_', " ");
+    output::line(format!("agents: {approval} ({})", text(ticket, "approval_reason")))
 }
 
 fn tail(ticket: &Value) -> Result<(), CliError> {

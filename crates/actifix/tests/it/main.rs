@@ -12,6 +12,7 @@
     reason = "tests fail by panicking, print what they measured, and are clients: clock, files and sockets are theirs"
 )]
 
+mod agents;
 mod api;
 mod captures;
 mod cli;

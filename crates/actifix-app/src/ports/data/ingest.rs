@@ -96,6 +96,8 @@ pub struct Admitted {
     pub priority_reason: String,
     /// Most urgent priority that this sender may cause, raises included.
     pub ceiling: Priority,
+    /// Keyed hash of the sender's address, where one is known.
+    pub peer: Option<u64>,
     /// Keyed hash of the user, if the event names one.
     pub user_hash: Option<u64>,
     /// Bodies kept per ticket and clock hour before sampling; 0 = all.

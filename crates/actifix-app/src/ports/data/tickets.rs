@@ -129,8 +129,6 @@ pub struct TicketDetail {
     pub lease: Option<Lease>,
     /// Highest fencing number given so far.
     pub last_fence: u64,
-    /// Agents may have it (`agents.md` §1).
-    pub approved: bool,
     /// Latest stored event.
     pub latest_event: Option<EventId>,
     /// Secrets found in its events, by rule.
@@ -158,7 +156,7 @@ pub struct TicketSave {
     pub resolved_in: Option<String>,
     /// The lease after this; none ends it.
     pub lease: Option<Lease>,
-    /// Agents may have it.
+    /// A person let agents have it.
     pub approved: bool,
     /// What happened; none only for a renewed lease.
     pub activity: Option<ActivityEntry>,

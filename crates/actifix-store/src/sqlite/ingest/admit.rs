@@ -6,6 +6,7 @@ use crate::fault::{Fault, Result};
 use crate::sqlite::rows::{self, TicketRow};
 use crate::sqlite::throttles;
 use actifix_app::ports::Recorded;
+use actifix_domain::approval::{Approval, Origins};
 use actifix_domain::event::Level;
 use actifix_domain::fingerprint;
 use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
@@ -63,6 +64,7 @@ impl<'p> Batch<'_, '_, 'p> {
         let mut touched = Touched::new(Known::new(row), true);
         touched.words = Some(event);
         count_event(&mut touched, event, now);
+        touched.known.row.ticket.origins.note(event.trusted, event.peer);
         self.touched.insert(seq, touched);
         let outcome = if decision.admitted { Outcome::Accepted } else { Outcome::Held };
         self.store(prepared, event, seq, outcome, false)?;
@@ -174,6 +176,9 @@ impl<'p> Batch<'_, '_, 'p> {
             regressions: 0,
             raised: false,
             assignee: None,
+            approval: Approval::default(),
+            approval_reason: String::new(),
+            origins: Origins::default(),
             created_at: now,
             version: 1,
         })
@@ -242,6 +247,5 @@ pub(crate) fn row_of(seq: i64, ticket: Ticket) -> TicketRow {
         day_count: 0,
         lease: None,
         last_fence: 0,
-        approved: false,
     }
 }

@@ -6,7 +6,7 @@ use actifix_app::ports::{
     Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, MonitorTick, OutcomeCount,
     SealedInput, SessionCount, Submission,
 };
-use actifix_domain::event::{Event, Level};
+use actifix_domain::event::{Event, Level, OriginClass};
 use actifix_domain::fingerprint::Explanation;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey};
 use actifix_domain::ticket::Priority;
@@ -62,6 +62,9 @@ pub(crate) struct PreparedEvent {
     pub(crate) priority: Priority,
     pub(crate) priority_reason: String,
     pub(crate) ceiling: Priority,
+    /// Not sent by just anyone.
+    pub(crate) trusted: bool,
+    pub(crate) peer: Option<u64>,
     pub(crate) user_hash: Option<u64>,
     pub(crate) sample_after: u32,
     pub(crate) findings: Vec<FindingRecord>,
@@ -144,6 +147,8 @@ fn prepare_event(admitted: Admitted) -> Result<PreparedEvent> {
         priority: admitted.priority,
         priority_reason: admitted.priority_reason,
         ceiling: admitted.ceiling,
+        trusted: admitted.provenance.origin_class != OriginClass::Anyone,
+        peer: admitted.peer,
         user_hash: admitted.user_hash,
         sample_after: admitted.sample_after,
         findings: admitted.findings,

@@ -1,0 +1,195 @@
+//! Which tickets agents get, and that a lease is its holder's alone (`agents.md` §1, §4).
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Barrier;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Home, Server};
+use crate::http::{Answer, Request};
+
+fn started() -> Server {
+    Home::with_config("[throttle]\nenabled = false\n").serve()
+}
+
+fn token(server: &Server, role: &str) -> String {
+    let made = server.post("/api/v1/tokens", &json!({ "name": role, "role": role }));
+    made["token"].as_str().expect("a token").to_owned()
+}
+
+fn ask(server: &Server, token: &str, path: &str, body: &Value) -> Answer {
+    let request = Request::post(path, body.to_string())
+        .header("Authorization", &format!("Bearer {token}"))
+        .header("Content-Type", "application/json");
+    server.send(&request)
+}
+
+/// Sends an error of one kind from an address of the loopback network.
+fn report(server: &Server, key: &Value, from: u8, kind: &str) {
+    let key = key["public_key"].as_str().expect("a key");
+    let event = json!({ "exception": { "values": [{ "type": kind, "value": "boom" }] } });
+    let request = Request::post(&format!("/api/1/store/?sentry_key={key}"), event.to_string())
+        .header("Connection", "close");
+    let mut stream = connect_from(Ipv4Addr::new(127, 0, 0, from), server.address);
+    stream.write_all(&request.to_bytes()).expect("a request is written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from((from, 0))).expect("every 127.x address is ours");
+        socket.connect(to).await.expect("the server accepts").into_std().expect("a plain socket")
+    });
+    stream.set_nonblocking(false).expect("a blocking socket");
+    stream
+}
+
+fn only(server: &Server, kind: &str) -> Value {
+    server
+        .list("/api/v1/tickets")
+        .into_iter()
+        .find(|ticket| ticket["title"].as_str().is_some_and(|title| title.starts_with(kind)))
+        .expect("a ticket")
+}
+
+fn keys(server: &Server) -> (Value, Value) {
+    let browser = server.get("/api/v1/projects/default/keys")["items"][0].clone();
+    let trusted = server.post("/api/v1/projects/default/keys", &json!({ "label": "api" }));
+    let path = format!("/api/v1/projects/default/keys/{}", trusted["public_key"].as_str().expect("a key"));
+    assert_eq!(server.call("PATCH", &path, Some(&json!({ "kind": "server" }))).status, 200);
+    (browser, trusted)
+}
+
+#[test]
+fn agents_get_no_ticket_that_only_strangers_speak_of() {
+    let server = started();
+    let (browser, trusted) = keys(&server);
+    let agent = token(&server, "agent");
+    let state = |kind: &str| only(&server, kind)["approval"].as_str().expect("a state").to_owned();
+    let claim = |kind: &str| {
+        let path = format!("/api/v1/tickets/{}/claim", only(&server, kind)["id"].as_str().expect("an id"));
+        ask(&server, &agent, &path, &json!({}))
+    };
+    // Many events of one address are one sender's word.
+    for _ in 0..12 {
+        report(&server, &browser, 1, "PlantedError");
+    }
+    let ticket = only(&server, "PlantedError");
+    assert_eq!(ticket["approval"], "needs_approval");
+    let reason = ticket["approval_reason"].as_str().expect("a reason").to_owned();
+    assert!(reason.contains("12 events from 1 address"), "{reason}");
+    let refused = claim("PlantedError");
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(refused.text().contains(&reason), "the refusal says why: {}", refused.text());
+    // Two further addresses: now it is not one sender's word any more.
+    report(&server, &browser, 2, "PlantedError");
+    report(&server, &browser, 3, "PlantedError");
+    assert_eq!(state("PlantedError"), "not_needed");
+    assert_eq!(claim("PlantedError").status, 200);
+    // Three addresses, too few events.
+    for from in 1..=3 {
+        report(&server, &browser, from, "RareError");
+    }
+    assert_eq!(claim("RareError").status, 409);
+    // One event of a trusted sender lifts it.
+    report(&server, &trusted, 1, "RareError");
+    assert_eq!((state("RareError").as_str(), claim("RareError").status), ("not_needed", 200));
+    // So does a person; and people may have any ticket themselves.
+    report(&server, &browser, 1, "LoneError");
+    assert_eq!(claim("LoneError").status, 409);
+    let path = format!("/api/v1/tickets/{}", only(&server, "LoneError")["id"].as_str().expect("an id"));
+    let operator = token(&server, "operator");
+    let lease = ask(&server, &operator, &format!("{path}/claim"), &json!({}));
+    assert_eq!(lease.status, 200, "{}", lease.text());
+    let proof = json!({ "lease_id": lease.json()["lease_id"], "fence": lease.json()["fence"] });
+    assert_eq!(ask(&server, &operator, &format!("{path}/release"), &proof).status, 200);
+    assert_eq!(ask(&server, &agent, &format!("{path}/approve"), &json!({})).status, 403);
+    assert_eq!(ask(&server, &operator, &format!("{path}/approve"), &json!({})).status, 200);
+    assert_eq!((state("LoneError").as_str(), claim("LoneError").status), ("approved", 200));
+}
+
+#[test]
+fn the_thresholds_are_the_projects() {
+    let server = started();
+    let (browser, _) = keys(&server);
+    let agent = token(&server, "agent");
+    let set = |settings: Value| {
+        let body = json!({ "settings": settings });
+        server.call("PATCH", "/api/v1/projects/default", Some(&body)).status
+    };
+    assert_eq!(set(json!({ "agent_min_peers": 9 })), 422);
+    assert_eq!(set(json!({ "agent_min_events": 2, "agent_min_peers": 1 })), 200);
+    report(&server, &browser, 1, "OneError");
+    let path = format!("/api/v1/tickets/{}/claim", only(&server, "OneError")["id"].as_str().expect("an id"));
+    assert_eq!(ask(&server, &agent, &path, &json!({})).status, 409);
+    report(&server, &browser, 1, "OneError");
+    assert_eq!(ask(&server, &agent, &path, &json!({})).status, 200);
+}
+
+#[test]
+fn a_lease_is_its_holders_alone() {
+    let server = started();
+    let made = server.post("/api/v1/events", &json!({ "message": "x", "type": "OneError" }));
+    let path = format!("/api/v1/tickets/{}", made["ticket_id"].as_str().expect("a ticket"));
+    let (holder, other, person) =
+        (token(&server, "agent"), token(&server, "agent"), token(&server, "operator"));
+    let lease = ask(&server, &holder, &format!("{path}/claim"), &json!({})).json();
+    let with = |fields: Value| {
+        let mut body = json!({ "lease_id": lease["lease_id"], "fence": lease["fence"] });
+        body.as_object_mut().expect("a map").extend(fields.as_object().cloned().expect("a map"));
+        body
+    };
+    let done = json!({ "root_cause": "x was wrong", "no_commit_reason": "it was a setting",
+        "no_test_reason": "it was a setting" });
+    for (verb, fields) in [
+        ("notes", json!({ "text": "mine now" })),
+        ("renew", json!({})),
+        ("release", json!({})),
+        ("complete", done.clone()),
+    ] {
+        for (who, token) in [("another agent", &other), ("a person", &person)] {
+            let answer = ask(&server, token, &format!("{path}/{verb}"), &with(fields.clone()));
+            assert_eq!(answer.status, 409, "{verb} by {who}: {}", answer.text());
+        }
+    }
+    assert_eq!(
+        ask(&server, &holder, &format!("{path}/notes"), &with(json!({ "text": "found it" }))).status,
+        200
+    );
+    assert_eq!(ask(&server, &holder, &format!("{path}/complete"), &with(done)).status, 200);
+}
+
+#[test]
+fn of_many_claims_at_once_one_wins() {
+    const AGENTS: usize = 12;
+    let server = started();
+    let agents: Vec<String> = (0..AGENTS).map(|_| token(&server, "agent")).collect();
+    for round in 0..5 {
+        let made =
+            server.post("/api/v1/events", &json!({ "message": "x", "type": format!("Kind{round}Error") }));
+        let path = format!("/api/v1/tickets/{}/claim", made["ticket_id"].as_str().expect("a ticket"));
+        let start = Barrier::new(AGENTS);
+        let answers: Vec<Answer> = std::thread::scope(|scope| {
+            let claims: Vec<_> = agents
+                .iter()
+                .map(|agent| {
+                    scope.spawn(|| {
+                        start.wait();
+                        ask(&server, agent, &path, &json!({}))
+                    })
+                })
+                .collect();
+            claims.into_iter().map(|claim| claim.join().expect("an answer")).collect()
+        });
+        let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        statuses.sort_unstable();
+        let mut expected = vec![409; AGENTS];
+        expected[0] = 200;
+        assert_eq!(statuses, expected);
+    }
+}
