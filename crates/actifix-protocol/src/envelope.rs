@@ -175,18 +175,10 @@ pub struct EnvelopeError {
     pub partial: Box<Envelope>,
 }
 
-/// Reads a whole envelope; `want` says of each item, by its header, whether to hold it.
-///
-/// # Errors
-/// [`EnvelopeError`] with the items that were whole before the fault.
-pub fn read_envelope<R: Read>(
-    reader: R,
-    limits: &Limits,
-    want: impl FnMut(&ItemHeader) -> Want,
-) -> Result<Envelope, EnvelopeError> {
-    EnvelopeReader::open(reader, limits)
-        .map_err(|fault| EnvelopeError { fault, partial: Box::default() })?
-        .read_items(want)
+impl From<EnvelopeFault> for EnvelopeError {
+    fn from(fault: EnvelopeFault) -> Self {
+        Self { fault, partial: Box::default() }
+    }
 }
 
 /// The header of an envelope of which only the first bytes are there: who sends, before the rest is taken.

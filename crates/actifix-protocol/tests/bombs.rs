@@ -6,7 +6,7 @@
 use std::io::Read as _;
 
 use actifix_protocol::encoding::{DecodeError, decoder};
-use actifix_protocol::envelope::{EnvelopeFault, read_envelope};
+use actifix_protocol::envelope::{EnvelopeFault, EnvelopeReader};
 use actifix_protocol::limits::Limits;
 
 /// More than the cap; compressed in one stream.
@@ -57,7 +57,8 @@ fn a_bomb_is_refused_before_it_is_in_memory() {
             reset_peak();
             let before = peak_kib();
             let reader = decoder(encoding, &body, &limits).unwrap();
-            let error = read_envelope(reader, &limits, |header| header.kind().want(&limits)).unwrap_err();
+            let reader = EnvelopeReader::open(reader, &limits).unwrap();
+            let error = reader.read_items(|header| header.kind().want(&limits)).unwrap_err();
             let want = match item {
                 "event" => EnvelopeFault::EventTooLarge,
                 _ => EnvelopeFault::Decode(DecodeError::TooLarge),

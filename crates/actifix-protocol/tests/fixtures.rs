@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use actifix_protocol::auth::{self, Credentials, Found};
 use actifix_protocol::encoding::decoder;
 use actifix_protocol::envelope::{
-    Envelope, EnvelopeError, EnvelopeFault, Want, header_of_prefix, read_envelope,
+    Envelope, EnvelopeError, EnvelopeFault, EnvelopeReader, Want, header_of_prefix,
 };
 use actifix_protocol::json::{self, JsonLimits};
 use actifix_protocol::legacy::store_body;
@@ -69,7 +69,7 @@ fn requests() -> Vec<Request> {
 
 fn framed(encoding: &str, body: &[u8], limits: &Limits) -> Result<Envelope, EnvelopeError> {
     let reader = decoder(encoding, body, limits).unwrap();
-    read_envelope(reader, limits, |_| Want::Keep { max: 20 << 20 })
+    EnvelopeReader::open(reader, limits)?.read_items(|_| Want::Keep { max: 20 << 20 })
 }
 
 fn types(envelope: &Envelope) -> Vec<&str> {

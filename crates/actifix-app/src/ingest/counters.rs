@@ -4,6 +4,7 @@
 //! are added up here and written with the next tick of the worker.
 
 use super::answer::Refusal;
+use super::decode::outcome_of_dropped;
 use crate::app::App;
 use crate::error::Result;
 use crate::ports::{Discard, Ingested, OutcomeCount, Recorded, Submission};
@@ -57,6 +58,13 @@ impl Counters {
     /// Counts a request that was refused as a whole before its items were known.
     pub(super) fn refused(&self, project: ProjectId, category: &'static str, refusal: &Refusal) {
         self.refused_many(project, category, refusal, 1);
+    }
+
+    /// Counts an item that was not kept, of a request that was refused as a whole.
+    pub(super) fn dropped(&self, project: ProjectId, category: &'static str, reason: Reason) {
+        let outcome = outcome_of_dropped(reason);
+        metric(project, outcome, 1);
+        self.add((project, outcome, reason, category), 1);
     }
 
     /// Counts every item of a submission that the store did not take.

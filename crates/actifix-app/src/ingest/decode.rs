@@ -12,7 +12,9 @@ use actifix_domain::id::{EventId, PublicKey};
 use actifix_domain::outcome::{Outcome, Reason};
 use actifix_domain::time::Timestamp;
 use actifix_protocol::encoding::{self, DecodeError};
-use actifix_protocol::envelope::{self, EnvelopeError, EnvelopeHeader, EnvelopeReader, Fate, Item, ItemKind};
+use actifix_protocol::envelope::{
+    self, Envelope, EnvelopeError, EnvelopeHeader, EnvelopeReader, Fate, Item, ItemKind,
+};
 use actifix_protocol::limits::Limits;
 use actifix_protocol::otlp::DedupeKey;
 use actifix_protocol::{items, json, security};
@@ -279,7 +281,7 @@ impl App {
         let reader =
             encoding::decoder(&delivery.content_encoding, &delivery.body, limits).map_err(refuse_decode)?;
         let read = EnvelopeReader::open(reader, limits)
-            .map_err(|fault| EnvelopeError { fault, partial: Box::default() })
+            .map_err(EnvelopeError::from)
             .and_then(|reader| reader.read_items(|header| header.kind().want(limits)));
         let envelope = match read {
             Ok(whole) => whole,
@@ -287,6 +289,7 @@ impl App {
                 let refusal = refuse_fault(error.fault);
                 let nothing = error.partial.items.is_empty() && error.partial.dropped.is_empty();
                 if nothing || !error.fault.keeps_partial() {
+                    self.count_refused_items(pass, &error.partial, &refusal);
                     return Err(refusal);
                 }
                 decoded.fault = Some(refusal);
@@ -301,10 +304,7 @@ impl App {
         decoded.header_event_id = envelope.header.event_id;
         decoded.sent_at = envelope.header.sent_at;
         for dropped in &envelope.dropped {
-            let outcome = match dropped.reason {
-                Reason::Unsupported => Outcome::Filtered,
-                _ => Outcome::Invalid,
-            };
+            let outcome = outcome_of_dropped(dropped.reason);
             decoded.count(outcome, dropped.reason, dropped.kind.category().as_str(), 1);
             decoded.dropped_kinds |= dropped.kind.fate() == Fate::Drop
                 && !matches!(dropped.kind, ItemKind::Unknown | ItemKind::Statsd);
@@ -314,6 +314,18 @@ impl App {
         }
         self.add_crashes(decoded);
         Ok(())
+    }
+
+    /// Items that an envelope held before the one that had it refused as a whole; the caller counts that one. What
+    /// comes after it is not read, so nobody knows of it.
+    fn count_refused_items(&self, pass: &Pass, partial: &Envelope, refusal: &Refusal) {
+        let project = pass.known.project.id;
+        for item in &partial.items {
+            self.counters.refused(project, item.header.kind().category().as_str(), refusal);
+        }
+        for dropped in &partial.dropped {
+            self.counters.dropped(project, dropped.kind.category().as_str(), dropped.reason);
+        }
     }
 
     /// One whole item. JSON beyond repair costs that item alone, and the answer says so.

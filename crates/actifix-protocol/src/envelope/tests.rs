@@ -12,12 +12,12 @@ fn keep_all(_: &ItemHeader) -> Want {
 }
 
 fn read(bytes: impl AsRef<[u8]>) -> Result<Envelope, EnvelopeError> {
-    read_envelope(bytes.as_ref(), &Limits::default(), keep_all)
+    EnvelopeReader::open(bytes.as_ref(), &Limits::default())?.read_items(keep_all)
 }
 
 /// By the limits of each kind, as the pipeline does it.
 fn by_kind(bytes: impl AsRef<[u8]>, limits: &Limits) -> Result<Envelope, EnvelopeError> {
-    read_envelope(bytes.as_ref(), limits, |header| header.kind().want(limits))
+    EnvelopeReader::open(bytes.as_ref(), limits)?.read_items(|header| header.kind().want(limits))
 }
 
 fn payloads(envelope: &Envelope) -> Vec<(&str, &[u8])> {
@@ -333,7 +333,10 @@ fn an_endless_stream_is_read_no_further_than_its_limit() {
         (b"{}\n{\"type\":\"attachment\",\"length\":900000000000}\n", limits.decoded_bytes_max + 64 * KIB),
     ] {
         let mut endless = Endless { given: 0, head };
-        let error = read_envelope(&mut endless, &limits, |header| header.kind().want(&limits)).unwrap_err();
+        let read = |endless| {
+            EnvelopeReader::open(endless, &limits)?.read_items(|header| header.kind().want(&limits))
+        };
+        let error: EnvelopeError = read(&mut endless).unwrap_err();
         assert_eq!(error.fault.status(), 413, "{}", String::from_utf8_lossy(head));
         assert!(endless.given <= most, "{} of {most}", endless.given);
     }
@@ -351,7 +354,8 @@ fn a_stream_that_breaks_keeps_what_came_before() {
         }
     }
     let bytes = b"{}\n{\"type\":\"event\"}\n{\"a\":1}\n{\"type\":\"attachment\",\"length\":10}\nabc".to_vec();
-    let error = read_envelope(Breaks(io::Cursor::new(bytes)), &Limits::default(), keep_all).unwrap_err();
+    let reader = EnvelopeReader::open(Breaks(io::Cursor::new(bytes)), &Limits::default()).unwrap();
+    let error = reader.read_items(keep_all).unwrap_err();
     assert_eq!((error.fault, error.fault.status()), (EnvelopeFault::Decode(DecodeError::Corrupt), 400));
     assert_eq!(error.fault.reason(), Reason::Encoding);
     assert_eq!(payloads(&error.partial), [("event", &b"{\"a\":1}"[..])]);
@@ -367,7 +371,8 @@ fn one_byte_at_a_time_gives_the_same_envelope() {
         }
     }
     let bytes = b"{}\n\n{\"type\":\"a\",\"length\":5}\n1\n2\n3\n{\"type\":\"event\"}\n{\"x\":\"y\"}\r\n{\"type\":\"span\"}\nq\n";
-    assert_eq!(read_envelope(Drip(bytes), &Limits::default(), keep_all), read(bytes));
+    let dripping = EnvelopeReader::open(Drip(bytes), &Limits::default()).unwrap();
+    assert_eq!(dripping.read_items(keep_all), read(bytes));
 }
 
 #[test]

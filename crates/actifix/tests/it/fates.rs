@@ -95,6 +95,41 @@ fn position(bytes: &[u8], needle: &[u8]) -> usize {
     bytes.windows(needle.len()).position(|window| window == needle).expect("it is there")
 }
 
+/// An event over its limit has the whole request refused: what the envelope held before it is refused too, and counts.
+#[test]
+fn items_before_an_oversized_event_are_counted_too() {
+    let (home, server) = start();
+    let before = fates(&server);
+    let small = item("event", &json!({ "message": "small" }));
+    let large = item("event", &json!({ "message": "x".repeat((1 << 20) + 100) }));
+    let items = [
+        small.clone(),
+        attachment("a.log", "text"),
+        item("session", &json!({ "init": true, "attrs": { "release": "a@1" } })),
+        item("span", &json!({})),
+        large,
+        // Comes after the end of what is read: nobody knows of it.
+        small,
+    ];
+    let answer = server.send(&envelope(&json!({}), &items));
+    assert_eq!(answer.status, 413, "{}", answer.text());
+    // Refusals are written by and by, at the latest with the end.
+    server.stop();
+    let server = home.serve();
+    let mut after = fates(&server);
+    for (key, quantity) in before {
+        *after.get_mut(&key).expect("outcomes never shrink") -= quantity;
+    }
+    let expected = sums(&[
+        ("invalid", "error", 2),
+        ("invalid", "attachment", 1),
+        ("invalid", "session", 1),
+        ("filtered", "span", 1),
+    ]);
+    assert_eq!(after, expected);
+    assert_eq!(server.list("/api/v1/tickets").len(), 0);
+}
+
 #[test]
 fn every_item_of_every_kind_has_one_outcome() {
     let (_home, server) = start();
