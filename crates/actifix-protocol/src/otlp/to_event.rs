@@ -251,7 +251,8 @@ impl Source<'_> {
         budget.cut |= frames > budget.frames;
         budget.frames = budget.frames.saturating_sub(frames);
         let mut values = parsed.map(|trace| trace.to_values()).unwrap_or_default();
-        values.iter_mut().for_each(split_type);
+        let spoken = language.or(self.resource.language);
+        values.iter_mut().for_each(|value| split_type(value, spoken));
         if values.is_empty() {
             let mut value = Map::new();
             if let Some(stack) = stack {
@@ -262,7 +263,7 @@ impl Source<'_> {
             values.push(Value::Object(value));
         }
         if let Some(Value::Object(last)) = values.last_mut() {
-            overlay(last, name, message);
+            overlay(last, name, message, spoken);
         }
         (values, language)
     }
@@ -284,9 +285,14 @@ impl Source<'_> {
 }
 
 /// What the attributes say of the exception wins over what its stack says.
-fn overlay(last: &mut Map<String, Value>, name: Option<String>, message: Option<String>) {
+fn overlay(
+    last: &mut Map<String, Value>,
+    name: Option<String>,
+    message: Option<String>,
+    language: Option<Language>,
+) {
     if let Some(name) = name {
-        let (module, class) = split_name(&name);
+        let (module, class) = split_name(&name, language);
         // A bare class keeps the module that the stack knows.
         let same = last.get("type").and_then(Value::as_str) == Some(class);
         if let Some(module) = module {
@@ -301,19 +307,26 @@ fn overlay(last: &mut Map<String, Value>, name: Option<String>, message: Option<
     }
 }
 
-/// `sqlite3.OperationalError` → module `sqlite3`, type `OperationalError`.
-fn split_name(name: &str) -> (Option<&str>, &str) {
-    match name.trim().rsplit_once('.') {
+/// `sqlite3.OperationalError` → module `sqlite3`, type `OperationalError`, as SDKs send it. Those of .NET and Go send
+/// the whole name (Go without the path of the package), and so do stacks in logs: one failure, one ticket.
+fn split_name(name: &str, language: Option<Language>) -> (Option<&str>, &str) {
+    let name = name.trim();
+    match language {
+        Some(Language::DotNet) => return (None, name),
+        Some(Language::Go) => return (None, name.rsplit_once('/').map_or(name, |(_, class)| class)),
+        _ => {}
+    }
+    match name.rsplit_once('.') {
         Some((module, class)) if !module.is_empty() && !class.is_empty() => (Some(module), class),
-        _ => (None, name.trim()),
+        _ => (None, name),
     }
 }
 
 /// The same split for the other exceptions of a chain, where the language's parser left the name whole.
-fn split_type(value: &mut Value) {
+fn split_type(value: &mut Value, language: Option<Language>) {
     let Value::Object(map) = value else { return };
     let Some(name) = map.get("type").and_then(Value::as_str).map(str::to_owned) else { return };
-    if let (Some(module), class) = split_name(&name)
+    if let (Some(module), class) = split_name(&name, language)
         && !map.contains_key("module")
     {
         map.insert("module".to_owned(), module.into());

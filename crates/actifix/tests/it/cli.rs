@@ -209,6 +209,58 @@ const LOGS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+/// What telemetry says of the same failures: the language and the exception's type as its library names it.
+const TELEMETRY: &[(&str, &str, &str)] = &[
+    ("java", "java", "java.lang.IllegalStateException"),
+    ("go", "go", "runtime.boundsError"),
+    ("dotnet", "dotnet", "System.InvalidOperationException"),
+    ("rust", "rust", "panic"),
+    ("php", "php", "RuntimeException"),
+    ("ruby", "ruby", "NoMethodError"),
+];
+
+/// One failure that comes by two doors is one ticket (`docs/decisions/0011`).
+#[test]
+fn logs_and_telemetry_of_one_failure_are_one_ticket() {
+    let (home, server) = started();
+    for (language, sdk, error_type) in TELEMETRY {
+        let (_, log, ..) = LOGS.iter().find(|(name, ..)| name == language).expect("a log");
+        home.cli(&["project", "create", language]).ok();
+        home.cli_stdin(&["ingest", "logs", "-", "--project", language, "--json"], log.as_bytes()).json();
+        let events = home.cli(&["ticket", "list", "--project", language, "--json"]).json();
+        let ticket =
+            home.cli(&["ticket", "show", events["items"][0]["id"].as_str().expect("an id"), "--json"]).json();
+        let event = ticket["latest_event"].as_str().expect("an event");
+        let event = home.cli(&["events", "show", event, "--project", language, "--json"]).json();
+        let message =
+            event["exception"].as_array().and_then(|chain| chain.last()).expect("an exception")["value"]
+                .clone();
+        let text = |key: &str, value: &Value| json!({ "key": key, "value": { "stringValue": value } });
+        let batch = json!({ "resourceLogs": [{
+            "resource": { "attributes": [text("telemetry.sdk.language", &json!(sdk))] },
+            "scopeLogs": [{ "logRecords": [{ "severityNumber": 17, "attributes": [
+                text("exception.type", &json!(error_type)),
+                text("exception.message", &message),
+                text("exception.stacktrace", &json!(log)),
+            ] }] }]
+        }] });
+        let key = home.cli(&["project", "key", "list", language, "--json"]).json();
+        let key = key["items"][0]["public_key"].as_str().expect("a key").to_owned();
+        let request = crate::http::Request::post(&format!("/v1/logs?sentry_key={key}"), batch.to_string())
+            .header("Content-Type", "application/json");
+        assert_eq!(server.send(&request).status, 200);
+        let tickets = home.cli(&["ticket", "list", "--project", language, "--json"]).json();
+        let counts: Vec<_> = tickets["items"]
+            .as_array()
+            .expect("items")
+            .iter()
+            .map(|ticket| (&ticket["title"], &ticket["count"]))
+            .collect();
+        assert_eq!(counts.len(), 1, "{language}: {counts:?}");
+        assert_eq!(counts[0].1, 2, "{language}: {counts:?}");
+    }
+}
+
 #[test]
 fn logs_of_every_language_become_events() {
     let (home, _server) = started();
