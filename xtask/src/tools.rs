@@ -20,7 +20,7 @@ pub const NODE_MODULES_VARIABLE: &str = "ACTIFIX_TEST_NODE_MODULES";
 /// Oldest Node that the pinned `@sentry/node` supports: major, minor.
 const NODE_VERSION_MIN: (u32, u32) = (20, 19);
 /// Oldest Python that the pinned packages support: major, minor.
-const PYTHON_VERSION_MIN: (u32, u32) = (3, 10);
+const PYTHON_VERSION_MIN: (u32, u32) = (3, 11);
 
 const REQUIREMENTS: &str = "xtask/tools/requirements.txt";
 const PACKAGE_JSON: &str = "xtask/tools/package.json";

@@ -23,13 +23,23 @@ impl App {
             limit @ 1..=200 => limit,
             _ => return Err(Error::invalid("limit", "1 to 200")),
         };
-        self.store.findings(query).await
+        let mut page = self.store.findings(query).await?;
+        page.items.iter_mut().for_each(|finding| self.advise(finding));
+        Ok(page)
+    }
+
+    /// Says where the secret is revoked: words of the rule, so that they are those of this program, not of an older one.
+    fn advise(&self, finding: &mut FindingView) {
+        if let Some(rule) = self.engine.rules().find(|rule| rule.id() == finding.rule) {
+            rule.fix().clone_into(&mut finding.fix);
+        }
     }
 
     /// One leaked secret.
     pub async fn finding(&self, actor: &Actor, id: &str) -> Result<FindingView> {
-        let finding = self.store.finding(id).await?.ok_or(Error::NotFound { what: "finding" })?;
+        let mut finding = self.store.finding(id).await?.ok_or(Error::NotFound { what: "finding" })?;
         Self::require_visible(actor, Scope::TicketsRead, finding.project, "finding")?;
+        self.advise(&mut finding);
         Ok(finding)
     }
 
@@ -48,7 +58,9 @@ impl App {
             return Err(Error::invalid("note", "at most 1,000 characters"));
         }
         let note = self.redact_text(&self.settings_of(finding.project).await?, note);
-        self.store.set_finding_state(id, expected_version, state, &note).await
+        let mut finding = self.store.set_finding_state(id, expected_version, state, &note).await?;
+        self.advise(&mut finding);
+        Ok(finding)
     }
 
     /// State of a project's throttle.

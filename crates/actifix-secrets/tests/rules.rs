@@ -56,6 +56,47 @@ fn counter_examples_are_left_alone() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Whoever finds a vendor's key wants the page where it is revoked, not the advice to look for it.
+#[test]
+fn rules_of_vendors_name_the_page_where_to_revoke() {
+    let engine = Engine::builtin();
+    let pathless: Vec<&str> =
+        engine.rules().filter(|rule| !rule.fix().contains("https://")).map(|rule| rule.id()).collect();
+    // Formats and names that no single vendor issues.
+    let general = [
+        "actifix_token",
+        "api_key",
+        "auth",
+        "authorization",
+        "card",
+        "card_code",
+        "client_secret",
+        "cookie",
+        "credential",
+        "csrf",
+        "email",
+        "ip",
+        "jwt",
+        "national_id",
+        "one_time_code",
+        "password",
+        "private_key",
+        "query_token",
+        "secret",
+        "secret_key",
+        "secret_word",
+        "sensitive_key",
+        "session",
+        "short_password",
+        "token",
+        "tokens",
+        "url_password",
+        "url_token",
+    ];
+    let missing: Vec<&&str> = pathless.iter().filter(|id| !general.contains(id)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn patterns_have_examples_and_all_rules_have_texts() {
     let engine = Engine::builtin();

@@ -147,6 +147,7 @@ fn view(row: &Row<'_>) -> Result<FindingView> {
             _ => return Err(Fault::Defect("state of a finding".to_owned())),
         },
         note: c.take()?,
+        fix: String::new(),
         places: c
             .json::<Places>()?
             .into_iter()

@@ -50,7 +50,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     (
         "Finding",
         "id:string project:integer rule:string severity:string masked:string count:integer first_seen:time \
-         last_seen:time state:string note:string places:[FindingPlace] version:integer",
+         last_seen:time state:string note:string fix:string places:[FindingPlace] version:integer",
     ),
     ("FindingPlace", "path:string ticket_id:string?"),
     ("Project", "id:integer name:string settings:object created_at:time version:integer"),

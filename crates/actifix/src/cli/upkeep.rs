@@ -41,9 +41,9 @@ pub enum FindingsCommand {
         /// Only this project.
         #[arg(long)]
         project: Option<String>,
-        /// open, rotated or false_positive.
+        /// open, rotated or false-positive.
         #[arg(long)]
-        state: Option<String>,
+        state: Option<FindingWord>,
         /// Rule id.
         #[arg(long)]
         rule: Option<String>,
@@ -60,13 +60,36 @@ pub enum FindingsCommand {
     Resolve {
         /// Finding id.
         id: String,
-        /// rotated, false_positive or open.
+        /// rotated, false-positive or open.
         #[arg(long, default_value = "rotated")]
-        state: String,
+        state: FindingWord,
         /// At most 1,000 characters.
         #[arg(long, default_value = "")]
         note: String,
     },
+}
+
+/// What became of a leaked secret.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum FindingWord {
+    /// Nobody looked yet.
+    Open,
+    /// It was replaced at its issuer.
+    Rotated,
+    /// It was none.
+    #[value(alias = "false_positive")]
+    FalsePositive,
+}
+
+impl FindingWord {
+    /// The word of the API.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Rotated => "rotated",
+            Self::FalsePositive => "false_positive",
+        }
+    }
 }
 
 /// Quarantine.
@@ -256,9 +279,10 @@ pub async fn findings(global: &Global, command: FindingsCommand) -> Result<ExitC
     let result = match command {
         FindingsCommand::List { project, state, rule } => {
             let mut query = vec![("limit", "200")];
-            for (name, value) in [("project", &project), ("state", &state), ("rule", &rule)] {
+            for (name, value) in [("project", &project), ("rule", &rule)] {
                 query.extend(value.as_deref().map(|value| (name, value)));
             }
+            query.extend(state.map(|state| ("state", state.as_str())));
             client.get("/api/v1/findings", &query).await
         }
         FindingsCommand::Show { id } => client.get(&format!("/api/v1/findings/{}", encoded(&id)), &[]).await,
@@ -266,7 +290,7 @@ pub async fn findings(global: &Global, command: FindingsCommand) -> Result<ExitC
             client
                 .post(
                     &format!("/api/v1/findings/{}/resolve", encoded(&id)),
-                    &json!({ "state": state, "note": note }),
+                    &json!({ "state": state.as_str(), "note": note }),
                 )
                 .await
         }
@@ -278,17 +302,52 @@ pub async fn findings(global: &Global, command: FindingsCommand) -> Result<ExitC
     } else if answer.get("items").is_some() {
         findings_table(&answer)?;
     } else {
-        output::line(format!("{answer:#}"))?;
+        print_finding(&answer)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One finding: which secret, how often, since when, from where, and what to do.
+fn print_finding(finding: &Value) -> Result<(), CliError> {
+    output::line(format!(
+        "{}  {} {}  {}",
+        text(finding, "id"),
+        text(finding, "severity"),
+        text(finding, "rule"),
+        text(finding, "masked"),
+    ))?;
+    output::line(format!(
+        "{} times, first {} UTC, last {} UTC, project {}",
+        grouped(number(finding, "count")),
+        time(finding, "first_seen"),
+        time(finding, "last_seen"),
+        number(finding, "project"),
+    ))?;
+    let note = text(finding, "note");
+    let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+    output::line(format!("state: {}{note}", text(finding, "state").replace('_', " ")))?;
+    output::line(format!("fix: {}", text(finding, "fix")))?;
+    for place in finding.get("places").and_then(Value::as_array).into_iter().flatten() {
+        output::line(format!("  {} {}", text(place, "ticket_id"), text(place, "path")))?;
+    }
+    Ok(())
 }
 
 fn findings_table(answer: &Value) -> Result<(), CliError> {
     if items(answer).is_empty() {
         return output::line("No secrets were found in events.");
     }
-    let mut table =
-        output::table(&["ID", "RULE", "SEVERITY", "VALUE", "TIMES", "LAST SEEN (UTC)", "STATE", "WHERE"]);
+    let mut table = output::table(&[
+        "ID",
+        "RULE",
+        "SEVERITY",
+        "VALUE",
+        "TIMES",
+        "SINCE (UTC)",
+        "LAST SEEN (UTC)",
+        "STATE",
+        "WHERE",
+    ]);
     for item in items(answer) {
         let place = item
             .get("places")
@@ -301,6 +360,7 @@ fn findings_table(answer: &Value) -> Result<(), CliError> {
             text(item, "severity").to_owned(),
             text(item, "masked").to_owned(),
             grouped(number(item, "count")),
+            time(item, "first_seen"),
             time(item, "last_seen"),
             text(item, "state").to_owned(),
             output::cut(place, 50),

@@ -662,6 +662,44 @@ fn help_completions_and_man_pages() {
     assert!(home.cli(&["--version"]).ok().starts_with("actifix "));
 }
 
+/// Which secret leaked, how often, since when, from where, what to do, and what became of it.
+#[test]
+fn findings_tell_all_that_it_takes_to_act() {
+    let (home, _server) = started();
+    let token = ["gh", "p_", &"Zq7".repeat(12)].concat();
+    for _ in 0..3 {
+        home.cli(&["record", &format!("auth with {token} failed")]).ok();
+    }
+    let list = home.cli(&["findings", "list", "--json"]).json();
+    let finding = &list["items"][0];
+    assert_eq!(
+        (&finding["rule"], &finding["count"], &finding["state"]),
+        (&json!("github_token"), &json!(3), &json!("open"))
+    );
+    let fix = finding["fix"].as_str().expect("an advice").to_owned();
+    assert!(fix.contains("https://github.com/"), "{fix}");
+    let id = finding["id"].as_str().expect("an id");
+    let ticket = finding["places"][0]["ticket_id"].as_str().expect("a ticket");
+    let shown = home.cli(&["findings", "show", id]).ok();
+    for part in ["3 times", "first 2", "state: open", "ghp_", &fix, ticket] {
+        assert!(shown.contains(part), "{part:?} in:\n{shown}");
+    }
+    let resolve =
+        |state: &str| home.cli(&["findings", "resolve", id, "--state", state, "--note", "done", "--json"]);
+    for (word, state) in
+        [("rotated", "rotated"), ("false-positive", "false_positive"), ("false_positive", "false_positive")]
+    {
+        let resolved = resolve(word).json();
+        assert_eq!((&resolved["state"], &resolved["fix"]), (&json!(state), &json!(fix)));
+        assert_eq!(home.cli(&["findings", "show", id, "--json"]).json()["state"], state);
+    }
+    assert!(home.cli(&["findings", "list", "--state", "open"]).ok().contains("No secrets"));
+    assert!(home.cli(&["findings", "list", "--state", "false-positive"]).ok().contains(id));
+    assert_eq!(resolve("gone").code(), 2);
+    let all = format!("{list}{shown}");
+    assert!(!all.contains(&token));
+}
+
 /// Every command that reads and writes also works without a server, on the home itself.
 #[test]
 fn commands_work_without_a_server() {

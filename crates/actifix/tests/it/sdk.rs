@@ -55,7 +55,7 @@ fn tools() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-tools"))
 }
 
-fn place(variable: &str, default: &str) -> PathBuf {
+pub(crate) fn place(variable: &str, default: &str) -> PathBuf {
     let place = std::env::var_os(variable).map_or_else(|| tools().join(default), PathBuf::from);
     assert!(place.exists(), "{} is missing: {INSTALL}, or set {variable}", place.display());
     place

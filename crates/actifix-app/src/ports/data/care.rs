@@ -68,6 +68,8 @@ pub struct FindingView {
     pub state: FindingState,
     /// Note of whoever set the state.
     pub note: String,
+    /// Where to revoke or replace it; set where it is shown.
+    pub fix: String,
     /// Field paths with the ticket where each was last seen; at most 20.
     pub places: Vec<FindingPlace>,
     /// Counts up with each write of its state; being seen again does not count.
