@@ -16,6 +16,7 @@ mod passes;
 mod quarantine;
 mod redact;
 mod redacted;
+mod rejoin;
 mod room;
 mod seal;
 mod special;

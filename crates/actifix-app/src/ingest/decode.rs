@@ -78,13 +78,15 @@ pub(super) struct RawItem {
     pub user_hash: Option<u64>,
     /// Its identity; every event has one before anything else is done with it.
     pub event_id: Option<EventId>,
+    /// Names of exceptions were taken apart here, not by the sender.
+    pub apart: bool,
     /// What OTLP's other signal may report too; remembered once it is stored.
     pub seen: Option<Box<DedupeKey>>,
 }
 
 impl RawItem {
     pub(super) const fn new(shape: Shape, value: Value) -> Self {
-        Self { shape, value, user_hash: None, event_id: None, seen: None }
+        Self { shape, value, user_hash: None, event_id: None, apart: false, seen: None }
     }
 }
 

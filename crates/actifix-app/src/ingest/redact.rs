@@ -9,9 +9,11 @@ use super::answer::Refusal;
 use super::decode::{Decoded, RawFile, RawItem, Shape};
 use super::passes::{Part, Passes};
 use super::redacted::Redacted;
+use super::rejoin;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{Attachment, AttachmentInfo, FindingRecord, SealedInput};
+use actifix_domain::event::Transport;
 use actifix_domain::outcome::{Outcome, Reason};
 use actifix_domain::project::{self, ProjectSettings};
 use actifix_protocol::json::clean;
@@ -56,7 +58,9 @@ impl App {
         let settings = self.redaction_settings(&source.project.settings, factor);
         let mut passes = Passes::new(&self.engine, &settings);
         let (mut items, mut failed) = (Vec::with_capacity(decoded.items.len()), Vec::new());
+        let apart = decoded.transport != Transport::Sentry;
         for mut item in std::mem::take(&mut decoded.items) {
+            item.apart = apart && item.shape == Shape::Event;
             match passes.redact(&mut item) {
                 Ok(findings) => items.push(CleanItem { raw: item, findings }),
                 Err(_) => failed.push(item),
@@ -183,6 +187,9 @@ impl App {
 
 impl Part for RawItem {
     fn redact(&mut self, session: &mut Session<'_>) -> Result<(), BudgetExceeded> {
+        if self.apart {
+            rejoin::redact_names(&mut self.value, session)?;
+        }
         session.value(path_of(&self.shape), &mut self.value)
     }
 

@@ -76,6 +76,56 @@ fn secrets_in_the_words_of_people_are_not_kept() {
     }
 }
 
+/// What stands together in a text is redacted together, though its parts are stored apart.
+#[test]
+fn secrets_in_the_names_of_exceptions_are_not_kept() {
+    let (home, server) = started();
+    let part = |seed: &str, many: usize| seed.repeat(many);
+    let mail = ["SG", ".", &part("aB3", 7), "x.", &part("Zq8", 14), "y"].concat();
+    let word = ["correct", "horse", "battery"].join(".");
+    let header = ["eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiI0MiJ9", &part("Wq9", 14)].join(".");
+    let java = |head: &str| {
+        format!("Exception in thread \"main\" {head}\n\tat com.example.Main.main(Main.java:8)\n")
+    };
+    let python = |last: &str| {
+        format!("Traceback (most recent call last):\n  File \"/srv/a.py\", line 9, in f\n    g()\n{last}\n")
+    };
+    let logs = [
+        java(&format!("{mail}: boom")),
+        java(&format!("{header}: boom")),
+        python(&format!("{mail}: boom")),
+        python(&format!("db.password: {word}")),
+        python(&format!("password: {word}")),
+    ];
+    for log in &logs {
+        home.cli_stdin(&["ingest", "logs", "-"], log.as_bytes()).ok();
+        server.post("/api/v1/events", &json!({ "message": "boom", "stacktrace": log }));
+    }
+    let key = server.get("/api/v1/projects/default/keys")["items"][0]["public_key"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    for name in [&mail, &header] {
+        let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+        let record = json!({ "severityNumber": 17, "attributes": [text("exception.type", name), text("exception.message", "x")] });
+        let body = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [record] }] }] });
+        let request = Request::post(&format!("/v1/logs?sentry_key={key}"), body.to_string())
+            .header("Content-Type", "application/json");
+        assert_eq!(server.send(&request).status, 200);
+    }
+    server.list("/api/v1/tickets");
+    let answers = server.answers();
+    let (_, printed) = server.stop();
+    let tails = [&mail, &header].map(|text| text.rsplit('.').next().expect("a tail").to_owned());
+    for word in tails.iter().chain([&word]) {
+        let holds = |bytes: &[u8]| bytes.windows(word.len()).any(|window| window == word.as_bytes());
+        assert!(!holds(&answers) && !holds(&printed), "{word} is shown");
+        for (path, bytes) in home.files() {
+            assert!(!holds(&bytes), "{} holds {word}", path.display());
+        }
+    }
+}
+
 #[test]
 fn a_token_of_one_project_sees_nothing_of_the_installation() {
     let (home, server) = started();
