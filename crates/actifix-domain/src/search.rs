@@ -100,6 +100,15 @@ pub struct SearchError {
 }
 
 impl Search {
+    /// Names that were taken for tags, since they are no words of ours and stand without `tags.`. For hints.
+    pub fn tag_names(&self) -> Vec<&str> {
+        let names = self.terms.iter().filter_map(|term| match &term.cond {
+            Condition::Tag { key, .. } => Some(key.as_str()),
+            _ => None,
+        });
+        names.collect()
+    }
+
     /// Parses a search; `now` is what relative times count from.
     ///
     /// Terms are separated by white space. Values may be quoted (`"…"`, with `\"`, `\\` and `\*` for the characters

@@ -11,6 +11,7 @@ mod records;
 mod reference;
 mod scan;
 mod serve;
+mod sheet;
 mod ticket;
 mod upkeep;
 
@@ -41,10 +42,17 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct Global {
     /// Home of the installation.
-    #[arg(long, global = true, env = "ACTIFIX_HOME", value_name = "DIR", default_value = ".")]
+    #[arg(
+        long,
+        global = true,
+        env = "ACTIFIX_HOME",
+        value_name = "DIR",
+        default_value = ".",
+        help_heading = "Global options"
+    )]
     pub home: PathBuf,
     /// Print JSON instead of text.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
 }
 

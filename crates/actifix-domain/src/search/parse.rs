@@ -208,6 +208,13 @@ fn condition(raw: RawTerm, now: Timestamp) -> Result<(Condition, bool), SearchEr
                 "write a word or a phrase",
             ));
         }
+        if !value.quoted && (text == "OR" || text == "AND") {
+            return Err(error(
+                format!("terms cannot be joined with {text}: all of them must hold"),
+                raw.at,
+                "give several values with commas (is:open,held), or write \"OR\" for the word",
+            ));
+        }
         return Ok((Condition::Text(text), false));
     };
     if text.is_empty() && !value.quoted {

@@ -75,6 +75,14 @@ impl CliError {
         Self::new(code, detail)
     }
 
+    /// With names of the API in its text replaced by those of the command line.
+    pub fn renamed(mut self, names: &[(&str, &str)]) -> Self {
+        for (ours, theirs) in names {
+            self.message = self.message.replace(ours, theirs);
+        }
+        self
+    }
+
     /// What the process exits with.
     pub const fn exit_code(&self) -> u8 {
         self.code

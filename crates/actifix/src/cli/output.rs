@@ -1,7 +1,9 @@
-//! What a person sees: tables and colours on a terminal, plain text in a pipe, JSON when asked.
+//! What a person sees: colours on a terminal, plain text in a pipe, JSON when asked.
 
 use super::CliError;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use actifix_app::ports::Clock;
+use actifix_domain::time::{DAY, HOUR, MINUTE, Timestamp};
+use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 use console::{Term, style};
 use serde_json::Value;
 use std::io::{self, Write};
@@ -61,17 +63,6 @@ pub fn table(head: &[&str]) -> Table {
     table
 }
 
-/// A cell whose colour says how urgent it is.
-pub fn priority(text: &str) -> Cell {
-    let cell = Cell::new(text);
-    match text {
-        "P0" => cell.fg(Color::White).bg(Color::Red).add_attribute(Attribute::Bold),
-        "P1" => cell.fg(Color::Red).add_attribute(Attribute::Bold),
-        "P2" => cell.fg(Color::Yellow),
-        _ => cell.add_attribute(Attribute::Dim),
-    }
-}
-
 /// Text of a member, or nothing.
 pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
@@ -90,6 +81,29 @@ pub fn items(value: &Value) -> &[Value] {
 /// A time without its fraction: `2026-11-24 09:47:29`.
 pub fn time(value: &Value, key: &str) -> String {
     text(value, key).get(..19).unwrap_or_default().replace('T', " ")
+}
+
+/// How long ago, for tables on a terminal (`5 min`); in a pipe the time itself, since it is read later.
+pub fn ago(value: &Value, key: &str) -> String {
+    let Some(then) = Timestamp::parse(text(value, key)) else { return String::new() };
+    if !Term::stdout().is_term() {
+        return time(value, key);
+    }
+    span(crate::system::SystemClock::new().now().since(then))
+}
+
+fn span(micros: i64) -> String {
+    match micros {
+        ..MINUTE => "now".to_owned(),
+        ..HOUR => format!("{} min", micros / MINUTE),
+        ..DAY => format!("{} h", micros / HOUR),
+        _ => format!("{} d", micros / DAY),
+    }
+}
+
+/// `1 event`, `2 events`
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// At most `max` characters, cut with an ellipsis.

@@ -1,7 +1,8 @@
 //! `actifix dsn`, `actifix project …`, `actifix token …`
 
 use super::client::{Client, encoded};
-use super::output::{self, items, text, time};
+use super::output::{self, ago, items, text, time};
+use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -202,12 +203,12 @@ async fn project(global: &Global, client: &Client, command: ProjectCommand) -> R
             if global.json {
                 return output::json(&answer);
             }
-            let mut table = output::table(&["ID", "NAME", "CREATED (UTC)"]);
+            let mut sheet = Sheet::new(&[("ID", Fit::Whole), ("NAME", Fit::Whole), ("CREATED", Fit::Whole)]);
             for item in items(&answer) {
                 let id = item.get("id").map(ToString::to_string).unwrap_or_default();
-                table.add_row(vec![id, text(item, "name").to_owned(), time(item, "created_at")]);
+                sheet.row([id, text(item, "name").to_owned(), ago(item, "created_at")]);
             }
-            output::line(table.to_string())
+            output::line(sheet.render())
         }
         ProjectCommand::Show { project } => {
             let answer = client.get(&format!("/api/v1/projects/{}", encoded(&project)), &[]).await?;
@@ -271,7 +272,15 @@ async fn key(global: &Global, client: &Client, command: KeyCommand) -> Result<()
 }
 
 fn key_table(answer: &Value) -> Result<(), CliError> {
-    let mut table = output::table(&["KIND", "ENABLED", "PER MIN", "ORIGINS", "DSN"]);
+    let mut sheet = Sheet::new(&[
+        ("KEY", Fit::Whole),
+        ("LABEL", Fit::Cut),
+        ("KIND", Fit::Spare(1)),
+        ("ENABLED", Fit::Spare(2)),
+        ("PER MIN", Fit::Spare(3)),
+        ("ORIGINS", Fit::Spare(4)),
+        ("DSN", Fit::Whole),
+    ]);
     for item in items(answer) {
         let enabled = item.get("enabled").and_then(Value::as_bool).unwrap_or_default();
         let rate = item.get("rate_per_minute").and_then(Value::as_u64);
@@ -282,7 +291,9 @@ fn key_table(answer: &Value) -> Result<(), CliError> {
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        table.add_row(vec![
+        sheet.row([
+            text(item, "public_key").to_owned(),
+            text(item, "label").to_owned(),
             text(item, "kind").to_owned(),
             if enabled { "yes" } else { "no" }.to_owned(),
             rate.map_or_else(|| "default".to_owned(), output::grouped),
@@ -290,7 +301,7 @@ fn key_table(answer: &Value) -> Result<(), CliError> {
             text(item, "dsn").to_owned(),
         ]);
     }
-    output::line(table.to_string())
+    output::line(sheet.render())
 }
 
 /// `actifix token …`

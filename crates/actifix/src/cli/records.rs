@@ -1,5 +1,7 @@
 //! `actifix record`, `actifix run`, and how an event looks on a terminal.
 
+mod detail;
+
 use super::client::Client;
 use super::output::{self, number, text};
 use super::{CliError, Global};
@@ -22,6 +24,18 @@ const STACK_BYTES_MAX: u64 = 1 << 20;
 const TAIL_LINES: usize = 200;
 /// Bytes of standard error that a failed program's event keeps.
 const TAIL_BYTES: usize = 64 << 10;
+
+/// Characters of the last line that become part of the message.
+const LAST_LINE_CHARS: usize = 200;
+/// Exit code for a program that does not exist.
+const NOT_FOUND: u8 = 127;
+/// Exit code for a program that cannot be run.
+const NOT_RUNNABLE: u8 = 126;
+/// Programs whose first argument is the program that people mean.
+const INTERPRETERS: [&str; 14] = [
+    "sh", "bash", "dash", "zsh", "python", "pypy", "node", "deno", "bun", "ruby", "perl", "php", "Rscript",
+    "lua",
+];
 
 /// After the program has ended, its standard error may stay silent for this time.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -133,13 +147,19 @@ pub async fn record(global: &Global, args: RecordArgs) -> Result<ExitCode, CliEr
     Ok(ExitCode::SUCCESS)
 }
 
+/// Why a new error did not open a ticket.
+const HELD: &str = "held: the budget of new tickets is used up (`actifix throttle status`); it is kept and counted, and opens when budget frees, or now by `actifix throttle promote ID`";
+
 /// Ticket id and what the event did.
 pub fn print_recorded(global: &Global, answer: &Value) -> Result<(), CliError> {
     if global.json {
         return output::json(answer);
     }
     let did = match (text(answer, "outcome"), text(answer, "change")) {
-        ("held", _) => "held".to_owned(),
+        ("held", _) => {
+            output::note(HELD);
+            "held".to_owned()
+        }
         ("duplicate", _) => "duplicate".to_owned(),
         (_, "seen") => format!("seen ({})", output::grouped(number(answer, "count"))),
         (_, change) => change.to_owned(),
@@ -152,23 +172,56 @@ pub async fn run(global: &Global, args: RunArgs) -> Result<ExitCode, CliError> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(CliError::usage("a program to run"));
     };
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments)
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| CliError::usage(format!("{program}: {error}")))?;
+    let mut child = tokio::process::Command::new(program).args(arguments).stderr(Stdio::piped()).spawn();
     let mut tail = Tail::default();
-    let status = watch(&mut child, &mut tail).await.map_err(CliError::other)?;
-    let code = exit_code(status);
-    if status.success() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let recorded = record_failure(global, &args, status, &tail).await;
-    match recorded {
-        Ok(answer) => output::note(format!("actifix: recorded as {}", text(&answer, "ticket_id"))),
+    let (code, ended) = match &mut child {
+        Ok(child) => {
+            let status = watch(child, &mut tail).await.map_err(CliError::other)?;
+            if status.success() {
+                return Ok(ExitCode::SUCCESS);
+            }
+            (exit_code(status), ended(status))
+        }
+        // A program that is gone is a failure like any other; the codes are those of shells.
+        Err(error) => {
+            output::note(format!("actifix: {program}: {error}"));
+            tail.push(error.to_string().as_bytes());
+            let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE };
+            (code, "could not be started".to_owned())
+        }
+    };
+    match record_failure(global, &args, &ended, &tail).await {
+        Ok(answer) => {
+            let held = if text(&answer, "outcome") == "held" { " (held)" } else { "" };
+            output::note(format!("actifix: recorded as {}{held}", text(&answer, "ticket_id")));
+        }
         Err(error) => output::note(format!("actifix: not recorded: {error}")),
     }
     Ok(ExitCode::from(code))
+}
+
+fn ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// What people know a command by: the program, or the script that an interpreter runs.
+fn label(command: &[String]) -> &str {
+    let base = |path: &'_ str| path.rfind('/').map_or(0, |slash| slash + 1);
+    let Some(program) = command.first() else { return "" };
+    let program = program.get(base(program)..).unwrap_or(program);
+    let is_interpreter = INTERPRETERS.iter().any(|known| {
+        program.strip_prefix(known).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+    });
+    match command.get(1) {
+        Some(script) if is_interpreter && !script.starts_with('-') => {
+            script.get(base(script)..).unwrap_or(script)
+        }
+        _ => program,
+    }
 }
 
 /// Passes standard error on and signals through, until the program has ended.
@@ -228,41 +281,39 @@ fn forward(child: &Child, signal: Signal) {
 async fn record_failure(
     global: &Global,
     args: &RunArgs,
-    status: ExitStatus,
+    ended: &str,
     tail: &Tail,
 ) -> Result<Value, CliError> {
-    let program = args.command.first().map(String::as_str).unwrap_or_default();
-    let name = program.rsplit('/').next().unwrap_or(program);
-    let ended = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exited with {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended".to_owned(),
+    let name = label(&args.command);
+    let stderr = tail.text();
+    // The last words tell one failure of a program from another.
+    let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).map(str::trim).unwrap_or_default();
+    let message = if last.is_empty() {
+        format!("{name} {ended}")
+    } else {
+        format!("{name} {ended}: {}", output::cut(last, LAST_LINE_CHARS))
     };
     let mut body = json!({
-        "message": format!("{name} {ended}"),
+        "message": message,
         "project": args.project,
         "level": "error",
         "tags": { "command": name },
-        "extra": { "command": args.command, "stderr": tail.text() },
+        "extra": { "command": args.command, "stderr": stderr },
         "transport": "cli",
     });
     // A stack trace at the end of standard error says more than the exit code.
-    if let Some(trace) = actifix_protocol::stacktext::parse(&tail.text(), None)
+    if let Some(trace) = actifix_protocol::stacktext::parse(&stderr, None)
         && let Some(map) = body.as_object_mut()
         && let Some(last) = trace.exceptions.last()
     {
-        map.insert("stacktrace".into(), json!(tail.text()));
+        map.insert("stacktrace".into(), json!(stderr));
         map.insert("type".into(), json!(last.exception_type));
         map.insert(
             "message".into(),
-            json!(
-                last.value
-                    .clone()
-                    .filter(|text| !text.trim().is_empty())
-                    .unwrap_or(format!("{name} {ended}"))
-            ),
+            json!(last.value.clone().filter(|text| !text.trim().is_empty()).unwrap_or(message)),
         );
-        map.insert("level".into(), json!("fatal"));
+        // Nobody caught it: as urgent as an unhandled error of an SDK.
+        map.insert("priority".into(), json!("P1"));
     }
     let client = Client::connect(global).await?;
     let answer = client.post("/api/v1/events", &body).await;
@@ -321,23 +372,7 @@ pub fn print_event(event: &Value) -> Result<(), CliError> {
         }
         print_frames(event.get("stacktrace"))?;
     }
-    if let Some(request) = event.get("request") {
-        output::line(format!(
-            "{} {} {}",
-            style("request").bold(),
-            text(request, "method"),
-            text(request, "url")
-        ))?;
-    }
-    let facts: Vec<String> = ["release", "environment", "server_name", "platform", "transaction"]
-        .iter()
-        .filter(|key| !text(event, key).is_empty())
-        .map(|key| format!("{key} {}", text(event, key)))
-        .collect();
-    if !facts.is_empty() {
-        output::line(style(facts.join(" · ")).dim().to_string())?;
-    }
-    Ok(())
+    detail::print(event)
 }
 
 fn print_frames(stacktrace: Option<&Value>) -> Result<(), CliError> {

@@ -1,10 +1,12 @@
 //! `actifix ticket …`
 
+mod list;
+mod show;
+
 use super::client::{Client, encoded};
-use super::output::{self, cut, grouped, items, number, text, time};
+use super::output::{self, number, text, time};
 use super::{CliError, Global};
 use clap::{Args, Subcommand};
-use console::style;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -12,16 +14,16 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum TicketCommand {
     /// Search tickets.
-    #[command(
-        after_help = "Examples:\n  actifix ticket list --priority P0,P1\n  actifix ticket list --search 'is:open release:web@* timeout'\n  actifix ticket list --json | jq '.items[].id'"
-    )]
-    List(ListArgs),
+    #[command(after_help = list::EXAMPLES, after_long_help = list::LONG_HELP)]
+    List(list::ListArgs),
     /// One ticket: what, where, how often, why grouped so.
+    #[command(after_help = "Example:\n  actifix ticket show ACT-20261124-7K3QF")]
     Show {
         /// Ticket id.
         id: String,
     },
     /// Take a lease.
+    #[command(after_help = "Example:\n  actifix ticket claim ACT-20261124-7K3QF --minutes 60")]
     Claim {
         /// Ticket id.
         id: String,
@@ -30,6 +32,7 @@ pub enum TicketCommand {
         minutes: u32,
     },
     /// Prolong a lease.
+    #[command(after_help = "Example:\n  actifix ticket renew ACT-20261124-7K3QF")]
     Renew {
         /// Ticket id.
         id: String,
@@ -40,6 +43,9 @@ pub enum TicketCommand {
         minutes: u32,
     },
     /// End a lease.
+    #[command(
+        after_help = "Example:\n  actifix ticket release ACT-20261124-7K3QF --reason 'needs the payment team'"
+    )]
     Release {
         /// Ticket id.
         id: String,
@@ -63,25 +69,29 @@ pub enum TicketCommand {
     },
     /// Resolve it with evidence.
     #[command(
-        after_help = "Example:\n  actifix ticket complete ACT-20261124-7K3QF --root-cause 'timeout was 2 s' \\\n      --commit 3f2a91c --no-test-reason 'configuration only' --resolved-in web@5.1.1"
+        after_help = "Examples:\n  actifix ticket complete ACT-20261124-7K3QF --root-cause 'timeout was 2 s' \\\n      --commit 3f2a91c --no-test-reason 'configuration only' --resolved-in web@5.1.1\n  actifix ticket complete ACT-20261124-7K3QF --root-cause 'the mount was full' \\\n      --no-commit-reason 'nothing to change in code' --no-test-reason 'operations only'"
     )]
     Complete(CompleteArgs),
     /// Let agents have it.
+    #[command(after_help = "Example:\n  actifix ticket approve ACT-20261124-7K3QF")]
     Approve {
         /// Ticket id.
         id: String,
     },
     /// Open it again.
+    #[command(after_help = "Example:\n  actifix ticket reopen ACT-20261124-7K3QF")]
     Reopen {
         /// Ticket id.
         id: String,
     },
     /// Only count its events from now on.
+    #[command(after_help = "Example:\n  actifix ticket ignore ACT-20261124-7K3QF")]
     Ignore {
         /// Ticket id.
         id: String,
     },
     /// Give it to somebody.
+    #[command(after_help = "Example:\n  actifix ticket assign ACT-20261124-7K3QF jo")]
     Assign {
         /// Ticket id.
         id: String,
@@ -98,38 +108,15 @@ pub enum TicketCommand {
         from: Vec<String>,
     },
     /// Pin one of its keys to a ticket of its own.
+    #[command(
+        after_help = "Example:\n  actifix ticket split ACT-20261124-7K3QF 5c7bfa06bf4c6b5606214cd661dadf56"
+    )]
     Split {
         /// Ticket id.
         id: String,
         /// Fingerprint, as `ticket show` lists them.
         fingerprint: String,
     },
-}
-
-/// Filters of a list.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// open, held, in_progress, in_review, resolved, ignored.
-    #[arg(long)]
-    status: Option<String>,
-    /// P0 to P4, several with commas.
-    #[arg(long)]
-    priority: Option<String>,
-    /// Project name or id.
-    #[arg(long)]
-    project: Option<String>,
-    /// Search text.
-    #[arg(long, default_value = "", allow_hyphen_values = true)]
-    search: String,
-    /// last_seen, first_seen, count or priority.
-    #[arg(long, default_value = "last_seen")]
-    sort: String,
-    /// Tickets per page, 1 to 200.
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
-    /// Go on where the last page ended.
-    #[arg(long)]
-    cursor: Option<String>,
 }
 
 /// Which lease a write belongs to.
@@ -189,8 +176,8 @@ pub async fn run(global: &Global, command: TicketCommand) -> Result<ExitCode, Cl
 
 async fn dispatch(global: &Global, client: &Client, command: TicketCommand) -> Result<(), CliError> {
     match command {
-        TicketCommand::List(args) => list(global, client, &args).await,
-        TicketCommand::Show { id } => show(global, client, &id).await,
+        TicketCommand::List(args) => list::list(global, client, &args).await,
+        TicketCommand::Show { id } => show::show(global, client, &id).await,
         TicketCommand::Claim { id, minutes } => {
             let answer = client.post(&path(&id, "/claim"), &json!({ "minutes": minutes })).await?;
             lease(global, &answer)
@@ -255,7 +242,15 @@ async fn complete(global: &Global, client: &Client, args: CompleteArgs) -> Resul
         "resolved_in": args.resolved_in,
     });
     args.lease.lay(&mut body);
-    act(global, client, &args.id, "/complete", &body).await
+    // The API names fields; whoever typed a command knows flags.
+    act(global, client, &args.id, "/complete", &body).await.map_err(|error| {
+        error.renamed(&[
+            ("no_commit_reason", "--no-commit-reason"),
+            ("no_test_reason", "--no-test-reason"),
+            ("root_cause", "--root-cause"),
+            ("resolved_in", "--resolved-in"),
+        ])
+    })
 }
 
 fn lease(global: &Global, answer: &Value) -> Result<(), CliError> {
@@ -268,132 +263,4 @@ fn lease(global: &Global, answer: &Value) -> Result<(), CliError> {
         text(answer, "lease_id"),
         number(answer, "fence")
     ))
-}
-
-async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(), CliError> {
-    let limit = args.limit.to_string();
-    let mut query = vec![("search", args.search.as_str()), ("sort", &args.sort), ("limit", &limit)];
-    for (name, value) in [
-        ("status", &args.status),
-        ("priority", &args.priority),
-        ("project", &args.project),
-        ("cursor", &args.cursor),
-    ] {
-        if let Some(value) = value {
-            query.push((name, value));
-        }
-    }
-    let page = client.get("/api/v1/tickets", &query).await?;
-    if global.json {
-        return output::json(&page);
-    }
-    let tickets = items(&page);
-    if tickets.is_empty() {
-        return output::line("No tickets match.");
-    }
-    let mut table = output::table(&[
-        "TICKET",
-        "PRIO",
-        "STATUS",
-        "EVENTS",
-        "USERS",
-        "LAST SEEN (UTC)",
-        "AGENTS",
-        "TITLE",
-        "WHERE",
-    ]);
-    // What is left of the line beside the fixed columns goes to title and place, so that a row stays one line.
-    let free = output::width().saturating_sub(89).max(30);
-    let place = (free / 3).min(40);
-    for ticket in tickets {
-        table.add_row(vec![
-            text(ticket, "id").into(),
-            output::priority(text(ticket, "priority")),
-            text(ticket, "status").into(),
-            grouped(number(ticket, "count")).into(),
-            grouped(number(ticket, "users")).into(),
-            time(ticket, "last_seen").into(),
-            if text(ticket, "approval") == "needs_approval" { "approve?" } else { "yes" }.into(),
-            cut(text(ticket, "title"), free - place - 2).into(),
-            cut(text(ticket, "culprit"), place).into(),
-        ]);
-    }
-    output::line(table.to_string())?;
-    let total = number(&page, "total");
-    let total = if total > 10_000 { "more than 10,000".to_owned() } else { grouped(total) };
-    output::line(style(format!("{} of {total}", tickets.len())).dim().to_string())?;
-    if let Some(cursor) = page.get("next_cursor").and_then(Value::as_str) {
-        output::line(style(format!("next page: --cursor {cursor}")).dim().to_string())?;
-    }
-    Ok(())
-}
-
-async fn show(global: &Global, client: &Client, id: &str) -> Result<(), CliError> {
-    let ticket = client.get(&path(id, ""), &[]).await?;
-    if global.json {
-        return output::json(&ticket);
-    }
-    let event = match ticket.get("latest_event").and_then(Value::as_str) {
-        Some(event) => {
-            let project = ticket.get("project").map(ToString::to_string).unwrap_or_default();
-            Some(client.get(&format!("/api/v1/events/{event}"), &[("project", &project)]).await?)
-        }
-        None => None,
-    };
-    head(&ticket)?;
-    if let Some(event) = event {
-        super::records::print_event(&event)?;
-    }
-    tail(&ticket)
-}
-
-fn head(ticket: &Value) -> Result<(), CliError> {
-    output::line(format!(
-        "{}  {}",
-        style(text(ticket, "title")).bold(),
-        style(text(ticket, "culprit")).dim()
-    ))?;
-    output::line(format!(
-        "{}  {} ({})  {}  level {}",
-        text(ticket, "id"),
-        text(ticket, "priority"),
-        text(ticket, "priority_reason"),
-        text(ticket, "status"),
-        text(ticket, "level"),
-    ))?;
-    output::line(format!(
-        "{} events, {} users, first {} UTC, last {} UTC",
-        grouped(number(ticket, "count")),
-        grouped(number(ticket, "users")),
-        time(ticket, "first_seen"),
-        time(ticket, "last_seen"),
-    ))?;
-    let approval = text(ticket, "approval").replace('_', " ");
-    output::line(format!("agents: {approval} ({})", text(ticket, "approval_reason")))
-}
-
-fn tail(ticket: &Value) -> Result<(), CliError> {
-    output::line(format!("\n{} {}", style("grouping").bold(), text(ticket, "grouping_sentence")))?;
-    for fingerprint in ticket.get("fingerprints").and_then(Value::as_array).into_iter().flatten() {
-        output::line(format!("  key {}", fingerprint.as_str().unwrap_or_default()))?;
-    }
-    let redactions = ticket.get("redactions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    if !redactions.is_empty() {
-        let list: Vec<String> = redactions
-            .iter()
-            .map(|item| format!("{} × {}", number(item, "count"), text(item, "rule")))
-            .collect();
-        output::line(format!("{} {}", style("redacted").bold(), list.join(", ")))?;
-    }
-    let activity = ticket.get("activity").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    for entry in activity.iter().take(10) {
-        output::line(format!(
-            "{} {} {} {}",
-            style(time(entry, "at")).dim(),
-            text(entry, "kind"),
-            style(text(entry, "actor")).dim(),
-            entry.get("data").and_then(|data| data.get("text")).and_then(Value::as_str).unwrap_or_default()
-        ))?;
-    }
-    Ok(())
 }

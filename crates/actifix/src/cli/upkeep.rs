@@ -1,7 +1,8 @@
 //! `actifix events|findings|quarantine|throttle|retention …`
 
 use super::client::{Client, encoded};
-use super::output::{self, grouped, items, number, number as number_of, text, time};
+use super::output::{self, ago, grouped, items, number, number as number_of, text, time};
+use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
 use crate::home::Home;
 use clap::Subcommand;
@@ -337,16 +338,16 @@ fn findings_table(answer: &Value) -> Result<(), CliError> {
     if items(answer).is_empty() {
         return output::line("No secrets were found in events.");
     }
-    let mut table = output::table(&[
-        "ID",
-        "RULE",
-        "SEVERITY",
-        "VALUE",
-        "TIMES",
-        "SINCE (UTC)",
-        "LAST SEEN (UTC)",
-        "STATE",
-        "WHERE",
+    let mut sheet = Sheet::new(&[
+        ("ID", Fit::Whole),
+        ("RULE", Fit::Whole),
+        ("SEVERITY", Fit::Spare(2)),
+        ("VALUE", Fit::Cut),
+        ("TIMES", Fit::Whole),
+        ("SINCE", Fit::Spare(4)),
+        ("LAST SEEN", Fit::Spare(1)),
+        ("STATE", Fit::Spare(3)),
+        ("WHERE", Fit::Cut),
     ]);
     for item in items(answer) {
         let place = item
@@ -354,19 +355,19 @@ fn findings_table(answer: &Value) -> Result<(), CliError> {
             .and_then(Value::as_array)
             .and_then(|places| places.first())
             .map_or("", |place| text(place, "path"));
-        table.add_row(vec![
+        sheet.row([
             text(item, "id").to_owned(),
             text(item, "rule").to_owned(),
             text(item, "severity").to_owned(),
             text(item, "masked").to_owned(),
             grouped(number(item, "count")),
-            time(item, "first_seen"),
-            time(item, "last_seen"),
-            text(item, "state").to_owned(),
-            output::cut(place, 50),
+            ago(item, "first_seen"),
+            ago(item, "last_seen"),
+            text(item, "state").replace('_', " "),
+            place.to_owned(),
         ]);
     }
-    output::line(table.to_string())
+    output::line(sheet.render())
 }
 
 /// `actifix quarantine …`
@@ -392,17 +393,23 @@ pub async fn quarantine(global: &Global, command: QuarantineCommand) -> Result<E
             output::line("The quarantine is empty.")?;
             return Ok(ExitCode::SUCCESS);
         }
-        let mut table = output::table(&["ID", "RECEIVED (UTC)", "KIND", "BYTES", "REASON"]);
+        let mut sheet = Sheet::new(&[
+            ("ID", Fit::Whole),
+            ("RECEIVED", Fit::Whole),
+            ("KIND", Fit::Spare(1)),
+            ("BYTES", Fit::Whole),
+            ("REASON", Fit::Cut),
+        ]);
         for item in items(&answer) {
-            table.add_row(vec![
+            sheet.row([
                 text(item, "id").to_owned(),
-                time(item, "received_at"),
+                ago(item, "received_at"),
                 text(item, "kind").to_owned(),
                 grouped(number(item, "size")),
                 text(item, "reason").to_owned(),
             ]);
         }
-        output::line(table.to_string())?;
+        output::line(sheet.render())?;
     } else if answer.is_null() {
         output::line("deleted")?;
     } else {
@@ -448,30 +455,39 @@ fn throttle_text(answer: &Value) -> String {
     };
     let by_priority: Vec<u64> =
         held.get("held").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect();
-    let mut table = output::table(&["PRIO", "OPENED", "LIMIT", "WINDOW", "FREES AT (UTC)", "HELD"]);
+    let mut sheet = Sheet::new(&[
+        ("PRIO", Fit::Whole),
+        ("OPENED", Fit::Whole),
+        ("LIMIT", Fit::Whole),
+        ("WINDOW", Fit::Whole),
+        ("FREES AT (UTC)", Fit::Spare(1)),
+        ("HELD", Fit::Whole),
+    ]);
     for (number, held) in by_priority.iter().enumerate() {
         let name = format!("P{number}");
         let limits = throttle.get("priorities").and_then(Value::as_array).into_iter().flatten();
         let limit = limits.into_iter().find(|limit| text(limit, "priority") == name).unwrap_or(&empty);
         let limited = !limit.is_null();
         let or_dash = |text: String| if limited { text } else { "–".to_owned() };
-        table.add_row(vec![
-            output::priority(&name),
-            or_dash(grouped(number_of(limit, "used"))).into(),
-            or_dash(grouped(number_of(limit, "limit"))).into(),
-            or_dash(format!("{} h", number_of(limit, "window_seconds") / 3_600)).into(),
-            time(limit, "frees_at").into(),
-            grouped(*held).into(),
+        sheet.row([
+            name.clone(),
+            or_dash(grouped(number_of(limit, "used"))),
+            or_dash(grouped(number_of(limit, "limit"))),
+            or_dash(format!("{} h", number_of(limit, "window_seconds") / 3_600)),
+            time(limit, "frees_at"),
+            grouped(*held),
         ]);
+        sheet.look(0, Look::priority(&name));
     }
     format!(
-        "{sentence} {} new tickets in the last minute; it comes on above {}, hard above {}.\n{} tickets are held with {} events; {} events beyond the cap were only counted.\n{table}",
+        "{sentence} {} new tickets in the last minute; it comes on above {}, hard above {}.\n{} tickets are held with {} events; {} events beyond the cap were only counted.\n{}",
         grouped(number_of(throttle, "new_last_minute")),
         grouped(number_of(throttle, "brake_new_per_minute")),
         grouped(number_of(throttle, "brake_hard_new_per_minute")),
         grouped(by_priority.iter().sum()),
         grouped(number_of(held, "events")),
         grouped(number_of(held, "beyond_cap")),
+        sheet.render(),
     )
 }
 

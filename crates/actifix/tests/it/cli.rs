@@ -127,7 +127,7 @@ fn run_passes_the_exit_code_on_and_records_the_end_of_stderr() {
     );
     let event = only_event(&home);
     assert!(event.to_string().contains("cannot open orders.csv"), "{event}");
-    assert_eq!(event["title"], "sh exited with 17");
+    assert_eq!(event["title"], "sh exited with 17: cannot open orders.csv");
 
     let trace = "Traceback (most recent call last):\\n  File \"/srv/app/jobs.py\", line 9, in nightly\\n    run()\\nRuntimeError: no rows\\n";
     let traced = home.cli(&["run", "--", "sh", "-c", &format!("printf '{trace}' >&2; exit 1")]);
@@ -146,7 +146,28 @@ fn run_passes_the_exit_code_on_and_records_the_end_of_stderr() {
     let id = stored["items"][0]["id"].as_str().expect("a ticket").to_owned();
     let shown = home.cli(&["ticket", "show", &id]).ok();
     assert!(!shown.contains(&token) && !home.cli(&["findings", "list"]).ok().contains(&token));
-    refused(home.cli(&["run", "--", "/nonexistent/program"]), 2, "/nonexistent/program");
+    // A program that vanished is heard of too, with the codes of a shell.
+    let gone = home.cli(&["run", "--", "/nonexistent/nightly"]);
+    assert_eq!(gone.code(), 127, "{}", gone.stderr);
+    assert_eq!(home.cli(&["run", "--", "/"]).code(), 126);
+    let tickets = home.cli(&["ticket", "list", "--json"]).json().to_string();
+    assert!(tickets.contains("nightly could not be started: No such file"), "{tickets}");
+}
+
+#[test]
+fn different_failures_of_one_interpreter_are_different_tickets() {
+    let (home, _server) = started();
+    for script in [
+        "echo 'no rows in 7 s' >&2; exit 3",
+        "echo 'no rows in 9 s' >&2; exit 3",
+        "echo 'disk full' >&2; exit 3",
+    ] {
+        assert_eq!(home.cli(&["run", "--", "sh", "-c", script]).code(), 3);
+    }
+    let tickets = home.cli(&["ticket", "list", "--json", "--sort", "count"]).json();
+    let counts: Vec<&Value> =
+        tickets["items"].as_array().into_iter().flatten().map(|one| &one["count"]).collect();
+    assert_eq!(counts, [2, 1], "{tickets}");
 }
 
 fn only_event(home: &Home) -> Value {
