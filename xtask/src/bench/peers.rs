@@ -41,7 +41,10 @@ pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
     let actifix = target_folder(workspace).join("release/actifix");
     let history = Generated::get(workspace)?;
     let tree = workspace.root();
-    println!("  {:<22} {:<12} {:>9} {:>9} {:>9} {:>9}", "what", "program", "wall s", "CPU s", "RSS MB", "exit");
+    println!(
+        "  {:<22} {:<12} {:>9} {:>9} {:>9} {:>9}",
+        "what", "program", "wall s", "CPU s", "RSS MB", "exit"
+    );
     let folder = peers_folder(workspace);
     let mut cpu_of_tree = Vec::new();
     for (what, at, runs) in [
