@@ -11,6 +11,7 @@ mod ingest;
 mod lists;
 mod load;
 mod machine;
+mod peers;
 mod redact;
 mod report;
 mod scan;
@@ -121,6 +122,7 @@ pub fn run(workspace: &Workspace, arguments: &BenchArguments) -> Result<()> {
         // Nothing of the server is measured, so nothing of it is built.
         let mut report = Report::new(machine::describe(workspace, arguments)?);
         scan::run(workspace, &mut report)?;
+        peers::run(workspace, &mut report)?;
         return finish(report, arguments);
     }
     let setting = prepare(workspace, arguments)?;
@@ -135,6 +137,7 @@ pub fn run(workspace: &Workspace, arguments: &BenchArguments) -> Result<()> {
     }
     if all {
         scan::run(workspace, &mut report)?;
+        peers::run(workspace, &mut report)?;
     }
     if all || matches!(arguments.what, What::List | What::Start) {
         let filled = lists::Filled::get(&setting, &mut report)?;

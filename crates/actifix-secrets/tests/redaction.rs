@@ -122,6 +122,20 @@ fn texts() {
         // prose
         ("my password hunter2 is gone", "my password [redacted:password] is gone"),
         ("the password is hunter22!", "the password is [redacted:password]!"),
+        (
+            "bob logged in with the password, hunter22.",
+            "bob logged in with the password, [redacted:password].",
+        ),
+        // letters written as numbers
+        (r"\x70assword=hunter2 x=1", r"\x70assword=[redacted:password] x=1"),
+        ("&#112;assword=hunter2 x=1", "&#112;assword=[redacted:password] x=1"),
+        ("&#x70;ass&#119;ord: hunter2", "&#x70;ass&#119;ord: [redacted:password]"),
+        // commands
+        (
+            r"net use Z: \\srv\data /user:SHOP\bob hunterzwei /persistent:no",
+            r"net use Z: \\srv\data /user:SHOP\bob [redacted:password] /persistent:no",
+        ),
+        (r"NET USE \\srv\data /USER:bob pa5sw", r"NET USE \\srv\data /USER:bob [redacted:password]"),
         // personal data
         ("mail to bob@example.com from 203.0.113.7:80", "mail to [redacted:email] from [redacted:ip]:80"),
         (
@@ -141,6 +155,10 @@ fn texts() {
 fn texts_that_stay() {
     let mut wrong = Vec::new();
     for text in [
+        "columns: name, password, address1, address2",
+        "needs a user, a password, oauth2scopes",
+        r"net use Z: \\srv\data /user:bob /persistent:no",
+        "&#169; 2026 \\x00\\xff &#8364;",
         "author=bob tokenize=x monkey=abc keyboard=qwertz primary_key=12 foreign_key=orders.id cache_key=user:12 public_key=abc",
         "Unexpected token '<', \"<!DOCTYPE \"... is not valid JSON",
         "SyntaxError: Unexpected token: } at position 12",

@@ -18,6 +18,7 @@ const SEED: u64 = 20_261_125;
 /// Scans, prints a table and adds the figures that have targets.
 pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
     println!("scanner");
+    build(workspace, &["-p", "actifix"])?;
     build(workspace, &["-p", "actifix-testkit", "--example", "scan_corpus"])?;
     let mut command = Command::new(target_folder(workspace).join("release/examples/scan_corpus"));
     command.arg(SEED.to_string()).arg(ROUNDS.to_string());

@@ -23,6 +23,8 @@ const ARN_BYTES_MAX: usize = 96;
 /// How far before `IDENTIFIED BY` its statement begins.
 pub(super) const STATEMENT_BYTES_MAX: usize = 120;
 
+/// How far before a name a comma makes it one of a list.
+const LIST_BYTES: usize = 24;
 /// So many refused values in one word are looked at to their ends.
 const REFUSED_MAX: u32 = 4;
 /// Work of the detectors in bytes of plain search: of one name, and per byte of the head of a value, of prose and of a
@@ -83,6 +85,8 @@ impl Hunt<'_> {
             self.value(named, name_start, value);
         } else if let Some(value) = declared::apart(text, name_end, self.look(name_end)) {
             self.apart(named, value);
+        } else {
+            self.after_comma(named, name_start, name_end);
         }
     }
 
@@ -398,6 +402,22 @@ impl Hunt<'_> {
             if next == pos && at(text, next) > b' ' {
                 return;
             }
+        }
+    }
+
+    /// `the password, hunter2`: in a list of words the next one is no value.
+    fn after_comma(&mut self, named: Named, name_start: usize, name_end: usize) {
+        let text = self.text;
+        let list = slice(text, name_start.saturating_sub(LIST_BYTES), name_start).contains(&b',')
+            || at(text, name_end) != b','
+            || at(text, name_end + 1) != b' ';
+        if list || self.code || named.strength != Strength::Strong {
+            return;
+        }
+        let (from, to, next) = prose_word(text, name_end + 2);
+        self.work += PROSE_WORK * (next - name_end);
+        if at(text, to) != b',' && self.adjacent_secret(named, slice(text, from, to)) {
+            self.add(from, to, named.rule, true);
         }
     }
 

@@ -20,6 +20,8 @@ enum Glue {
     Glued,
     /// `-p x`
     Apart,
+    /// `/user:bob x`: the flag holds the user, the password follows.
+    User,
 }
 
 /// Programs with the flag of their password.
@@ -41,6 +43,7 @@ const TOOLS: &[(&str, &str, Glue)] = &[
     ("psexec", "-p", Glue::Apart),
     ("zip", "-P", Glue::Apart),
     ("unzip", "-P", Glue::Apart),
+    ("net use", "/user:", Glue::User),
 ];
 
 /// The names of the programs, for the table of keywords.
@@ -103,7 +106,11 @@ impl Hunt<'_> {
                 break;
             }
             let stop = run(text, word, SECRET_BYTES_MAX, |b| !between(b) && b >= b' ');
-            let found = slice(text, word, word + flag.len()) == flag.as_bytes() && before(text, word) != b'-';
+            let head = slice(text, word, word + flag.len());
+            let found = match glue {
+                Glue::User => head.eq_ignore_ascii_case(flag.as_bytes()),
+                _ => head == flag.as_bytes() && before(text, word) != b'-',
+            };
             match glue {
                 Glue::Apart if found && stop == word + flag.len() => {
                     return self
@@ -111,6 +118,12 @@ impl Hunt<'_> {
                 }
                 Glue::Glued if found && (stop > word + flag.len() || quote(text, stop).is_some()) => {
                     return self.argument(word + flag.len(), true);
+                }
+                Glue::User if found => {
+                    // A user of a domain: `/user:SHOP\bob`.
+                    let user = run(text, word, SECRET_BYTES_MAX, |b| b > b' ' && !matches!(b, b'"' | b'\''));
+                    return self
+                        .argument(run(text, user, 16, |b| between(b) && !matches!(b, b'"' | b'\'')), false);
                 }
                 _ => pos = stop.max(word + 1),
             }
@@ -135,7 +148,7 @@ impl Hunt<'_> {
             }
         };
         let word = slice(text, start, end);
-        let option = word.starts_with(b"-") || (glued && word.len() < 3);
+        let option = word.starts_with(b"-") || word.starts_with(b"/") || (glued && word.len() < 3);
         if !option {
             self.password(start, end);
         }

@@ -51,11 +51,14 @@ pub(crate) fn percent(text: &str) -> Option<View> {
     })
 }
 
-/// Undoes one level of JSON escapes that are ASCII; none if nothing changes.
+/// Undoes one level of escapes of JSON and of other languages' literals, and of numeric HTML entities, that are ASCII;
+/// none if nothing changes.
 pub(crate) fn json_escapes(text: &str) -> Option<View> {
     decode(text, |bytes, pos| {
-        if at(bytes, pos) != b'\\' {
-            return None;
+        match at(bytes, pos) {
+            b'\\' => {}
+            b'&' => return numeric_entity(bytes, pos),
+            _ => return None,
         }
         match at(bytes, pos + 1) {
             b'u' => {
@@ -65,6 +68,10 @@ pub(crate) fn json_escapes(text: &str) -> Option<View> {
                 }
                 (code < 0x80).then_some((code as u8, 6))
             }
+            b'x' => {
+                let byte = hex(at(bytes, pos + 2))? << 4 | hex(at(bytes, pos + 3))?;
+                (byte < 0x80).then_some((byte, 4))
+            }
             byte @ (b'/' | b'"' | b'\\') => Some((byte, 2)),
             b'n' => Some((b'\n', 2)),
             b'r' => Some((b'\r', 2)),
@@ -72,6 +79,22 @@ pub(crate) fn json_escapes(text: &str) -> Option<View> {
             _ => None,
         }
     })
+}
+
+/// `&#112;` and `&#x70;` at `pos`.
+fn numeric_entity(bytes: &[u8], pos: usize) -> Option<(u8, usize)> {
+    const DIGITS_MAX: usize = 7;
+    if at(bytes, pos + 1) != b'#' {
+        return None;
+    }
+    let wide = matches!(at(bytes, pos + 2), b'x' | b'X');
+    let start = pos + if wide { 3 } else { 2 };
+    let end =
+        run(bytes, start, DIGITS_MAX, |b| if wide { b.is_ascii_hexdigit() } else { b.is_ascii_digit() });
+    let digits = std::str::from_utf8(slice(bytes, start, end)).ok()?;
+    let code = u32::from_str_radix(digits, if wide { 16 } else { 10 }).ok()?;
+    let byte = u8::try_from(code).ok().filter(|byte| (b' '..0x7f).contains(byte))?;
+    (at(bytes, end) == b';').then_some((byte, end + 1 - pos))
 }
 
 /// Decodes a form: percent escapes, and `+` for a blank; none if nothing changes.

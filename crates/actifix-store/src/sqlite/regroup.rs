@@ -326,45 +326,50 @@ fn split_off(
 /// Hours and days of the events that went over.
 fn move_series(db: &Connection, source: &mut TicketRow, target: &mut TicketRow) -> Result<()> {
     let (project, from, into) = (target.ticket.project, source.seq, target.seq);
-    let groups = |micros: i64| {
-        let sql = "SELECT received_at / ?3, count(*) FROM events WHERE project_id = ?1 AND ticket_seq = ?2 \
-             GROUP BY received_at / ?3";
-        collect(db, sql, params![project.0, into, micros], |row| {
-            Ok((row.get::<_, i64>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
-        })
-    };
-    for (hour, many) in groups(HOUR)? {
-        if hour == source.hour {
+    for (span, many) in events_by(db, project, into, HOUR)? {
+        if span == source.hour {
             source.hour_count = source.hour_count.saturating_sub(many);
         } else {
-            db.prepare_cached(
-                "UPDATE ticket_hours SET quantity = max(0, quantity - ?4) \
-                 WHERE project_id = ?1 AND ticket_seq = ?2 AND hour = ?3",
-            )?
-            .execute(params![project.0, from, hour, rows::quantity(many)])?;
+            take_from(db, "ticket_hours", "hour", [project.0, from, span], many)?;
         }
-        if hour == target.hour {
+        if span == target.hour {
             target.hour_count = many;
         } else {
-            add_hour(db, project, into, hour, many)?;
+            add_hour(db, project, into, span, many)?;
         }
     }
-    for (day, many) in groups(DAY)? {
-        if day == source.day {
+    for (span, many) in events_by(db, project, into, DAY)? {
+        if span == source.day {
             source.day_count = source.day_count.saturating_sub(many);
         } else {
-            db.prepare_cached(
-                "UPDATE ticket_days SET quantity = max(0, quantity - ?4) \
-                 WHERE project_id = ?1 AND ticket_seq = ?2 AND day = ?3",
-            )?
-            .execute(params![project.0, from, day, rows::quantity(many)])?;
+            take_from(db, "ticket_days", "day", [project.0, from, span], many)?;
         }
-        if day == target.day {
+        if span == target.day {
             target.day_count = many;
         } else {
-            add_day(db, project, into, day, many)?;
+            add_day(db, project, into, span, many)?;
         }
     }
+    Ok(())
+}
+
+/// Stored events of a ticket by spans of so many microseconds.
+fn events_by(db: &Connection, project: ProjectId, seq: i64, micros: i64) -> Result<Vec<(i64, u64)>> {
+    let sql = "SELECT received_at / ?3, count(*) FROM events WHERE project_id = ?1 AND ticket_seq = ?2 \
+         GROUP BY received_at / ?3";
+    collect(db, sql, params![project.0, seq, micros], |row| {
+        Ok((row.get::<_, i64>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+    })
+}
+
+/// Takes events out of one span, named by project, ticket and start, of a series that ended.
+fn take_from(db: &Connection, table: &str, column: &str, place: [i64; 3], many: u64) -> Result<()> {
+    let [project, seq, span] = place;
+    let sql = format!(
+        "UPDATE {table} SET quantity = max(0, quantity - ?4) \
+         WHERE project_id = ?1 AND ticket_seq = ?2 AND {column} = ?3"
+    );
+    db.prepare_cached(&sql)?.execute(params![project, seq, span, rows::quantity(many)])?;
     Ok(())
 }
 
