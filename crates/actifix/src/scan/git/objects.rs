@@ -33,12 +33,9 @@ impl Objects {
         main.set_pack_cache(|| {
             Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(PACK_CACHE_BYTES))
         });
-        main.ignore_replacements = true;
         let open = |folder: &PathBuf| {
-            let mut handle = gix::odb::at(folder, repo.object_hash())
-                .map_err(|error| GitError::new(format!("objects in {}", folder.display()), error))?;
-            handle.ignore_replacements = true;
-            Ok(handle)
+            gix::odb::at(folder, repo.object_hash())
+                .map_err(|error| GitError::new(format!("objects in {}", folder.display()), error))
         };
         let more = more.iter().map(open).collect::<Result<_, GitError>>()?;
         Ok(Self { main, more, hash: repo.object_hash() })
