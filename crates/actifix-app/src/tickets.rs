@@ -152,15 +152,26 @@ impl App {
         self.store.event(project, id).await?.ok_or(Error::NotFound { what: "event" })
     }
 
-    /// Attachments of an event.
-    pub async fn attachments(&self, actor: &Actor, id: EventId) -> Result<Vec<AttachmentInfo>> {
-        let event = self.event(actor, None, id).await?;
+    /// Attachments of an event; `project` where ids of several projects collide.
+    pub async fn attachments(
+        &self,
+        actor: &Actor,
+        project: Option<&str>,
+        id: EventId,
+    ) -> Result<Vec<AttachmentInfo>> {
+        let event = self.event(actor, project, id).await?;
         self.store.attachments(event.project, id).await
     }
 
-    /// One attachment.
-    pub async fn attachment(&self, actor: &Actor, id: EventId, number: u32) -> Result<Attachment> {
-        let event = self.event(actor, None, id).await?;
+    /// One attachment; `project` as in [`App::attachments`].
+    pub async fn attachment(
+        &self,
+        actor: &Actor,
+        project: Option<&str>,
+        id: EventId,
+        number: u32,
+    ) -> Result<Attachment> {
+        let event = self.event(actor, project, id).await?;
         self.store.attachment(event.project, id, number).await?.ok_or(Error::NotFound { what: "attachment" })
     }
 

@@ -1,18 +1,17 @@
 //! Names of functions, modules and files without what compilers, bundlers and runtimes add to them, so that
 //! one function has one name in every build (`ingest.md` §13).
 
+mod file_name;
+mod module_name;
 mod native;
+
+pub use file_name::base_name;
 
 use crate::event::{Event, Frame};
 use std::borrow::Cow;
 
 /// Names that say nothing.
 const UNKNOWN: [&str; 4] = ["?", "<anonymous>", "<unknown>", "<redacted>"];
-/// Hex digits of a content hash that a bundler puts into a file name, fewest and most.
-const HASH_HEX: std::ops::RangeInclusive<usize> = 8..=32;
-/// Characters of a content hash in the wider alphabet, before the ending of a script.
-const HASH_WIDE: usize = 8;
-
 /// Language of a frame, as far as names depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -103,6 +102,8 @@ pub fn module(language: Language, frame: &Frame) -> Cow<'_, str> {
         Language::Native => Cow::Borrowed(""),
         Language::JavaScript => Cow::Owned(file(frame)),
         _ if module.is_empty() => Cow::Owned(file(frame)),
+        Language::Java => module_name::java(module),
+        Language::CSharp => module_name::csharp(module),
         _ => Cow::Borrowed(module),
     }
 }
@@ -116,58 +117,6 @@ pub fn is_named_by_file(language: Language, frame: &Frame) -> bool {
 fn file(frame: &Frame) -> String {
     let given = |path: &Option<String>| path.as_deref().filter(|path| !path.is_empty()).map(base_name);
     given(&frame.filename).or_else(|| given(&frame.abs_path)).unwrap_or_default()
-}
-
-/// The last part of a path or URL, lower case, without query and content hash
-/// (`https://x/app.3f2a91c8.js?v=1` → `app.js`). Empty when it has no dot: that is a page, not a file.
-pub fn base_name(path: &str) -> String {
-    let path = path.find(['?', '#']).and_then(|end| path.get(..end)).unwrap_or(path);
-    let name = path.rfind(['/', '\\']).and_then(|at| path.get(at + 1..)).unwrap_or(path);
-    if !name.contains('.') {
-        return String::new();
-    }
-    without_hash(name).to_lowercase()
-}
-
-/// Drops parts that are a content hash: they stand between `.`, `_` or `-` and a `.`.
-fn without_hash(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    let mut rest = name;
-    while !rest.is_empty() {
-        // One part: its separator (none for the first) and what follows up to the next separator.
-        let separator = usize::from(rest.starts_with(['.', '_', '-']));
-        let body = rest.get(separator..).unwrap_or_default();
-        let end = separator + body.find(['.', '_', '-']).unwrap_or(body.len());
-        let (part, tail) = rest.split_at(end);
-        let body = part.get(separator..).unwrap_or_default();
-        let dropped = separator == 1 && tail.starts_with('.') && is_hex_hash(body);
-        if !dropped {
-            out.push_str(part);
-        }
-        rest = tail;
-    }
-    for ending in [".js", ".mjs", ".cjs"] {
-        if let Some(stem) = out.strip_suffix(ending)
-            && let Some((kept, hash)) = stem.rsplit_once('-')
-            && is_wide_hash(hash)
-        {
-            return format!("{kept}{ending}");
-        }
-    }
-    out
-}
-
-fn is_hex_hash(text: &str) -> bool {
-    HASH_HEX.contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && text.bytes().any(|byte| byte.is_ascii_digit())
-}
-
-fn is_wide_hash(text: &str) -> bool {
-    text.len() == HASH_WIDE
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && (text.bytes().any(|byte| byte.is_ascii_digit())
-            || text.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()))
 }
 
 fn after_last<'a>(name: &'a str, mark: &str) -> &'a str {

@@ -4,6 +4,7 @@
 //! A hand-written scanner: the table needs to look at neighbouring bytes, and it runs on every event.
 
 mod address;
+mod id;
 mod number;
 mod time;
 
@@ -182,11 +183,18 @@ impl Scan<'_> {
                 .map(token("<email>"))
                 .or_else(|| self.url(at, &mut runs.scheme).map(token("<url>")))
                 .or_else(|| self.uuid(at).map(token("<uuid>")))
+                .or_else(|| self.mac(at).map(token("<mac>")))
                 .or_else(|| self.timestamp(at).map(token("<ts>")))
                 .or_else(|| self.address(at).map(token("<ip>")))
                 .or_else(|| self.hex(at).map(token("<hex>")))
+                .or_else(|| self.pod_hash(at).map(token("<hex>")))
+                .or_else(|| self.pod_end(at).map(token("<id>")))
+                .or_else(|| self.ulid(at).map(token("<id>")))
+                .or_else(|| self.long_duration(at).map(token("<dur>")))
                 .or_else(|| self.quantity(at))
-                .or_else(|| self.boolean(at).map(token("<bool>"))),
+                .or_else(|| self.boolean(at).map(token("<bool>")))
+                .or_else(|| self.prefixed(at).map(token("<id>")))
+                .or_else(|| self.temporary(at).map(token("tmp<id>"))),
             b'.' | b'_' | b'%' | b'+' => self.email(at, &mut runs.email).map(token("<email>")),
             b'-' => self.email(at, &mut runs.email).map(token("<email>")).or_else(|| self.quantity(at)),
             b':' => self.address(at).map(token("<ip>")),

@@ -7,19 +7,23 @@ mod allow;
 mod baseline;
 mod batch;
 mod config;
+mod content;
 pub mod git;
 mod inspect;
 mod lines;
 mod names;
 mod progress;
 mod report;
+mod runs;
 mod stream;
 mod tree;
+mod wide;
 
 pub use baseline::Baseline;
 pub use batch::Batch;
 pub use config::{CONFIG_NAME, Config};
 pub use inspect::{Place, Scanner, View};
+pub use names::printable;
 pub use progress::Progress;
 pub use report::{Format, write};
 pub use stream::scan_reader;
@@ -35,6 +39,9 @@ pub const NOTES_MAX: usize = 200;
 /// Dropped candidates told by `--explain`.
 pub const DROPPED_MAX: usize = 10_000;
 
+/// Shorter names hold no token.
+pub const NAME_BYTES_MIN: usize = runs::CHARS_MIN;
+
 /// A secret, where it stands, and what to do. Never the value.
 #[derive(Clone, Debug)]
 pub struct Hit {
@@ -42,8 +49,10 @@ pub struct Hit {
     pub rule: Arc<str>,
     /// How bad it is here; can differ from the rule's own.
     pub severity: Severity,
-    /// Path as bytes, `/` between its parts, relative to the root of the scan.
+    /// Path as bytes, `/` between its parts, relative to the root of the scan. A secret in it is masked.
     pub path: Arc<[u8]>,
+    /// What of the file holds it.
+    pub part: Part,
     /// Counted from 1.
     pub line: u64,
     /// In characters, counted from 1.
@@ -58,6 +67,15 @@ pub struct Hit {
     pub fingerprint: String,
     /// The commit that brought it in, when a history was read.
     pub commit: Option<Arc<Origin>>,
+}
+
+/// What of a file, a branch or a tag holds a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// What is in it.
+    Content,
+    /// Its name.
+    Name,
 }
 
 /// Where in a history something stands.

@@ -64,11 +64,21 @@ fn frame_line(language: Language, frame: &Frame) -> Option<String> {
         if !(1..=CODE_CHARS_MAX).contains(&code.chars().count()) {
             return None;
         }
-        format!("{module}|~{code}")
+        joined(&module, &format!("~{code}"))
     } else {
-        format!("{module}|{name}")
+        joined(&module, &name)
     };
     Some(line("f:", &text))
+}
+
+/// `<module>|<function>`. Where one of them holds the separator itself, the length of the module stands before it, so
+/// that no two pairs read the same: such lines have three separators or more, all others one.
+fn joined(module: &str, function: &str) -> String {
+    if module.contains('|') || function.contains('|') {
+        format!("{}|{module}|{function}", module.chars().count())
+    } else {
+        format!("{module}|{function}")
+    }
 }
 
 /// Scans from the start; whenever the last `length` kept lines equal those before them, drops them.

@@ -61,6 +61,26 @@ fn thrown(name: &str, value: &str, frames: Vec<Frame>) -> Event {
 }
 
 #[test]
+fn a_separator_in_a_name_forges_no_frame() {
+    let key = |frames: Vec<Frame>| group(&thrown("E", "x", frames), &[]).key;
+    let pairs = [
+        (("a", "b|c"), ("a|b", "c")),
+        (("a\\", "b|c"), ("a|b\\", "c")),
+        (("1|a", "b"), ("a", "b")),
+        (("3|a|b", "c"), ("a|b", "c")),
+    ];
+    for ((module, function), (other_module, other_function)) in pairs {
+        assert_ne!(
+            key(vec![frame(module, function)]),
+            key(vec![frame(other_module, other_function)]),
+            "{module} {function}"
+        );
+    }
+    assert_eq!(lines(&thrown("E", "x", vec![frame("a", "b|c")])), ["e:E", "f:1|a|b|c"]);
+    assert_eq!(lines(&thrown("E", "x", vec![frame("a", "b")])), ["e:E", "f:a|b"]);
+}
+
+#[test]
 fn the_line_vectors_of_the_specification_hold() {
     let key = |lines: &[&str]| hash_lines(lines).to_string();
     assert_eq!(key(&["e:Declined", "f:app.pay|charge"]), "dd08451314e807d9bd09df684f916b01");

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 const QUALIFIED_DEPTH_MAX: usize = 8;
 const ANONYMOUS_NAMESPACE: &str = "(anonymous namespace)";
 const CLOSURE: &str = "::{{closure}}";
+/// The same in names of the newer mangling, with a number that changes with the code around it.
+const NUMBERED_CLOSURE: &str = "::{closure#";
 
 /// The path alone: no hash, closure, generic argument, parameter list, clone or symbol version.
 pub(super) fn normalize(name: &str) -> Cow<'_, str> {
@@ -18,9 +20,33 @@ pub(super) fn normalize(name: &str) -> Cow<'_, str> {
     if out.contains(CLOSURE) {
         out = out.replace(CLOSURE, "");
     }
+    if out.contains(NUMBERED_CLOSURE) {
+        out = without_numbered_closures(&out);
+    }
     // A closure may stand after the hash as well as before it.
     out.truncate(without_hash(&out).len());
     Cow::Owned(out)
+}
+
+/// Leaves out each `::{closure#<number>}`.
+fn without_numbered_closures(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(at) = rest.find(NUMBERED_CLOSURE) {
+        let (before, closure) = rest.split_at(at);
+        out.push_str(before);
+        let number = closure.get(NUMBERED_CLOSURE.len()..).unwrap_or_default();
+        let tail = number.trim_start_matches(|char: char| char.is_ascii_digit());
+        match tail.strip_prefix('}').filter(|_| tail.len() < number.len()) {
+            Some(after) => rest = after,
+            None => {
+                out.push_str(NUMBERED_CLOSURE);
+                rest = number;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Cuts a final `::h` and 16 hex digits.

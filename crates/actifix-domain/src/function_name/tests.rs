@@ -115,6 +115,9 @@ fn native_code() {
             ("_WinMain@16", "_WinMain"),
             ("<unknown>", "<unknown>"),
             ("broken<<<(", "broken"),
+            ("app::run::{closure#0}", "app::run"),
+            ("app::run::{closure#0}::{closure#12}::h0123456789abcdef", "app::run"),
+            ("app::run::{closure#x}", "app::run::{closure#x}"),
         ],
     );
 }
@@ -141,6 +144,17 @@ fn files_lose_path_query_and_content_hash() {
         ("https://shop.example.net/cart", ""),
         ("node:internal/timers", ""),
         ("main-10-error.html?coupon=X", "main-10-error.html"),
+        ("https://h/app.deadbeef.js", "app.js"),
+        ("4821-3f2a91c8aa11.js", "chunk.js"),
+        ("5120-9f2a91c8aa11.js", "chunk.js"),
+        ("3421.3f2a91c8.chunk.js", "chunk.chunk.js"),
+        ("8712.aaaa91c8.chunk.js", "chunk.chunk.js"),
+        ("index-B_D3f9aZ.js", "index.js"),
+        ("index-C-d3_9aZ.js", "index.js"),
+        ("a-Ab12Cd34xx.mjs", "a.mjs"),
+        ("2021.js", "2021.js"),
+        ("my-foo-Baz1.js", "my-foo-baz1.js"),
+        ("my-Sha256Digest.js", "my-sha256digest.js"),
     ] {
         assert_eq!(base_name(path), expected, "for {path:?}");
     }
@@ -157,6 +171,26 @@ fn modules_are_those_of_the_language() {
     assert_eq!(module(Language::JavaScript, &frame), "pay.ts");
     assert_eq!(module(Language::Native, &frame), "");
     assert_eq!(module(Language::Ruby, &Frame { module: None, ..frame }), "pay.ts");
+}
+
+#[test]
+fn proxies_and_closures_have_the_module_of_their_class() {
+    for (language, sent, expected) in [
+        (Language::Java, "com.a.B$$EnhancerBySpringCGLIB$$3f2a91c8", "com.a.B"),
+        (Language::Java, "com.a.B$$SpringCGLIB$$0", "com.a.B"),
+        (Language::Java, "com.a.B$$Lambda$14/0x0000000800c03000", "com.a.B"),
+        (Language::Java, "com.sun.proxy.$Proxy12", "com.sun.proxy.$Proxy"),
+        (Language::Java, "com.a.B$run$1", "com.a.B$run"),
+        (Language::Java, "com.a.B$Inner", "com.a.B$Inner"),
+        (Language::Java, "com.a.B$$EnhancerBy", "com.a.B$$EnhancerBy"),
+        (Language::CSharp, "A.B+<>c__DisplayClass3_0", "A.B"),
+        (Language::CSharp, "A.B+<>c", "A.B"),
+        (Language::CSharp, "A.B+<Run>d__7", "A.B+Run"),
+        (Language::CSharp, "A.B+Inner", "A.B+Inner"),
+    ] {
+        let frame = Frame { module: Some(sent.to_owned()), ..Frame::default() };
+        assert_eq!(module(language, &frame), expected, "for {sent:?}");
+    }
 }
 
 proptest! {

@@ -24,6 +24,11 @@ const UNIT_BYTES_MAX: usize = 7;
 /// Names whose number is part of the name (`utf-16`).
 const NUMBERED_NAMES: [&[u8]; 8] = [b"utf-", b"UTF-", b"sha-", b"SHA-", b"iso-", b"ISO-", b"aes-", b"AES-"];
 
+/// Names of workers are counted from one digit on: `Thread-1 (worker)`, `pool-1-thread-12`.
+const WORKERS: [&[u8]; 7] = [b"thread", b"worker", b"process", b"task", b"pool", b"exec", b"executor"];
+/// Letters of the longest of them, and one more.
+const WORKER_BYTES_MAX: usize = 9;
+
 /// `digits([.,]digits)*`: where the whole ends, and where it ends without its last group.
 #[derive(Clone, Copy)]
 struct Groups {
@@ -100,10 +105,25 @@ impl Scan<'_> {
                 let named = name.is_some_and(|name| NUMBERED_NAMES.contains(&name));
                 let joined = self.before(at - 1);
                 let joined = joined.is_ascii_alphanumeric() || matches!(joined, b'_' | b')' | b']');
-                two_digits && joined && !named
+                (two_digits || self.counts_workers(at - 1)) && joined && !named
             }
             _ => true,
         }
+    }
+
+    /// Whether the word that ends before `at` is one of [`WORKERS`].
+    fn counts_workers(self, at: usize) -> bool {
+        let before = self.bytes.get(at.saturating_sub(WORKER_BYTES_MAX)..at).unwrap_or_default();
+        let letters = before.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let word = before.get(before.len() - letters..).unwrap_or_default();
+        // `MainThread` and `ThreadPoolExecutor` end in the word with a capital.
+        WORKERS.iter().any(|worker| {
+            let start = word.len().checked_sub(worker.len());
+            start.and_then(|start| word.get(start..)).is_some_and(|end| {
+                end.eq_ignore_ascii_case(worker)
+                    && (end.len() == word.len() || end.first().is_some_and(u8::is_ascii_uppercase))
+            })
+        })
     }
 
     /// The longest number that neither a letter, a digit nor `_` follows.

@@ -131,6 +131,51 @@ fn numbers_keep_out_of_names() {
 }
 
 #[test]
+fn texts_that_differ_in_ids_and_times_only_read_the_same() {
+    let same = |rows: &[(&str, &[&str])]| {
+        for (expected, texts) in rows {
+            for text in *texts {
+                assert_eq!(parameterize(text), *expected, "for {text:?}");
+            }
+        }
+    };
+    same(&[
+        (
+            "took <dur>",
+            &["took 5m10.915s", "took 3h8m40s", "took 1m0s", "took 2h45m0.5s", "took 30.5s", "took 1d2h"],
+        ),
+        (
+            "mac <mac> lost",
+            &["mac f1:12:e2:91:52:b2 lost", "mac 11:22:33:44:55:66 lost", "mac F1-12-E2-91-52-B2 lost"],
+        ),
+        ("id <id> bad", &["id 01HFDE2KQR7NC9XDVBQTQX6V1T bad", "id 01h455vb4pex5vsknk084sn02q bad"]),
+        (
+            "req_<id> failed",
+            &["req_HwAGcYHOhfAwN8 failed", "req_t6gEcFcN8yffmr failed", "req_7k2m9q1x8z4w failed"],
+        ),
+        ("no cus_test_<id>.", &["no cus_test_KogAc3J7gSY5Vc.", "no cus_test_yNApWJ8orcnClc."]),
+        (
+            "open /tmp/tmp<id>.csv",
+            &["open /tmp/tmplbn43faa.csv", "open /tmp/tmpabcdefgh.csv", "open /tmp/tmp_x9kz2q0.csv"],
+        ),
+        ("in /var/tmp<id>/x", &["in /var/tmp9np9wlTT/x", "in /var/tmp.Xy12Zk90ab/x"]),
+        ("pod shop-<hex>-<id> oom", &["pod shop-7d9f8b6c5d-4wt4n oom", "pod shop-x5kqz7wvb-vtgqg oom"]),
+        ("Thread-<num> (worker) died", &["Thread-1 (worker) died", "Thread-56 (worker) died"]),
+        ("pool-<num>-thread-<num>", &["pool-1-thread-2", "pool-10-thread-12"]),
+        ("MainThread-<num>", &["MainThread-3", "MainThread-31"]),
+    ]);
+    // Names of people stay apart.
+    check(&[
+        ("5m away, 3s2h x5m10s", "5m away, 3s2h x5m10s"),
+        ("get_getUserByName user_serviceFactory", "get_getUserByName user_serviceFactory"),
+        ("open /srv/tmpdirname and /tmp/tmpfiles", "open /srv/tmpdirname and /tmp/tmpfiles"),
+        ("my-connection-right my-strength-first", "my-connection-right my-strength-first"),
+        ("multithread-5 step-5", "multithread-5 step-5"),
+        ("ABCDEFGHJKMNPQRSTVWXYZABCD", "ABCDEFGHJKMNPQRSTVWXYZABCD"),
+    ]);
+}
+
+#[test]
 fn two_lines_are_read_and_white_space_collapses() {
     check(&[
         ("\n \r\n first\t 1 \r\n\n  second  \nthird", "first <num> second"),

@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 type AppState = State<Arc<App>>;
 
+/// An id is its sender's: two projects can have the same one.
+const PROJECT: &[(&str, &str)] = &[("project", "name or id, where ids of several projects collide")];
+
 const RECORD: &[(&str, &str, &str)] = &[
     ("message", "string!", "what went wrong"),
     ("type", "string", "class of the error"),
@@ -48,21 +51,23 @@ pub(super) fn operations() -> Vec<Operation> {
             Scope::TicketsRead,
             show,
         )
-        .query(&[("project", "name or id, where ids of several projects collide")]),
+        .query(PROJECT),
         Operation::get(
             "/api/v1/events/{id}/attachments",
             "list_attachments",
             "Names and sizes",
             Scope::TicketsRead,
             attachments,
-        ),
+        )
+        .query(PROJECT),
         Operation::get(
             "/api/v1/events/{id}/attachments/{number}",
             "get_attachment",
             "Content, redacted",
             Scope::TicketsRead,
             attachment,
-        ),
+        )
+        .query(PROJECT),
     ]
 }
 
@@ -100,8 +105,13 @@ async fn show(
     Ok(Json(body).into_response())
 }
 
-async fn attachments(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiResult<Response> {
-    let items = app.attachments(&who.0, path_id(&id, "event")?).await?;
+async fn attachments(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Query(query): Query<EventQuery>,
+) -> ApiResult<Response> {
+    let items = app.attachments(&who.0, query.project.as_deref(), path_id(&id, "event")?).await?;
     Ok(Json(json!({ "items": items, "next_cursor": null })).into_response())
 }
 
@@ -109,8 +119,10 @@ async fn attachment(
     State(app): AppState,
     who: Who,
     Path((id, number)): Path<(String, String)>,
+    Query(query): Query<EventQuery>,
 ) -> ApiResult<Response> {
-    let attachment = app.attachment(&who.0, path_id(&id, "event")?, path_id(&number, "attachment")?).await?;
+    let (id, number) = (path_id(&id, "event")?, path_id(&number, "attachment")?);
+    let attachment = app.attachment(&who.0, query.project.as_deref(), id, number).await?;
     let Some(bytes) = attachment.bytes else {
         return Err(actifix_app::error::Error::NotFound { what: "content of the attachment" }.into());
     };

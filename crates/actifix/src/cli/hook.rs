@@ -150,14 +150,23 @@ fn install(global: &Global, args: &InstallArgs) -> Result<ExitCode, CliError> {
         None => None,
     };
     let text = script(args.hook.kind, &program, config.as_deref());
+    let before = fs::read(&place.hook).ok();
+    let same = before.as_deref() == Some(text.as_bytes()) && is_executable(&place.hook);
     crate::files::replace_program(&place.hook, text.as_bytes())
         .map_err(|error| CliError::io(&place.hook, error))?;
     if global.json {
-        output::json(
-            &serde_json::json!({ "installed": place.hook, "chained": kept.then_some(&place.kept) }),
-        )?;
+        output::json(&serde_json::json!({
+            "installed": place.hook,
+            "already": same,
+            "chained": kept.then_some(&place.kept),
+        }))?;
     } else {
-        output::line(format!("installed {}", place.hook.display()))?;
+        let word = match before {
+            _ if same => "already installed:",
+            Some(_) => "installed anew, another version of it was there:",
+            None => "installed",
+        };
+        output::line(format!("{word} {}", place.hook.display()))?;
         if kept {
             output::line(format!("the hook that was there runs first: {}", place.kept.display()))?;
         }
@@ -193,7 +202,7 @@ fn remove(global: &Global, args: &HookArgs) -> Result<ExitCode, CliError> {
     } else if removed {
         output::line(format!("removed {}", place.hook.display()))?;
     } else {
-        output::line("there was no hook of ours")?;
+        output::line(format!("{}: not installed, so nothing was removed", place.hook.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -43,6 +43,11 @@ pub fn error(error: &CliError, json: bool) {
     };
 }
 
+/// `1 file`, `2 files`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
 /// Columns of the terminal; of a pipe, enough for every column of ours.
 pub fn width() -> usize {
     Term::stdout().size_checked().map_or(160, |(_, width)| usize::from(width).max(60))

@@ -1,18 +1,21 @@
 //! `actifix scan`: secrets in files, in what is staged, in histories and in streams. Exit 0: clean, 1: findings, 2: the
 //! scan is not complete.
 
+mod tell;
+
 use super::{CliError, Global, exit, output};
 use crate::config::environment;
-use crate::scan::git::{Extent, GitError, Repo, scan_history, scan_staged};
+use crate::scan::git::{Extent, GitError, Repo, file_in_head, scan_history, scan_staged};
 use crate::scan::{
-    Baseline, Batch, CONFIG_NAME, Config, Format, Place, Progress, Scanner, Trees, View, scan_reader,
-    scan_trees, write,
+    Baseline, Batch, CONFIG_NAME, Config, Format, Place, Progress, Scanner, Trees, View, printable,
+    scan_reader, scan_trees, write,
 };
 use clap::{Args, Subcommand};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tell::{explain, tell};
 
 /// Bytes of a commit message that are read; git itself cuts nobody off, people stop earlier.
 const MESSAGE_BYTES_MAX: u64 = 16 << 20;
@@ -22,14 +25,14 @@ const UPDATES_BYTES_MAX: u64 = 64 << 20;
 const THREADS_MAX: usize = 64;
 /// Below this line of a commit message git shows the change itself.
 const SCISSORS: &str = "# ------------------------ >8 ------------------------";
-/// Unused baseline entries that are told one by one.
-const UNUSED_SHOWN: usize = 20;
+/// Switched-off things that are named one by one.
+const OFF_SHOWN: usize = 20;
 
 /// Look for secrets in files, commits and histories.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Exit: 0 nothing found, 1 secrets found, 2 the scan could not be completed.\n\nExamples:\n  actifix scan                              this folder, without what .gitignore names\n  actifix scan --staged                     what the next commit adds\n  actifix scan --history                    all commits of this repository\n  actifix scan --history main..HEAD --format sarif > scan.sarif\n  git log -p | actifix scan --stdin\n  actifix scan baseline && actifix scan --baseline .actifix-baseline.json"
+    after_help = "Exit: 0 nothing found, 1 secrets found, 2 the scan could not be completed.\n\nExamples:\n  actifix scan                              this folder, without what .gitignore names\n  actifix scan --staged                     what the next commit adds\n  actifix scan --history                    all commits of this repository\n  actifix scan --history main..HEAD --format sarif > scan.sarif\n  git log -p | actifix scan --stdin\n  actifix scan baseline && actifix scan --baseline .actifix-baseline.json\n\n--history remembers in actifix/scanned.json below the .git folder which commits it has read, and where something was\nfound: the next scan with the same rules reads what is new, and tells the same. --anew reads everything again."
 )]
 pub struct ScanArgs {
     #[command(subcommand)]
@@ -97,6 +100,9 @@ struct WhatArgs {
     /// Also files that .gitignore names.
     #[arg(long)]
     no_ignore: bool,
+    /// With `--history`: also read what a former scan has read.
+    #[arg(long)]
+    anew: bool,
 }
 
 /// How it is scanned.
@@ -138,6 +144,9 @@ pub fn run(global: &Global, args: ScanArgs) -> Result<ExitCode, CliError> {
     let colours = console::colors_enabled();
     let report = write(format, &batch, scanner.config(), &unused, colours).map_err(failed)?;
     output::raw(report.as_bytes())?;
+    if args.explain && !args.quiet {
+        explain(&batch, scanner.config(), format);
+    }
     tell(&batch, &unused, &args.what, format, args.quiet);
     Ok(code(&batch))
 }
@@ -153,7 +162,11 @@ fn write_baseline(args: &BaselineArgs) -> Result<ExitCode, CliError> {
     let text = baseline.to_text().map_err(failed)?;
     crate::files::replace_public(&args.output, text.as_bytes())
         .map_err(|error| failed(format!("{}: {error}", args.output.display())))?;
-    output::line(format!("{}: {} findings accepted", args.output.display(), baseline.len()))?;
+    output::line(format!(
+        "{}: {} accepted",
+        args.output.display(),
+        output::counted(baseline.len() as u64, "finding", "findings")
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -161,7 +174,7 @@ fn scan(what: &WhatArgs, how: &HowArgs, explain: bool, quiet: bool) -> Result<(B
     let threads = threads(how);
     let wants_repo = what.staged || what.pre_receive || what.history.is_some() || what.since_commit.is_some();
     let (folder, range) = what.place()?;
-    let repo = if wants_repo { Some(open_repo(&folder, what)?) } else { None };
+    let repo = if wants_repo { Some(open_repo(&folder)?) } else { None };
     let root = match &repo {
         Some(repo) => repo.root().map(Path::to_owned),
         None => Some(root_of(&folder)),
@@ -174,10 +187,16 @@ fn scan(what: &WhatArgs, how: &HowArgs, explain: bool, quiet: bool) -> Result<(B
     scanner.markers = !what.pre_receive;
     let progress = if quiet || what.staged { Progress::hidden() } else { Progress::on_terminal() };
     let mut batch = match &repo {
-        Some(repo) if what.staged => scan_staged(repo, &scanner, threads).map_err(git)?,
+        Some(repo) if what.staged => {
+            let mut batch = scan_staged(repo, &scanner, threads).map_err(git)?;
+            if how.config.is_none() {
+                tell_switched_off(repo, scanner.config(), &mut batch);
+            }
+            batch
+        }
         Some(repo) => {
             let extent = what.extent(range)?;
-            scan_history(repo, &scanner, &extent, threads, &progress).map_err(git)?
+            scan_history(repo, &scanner, &extent, what.anew, threads, &progress).map_err(git)?
         }
         None if what.stdin => scan_stdin(&scanner)?,
         None => match &what.commit_msg {
@@ -198,10 +217,12 @@ impl WhatArgs {
         if self.paths.len() > 1 && (self.staged || self.history.is_some()) {
             return Err(CliError::usage("one repository at a time: give one PATH"));
         }
-        // `--history FOLDER`: a folder is no revision.
+        // `--history FOLDER`: a folder is no revision. `../shop` is a folder although it has the dots of a range.
+        let is_folder = |range: &mut String| {
+            (range.starts_with(['.', '/']) || !range.contains("..")) && Path::new(range.as_str()).is_dir()
+        };
         if folder.is_none()
-            && let Some(path) =
-                range.take_if(|range| Path::new(range.as_str()).is_dir() && !range.contains(".."))
+            && let Some(path) = range.take_if(is_folder)
         {
             folder = Some(PathBuf::from(path));
         }
@@ -226,10 +247,63 @@ impl WhatArgs {
     }
 }
 
-fn open_repo(folder: &Path, what: &WhatArgs) -> Result<Repo, CliError> {
+fn open_repo(folder: &Path) -> Result<Repo, CliError> {
     let repo = Repo::discover(folder).map_err(git)?;
-    let quarantine = if what.pre_receive { environment("GIT_OBJECT_DIRECTORY") } else { None };
-    Ok(repo.with_quarantine(quarantine.map(PathBuf::from)))
+    // What git names in the environment is meant for the repository that it names as well.
+    let mut folders: Vec<PathBuf> =
+        environment("GIT_OBJECT_DIRECTORY").map(PathBuf::from).into_iter().collect();
+    folders.extend(environment("GIT_ALTERNATE_OBJECT_DIRECTORIES").iter().flat_map(|list| alternates(list)));
+    // As for git, a folder that is not there has no objects; what is missed is reported.
+    folders.retain(|folder| folder.is_dir());
+    repo.with_objects_in(folders).map_err(git)
+}
+
+/// Paths with colons between them; one in double quotes has escapes as in C.
+fn alternates(list: &str) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    let mut rest = list;
+    while !rest.is_empty() {
+        let Some(quoted) = rest.strip_prefix('"') else {
+            let (path, tail) = rest.split_once(':').unwrap_or((rest, ""));
+            if !path.is_empty() {
+                paths.push(PathBuf::from(path));
+            }
+            rest = tail;
+            continue;
+        };
+        let (mut path, mut chars) = (String::new(), quoted.chars());
+        while let Some(character) = chars.next().filter(|character| *character != '"') {
+            let escaped = if character == '\\' { chars.next() } else { Some(character) };
+            path.extend(escaped);
+        }
+        paths.push(PathBuf::from(path));
+        rest = chars.as_str().trim_start_matches(':');
+    }
+    paths
+}
+
+/// A configuration that comes with the commit which it excuses is told: whoever reads the hook's output must know.
+fn tell_switched_off(repo: &Repo, config: &Config, batch: &mut Batch) {
+    if config.off().is_empty() {
+        return;
+    }
+    let committed = match file_in_head(repo, CONFIG_NAME) {
+        Ok(text) => text.and_then(|text| String::from_utf8(text).ok()),
+        Err(error) => return batch.note(error.to_string()),
+    };
+    // One that cannot be read has switched nothing off.
+    let before = committed.and_then(|text| Config::parse(Path::new(CONFIG_NAME), text).ok());
+    let before = before.as_ref().map(Config::off).unwrap_or_default();
+    let new: Vec<&str> =
+        config.off().iter().filter(|phrase| !before.contains(phrase)).map(String::as_str).collect();
+    if !new.is_empty() {
+        let (shown, more) = new.split_at(new.len().min(OFF_SHOWN));
+        let more = if more.is_empty() { String::new() } else { format!("; and {} more", more.len()) };
+        batch.note(format!(
+            "{CONFIG_NAME} is not committed like this yet, and switches off: {}{more}",
+            printable(shown.join("; ").as_bytes())
+        ));
+    }
 }
 
 /// The nearest folder above that git works in, else the current one.
@@ -308,67 +382,6 @@ fn read_stdin_text() -> Result<String, CliError> {
 fn threads(how: &HowArgs) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     how.threads.unwrap_or_else(cores).clamp(1, THREADS_MAX)
-}
-
-/// What goes to standard error: remarks, unused entries, one line of sum.
-fn tell(batch: &Batch, unused: &[String], what: &WhatArgs, format: Format, quiet: bool) {
-    let totals = &batch.totals;
-    for note in &batch.notes {
-        output::note(format!("note: {note}"));
-    }
-    if totals.notes_more > 0 {
-        output::note(format!("note: {} more remarks", output::grouped(totals.notes_more)));
-    }
-    for entry in unused.iter().take(UNUSED_SHOWN) {
-        output::note(format!("note: the baseline has an entry that is not needed any more: {entry}"));
-    }
-    if unused.len() > UNUSED_SHOWN {
-        output::note(format!("note: and {} more of them", unused.len() - UNUSED_SHOWN));
-    }
-    let clean = batch.hits.is_empty() && totals.unread == 0;
-    let hook = what.staged || what.commit_msg.is_some() || what.pre_receive;
-    if quiet || format != Format::Text || (hook && clean) {
-        return;
-    }
-    output::note(summary(batch));
-    if !batch.hits.is_empty() && hook {
-        output::note(if what.pre_receive {
-            "The push is refused. Take the secret out of all of its commits, and change it: it has left your machine."
-        } else {
-            "Nothing was committed. Take the secret out, and change it if it was ever shared; \
-             what is no secret can be marked in its line: `actifix:allow RULE reason`."
-        });
-    }
-}
-
-fn summary(batch: &Batch) -> String {
-    let totals = &batch.totals;
-    let found = batch.hits.len() as u64 + totals.hits_more;
-    let mut text = match found {
-        0 => "no secrets found".to_owned(),
-        1 => "1 secret found".to_owned(),
-        _ => format!("{} secrets found", output::grouped(found)),
-    };
-    text.push_str(&format!(
-        " in {} files, {} bytes",
-        output::grouped(totals.files),
-        output::grouped(totals.bytes)
-    ));
-    if totals.commits > 0 {
-        text.push_str(&format!(", {} commits", output::grouped(totals.commits)));
-    }
-    for (count, what) in [
-        (totals.binary, "binary files not scanned"),
-        (totals.baselined, "accepted by the baseline"),
-        (totals.allowed_inline, "accepted by markers"),
-        (totals.allowed_config, "accepted by the configuration"),
-        (totals.unread, "could not be read"),
-    ] {
-        if count > 0 {
-            text.push_str(&format!("; {} {what}", output::grouped(count)));
-        }
-    }
-    text
 }
 
 fn code(batch: &Batch) -> ExitCode {

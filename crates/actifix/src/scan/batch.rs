@@ -10,10 +10,20 @@ pub struct Totals {
     pub files: u64,
     /// Bytes that went through the engine.
     pub bytes: u64,
-    /// Files that hold no text.
+    /// Of these, files that hold no text: what is text in them was searched for tokens of known formats only.
     pub binary: u64,
+    /// Files that the configuration leaves out; nobody looked into them.
+    pub skipped: u64,
+    /// Pipes, sockets and devices; nobody looked into them.
+    pub special: u64,
+    /// Submodules: only their commit id belongs to this repository.
+    pub submodules: u64,
+    /// Files that were only moved: what is in them was committed before.
+    pub moved: u64,
     /// Commits of a history.
     pub commits: u64,
+    /// Commits that a former scan has read, with the same rules.
+    pub commits_known: u64,
     /// Findings suppressed by an inline marker.
     pub allowed_inline: u64,
     /// Findings suppressed by the configuration.
@@ -88,7 +98,12 @@ impl Batch {
         to.files += from.files;
         to.bytes += from.bytes;
         to.binary += from.binary;
+        to.skipped += from.skipped;
+        to.special += from.special;
+        to.submodules += from.submodules;
+        to.moved += from.moved;
         to.commits += from.commits;
+        to.commits_known += from.commits_known;
         to.allowed_inline += from.allowed_inline;
         to.allowed_config += from.allowed_config;
         to.baselined += from.baselined;
@@ -122,8 +137,9 @@ impl Batch {
 /// The order of findings. Those of a history can share a place; then the older one comes first.
 fn by_place(a: &Hit, b: &Hit) -> std::cmp::Ordering {
     let order = |hit: &Hit| hit.commit.as_ref().map_or(0, |commit| commit.order);
-    (&a.path, a.line, a.column, &a.rule, order(a), &a.fingerprint).cmp(&(
+    (&a.path, a.part, a.line, a.column, &a.rule, order(a), &a.fingerprint).cmp(&(
         &b.path,
+        b.part,
         b.line,
         b.column,
         &b.rule,

@@ -51,6 +51,8 @@ pub struct Config {
     pub engine: Arc<Engine>,
     /// A baseline that is always used.
     pub baseline: Option<PathBuf>,
+    /// What it switches off or accepts, one phrase each.
+    off: Vec<String>,
     allow: Vec<Allow>,
     /// Text of the file, for the hash of the rule set.
     text: String,
@@ -93,7 +95,13 @@ struct RawAllow {
 impl Config {
     /// The built-in rules and nothing accepted.
     pub fn builtin() -> Self {
-        Self { engine: Engine::builtin(), baseline: None, allow: Vec::new(), text: String::new() }
+        Self {
+            engine: Engine::builtin(),
+            baseline: None,
+            off: Vec::new(),
+            allow: Vec::new(),
+            text: String::new(),
+        }
     }
 
     /// Reads a configuration.
@@ -125,6 +133,9 @@ impl Config {
         if file.allow.len() > ALLOW_MAX {
             return Err(fail(0, format!("more than {ALLOW_MAX} allow entries")));
         }
+        let mut off: Vec<String> = file.disable.iter().map(|rule| format!("rule {rule}")).collect();
+        off.extend(file.allow.iter().map(|entry| entry.as_ref().phrase()));
+        off.extend(file.baseline.iter().map(|path| format!("what the baseline {} names", path.display())));
         let mut allow = Vec::new();
         for entry in file.allow {
             let offset = entry.span().start;
@@ -145,7 +156,12 @@ impl Config {
             }
         }
         let baseline = file.baseline.map(|baseline| path.parent().unwrap_or(Path::new(".")).join(baseline));
-        Ok(Self { engine, baseline, allow, text })
+        Ok(Self { engine, baseline, off, allow, text })
+    }
+
+    /// What it switches off or accepts, one phrase each.
+    pub fn off(&self) -> &[String] {
+        &self.off
     }
 
     /// Whether a whole file is accepted, whatever is in it: it then need not be read.
@@ -171,6 +187,23 @@ impl Config {
         hasher.update(&Engine::builtin_hash());
         hasher.update(self.text.as_bytes());
         *hasher.finalize().as_bytes()
+    }
+}
+
+impl RawAllow {
+    /// What the entry accepts, in words.
+    fn phrase(&self) -> String {
+        let what = match (&self.rule, self.fingerprints.len()) {
+            (None, 0) => "everything".to_owned(),
+            (None, 1) => "1 finding".to_owned(),
+            (None, count) => format!("{count} findings"),
+            (Some(rule), 0) => format!("rule {rule}"),
+            (Some(rule), count) => format!("rule {rule} ({count} by fingerprint)"),
+        };
+        match &self.paths {
+            Some(paths) => format!("{what} in {}", paths.join(", ")),
+            None => what,
+        }
     }
 }
 

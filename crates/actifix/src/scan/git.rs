@@ -10,7 +10,7 @@ mod state;
 mod walk;
 
 pub use history::{Extent, scan_history};
-pub use staged::scan_staged;
+pub use staged::{file_in_head, scan_staged};
 
 use gix::bstr::ByteSlice;
 use objects::Objects;
@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 
 /// Refs that are read; more are an error, not a part of the history silently left out.
 const REFS_MAX: usize = 1_000_000;
+
+/// Object folders that the environment names.
+const OBJECT_FOLDERS_MAX: usize = 64;
 
 /// Why a repository cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +38,8 @@ impl GitError {
 /// An opened repository.
 pub struct Repo {
     inner: gix::Repository,
-    /// Objects of a push that is not accepted yet.
-    quarantine: Option<PathBuf>,
+    /// Folders with objects besides its own.
+    more_objects: Vec<PathBuf>,
 }
 
 impl fmt::Debug for Repo {
@@ -54,13 +57,26 @@ impl Repo {
     pub fn discover(folder: &Path) -> Result<Self, GitError> {
         let sync = gix::ThreadSafeRepository::discover_with_environment_overrides(folder)
             .map_err(|error| GitError::new(format!("no git repository at {}", folder.display()), error))?;
-        Ok(Self { inner: sync.to_thread_local(), quarantine: None })
+        let mut inner = sync.to_thread_local();
+        // A push takes what is there, not what a replacement shows instead.
+        inner.objects.ignore_replacements = true;
+        refuse_reftable(&inner)?;
+        Ok(Self { inner, more_objects: Vec::new() })
     }
 
-    /// Also reads the objects in this folder: those of a push that waits for the verdict of a hook.
-    pub fn with_quarantine(mut self, folder: Option<PathBuf>) -> Self {
-        self.quarantine = folder;
-        self
+    /// Also reads the objects in these folders: where git keeps those of a push that waits for the verdict of a hook
+    /// (`GIT_OBJECT_DIRECTORY`), or of a commit that somebody makes aside (`GIT_ALTERNATE_OBJECT_DIRECTORIES`).
+    ///
+    /// # Errors
+    /// There are more of them than anybody uses.
+    pub fn with_objects_in(mut self, folders: Vec<PathBuf>) -> Result<Self, GitError> {
+        if folders.len() > OBJECT_FOLDERS_MAX {
+            return Err(GitError(format!(
+                "more than {OBJECT_FOLDERS_MAX} object folders in the environment"
+            )));
+        }
+        self.more_objects = folders;
+        Ok(self)
     }
 
     /// Root of the working tree; none in a bare repository.
@@ -96,42 +112,41 @@ impl Repo {
         Ok(files.filter_map(|entry| entry.path(&index).to_path().ok().map(Path::to_owned)).collect())
     }
 
-    /// Ids that refs and a detached HEAD name, commits only.
-    fn tips(&self) -> Result<Vec<gix::ObjectId>, GitError> {
+    /// Names and ids of all refs, and of a detached HEAD.
+    fn refs(&self) -> Result<Vec<(Vec<u8>, gix::ObjectId)>, GitError> {
         let fail = |error: gix::Error| GitError::new("refs", error);
         let platform = self.inner.references().map_err(fail)?;
-        let mut tips = Vec::new();
+        let mut refs = Vec::new();
         for reference in platform.all().map_err(fail)? {
-            let mut reference = reference.map_err(fail)?;
-            // A ref to nothing (a branch that is not born, a lost object) has no history; tags of trees have none.
-            if let Ok(commit) = reference.peel_to_commit() {
-                tips.push(commit.id);
+            let reference = reference.map_err(fail)?;
+            // What another ref names is found there.
+            if let Some(id) = reference.try_id() {
+                refs.push((reference.name().as_bstr().to_vec(), id.detach()));
             }
-            if tips.len() > REFS_MAX {
+            if refs.len() > REFS_MAX {
                 return Err(GitError(format!("more than {REFS_MAX} refs")));
             }
         }
-        if let Ok(head) = self.inner.head_commit() {
-            tips.push(head.id);
+        if let Ok(head) = self.inner.head_id() {
+            refs.push((b"HEAD".to_vec(), head.detach()));
         }
-        tips.sort();
-        tips.dedup();
-        Ok(tips)
-    }
-
-    /// Annotated tags: their messages are text of people as well.
-    fn tags(&self) -> Result<Vec<gix::ObjectId>, GitError> {
-        let fail = |error: gix::Error| GitError::new("tags", error);
-        let platform = self.inner.references().map_err(fail)?;
-        let mut tags = Vec::new();
-        for reference in platform.tags().map_err(fail)?.take(REFS_MAX) {
-            // Whether it is a tag or the commit itself is seen when it is read.
-            tags.extend(reference.map_err(fail)?.try_id().map(gix::Id::detach));
-        }
-        Ok(tags)
+        Ok(refs)
     }
 
     fn objects(&self) -> Result<Objects, GitError> {
-        Objects::open(&self.inner, self.quarantine.as_deref())
+        Objects::open(&self.inner, &self.more_objects)
     }
+}
+
+/// Refs in a table are not read; what cannot be read must not look empty or broken.
+fn refuse_reftable(repo: &gix::Repository) -> Result<(), GitError> {
+    let storage = repo.config_snapshot().string("extensions.refStorage");
+    if storage.is_some_and(|storage| storage.eq_ignore_ascii_case(b"reftable")) {
+        return Err(GitError(
+            "this repository keeps its refs as a reftable, which is not supported; `git refs migrate \
+             --ref-format=files` changes it, `actifix scan` without --staged and --history reads its files as they are"
+                .to_owned(),
+        ));
+    }
+    Ok(())
 }

@@ -18,6 +18,14 @@ pub struct Span {
     pub end_column: u64,
 }
 
+impl Span {
+    /// Puts a finding there.
+    pub fn apply(self, hit: &mut super::Hit) {
+        (hit.line, hit.column, hit.end_line, hit.end_column) =
+            (self.line, self.column, self.end_line, self.end_column);
+    }
+}
+
 /// Counts lines forward: spans must come in order of their start.
 #[derive(Debug)]
 pub struct Lines<'a> {

@@ -1,23 +1,24 @@
 //! Reading in windows: memory stays the same for a file of ten gigabytes, and nothing is lost at the seams.
 
 use super::batch::Batch;
+use super::content::{Kind, hidden, kind};
 use super::inspect::{Place, Scanner, View};
 use super::lines::newlines;
+use super::runs::{ALL_WIDTHS, PLAIN_WIDTH, Runs};
+use super::wide::Wide;
 use std::io::{self, Read};
 
 /// Bytes in one window. Files below it are read at once.
 pub const WINDOW_BYTES: usize = 1 << 20;
 /// What two windows share; longer than the longest secret, twice: half is context before it, half after.
 const OVERLAP_BYTES: usize = 128 << 10;
-/// A NUL among the first bytes makes a file binary, as for git.
-const HEAD_BYTES: usize = 8 << 10;
 
 /// What a stream turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// Text, all of it scanned.
     Text,
-    /// No text, not scanned.
+    /// No text: what is text in it was searched for tokens.
     Binary,
 }
 
@@ -36,89 +37,55 @@ pub fn scan_reader(
     let filled = fill(&mut reader, buffer, 0)?;
     let head = buffer.get(..filled).unwrap_or_default();
     batch.totals.files += 1;
-    match encoding(head) {
-        Encoding::Binary => {
+    match kind(head) {
+        Kind::Binary => {
             batch.totals.binary += 1;
+            windows(&mut reader, buffer, filled, |window, view| {
+                batch.totals.bytes += view.own_bytes(window.len());
+                scanner.runs(place, window, &Runs::of(window, ALL_WIDTHS), view, batch);
+            })?;
             Ok(Seen::Binary)
         }
-        Encoding::Utf8 => {
-            windows(scanner, place, &mut reader, buffer, filled, batch)?;
+        Kind::Plain => {
+            texts(scanner, place, &mut reader, buffer, filled, batch)?;
             Ok(Seen::Text)
         }
-        Encoding::Utf16 { little, mark } => {
-            let start = head.get(mark..).unwrap_or_default().to_vec();
-            let mut decoded = Utf16::new(io::Cursor::new(start).chain(reader), little);
-            let filled = fill(&mut decoded, buffer, 0)?;
-            windows(scanner, place, &mut decoded, buffer, filled, batch)?;
+        Kind::Wide(form) => {
+            let start = head.get(form.mark..).unwrap_or_default().to_vec();
+            let mut decoder = Wide::new(io::Cursor::new(start).chain(reader), form);
+            let filled = fill(&mut decoder, buffer, 0)?;
+            texts(scanner, place, &mut decoder, buffer, filled, batch)?;
+            let strays = decoder.into_strays();
+            scanner.strays(place, &Runs::of(&strays.text, PLAIN_WIDTH), &strays.text, strays.more, batch);
             Ok(Seen::Text)
         }
     }
 }
 
-/// The text of bytes that are in memory already: decoded if need be, none if binary.
-pub fn text_of(bytes: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
-    match encoding(bytes) {
-        Encoding::Binary => None,
-        Encoding::Utf8 => Some(bytes.into()),
-        Encoding::Utf16 { little, mark } => {
-            let mut text = Vec::with_capacity(bytes.len());
-            let rest = bytes.get(mark..).unwrap_or_default();
-            // Reading from memory does not fail.
-            Utf16::new(rest, little).read_to_end(&mut text).ok()?;
-            Some(text.into())
-        }
-    }
-}
-
-enum Encoding {
-    Utf8,
-    /// `mark`: bytes of the byte order mark.
-    Utf16 {
-        little: bool,
-        mark: usize,
-    },
-    Binary,
-}
-
-fn encoding(bytes: &[u8]) -> Encoding {
-    let head = bytes.get(..HEAD_BYTES.min(bytes.len())).unwrap_or_default();
-    match head {
-        // The same mark and two NULs begin UTF-32, which nobody writes.
-        [0xff, 0xfe, 0, 0, ..] => Encoding::Binary,
-        [0xff, 0xfe, ..] => Encoding::Utf16 { little: true, mark: 2 },
-        [0xfe, 0xff, ..] => Encoding::Utf16 { little: false, mark: 2 },
-        _ if memchr::memchr(0, head).is_none() => Encoding::Utf8,
-        _ => unmarked(head).map_or(Encoding::Binary, |little| Encoding::Utf16 { little, mark: 0 }),
-    }
-}
-
-/// The order of UTF-16 without a mark, as some editors write it: ASCII, each byte beside a NUL.
-fn unmarked(head: &[u8]) -> Option<bool> {
-    /// Fewer units say nothing.
-    const UNITS_MIN: usize = 16;
-    let (units, _) = head.as_chunks::<2>();
-    let text = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t');
-    let mostly =
-        |is: &dyn Fn(&[u8; 2]) -> bool| units.iter().filter(|unit| is(unit)).count() * 10 >= units.len() * 9;
-    if units.len() < UNITS_MIN {
-        None
-    } else if mostly(&|[low, high]| text(*low) && *high == 0) {
-        Some(true)
-    } else if mostly(&|[high, low]| text(*low) && *high == 0) {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-/// Scans window after window; `filled` bytes of the first are in the buffer.
-fn windows(
+/// Scans all windows of a text, and what a text can hide.
+fn texts(
     scanner: &Scanner,
     place: &Place,
     reader: &mut impl Read,
     buffer: &mut [u8],
-    mut filled: usize,
+    filled: usize,
     batch: &mut Batch,
+) -> io::Result<()> {
+    windows(reader, buffer, filled, |window, view| {
+        let before = batch.totals.bytes;
+        scanner.text(place, window, view, batch);
+        // What two windows share counts once.
+        batch.totals.bytes = before + view.own_bytes(window.len());
+        scanner.runs(place, window, &hidden(window), view, batch);
+    })
+}
+
+/// Gives window after window to `scan`; `filled` bytes of the first are in the buffer.
+fn windows(
+    reader: &mut impl Read,
+    buffer: &mut [u8],
+    mut filled: usize,
+    mut scan: impl FnMut(&[u8], &View<'_>),
 ) -> io::Result<()> {
     // Findings of this window begin at `from` or later: before that they were the last window's.
     let (mut from, mut first_line) = (0, 1);
@@ -127,14 +94,12 @@ fn windows(
         // A secret that begins in the second half of the overlap might be cut, and is the next window's.
         let to = if last { filled + 1 } else { filled - OVERLAP_BYTES / 2 };
         let window = buffer.get(..filled).unwrap_or_default();
-        let view = View { first_line, starts: from..to, touching: None };
-        scanner.text(place, window, &view, batch);
+        scan(window, &View { first_line, starts: from..to, touching: None });
         if last {
             return Ok(());
         }
         let keep = filled - OVERLAP_BYTES;
         first_line += newlines(window.get(..keep).unwrap_or_default());
-        batch.totals.bytes -= OVERLAP_BYTES as u64;
         buffer.copy_within(keep..filled, 0);
         from = to - keep;
         filled = fill(reader, buffer, filled - keep)?;
@@ -142,7 +107,7 @@ fn windows(
 }
 
 /// Reads until the buffer is full or the stream ends; gives the filled length.
-fn fill(reader: &mut impl Read, buffer: &mut [u8], mut filled: usize) -> io::Result<usize> {
+pub(super) fn fill(reader: &mut impl Read, buffer: &mut [u8], mut filled: usize) -> io::Result<usize> {
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
         match reader.read(free) {
             Ok(0) => break,
@@ -154,82 +119,10 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8], mut filled: usize) -> io::Res
     Ok(filled)
 }
 
-/// Turns UTF-16 into UTF-8 while it is read. What is no UTF-16 becomes the replacement character.
-struct Utf16<R> {
-    inner: R,
-    little: bool,
-    raw: Vec<u8>,
-    /// Bytes of `raw` that are not decoded yet stand at its start.
-    pending: usize,
-    /// A high surrogate that waits for its other half.
-    high: Option<u16>,
-    out: Vec<u8>,
-    given: usize,
-    ended: bool,
-}
-
-/// Bytes decoded at a time.
-const CHUNK_BYTES: usize = 16 << 10;
-
-impl<R: Read> Utf16<R> {
-    fn new(inner: R, little: bool) -> Self {
-        let (raw, out) = (vec![0; CHUNK_BYTES], Vec::new());
-        Self { inner, little, raw, pending: 0, high: None, out, given: 0, ended: false }
-    }
-
-    fn decode_chunk(&mut self) -> io::Result<()> {
-        self.out.clear();
-        self.given = 0;
-        let filled = fill(&mut self.inner, &mut self.raw, self.pending)?;
-        self.ended = filled < self.raw.len();
-        let mut units = Vec::with_capacity(filled / 2 + 1);
-        units.extend(self.high.take());
-        let (pairs, rest) = self.raw.get(..filled).unwrap_or_default().as_chunks::<2>();
-        units.extend(
-            pairs.iter().map(
-                |pair| {
-                    if self.little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) }
-                },
-            ),
-        );
-        self.pending = rest.len();
-        let odd = rest.first().copied();
-        if !self.ended {
-            self.high = units.pop_if(|unit| (0xd800..0xdc00).contains(unit));
-        }
-        for character in char::decode_utf16(units) {
-            let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
-            let mut bytes = [0; 4];
-            self.out.extend_from_slice(character.encode_utf8(&mut bytes).as_bytes());
-        }
-        if let (Some(byte), Some(first)) = (odd, self.raw.first_mut()) {
-            *first = byte;
-        }
-        Ok(())
-    }
-}
-
-impl<R: Read> Read for Utf16<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.out.len() {
-            if self.ended {
-                return Ok(0);
-            }
-            self.decode_chunk()?;
-        }
-        let ready = self.out.get(self.given..).unwrap_or_default();
-        let count = ready.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.given += count;
-        Ok(count)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::config::Config;
+    use super::super::content::Content;
     use super::*;
     use std::sync::Arc;
 
@@ -280,7 +173,7 @@ mod tests {
             let (seen, batch) = scan(&bytes);
             assert_eq!((seen, batch.hits.len()), (Seen::Text, 1));
             assert_eq!((batch.hits[0].line, batch.hits[0].column), (2, 5));
-            assert_eq!(text_of(&bytes).unwrap(), text.as_bytes());
+            assert_eq!(Content::of(&bytes).text.unwrap(), text.as_bytes());
             bytes.push(b'x');
             assert_eq!(scan(&bytes).1.hits.len(), 1, "an odd byte at the end harms nothing");
             let plain = format!("name of the key\nkey {}\n", token(3));
@@ -293,10 +186,41 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_near_the_start_makes_a_file_binary() {
-        assert_eq!(scan(format!("\0 {}", token(1)).as_bytes()).0, Seen::Binary);
-        let mut late = vec![b' '; HEAD_BYTES];
+    fn a_token_in_a_binary_file_is_found_wherever_it_stands() {
+        for width in [1, 2, 4] {
+            for at in [9_000, WINDOW_BYTES - 20, WINDOW_BYTES - OVERLAP_BYTES / 2 - 7, 2 * WINDOW_BYTES] {
+                let mut bytes: Vec<u8> =
+                    (0..at as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
+                bytes[3] = 0;
+                for byte in token(1).bytes() {
+                    bytes.push(byte);
+                    bytes.extend(std::iter::repeat_n(0, width - 1));
+                }
+                bytes.extend([0x80; 300]);
+                let (seen, batch) = scan(&bytes);
+                assert_eq!((seen, batch.hits.len()), (Seen::Binary, 1), "{width} {at}");
+                assert_eq!((batch.totals.binary, batch.totals.bytes), (1, bytes.len() as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_or_a_mark_switches_nothing_off() {
+        let name = format!("password = \"{}\"", ["Kq8vTz31", "LmWp77aa"].concat());
+        let long = "words of a text, ".repeat(20);
+        for (head, tail) in [("a\0b\n", ""), ("\0", long.as_str()), (long.as_str(), "\0\0\0")] {
+            let text = format!("{head}key {}\n{long}\n{name}\n{tail}", token(1));
+            assert_eq!(scan(text.as_bytes()).1.hits.len(), 2, "{head:?}");
+        }
+        for mark in [&b"\xff\xfe"[..], b"\xfe\xff", b"\xff\xfe\xff", b"\xff\xfe\0\0", b"\0"] {
+            let bytes = [mark, token(1).as_bytes(), b"\n"].concat();
+            assert_eq!(scan(&bytes).1.hits.len(), 1, "{mark:?}");
+        }
+        let mut late = vec![b' '; 2 * WINDOW_BYTES];
         late.extend_from_slice(format!("\0 {}", token(1)).as_bytes());
         assert_eq!(scan(&late).1.hits.len(), 1);
+        let mut wide = vec![b'.'; 9_000];
+        wide.extend(token(1).bytes().flat_map(|byte| [byte, 0]));
+        assert_eq!(scan(&wide).1.hits.len(), 1, "wide text after plain text");
     }
 }

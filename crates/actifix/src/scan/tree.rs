@@ -1,7 +1,8 @@
 //! Files of a tree: walked and read in parallel, one buffer per thread.
 
+use super::NAME_BYTES_MIN;
 use super::batch::Batch;
-use super::inspect::{Place, Scanner};
+use super::inspect::{Place, Scanner, View};
 use super::names::{printable, relative};
 use super::progress::Progress;
 use super::stream::scan_reader;
@@ -118,15 +119,17 @@ impl<'a> Visitor<'a> {
             if entry.depth() == DEPTH_MAX {
                 self.batch.unread(format!("{}: nested too deep, not scanned", printable(&shown)));
             }
-            return;
+            return self.name(&entry, &shown);
         }
+        self.name(&entry, &shown);
         if kind.is_symlink() {
             if entry.depth() > 0 {
-                return;
+                return self.link(&entry, shown);
             }
             // Named by the user: its target is meant. A folder behind it is walked by the walker itself.
         } else if !kind.is_file() {
             let note = format!("{}: {}, not scanned", printable(&shown), describe(kind));
+            self.batch.totals.special += 1;
             // What the user named and cannot have is an error; what merely lies in a folder is not.
             return if entry.depth() == 0 { self.batch.unread(note) } else { self.batch.note(note) };
         }
@@ -136,6 +139,33 @@ impl<'a> Visitor<'a> {
         let follow = entry.depth() == 0;
         read_file(self.shared.scanner, path, shown, follow, &mut self.buffer, &mut self.batch);
         self.shared.progress.add(1);
+    }
+
+    /// A name can be a token as well.
+    fn name(&mut self, entry: &DirEntry, shown: &Arc<[u8]>) {
+        let name = entry.file_name().as_bytes();
+        if name.len() >= NAME_BYTES_MIN && !self.shared.scanner.config().skips(shown) {
+            let place = Place { path: Arc::clone(shown), commit: None };
+            self.shared.scanner.name(&place, name, &mut self.batch);
+        }
+    }
+
+    /// Git keeps the target of a link, so it is scanned; what is behind it is not this tree's.
+    fn link(&mut self, entry: &DirEntry, shown: Arc<[u8]>) {
+        if self.shared.scanner.config().skips(&shown) {
+            self.batch.totals.skipped += 1;
+            return;
+        }
+        match std::fs::read_link(entry.path()) {
+            Ok(target) => {
+                let text = target.as_os_str().as_bytes();
+                self.batch.totals.files += 1;
+                let place = Place { path: shown, commit: None };
+                self.shared.scanner.text(&place, text, &View::whole(text), &mut self.batch);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.batch.unread(format!("{}: {error}", printable(&shown))),
+        }
     }
 
     fn error(&mut self, error: &ignore::Error) {
@@ -169,7 +199,7 @@ fn read_file(
     batch: &mut Batch,
 ) {
     if scanner.config().skips(&shown) {
-        batch.totals.allowed_config += 1;
+        batch.totals.skipped += 1;
         return;
     }
     let place = Place { path: shown, commit: None };

@@ -29,13 +29,17 @@ fn json_to(path: &str, body: &Value) -> Request {
 }
 
 fn envelope(header: &Value, items: &[(Value, String)]) -> Request {
+    to("/envelope/", envelope_body(header, items))
+}
+
+fn envelope_body(header: &Value, items: &[(Value, String)]) -> String {
     let mut body = format!("{header}\n");
     for (item, payload) in items {
         let mut item = item.clone();
         item["length"] = json!(payload.len());
         body.push_str(&format!("{item}\n{payload}\n"));
     }
-    to("/envelope/", body)
+    body
 }
 
 fn item(kind: &str, payload: &Value) -> (Value, String) {
@@ -378,6 +382,30 @@ fn a_file_that_cannot_be_redacted_is_sealed_with_its_event() {
     assert_eq!(files["items"][0]["name"], "dump.txt", "{files}");
     assert!(server.list("/api/v1/quarantine?project=42").is_empty());
     assert_nothing_of(&home, server, &[password(0), password(9_000), password(11_999)]);
+}
+
+#[test]
+fn two_projects_with_one_event_id_have_their_own_files() {
+    let (home, server) = start();
+    home.cli(&["project", "create", "other", "--id", "77"]).ok();
+    let key = server.list("/api/v1/projects/77/keys")[0]["public_key"].as_str().expect("a key").to_owned();
+    let id = "cd".repeat(16);
+    for (project, key, text) in [("42", KEY_42, "of the first"), ("77", key.as_str(), "of the second")] {
+        let event = item("event", &json!({ "event_id": id, "message": text }));
+        let body = envelope_body(&json!({ "event_id": id }), &[event, attachment(text, text)]);
+        let request = Request::post(&format!("/api/{project}/envelope/?sentry_key={key}"), body);
+        assert_eq!(server.send(&request).status, 200);
+    }
+    for (project, text) in [("42", "of the first"), ("77", "of the second"), ("other", "of the second")] {
+        let path = format!("/api/v1/events/{id}");
+        assert_eq!(server.get(&format!("{path}?project={project}"))["title"], text);
+        let files = server.get(&format!("{path}/attachments?project={project}"));
+        assert_eq!(files["items"][0]["name"], text, "{project}");
+        let file = server.call("GET", &format!("{path}/attachments/0?project={project}"), None);
+        assert_eq!((file.status, file.body.as_slice()), (200, text.as_bytes()), "{project}");
+    }
+    let path = format!("/api/v1/events/{id}/attachments?project=nowhere");
+    assert_eq!(server.call("GET", &path, None).status, 404);
 }
 
 #[test]

@@ -61,6 +61,23 @@ fn a_commit_with_a_secret_is_refused() {
     exits(&commit_all(&tree), 0);
 }
 
+#[test]
+fn a_hook_says_what_is_there() {
+    let tree = Tree::repository();
+    let says = |command: &str, code: i32, word: &str| {
+        let finished = tree.run(&["hook", command]);
+        exits(&finished, code);
+        assert!(finished.stdout.contains(word), "{command}: {}", finished.stdout);
+    };
+    says("status", 1, "pre-commit: not installed");
+    says("remove", 0, "pre-commit: not installed, so nothing was removed");
+    says("install", 0, "installed ");
+    says("install", 0, "already installed: ");
+    says("status", 0, "pre-commit: installed");
+    says("remove", 0, "removed ");
+    says("status", 1, "pre-commit: not installed");
+}
+
 fn commit_all(tree: &Tree) -> Finished {
     finish(tree.git_command(tree.path(), &["commit", "-qam", "m"]), b"")
 }

@@ -32,6 +32,7 @@ mod random;
 mod repeats;
 mod scan;
 mod scan_git;
+mod scan_hidden;
 mod sdk;
 mod strangers;
 mod work;

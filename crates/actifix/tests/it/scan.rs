@@ -203,7 +203,8 @@ fn strange_files_are_skipped_with_a_note_and_never_block() {
     let report = tree.report(&["d"]);
     let paths: Vec<&str> =
         report["findings"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
-    assert_eq!(paths, ["d/a.txt", "d/n\\xffame\\x0a\\x1b[31m.env"]);
+    assert_eq!(paths, ["d/a.txt", "d/b.bin", "d/n\\xffame\\x0a\\x1b[31m.env"]);
+    assert_eq!(report["summary"]["skipped"]["special"], 2);
     assert_eq!(
         report["notes"],
         serde_json::json!(["d/pipe: a pipe, not scanned", "d/socket: a socket, not scanned"])

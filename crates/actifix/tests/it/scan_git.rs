@@ -111,7 +111,7 @@ fn nothing_scanned_although_files_are_staged_is_an_error() {
     fs::remove_file(tree.path().join(".git/objects").join(&blob[..2]).join(&blob[2..])).unwrap();
     let finished = tree.run(&["scan", "--staged"]);
     exits(&finished, 2);
-    assert!(finished.stderr.contains("1 files are staged and none could be scanned"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("1 file is staged and none could be scanned"), "{}", finished.stderr);
 
     let tree = Tree::repository();
     tree.write("a.txt", "hello\n");

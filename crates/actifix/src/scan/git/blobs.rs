@@ -5,11 +5,12 @@ use super::history::{known_at, origin};
 use super::objects::{Objects, on_threads};
 use super::pack::{Blob, Pack, Scratch, Verdict, indices, windows};
 use super::state::Known;
-use super::walk::{Found, Work};
+use super::walk::{Found, NO_COMMIT, Work};
 use crate::scan::batch::Batch;
+use crate::scan::content::Content;
 use crate::scan::inspect::{Place, Scanner, View};
 use crate::scan::progress::Progress;
-use crate::scan::stream::text_of;
+
 use actifix_secrets::Match;
 use gix::ObjectId;
 use gix::hashtable::HashMap as IdMap;
@@ -98,8 +99,7 @@ fn one_by_one(objects: &Objects, job: &Job<'_>, threads: usize) -> Result<Vec<Pa
                 let Some(work) = blobs.get(number).filter(|_| job.take(number)) else { continue };
                 match objects.read(&work.blob, &mut buffer) {
                     Ok(data) => {
-                        let blob = text_of(data.data);
-                        job.whole(work, blob, &mut part);
+                        job.whole(work, data.data, &Content::of(data.data), &mut part);
                     }
                     Err(error) => part.batch.unread(error.to_string()),
                 }
@@ -125,12 +125,14 @@ impl Job<'_> {
             // Scanned before, in another pack.
             return Verdict::Unknown;
         };
-        let text = text_of(&blob.bytes);
-        let new = match (&blob.fresh, &text, base) {
-            (Some(fresh), Some(Cow::Borrowed(text)), Verdict::Clean) => windows(text.len(), fresh),
+        let content = Content::of(&blob.bytes);
+        let new = match (&blob.fresh, &content.text, base) {
+            (Some(fresh), Some(Cow::Borrowed(text)), Verdict::Clean) if content.runs.is_empty() => {
+                windows(text.len(), fresh)
+            }
             _ => None,
         };
-        let Some(windows) = new else { return self.whole(work, text, part) };
+        let Some(windows) = new else { return self.whole(work, &blob.bytes, &content, part) };
         let mut candidates = windows
             .into_iter()
             .filter_map(|window| blob.bytes.get(window))
@@ -139,37 +141,61 @@ impl Job<'_> {
             part.batch.totals.files += 1;
             return Verdict::Clean;
         }
-        self.whole(work, text, part)
+        self.whole(work, &blob.bytes, &content, part)
     }
 
     /// Scans a whole blob.
-    fn whole(&self, work: &Work, text: Option<Cow<'_, [u8]>>, part: &mut Part) -> Verdict {
+    fn whole(&self, work: &Work, bytes: &[u8], content: &Content<'_>, part: &mut Part) -> Verdict {
         part.batch.totals.files += 1;
-        let Some(text) = text else {
-            part.batch.totals.binary += 1;
-            return Verdict::Unknown;
+        let candidates = match &content.text {
+            Some(text) => self.scanner.candidates(text, &mut part.batch),
+            None => {
+                part.batch.totals.binary += 1;
+                part.batch.totals.bytes += bytes.len() as u64;
+                Vec::new()
+            }
         };
-        let candidates = self.scanner.candidates(&text, &mut part.batch);
-        if candidates.is_empty() {
+        if candidates.is_empty() && content.runs.is_empty() && !content.more {
             // Of a text that had to be decoded, offsets are not those of the blob.
-            return if matches!(text, Cow::Borrowed(_)) { Verdict::Clean } else { Verdict::Unknown };
+            return if matches!(content.text, Some(Cow::Borrowed(_))) {
+                Verdict::Clean
+            } else {
+                Verdict::Unknown
+            };
         }
-        part.again.extend(self.tell(work, &text, candidates, &mut part.batch));
+        part.again.extend(self.tell(work, bytes, content, candidates, &mut part.batch));
         Verdict::Unknown
     }
 
-    /// Path and commit are looked up only if something is in a blob.
-    fn tell(&self, work: &Work, text: &[u8], candidates: Vec<Match>, batch: &mut Batch) -> Option<Known> {
+    /// Path and commit are looked up only if something can be in a blob.
+    fn tell(
+        &self,
+        work: &Work,
+        bytes: &[u8],
+        content: &Content<'_>,
+        candidates: Vec<Match>,
+        batch: &mut Batch,
+    ) -> Option<Known> {
         let path = self.found.paths.path(work.path);
-        let commit = self.found.commits.get(work.commit as usize)?;
-        if self.scanner.config().skips(&path) {
-            batch.totals.allowed_config += 1;
+        let commit = self.found.commits.get(work.commit as usize);
+        if commit.is_none() && work.commit != NO_COMMIT {
             return None;
         }
-        let place = Place { path: Arc::from(path.as_slice()), commit: Some(origin(commit)) };
+        if self.scanner.config().skips(&path) {
+            batch.totals.skipped += u64::from(!candidates.is_empty());
+            return None;
+        }
+        let place = Place { path: Arc::from(path.as_slice()), commit: commit.map(origin) };
         let before = batch.hits.len() + batch.dropped.len();
-        self.scanner.tell(&place, text, candidates, &View::whole(text), batch);
+        if let Some(text) = &content.text {
+            self.scanner.tell(&place, text, candidates, &View::whole(text), batch);
+        }
+        self.scanner.rest(&place, bytes, content, batch);
         let told = batch.hits.len() + batch.dropped.len() > before || batch.totals.hits_more > 0;
-        told.then(|| known_at(&work.blob, commit, &path))
+        match commit {
+            Some(commit) => told.then(|| known_at(&work.blob, commit, &path)),
+            // What refs name themselves is little, and is scanned each time.
+            None => None,
+        }
     }
 }

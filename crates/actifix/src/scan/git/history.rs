@@ -3,13 +3,13 @@
 use super::blobs::scan_blobs;
 use super::objects::Objects;
 use super::state::{HITS_MAX, Known, State, hex, unhex};
-use super::walk::{CommitInfo, Found, walk};
+use super::walk::{CommitInfo, Found, NO_COMMIT, Root, walk};
 use super::{GitError, Repo};
-use crate::scan::Origin;
 use crate::scan::batch::Batch;
+use crate::scan::content::Content;
 use crate::scan::inspect::{Place, Scanner, View};
 use crate::scan::progress::Progress;
-use crate::scan::stream::text_of;
+use crate::scan::{Origin, Part};
 use gix::ObjectId;
 use gix::bstr::BStr;
 use gix::objs::Kind;
@@ -18,8 +18,12 @@ use std::sync::Arc;
 
 /// Path of findings in commit messages.
 const MESSAGE_PATH: &[u8] = b"COMMIT_MSG";
+/// Path of findings in names and addresses of authors and in other headers of commits.
+const PEOPLE_PATH: &[u8] = b"COMMIT_HEADER";
 /// Path of findings in messages of annotated tags.
 const TAG_PATH: &[u8] = b"TAG_MSG";
+/// Bytes of names that are searched at once.
+const NAMES_BYTES: usize = 64 << 10;
 /// Updates of refs in one push.
 const UPDATES_MAX: usize = 100_000;
 
@@ -34,7 +38,7 @@ pub enum Extent {
     Push(String),
 }
 
-/// Scans a history.
+/// Scans a history; `anew` also what a former scan has read.
 ///
 /// # Errors
 /// The repository or the range cannot be read.
@@ -42,16 +46,17 @@ pub fn scan_history(
     repo: &Repo,
     scanner: &Scanner,
     extent: &Extent,
+    anew: bool,
     threads: usize,
     progress: &Progress,
 ) -> Result<Batch, GitError> {
     let objects = repo.objects()?;
     let shallow = repo.inner.is_shallow().map_err(|error| GitError::new("shallow", error))?;
     let rules = scanner.rules_hash();
-    let Ends { tips, mut hidden, tags } = ends(repo, extent)?;
+    let Ends { tips, mut hidden, tags, roots, names } = ends(repo, &objects, extent)?;
     // What was scanned of a shallow clone is not the history of what is behind its border.
     let whole = *extent == Extent::All && !shallow;
-    let state = if whole { State::load(repo.common_dir(), &rules) } else { None };
+    let state = if whole && !anew { State::load(repo.common_dir(), &rules) } else { None };
     let (mut known, mut before) = (Vec::new(), 0);
     if let Some(state) = &state {
         let old = state.tips.iter().filter_map(|tip| ObjectId::from_hex(tip.as_bytes()).ok());
@@ -61,15 +66,25 @@ pub fn scan_history(
     }
     let mut batch = Batch::default();
     let mut again = Vec::new();
+    let mut people = HashSet::new();
     progress.begin("commits", None);
-    let found = walk(&objects, &tips, &hidden, shallow, before, |info, commit| {
+    let found = walk(&objects, &tips, &hidden, &roots, shallow, before, |info, commit| {
         progress.add(1);
         let mut own = Batch::default();
         message(scanner, info, &commit.message, &mut own);
+        // The same few people write thousands of commits.
+        if people.insert(people_hash(&commit.people)) {
+            headers(scanner, info, &commit.people, &mut own);
+        }
         again.extend((!own.hits.is_empty()).then(|| known_at(&info.id, info, MESSAGE_PATH)));
         batch.merge(own);
     })?;
     batch.totals.commits = found.commits.len() as u64;
+    batch.totals.commits_known = before;
+    again.extend(scan_names(scanner, &found, &mut batch));
+    for name in names {
+        scanner.name(&Place { path: Arc::from(name.as_slice()), commit: None }, &name, &mut batch);
+    }
     if !known.is_empty() {
         still_there(&objects, &tips, &hidden, &found, shallow, &mut known)?;
     }
@@ -97,32 +112,35 @@ pub fn scan_history(
     Ok(batch)
 }
 
-/// Where a walk begins, what it must not enter, and annotated tags.
+/// Where a walk begins, what it must not enter, and what is no commit: annotated tags, what refs name, their names.
 #[derive(Debug, Default)]
 struct Ends {
     tips: Vec<ObjectId>,
     hidden: Vec<ObjectId>,
     tags: Vec<ObjectId>,
+    roots: Vec<Root>,
+    names: Vec<Vec<u8>>,
 }
 
-fn ends(repo: &Repo, extent: &Extent) -> Result<Ends, GitError> {
+fn ends(repo: &Repo, objects: &Objects, extent: &Extent) -> Result<Ends, GitError> {
     match extent {
-        Extent::All => Ok(Ends { tips: repo.tips()?, hidden: Vec::new(), tags: repo.tags()? }),
+        Extent::All => all(repo, objects),
         Extent::Range(range) => {
             let (tips, hidden) = revisions(repo, range)?;
-            Ok(Ends { tips, hidden, tags: Vec::new() })
+            Ok(Ends { tips, hidden, ..Ends::default() })
         }
         Extent::Push(updates) => {
-            let mut ends = Ends { hidden: repo.tips()?, ..Ends::default() };
-            let objects = repo.objects()?;
+            let mut ends = Ends { hidden: all(repo, objects)?.tips, ..Ends::default() };
             for (number, line) in updates.lines().enumerate() {
                 if number >= UPDATES_MAX {
                     return Err(GitError(format!("more than {UPDATES_MAX} updates in one push")));
                 }
-                let id = line.split(' ').nth(1).and_then(|id| ObjectId::from_hex(id.as_bytes()).ok());
+                let mut words = line.splitn(3, ' ').skip(1);
+                let id = words.next().and_then(|id| ObjectId::from_hex(id.as_bytes()).ok());
                 let id = id.ok_or_else(|| GitError(format!("`{line}` is no update of a ref")))?;
                 if !id.is_null() {
-                    pushed(&objects, id, &mut ends)?;
+                    let name = words.next().unwrap_or_default().as_bytes().to_vec();
+                    ends.add(objects, id, name)?;
                 }
             }
             Ok(ends)
@@ -130,27 +148,90 @@ fn ends(repo: &Repo, extent: &Extent) -> Result<Ends, GitError> {
     }
 }
 
-/// A pushed tag is an object of its own: what it names is what it brings, besides its message.
-fn pushed(objects: &Objects, mut id: ObjectId, ends: &mut Ends) -> Result<(), GitError> {
-    /// Tags of tags.
-    const NESTING_MAX: usize = 16;
-    let mut buffer = Vec::new();
-    for _ in 0..NESTING_MAX {
-        let data = objects.read(&id, &mut buffer)?;
-        match data.kind {
-            Kind::Commit => {
-                ends.tips.push(id);
-                return Ok(());
-            }
-            Kind::Tag => {
-                ends.tags.push(id);
-                let target = data.try_into_tag_iter().and_then(|tag| tag.target_id().ok());
-                id = target.ok_or_else(|| GitError(format!("tag {id} names nothing")))?;
-            }
-            Kind::Tree | Kind::Blob => break,
+/// All that refs name.
+fn all(repo: &Repo, objects: &Objects) -> Result<Ends, GitError> {
+    let mut ends = Ends::default();
+    for (name, id) in repo.refs()? {
+        // A ref to nothing (a branch that is not born, a lost object) has no history.
+        if objects.exists(&id) {
+            ends.add(objects, id, name)?;
         }
     }
-    Err(GitError(format!("{id} leads to no commit; it cannot be scanned, so it is refused")))
+    ends.tips.sort();
+    ends.tips.dedup();
+    Ok(ends)
+}
+
+impl Ends {
+    /// A tag is an object of its own: what it names is what it brings, besides its message.
+    fn add(&mut self, objects: &Objects, mut id: ObjectId, name: Vec<u8>) -> Result<(), GitError> {
+        /// Tags of tags.
+        const NESTING_MAX: usize = 16;
+        let mut buffer = Vec::new();
+        for _ in 0..NESTING_MAX {
+            let data = objects.read(&id, &mut buffer)?;
+            match data.kind {
+                Kind::Commit => self.tips.push(id),
+                Kind::Tree | Kind::Blob => self.roots.push(Root { id, name: name.clone() }),
+                Kind::Tag => {
+                    self.tags.push(id);
+                    let target = data.try_into_tag_iter().and_then(|tag| tag.target_id().ok());
+                    id = target.ok_or_else(|| GitError(format!("tag {id} names nothing")))?;
+                    continue;
+                }
+            }
+            self.names.push(name);
+            return Ok(());
+        }
+        Err(GitError(format!("{id}: tags of tags, nested too deep to be scanned")))
+    }
+}
+
+fn people_hash(people: &[u8]) -> [u8; 32] {
+    *blake3::hash(people).as_bytes()
+}
+
+fn headers(scanner: &Scanner, info: &CommitInfo, people: &[u8], batch: &mut Batch) {
+    let place = Place { path: Arc::from(PEOPLE_PATH), commit: Some(origin(info)) };
+    scanner.formats(&place, people, Part::Content, batch);
+}
+
+/// Scans names of files and folders, many at once; gives those to be scanned again.
+fn scan_names(scanner: &Scanner, found: &Found, batch: &mut Batch) -> Vec<Known> {
+    let (mut again, mut text, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    let count = u32::try_from(found.paths.len()).unwrap_or(u32::MAX);
+    for number in 0..count {
+        let name = found.paths.name(number);
+        if name.len() >= crate::scan::NAME_BYTES_MIN && found.owner(number).is_some() {
+            text.extend_from_slice(name);
+            text.push(b'\n');
+            numbers.push(number);
+        }
+        if text.len() < NAMES_BYTES && number + 1 < count {
+            continue;
+        }
+        if scanner.has_formats(&text) {
+            let names = numbers.iter().filter_map(|number| scan_name(scanner, found, *number, batch));
+            again.extend(names);
+        }
+        text.clear();
+        numbers.clear();
+    }
+    again
+}
+
+fn scan_name(scanner: &Scanner, found: &Found, number: u32, batch: &mut Batch) -> Option<Known> {
+    let owner = found.owner(number)?;
+    let commit = found.commits.get(owner as usize).filter(|_| owner != NO_COMMIT);
+    let path = found.paths.path(number);
+    let mut own = Batch::default();
+    let place = Place { path: Arc::from(path.as_slice()), commit: commit.map(origin) };
+    if !scanner.config().skips(&path) {
+        scanner.name(&place, found.paths.name(number), &mut own);
+    }
+    let told = !own.hits.is_empty();
+    batch.merge(own);
+    commit.filter(|_| told).map(|commit| known_at(&commit.id, commit, &path))
 }
 
 /// Scans annotated tags. They are few, so they are read each time.
@@ -174,7 +255,13 @@ fn scan_tags(
 fn revisions(repo: &Repo, range: &str) -> Result<(Vec<ObjectId>, Vec<ObjectId>), GitError> {
     use gix::revision::plumbing::Spec;
     let fail = |error: gix::Error| GitError::new(format!("revision `{range}`"), error);
-    let spec = repo.inner.rev_parse(BStr::new(range)).map_err(fail)?.detach();
+    let unknown = |_| {
+        GitError(format!(
+            "`{range}` names no commits of this repository; give a branch, a tag or a commit, or two of them as in \
+             `main..HEAD`"
+        ))
+    };
+    let spec = repo.inner.rev_parse(BStr::new(range)).map_err(unknown)?.detach();
     let commit = |id: ObjectId| {
         let object = repo.inner.find_object(id).and_then(|object| object.peel_to_commit());
         object.map(|commit| commit.id).map_err(fail)
@@ -249,15 +336,20 @@ fn scan_again(
     let mut buffer = Vec::new();
     let commit_data = objects.commit(&commit, &mut buffer)?;
     let info = CommitInfo { id: commit, seconds: commit_data.seconds, order: known.order };
-    if object == commit {
+    if object == commit && path == MESSAGE_PATH {
         message(scanner, &info, &commit_data.message, batch);
+        headers(scanner, &info, &commit_data.people, batch);
+        return Ok(());
+    }
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
+    let place = Place { path: Arc::from(path), commit: Some(origin(&info)) };
+    if object == commit {
+        scanner.name(&place, &name, batch);
         return Ok(());
     }
     let data = objects.read(&object, &mut buffer)?;
-    let text = text_of(data.data).unwrap_or_default();
     batch.totals.files += 1;
-    let place = Place { path: Arc::from(path), commit: Some(origin(&info)) };
-    scanner.text(&place, &text, &View::whole(&text), batch);
+    scanner.content(&place, data.data, &Content::of(data.data), batch);
     Ok(())
 }
 
@@ -277,11 +369,10 @@ fn only_new(objects: &Objects, scanner: &Scanner, found: &Found, batch: &mut Bat
         for tree in &trees {
             let Some(blob) = objects.blob_at(tree, &path, &mut buffer)? else { continue };
             let data = objects.read(&blob, &mut buffer)?;
-            let Some(text) = text_of(data.data) else { continue };
             let mut before = Batch::default();
             let place = Place { path: Arc::clone(&path), commit: None };
             // Equal secrets in one file have equal fingerprints.
-            scanner.text(&place, &text, &View::whole(&text), &mut before);
+            scanner.content(&place, data.data, &Content::of(data.data), &mut before);
             old.extend(before.hits.into_iter().map(|hit| hit.fingerprint));
         }
     }

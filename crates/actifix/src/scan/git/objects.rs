@@ -1,9 +1,9 @@
-//! The object database, with the objects of a push in quarantine before it.
+//! The object database, with the objects of a push in quarantine and other folders before it.
 
 use super::GitError;
 use gix::objs::{CommitRefIter, Data, Find, Kind};
 use gix::{ObjectId, oid};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Decoded delta bases kept by one thread.
 const PACK_CACHE_BYTES: usize = 48 << 20;
@@ -11,7 +11,8 @@ const PACK_CACHE_BYTES: usize = 48 << 20;
 /// All objects of a repository. One per thread.
 pub struct Objects {
     main: gix::odb::Handle,
-    quarantine: Option<gix::odb::Handle>,
+    /// Looked into first: what a push brings is there.
+    more: Vec<gix::odb::Handle>,
     hash: gix::hash::Kind,
 }
 
@@ -22,28 +23,28 @@ pub struct Commit {
     pub parents: Vec<ObjectId>,
     pub seconds: i64,
     pub message: Vec<u8>,
+    /// What people write besides the message: names, addresses, headers. No times, no signature.
+    pub people: Vec<u8>,
 }
 
 impl Objects {
-    pub fn open(repo: &gix::Repository, quarantine: Option<&Path>) -> Result<Self, GitError> {
+    pub fn open(repo: &gix::Repository, more: &[PathBuf]) -> Result<Self, GitError> {
         let mut main = repo.objects.clone().into_inner();
         main.set_pack_cache(|| {
             Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(PACK_CACHE_BYTES))
         });
-        let quarantine = match quarantine {
-            Some(folder) => Some(
-                gix::odb::at(folder, repo.object_hash())
-                    .map_err(|error| GitError::new(format!("objects in {}", folder.display()), error))?,
-            ),
-            None => None,
+        let open = |folder: &PathBuf| {
+            gix::odb::at(folder, repo.object_hash())
+                .map_err(|error| GitError::new(format!("objects in {}", folder.display()), error))
         };
-        Ok(Self { main, quarantine, hash: repo.object_hash() })
+        let more = more.iter().map(open).collect::<Result<_, GitError>>()?;
+        Ok(Self { main, more, hash: repo.object_hash() })
     }
 
     /// Folders that hold objects: the repository's, those that it borrows from, a push's.
     pub fn folders(&self) -> Result<Vec<PathBuf>, GitError> {
         let mut folders = Vec::new();
-        for handle in std::iter::once(&self.main).chain(&self.quarantine) {
+        for handle in std::iter::once(&self.main).chain(&self.more) {
             let store = handle.store_ref();
             folders.push(store.path().to_owned());
             folders.extend(store.alternate_db_paths().map_err(|error| GitError::new("alternates", error))?);
@@ -57,12 +58,12 @@ impl Objects {
 
     /// The same objects for another thread.
     pub fn for_thread(&self) -> Self {
-        Self { main: self.main.clone(), quarantine: self.quarantine.clone(), hash: self.hash }
+        Self { main: self.main.clone(), more: self.more.clone(), hash: self.hash }
     }
 
     pub fn exists(&self, id: &oid) -> bool {
         use gix::objs::Exists;
-        self.main.exists(id) || self.quarantine.as_ref().is_some_and(|quarantine| quarantine.exists(id))
+        self.main.exists(id) || self.more.iter().any(|more| more.exists(id))
     }
 
     /// An object of any kind. An error if it is not there.
@@ -92,7 +93,7 @@ impl Objects {
             .message()
             .map(|message| message.to_vec())
             .unwrap_or_default();
-        Ok(Commit { tree, parents, seconds, message })
+        Ok(Commit { tree, parents, seconds, message, people: people(data.data) })
     }
 
     /// The blob at a path of a tree.
@@ -126,14 +127,35 @@ impl Objects {
 
 impl Find for Objects {
     fn try_find<'a>(&self, id: &oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
-        if let Some(quarantine) = &self.quarantine {
+        for more in &self.more {
             use gix::objs::Exists;
-            if quarantine.exists(id) {
-                return quarantine.try_find(id, buffer);
+            if more.exists(id) {
+                return more.try_find(id, buffer);
             }
         }
         self.main.try_find(id, buffer)
     }
+}
+
+/// The header of a commit without ids, times and signatures.
+fn people(commit: &[u8]) -> Vec<u8> {
+    let end = memchr::memmem::find(commit, b"\n\n").unwrap_or(commit.len());
+    let mut out = Vec::new();
+    let mut skip = false;
+    for line in commit.get(..end).unwrap_or_default().split(|byte| *byte == b'\n') {
+        // A line that begins with a space goes on with the header before it.
+        if !line.starts_with(b" ") {
+            skip = [&b"tree "[..], b"parent ", b"gpgsig"].iter().any(|name| line.starts_with(name));
+        }
+        if skip {
+            continue;
+        }
+        let dated = line.starts_with(b"author ") || line.starts_with(b"committer ");
+        let close = memchr::memrchr(b'>', line).filter(|_| dated).map_or(line.len(), |at| at + 1);
+        out.extend_from_slice(line.get(..close).unwrap_or(line));
+        out.push(b'\n');
+    }
+    out
 }
 
 /// Runs the work on some threads, each with objects of its own; gives what each made.

@@ -3,11 +3,12 @@
 use super::added::{Known, added};
 use super::objects::{Objects, on_threads};
 use super::{GitError, Repo};
+use crate::scan::Part;
 use crate::scan::batch::Batch;
+use crate::scan::content::Content;
 use crate::scan::inspect::{Place, Scanner, View};
 use crate::scan::lines::{line_end, line_start, newlines};
 use crate::scan::names::printable;
-use crate::scan::stream::text_of;
 use gix::ObjectId;
 use gix::bstr::BStr;
 use gix::index::entry::{Flags, Mode, Stage};
@@ -66,10 +67,13 @@ pub fn scan_staged(repo: &Repo, scanner: &Scanner, threads: usize) -> Result<Bat
     for own in on_threads(&objects, threads, work)? {
         batch.merge(own);
     }
-    let looked_at = batch.totals.files + batch.totals.allowed_config;
+    let totals = &batch.totals;
+    let looked_at = totals.files + totals.moved + totals.skipped;
     if !changes.is_empty() && looked_at == 0 {
         let why = batch.notes.first().cloned().unwrap_or_default();
-        return Err(GitError(format!("{} files are staged and none could be scanned: {why}", changes.len())));
+        let files =
+            if changes.len() == 1 { "1 file is".to_owned() } else { format!("{} files are", changes.len()) };
+        return Err(GitError(format!("{files} staged and none could be scanned: {why}")));
     }
     Ok(batch)
 }
@@ -96,36 +100,60 @@ fn scan_change(
     batch: &mut Batch,
 ) -> Result<(), GitError> {
     if scanner.config().skips(&change.path) {
-        batch.totals.allowed_config += 1;
+        batch.totals.skipped += 1;
         return Ok(());
     }
-    if change.before.is_none() && moved.removed.contains(&change.blob) {
-        // A file that was renamed and nothing else.
-        batch.totals.files += 1;
-        return Ok(());
+    let place = Place { path: Arc::clone(&change.path), commit: None };
+    if change.before.is_none() && change.merged.is_empty() {
+        scanner.name(&place, &change.path, batch);
+        if moved.removed.contains(&change.blob) {
+            // A file that was renamed and nothing else.
+            batch.totals.moved += 1;
+            return Ok(());
+        }
     }
-    let data = objects.read(&change.blob, &mut buffers.new)?;
+    let bytes = objects.read(&change.blob, &mut buffers.new)?.data;
     batch.totals.files += 1;
-    let Some(new) = text_of(data.data) else {
+    let new = Content::of(bytes);
+    let mut rest = Batch::default();
+    scanner.rest(&place, bytes, &new, &mut rest);
+    if new.is_binary() {
         batch.totals.binary += 1;
-        return Ok(());
-    };
+        batch.totals.bytes += bytes.len() as u64;
+    }
     let mut known = Known::default();
     for id in &change.merged {
         let data = objects.read(id, &mut buffers.old)?;
-        known.add(&text_of(data.data).unwrap_or_default());
+        let old = Content::of(data.data);
+        known.add(old.text.as_deref().unwrap_or_default());
+        without_old(scanner, &place, data.data, &old, &mut rest);
     }
-    let old = match &change.before {
-        Some(id) => text_of(objects.read(id, &mut buffers.old)?.data).unwrap_or_default(),
-        None => {
-            moved.texts.iter().for_each(|text| known.add(text));
-            Default::default()
-        }
-    };
-    let ranges = added(&new, &old, known);
-    let place = Place { path: Arc::clone(&change.path), commit: None };
-    scan_ranges(scanner, &place, &new, &ranges, batch);
+    let mut old_bytes = &[][..];
+    if let Some(id) = &change.before {
+        old_bytes = objects.read(id, &mut buffers.old)?.data;
+    } else {
+        moved.texts.iter().for_each(|text| known.add(text));
+    }
+    let old = Content::of(old_bytes);
+    without_old(scanner, &place, old_bytes, &old, &mut rest);
+    batch.merge(rest);
+    if let Some(text) = &new.text {
+        let ranges = added(text, old.text.as_deref().unwrap_or_default(), known);
+        scan_ranges(scanner, &place, text, &ranges, batch);
+    }
     Ok(())
+}
+
+/// Of findings outside of lines, those are old that the old file has as well.
+fn without_old(scanner: &Scanner, place: &Place, bytes: &[u8], old: &Content<'_>, found: &mut Batch) {
+    if found.hits.is_empty() {
+        return;
+    }
+    let mut before = Batch::default();
+    scanner.rest(place, bytes, old, &mut before);
+    // A text that became binary had it in its lines.
+    scanner.formats(place, old.text.as_deref().unwrap_or_default(), Part::Content, &mut before);
+    found.hits.retain(|hit| !before.hits.iter().any(|known| known.fingerprint == hit.fingerprint));
 }
 
 /// Scans a text where it has new lines, with what stands around them as context.
@@ -171,7 +199,7 @@ fn read_all(objects: &Objects, ids: &[ObjectId]) -> Vec<Vec<u8>> {
     for id in ids {
         // A removed file that cannot be read only means that its lines count as new elsewhere.
         let Ok(data) = objects.read(id, &mut buffer) else { continue };
-        let Some(text) = text_of(data.data) else { continue };
+        let Some(text) = Content::of(data.data).text else { continue };
         let Some(rest) = left.checked_sub(text.len()) else { break };
         left = rest;
         texts.push(text.into_owned());
@@ -217,7 +245,7 @@ fn changes(
             continue;
         }
         if entry.mode == Mode::COMMIT {
-            batch.totals.files += 1;
+            batch.totals.submodules += 1;
             batch.note(format!("{}: a submodule, only its commit id is staged", printable(path)));
             continue;
         }
@@ -243,6 +271,17 @@ fn changes(
     }
     let removed = before.files.into_values().collect();
     Ok((changes, removed))
+}
+
+/// A file as it stands in HEAD; none if it is not there.
+///
+/// # Errors
+/// HEAD cannot be read.
+pub fn file_in_head(repo: &Repo, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+    let Some(tree) = head_tree(repo)? else { return Ok(None) };
+    let (objects, mut buffer) = (repo.objects()?, Vec::new());
+    let Some(blob) = objects.blob_at(&tree, path.as_bytes(), &mut buffer)? else { return Ok(None) };
+    Ok(Some(objects.read(&blob, &mut buffer)?.data.to_vec()))
 }
 
 /// Tree of HEAD; none before the first commit.

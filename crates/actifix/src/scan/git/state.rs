@@ -14,7 +14,7 @@ pub const HITS_MAX: usize = super::super::HITS_MAX;
 /// Larger files are not ours.
 const STATE_BYTES_MAX: u64 = 16 << 20;
 /// Version of the format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What one whole scan leaves.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +31,11 @@ pub struct State {
     pub hits: Vec<Known>,
 }
 
-/// A blob or commit message to scan again.
+/// A blob, commit message or name to scan again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
-    /// Hex id; of the commit itself for a message.
+    /// Hex id; of the commit itself for its message and for names that it brought in.
     pub object: String,
     /// The commit that brought it in.
     pub commit: String,

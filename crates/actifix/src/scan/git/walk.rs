@@ -19,10 +19,21 @@ const PATHS_MAX: usize = 20_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     pub blob: ObjectId,
-    /// Index in [`Found::commits`].
+    /// Index in [`Found::commits`]; [`NO_COMMIT`] for what a ref names itself.
     pub commit: u32,
     /// Number of the path in [`Found::paths`].
     pub path: u32,
+}
+
+/// No commit brought it in.
+pub const NO_COMMIT: u32 = u32::MAX;
+
+/// A blob or tree that a ref names, maybe through a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    pub id: ObjectId,
+    /// Name of the ref.
+    pub name: Vec<u8>,
 }
 
 /// What was found in a range of commits.
@@ -32,6 +43,8 @@ pub struct Found {
     pub commits: Vec<CommitInfo>,
     pub blobs: Vec<Work>,
     pub paths: Paths,
+    /// From which number of a path on names are those of which commit; none for names of hidden commits.
+    pub owners: Vec<(u32, Option<u32>)>,
     /// Hidden commits that are parents of commits in the range.
     pub boundary: Vec<ObjectId>,
 }
@@ -71,6 +84,16 @@ impl Paths {
         }
     }
 
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The last part of a path.
+    pub fn name(&self, number: u32) -> &[u8] {
+        self.names.get(number as usize).map_or(&[], |(_, name)| name)
+    }
+
     /// The whole path of a number.
     pub fn path(&self, number: u32) -> Vec<u8> {
         let mut parts: Vec<&[u8]> = Vec::new();
@@ -85,11 +108,12 @@ impl Paths {
     }
 }
 
-/// Walks all commits that `tips` reach and `hidden` do not. `step` is called for each commit with its message.
+/// Walks all commits that `tips` reach and `hidden` do not, and `roots`. `step` is called for each commit with its message.
 pub fn walk(
     objects: &Objects,
     tips: &[ObjectId],
     hidden: &[ObjectId],
+    roots: &[Root],
     shallow: bool,
     first_order: u64,
     mut step: impl FnMut(&CommitInfo, &Commit),
@@ -107,6 +131,7 @@ pub fn walk(
                 seen.insert(*parent);
                 found.boundary.push(*parent);
                 let tree = objects.commit(parent, &mut buffer)?.tree;
+                found.own(None);
                 trees(objects, tree, &mut seen, &mut found.paths, |_, _| Ok(()))?;
             }
         }
@@ -114,6 +139,7 @@ pub fn walk(
         let info = CommitInfo { id, seconds: commit.seconds, order: first_order + u64::from(number) };
         step(&info, &commit);
         found.commits.push(info);
+        found.own(Some(number));
         let blobs = &mut found.blobs;
         trees(objects, commit.tree, &mut seen, &mut found.paths, |blob, path| {
             if blobs.len() >= BLOBS_MAX {
@@ -123,7 +149,52 @@ pub fn walk(
             Ok(())
         })?;
     }
+    for root in roots.iter().filter(|root| objects.exists(&root.id)) {
+        found.root(objects, root, &mut seen)?;
+    }
     Ok(found)
+}
+
+impl Found {
+    /// Names that are numbered from now on are this commit's.
+    fn own(&mut self, commit: Option<u32>) {
+        let next = u32::try_from(self.paths.len()).unwrap_or(u32::MAX);
+        match self.owners.last_mut() {
+            Some((from, owner)) if *from == next => *owner = commit,
+            Some((_, owner)) if *owner == commit => {}
+            _ => self.owners.push((next, commit)),
+        }
+    }
+
+    /// The commit that brought a path in; none if a hidden one did. [`NO_COMMIT`] if it is a ref's.
+    pub fn owner(&self, number: u32) -> Option<u32> {
+        let after = self.owners.partition_point(|(from, _)| *from <= number);
+        after.checked_sub(1).and_then(|nth| self.owners.get(nth)).and_then(|(_, owner)| *owner)
+    }
+
+    /// A blob or tree that no commit has, but a ref.
+    fn root(&mut self, objects: &Objects, root: &Root, seen: &mut IdSet<ObjectId>) -> Result<(), GitError> {
+        let mut buffer = Vec::new();
+        let kind = objects.read(&root.id, &mut buffer)?.kind;
+        // The name of the ref is scanned with the others'.
+        self.own(None);
+        let path = self.paths.number(ROOT, &root.name)?;
+        if kind != gix::objs::Kind::Tree {
+            if seen.insert(root.id) {
+                self.blobs.push(Work { blob: root.id, commit: NO_COMMIT, path });
+            }
+            return Ok(());
+        }
+        self.own(Some(NO_COMMIT));
+        let blobs = &mut self.blobs;
+        below(objects, root.id, path, seen, &mut self.paths, |blob, path| {
+            if blobs.len() >= BLOBS_MAX {
+                return Err(GitError(format!("more than {BLOBS_MAX} blobs in the history")));
+            }
+            blobs.push(Work { blob, commit: NO_COMMIT, path });
+            Ok(())
+        })
+    }
 }
 
 /// All commits that `tips` reach.
@@ -190,12 +261,24 @@ fn trees(
     root: ObjectId,
     seen: &mut IdSet<ObjectId>,
     paths: &mut Paths,
+    found: impl FnMut(ObjectId, u32) -> Result<(), GitError>,
+) -> Result<(), GitError> {
+    below(objects, root, ROOT, seen, paths, found)
+}
+
+/// The same below a path.
+fn below(
+    objects: &Objects,
+    root: ObjectId,
+    at: u32,
+    seen: &mut IdSet<ObjectId>,
+    paths: &mut Paths,
     mut found: impl FnMut(ObjectId, u32) -> Result<(), GitError>,
 ) -> Result<(), GitError> {
     let mut buffer = Vec::new();
     let mut stack = Vec::new();
     if seen.insert(root) {
-        stack.push((root, ROOT));
+        stack.push((root, at));
     }
     while let Some((tree, parent)) = stack.pop() {
         let data = objects.read(&tree, &mut buffer)?;

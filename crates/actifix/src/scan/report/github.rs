@@ -1,6 +1,6 @@
 //! Workflow commands of GitHub Actions: one annotation per finding.
 
-use super::super::{Batch, Config, Hit, names};
+use super::super::{Batch, Config, Hit, Part, names};
 use super::{description, fix};
 use actifix_secrets::Severity;
 
@@ -16,7 +16,8 @@ fn annotation(hit: &Hit, config: &Config) -> String {
     };
     let commit = hit.commit.as_ref().map_or(String::new(), |commit| format!(" in commit {}", commit.id));
     let message = format!(
-        "{} ({}){commit}. {} [fingerprint {}]",
+        "{}{} ({}){commit}. {} [fingerprint {}]",
+        if hit.part == Part::Name { "In the name: " } else { "" },
         description(config, hit),
         hit.masked,
         fix(config, hit),

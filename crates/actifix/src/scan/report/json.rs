@@ -1,6 +1,6 @@
 //! One JSON document: findings, what was dropped, counters.
 
-use super::super::{Batch, Config, Hit, names};
+use super::super::{Batch, Config, Hit, Part, names};
 use super::{description, fix, rule};
 use actifix_secrets::Rule;
 use serde_json::{Value, json};
@@ -15,6 +15,13 @@ pub fn report(batch: &Batch, config: &Config, unused: &[String]) -> serde_json::
             "bytes": totals.bytes,
             "binary": totals.binary,
             "commits": totals.commits,
+            "commits_known": totals.commits_known,
+            "skipped": {
+                "config": totals.skipped,
+                "special": totals.special,
+                "submodules": totals.submodules,
+                "moved": totals.moved,
+            },
             "unread": totals.unread,
             "suppressed": {
                 "inline": totals.allowed_inline,
@@ -45,6 +52,7 @@ fn finding(hit: &Hit, config: &Config) -> Value {
         "description": description(config, hit),
         "vendor": rule(config, hit).map_or("", Rule::vendor),
         "path": names::printable(&hit.path),
+        "part": match hit.part { Part::Content => "content", Part::Name => "name" },
         "line": hit.line,
         "column": hit.column,
         "end_line": hit.end_line,

@@ -1,6 +1,6 @@
 //! SARIF 2.1.0 (OASIS), as code hosts read it.
 
-use super::super::{Batch, Config, Hit, names};
+use super::super::{Batch, Config, Hit, Part, names};
 use super::{description, fix};
 use actifix_secrets::Severity;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ fn result(hit: &Hit, config: &Config, rule_index: Option<usize>) -> Value {
     let mut value = json!({
         "ruleId": &*hit.rule,
         "level": level(hit.severity),
-        "message": { "text": format!("{} ({})", description(config, hit), hit.masked) },
+        "message": { "text": format!("{}{} ({})", if hit.part == Part::Name { "In the name: " } else { "" }, description(config, hit), hit.masked) },
         "locations": [{ "physicalLocation": {
             "artifactLocation": { "uri": names::uri(&hit.path) },
             "region": {

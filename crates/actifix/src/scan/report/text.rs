@@ -1,6 +1,6 @@
 //! For people: place, severity, rule, mask; then what to do, once per rule.
 
-use super::super::{Batch, Config, Hit, names};
+use super::super::{Batch, Config, Hit, Part, names};
 use super::{description, fix};
 use actifix_secrets::Severity;
 use console::{Style, style};
@@ -37,11 +37,12 @@ fn line(hit: &Hit, description: &str, colours: bool) -> String {
     };
     let place = Style::new().bold().force_styling(colours);
     let place = place.apply_to(format!("{}:{}:{}", names::printable(&hit.path), hit.line, hit.column));
+    let name = if hit.part == Part::Name { " in the name" } else { "" };
     let commit = hit.commit.as_ref().map_or(String::new(), |commit| {
         format!(" in commit {}", commit.id.get(..SHORT_COMMIT).unwrap_or(&commit.id))
     });
     format!(
-        "{place}{commit}: {severity} {}: {description} ({}) [fingerprint {}]",
+        "{place}{name}{commit}: {severity} {}: {description} ({}) [fingerprint {}]",
         hit.rule, hit.masked, hit.fingerprint
     )
 }
