@@ -27,11 +27,6 @@ mod workers;
 
 use std::process::ExitCode;
 
-/// An event is a few thousand small allocations that end together on another thread than they began: the allocator of
-/// the C library spends a seventh of the time of ingest on them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     cli::main()
 }
