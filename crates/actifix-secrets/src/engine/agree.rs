@@ -37,7 +37,7 @@ fn everywhere(engine: &Engine, text: &[u8]) -> Found {
         // A format does not stand inside of itself: the search goes on behind what it found.
         let mut done = 0;
         for pos in 0..text.len() {
-            if pos < done || !crate::bytes::starts_token(text, pos) {
+            if pos < done {
                 continue;
             }
             if let Some((start, end)) = rule_at(rule, text, pos) {
