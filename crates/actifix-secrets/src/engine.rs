@@ -7,11 +7,9 @@ use crate::detect::fold;
 use crate::detect::words::{Named, Names};
 use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
-use crate::rule::{Detector, Rule, RuleError, RuleSource};
+use crate::rule::{Detector, Reading, Rule, RuleError, RuleSource};
 use crate::settings::Settings;
 use crate::table::{Hit, Seen, Table, Walk, Word};
-
-use crate::builtin::BUILTIN_RULES;
 
 /// What a keyword asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,16 +89,18 @@ impl Engine {
     /// # Errors
     /// The first broken rule, with file and line.
     pub fn from_rules(extra: &[RuleSource]) -> Result<Self, RuleError> {
-        let mut sources: Vec<(&str, &str)> = BUILTIN_RULES.to_vec();
-        let builtin = crate::rule::read(&sources)?;
-        if extra.is_empty() {
-            return Ok(Self::assemble(builtin));
-        }
         let own: Vec<(&str, &str)> =
             extra.iter().map(|source| (source.name.as_str(), source.text.as_str())).collect();
         crate::rule::check_patterns(&own)?;
-        sources.extend(own);
-        Ok(Self::assemble(crate::rule::read(&sources)?))
+        let broken = |file: &str, problem: String| RuleError { file: file.to_owned(), line: 1, problem };
+        let mut rules = Reading::default();
+        for (name, file) in crate::builtin::files().map_err(|error| broken("rules", error.to_string()))? {
+            rules.file(file).map_err(|(_, problem)| broken(name, problem))?;
+        }
+        for (name, text) in own {
+            rules.toml(name, text)?;
+        }
+        Ok(Self::assemble(rules.finish()))
     }
 
     /// The rules in the order they were read.
@@ -447,6 +447,9 @@ fn is_schema_name(key: &str) -> bool {
             | "version"
     )
 }
+
+#[cfg(test)]
+mod agree;
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,15 @@
 //! Rules are data: how the TOML files are read, and what is wrong with one is said with file and line.
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use regex::bytes::{Regex, RegexBuilder};
-use serde::Deserialize;
 use toml::Spanned;
+
+mod data;
+
+pub use data::Severity;
+pub(crate) use data::{Boundary, Checksum, Detector, RawRule, RuleFile, Strength};
 
 /// Bounds of a rule file, so that a hostile or broken one is refused instead of being slow.
 const RULES_MAX: usize = 2_000;
@@ -15,20 +19,6 @@ const PATTERN_BYTES_MAX: usize = 1_024;
 const WINDOW_MAX: usize = 4_096;
 /// Compiled size of one pattern.
 const REGEX_BYTES_MAX: usize = 1 << 20;
-
-/// How bad it is that such a value got out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth a look.
-    Low,
-    /// Access to something small, or an identifier that helps an attacker.
-    Medium,
-    /// Access to a service.
-    High,
-    /// Access to production, money or other people's data.
-    Critical,
-}
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,153 +52,8 @@ pub struct RuleError {
     pub problem: String,
 }
 
-/// How a rule finds its values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Detector {
-    /// `pattern` at each keyword.
-    Pattern,
-    /// The value of a credential whose name holds a keyword, the vendor's name; `pattern` is all of the value.
-    Vendor,
-    /// Words that `pattern` matches as a whole near an identifier that starts with a keyword.
-    Near,
-    /// Value of a name in `names` or ending in one of `suffixes`.
-    Name,
-    /// The detectors below are code; the rule carries their id, severity and texts.
-    Pem,
-    Jwt,
-    Card,
-    UrlPassword,
-    UrlToken,
-    Authorization,
-    Cookie,
-    QueryToken,
-    SecretWord,
-    /// Names that the project declared.
-    Custom,
-    Email,
-    Ip,
-}
-
-/// Offline check of a format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Checksum {
-    /// The last 6 characters are the CRC32 of what stands between the first `_`-ended prefix and them, in base62.
-    Crc32Base62Body,
-    /// The last 6 characters are the CRC32 of all before them, prefix included, in base62.
-    Crc32Base62All,
-}
-
-/// How sure a name is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Strength {
-    /// Only random-looking values: the name speaks of a secret, not for one (`token_id`, `is_password`).
-    #[serde(skip)]
-    About,
-    /// Only values that look like a secret (`auth`, `session`).
-    Weak,
-    /// All values in maps and assignments; in prose (`token: unexpected end`) only what looks like a secret.
-    Prose,
-    /// All values.
-    Strong,
-}
-
-/// Bytes that may not follow a token of fixed length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Boundary {
-    /// Letters and digits.
-    Alnum,
-    /// Letters, digits, `_`, `-`.
-    Token,
-    /// Anything may follow.
-    None,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleFile {
-    #[serde(default)]
-    vendor: String,
-    #[serde(default)]
-    fix: String,
-    /// Default of the rules in this file.
-    #[serde(default)]
-    unbroken: usize,
-    #[serde(default)]
-    disable: Vec<String>,
-    #[serde(default)]
-    rule: Vec<Spanned<RawRule>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRule {
-    id: String,
-    description: String,
-    severity: Severity,
-    #[serde(default)]
-    keywords: Vec<String>,
-    pattern: Option<Spanned<String>>,
-    #[serde(default)]
-    secret_group: usize,
-    #[serde(default)]
-    before: usize,
-    #[serde(default = "window_default")]
-    window: usize,
-    unbroken: Option<usize>,
-    #[serde(default = "boundary_default")]
-    boundary: Boundary,
-    #[serde(default)]
-    entropy: f32,
-    checksum: Option<Checksum>,
-    #[serde(default)]
-    allow: Vec<String>,
-    /// People choose such values: shorter and plainer ones count too.
-    #[serde(default)]
-    chosen: bool,
-    /// For redaction only: the scanner does not report what the rule finds.
-    #[serde(default)]
-    redact_only: bool,
-    /// Rules of which a finding close by makes this one `pair_severity`.
-    #[serde(default)]
-    pair: Vec<String>,
-    #[serde(default = "pair_severity_default")]
-    pair_severity: Severity,
-    #[serde(default = "detector_default")]
-    detector: Detector,
-    #[serde(default)]
-    names: Vec<String>,
-    #[serde(default)]
-    suffixes: Vec<String>,
-    #[serde(default = "strength_default")]
-    strength: Strength,
-    tier: Option<u8>,
-    #[serde(default)]
-    fix: String,
-    #[serde(default)]
-    examples: Vec<Vec<String>>,
-    #[serde(default)]
-    counter_examples: Vec<Vec<String>>,
-}
-
-const fn window_default() -> usize {
-    512
-}
-const fn pair_severity_default() -> Severity {
-    Severity::Critical
-}
-const fn boundary_default() -> Boundary {
-    Boundary::Alnum
-}
-const fn detector_default() -> Detector {
-    Detector::Pattern
-}
-const fn strength_default() -> Strength {
-    Strength::Strong
-}
+/// A rule as TOML, with the place of itself and of its pattern in the text.
+type Located = Spanned<RawRule<Spanned<String>>>;
 
 /// One rule of the engine.
 pub struct Rule {
@@ -302,39 +147,103 @@ fn compile(pattern: &str, floating: bool) -> Result<Regex, regex::Error> {
         .build()
 }
 
-/// Reads rule files in order. An id that comes again replaces the earlier rule, `disable` removes rules.
-///
-/// # Errors
-/// The first problem with its file and line.
-pub(crate) fn read(sources: &[(&str, &str)]) -> Result<Vec<Rule>, RuleError> {
-    let mut rules: Vec<Rule> = Vec::new();
-    for (name, text) in sources {
+/// The rules of the files that were read so far. An id that comes again replaces the earlier rule, `disable` removes
+/// rules.
+#[derive(Default)]
+pub(crate) struct Reading {
+    rules: Vec<Rule>,
+    ids: HashSet<Arc<str>>,
+}
+
+impl Reading {
+    /// Reads a file that somebody wrote.
+    ///
+    /// # Errors
+    /// The first problem with its line.
+    pub(crate) fn toml(&mut self, name: &str, text: &str) -> Result<(), RuleError> {
         let error = |offset: usize, problem: String| located(name, text, offset, problem);
-        let file: RuleFile = toml::from_str(text)
+        let file: RuleFile<Located> = toml::from_str(text)
             .map_err(|err| error(err.span().map_or(0, |span| span.start), err.message().to_owned()))?;
-        for id in &file.disable {
-            if !rules.iter().any(|rule| *rule.id == **id) {
-                return Err(error(0, format!("disable: there is no rule `{id}`")));
-            }
-            rules.retain(|rule| *rule.id != **id);
-        }
-        let mut seen = BTreeSet::new();
-        for raw in file.rule {
-            let start = raw.span().start;
-            let raw = raw.into_inner();
-            if !seen.insert(raw.id.clone()) {
-                return Err(error(start, format!("rule `{}` stands twice in this file", raw.id)));
-            }
-            check(&raw).map_err(|problem| error(start, format!("rule `{}`: {problem}", raw.id)))?;
-            let rule = build(raw, &file.vendor, &file.fix, file.unbroken);
-            rules.retain(|old| old.id != rule.id);
-            rules.push(rule);
-            if rules.len() > RULES_MAX {
-                return Err(error(start, format!("more than {RULES_MAX} rules")));
-            }
-        }
+        let starts: Vec<usize> = file.rule.iter().map(|raw| raw.span().start).collect();
+        let plain = RuleFile {
+            vendor: file.vendor,
+            fix: file.fix,
+            unbroken: file.unbroken,
+            disable: file.disable,
+            rule: file.rule.into_iter().map(|raw| plain(raw.into_inner())).collect(),
+        };
+        self.file(plain).map_err(|(number, problem)| {
+            let start = number.and_then(|number| starts.get(number)).copied().unwrap_or(0);
+            error(start, problem)
+        })
     }
-    Ok(rules)
+
+    /// Takes in the rules of a file.
+    ///
+    /// # Errors
+    /// The first problem, with the number of the rule that has it.
+    pub(crate) fn file(&mut self, file: RuleFile<RawRule<String>>) -> Result<(), (Option<usize>, String)> {
+        for id in &file.disable {
+            if !self.ids.remove(id.as_str()) {
+                return Err((None, format!("disable: there is no rule `{id}`")));
+            }
+            self.rules.retain(|rule| *rule.id != **id);
+        }
+        let mut seen: HashSet<Arc<str>> = HashSet::new();
+        for (number, raw) in file.rule.into_iter().enumerate() {
+            let error = |problem: String| (Some(number), problem);
+            if seen.contains(raw.id.as_str()) {
+                return Err(error(format!("rule `{}` stands twice in this file", raw.id)));
+            }
+            check(&raw).map_err(|problem| error(format!("rule `{}`: {problem}", raw.id)))?;
+            let rule = build(raw, &file.vendor, &file.fix, file.unbroken);
+            seen.insert(Arc::clone(&rule.id));
+            if !self.ids.insert(Arc::clone(&rule.id)) {
+                self.rules.retain(|old| old.id != rule.id);
+            }
+            self.rules.push(rule);
+            if self.rules.len() > RULES_MAX {
+                return Err(error(format!("more than {RULES_MAX} rules")));
+            }
+        }
+        Ok(())
+    }
+
+    /// All rules, in the order they were read.
+    pub(crate) fn finish(self) -> Vec<Rule> {
+        self.rules
+    }
+}
+
+/// The rule without its place in a text.
+fn plain(raw: RawRule<Spanned<String>>) -> RawRule<String> {
+    RawRule {
+        pattern: raw.pattern.map(Spanned::into_inner),
+        id: raw.id,
+        description: raw.description,
+        severity: raw.severity,
+        keywords: raw.keywords,
+        secret_group: raw.secret_group,
+        before: raw.before,
+        window: raw.window,
+        unbroken: raw.unbroken,
+        boundary: raw.boundary,
+        entropy: raw.entropy,
+        checksum: raw.checksum,
+        allow: raw.allow,
+        chosen: raw.chosen,
+        redact_only: raw.redact_only,
+        pair: raw.pair,
+        pair_severity: raw.pair_severity,
+        detector: raw.detector,
+        names: raw.names,
+        suffixes: raw.suffixes,
+        strength: raw.strength,
+        tier: raw.tier,
+        fix: raw.fix,
+        examples: raw.examples,
+        counter_examples: raw.counter_examples,
+    }
 }
 
 /// Compiles all patterns of rule files that nobody tested before.
@@ -344,7 +253,7 @@ pub(crate) fn read(sources: &[(&str, &str)]) -> Result<Vec<Rule>, RuleError> {
 pub(crate) fn check_patterns(sources: &[(&str, &str)]) -> Result<(), RuleError> {
     for (name, text) in sources {
         // A file that cannot be read is reported by `read`.
-        let Ok(file) = toml::from_str::<RuleFile>(text) else { continue };
+        let Ok(file) = toml::from_str::<RuleFile<Located>>(text) else { continue };
         for raw in file.rule {
             let raw = raw.into_inner();
             if let Some(pattern) = &raw.pattern {
@@ -362,7 +271,7 @@ fn located(file: &str, text: &str, offset: usize, problem: String) -> RuleError 
     RuleError { file: file.to_owned(), line, problem }
 }
 
-fn check(raw: &RawRule) -> Result<(), String> {
+fn check(raw: &RawRule<String>) -> Result<(), String> {
     let id_ok = (1..=64).contains(&raw.id.len())
         && raw.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if !id_ok {
@@ -385,7 +294,7 @@ fn check(raw: &RawRule) -> Result<(), String> {
     match raw.detector {
         Detector::Pattern | Detector::Vendor | Detector::Near => {
             let Some(pattern) = &raw.pattern else { return Err("pattern is missing".to_owned()) };
-            if pattern.get_ref().len() > PATTERN_BYTES_MAX {
+            if pattern.len() > PATTERN_BYTES_MAX {
                 return Err(format!("pattern is longer than {PATTERN_BYTES_MAX} bytes"));
             }
             if raw.keywords.is_empty() {
@@ -400,13 +309,13 @@ fn check(raw: &RawRule) -> Result<(), String> {
     Ok(())
 }
 
-fn build(raw: RawRule, vendor: &str, fix: &str, unbroken: usize) -> Rule {
+fn build(raw: RawRule<String>, vendor: &str, fix: &str, unbroken: usize) -> Rule {
     let tier = raw.tier.unwrap_or(match raw.detector {
         Detector::Name | Detector::Authorization | Detector::Cookie | Detector::QueryToken => 2,
         Detector::SecretWord => 3,
         _ => 1,
     });
-    let mut pattern = raw.pattern.map(Spanned::into_inner).unwrap_or_default();
+    let mut pattern = raw.pattern.unwrap_or_default();
     if matches!(raw.detector, Detector::Vendor | Detector::Near) {
         pattern = format!("(?:{pattern})$");
     }

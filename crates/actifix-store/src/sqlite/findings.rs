@@ -9,6 +9,7 @@ use actifix_app::ports::{FindingPlace, FindingQuery, FindingRecord, FindingState
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use std::collections::HashMap;
 
 /// Findings per project; a sender of made-up secrets must not fill the disk. Further ones are only counted.
 const FINDINGS_MAX: u64 = 50_000;
@@ -22,40 +23,101 @@ const COLUMNS: &str = "seq, finding_id, project_id, rule, severity, masked, quan
 
 type Places = Vec<(String, Option<TicketId>)>;
 
-/// Counts a finding.
-pub(crate) fn record(
-    db: &Connection,
+/// Findings that a batch brings. One value in many events is the rule, and is written once.
+#[derive(Default)]
+pub(crate) struct Sightings<'p> {
+    /// In the order of the first sight of each.
+    found: Vec<Sighted<'p>>,
+    /// Place in `found` by what one finding is.
+    places: HashMap<(ProjectId, &'p str, [u8; 16]), usize>,
+}
+
+struct Sighted<'p> {
     project: ProjectId,
-    finding: &FindingRecord,
-    ticket: Option<&TicketId>,
-    at: Timestamp,
-) -> Result<()> {
+    finding: &'p FindingRecord,
+    quantity: u64,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+    /// The latest first, each path once.
+    places: Vec<(&'p str, Option<TicketId>)>,
+}
+
+impl<'p> Sightings<'p> {
+    /// Counts a finding.
+    pub(crate) fn add(
+        &mut self,
+        project: ProjectId,
+        finding: &'p FindingRecord,
+        ticket: Option<&TicketId>,
+        at: Timestamp,
+    ) {
+        let key = (project, finding.rule.as_str(), finding.hash);
+        let place = *self.places.entry(key).or_insert_with(|| {
+            self.found.push(Sighted {
+                project,
+                finding,
+                quantity: 0,
+                first_seen: at,
+                last_seen: at,
+                places: Vec::new(),
+            });
+            self.found.len() - 1
+        });
+        let Some(sighted) = self.found.get_mut(place) else { return };
+        sighted.quantity += 1;
+        sighted.last_seen = sighted.last_seen.max(at);
+        sighted.places.retain(|(path, _)| *path != finding.path);
+        sighted.places.insert(0, (finding.path.as_str(), ticket.cloned()));
+        sighted.places.truncate(PLACES_MAX);
+    }
+
+    /// Writes each once. The commit is the caller's.
+    pub(crate) fn write(&self, db: &Connection) -> Result<()> {
+        self.found.iter().try_for_each(|sighted| write(db, sighted))
+    }
+}
+
+fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<()> {
+    let (project, finding, many) = (sighted.project, sighted.finding, rows::quantity(sighted.quantity));
     let id = finding_id(project, finding);
     let known: Option<String> = db
         .prepare_cached("SELECT places FROM findings WHERE project_id = ?1 AND finding_id = ?2")?
         .query_row(params![project.0, id], |row| row.get(0))
         .optional()?;
     if known.is_none() && rows::counter(db, project, rows::FINDINGS)? >= FINDINGS_MAX {
-        return rows::add_to_counter(db, project, "findings_beyond_cap", 1);
+        return rows::add_to_counter(db, project, "findings_beyond_cap", many);
     }
-    let mut places: Places = known.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
-    places.retain(|(path, _)| *path != finding.path);
-    places.insert(0, (finding.path.clone(), ticket.cloned()));
+    let before: Places = known.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
+    let fresh = sighted.places.iter().map(|(path, ticket)| ((*path).to_owned(), ticket.clone()));
+    let mut places: Places = fresh.collect();
+    places
+        .extend(before.into_iter().filter(|(path, _)| sighted.places.iter().all(|(fresh, _)| fresh != path)));
     places.truncate(PLACES_MAX);
     let places = serde_json::to_string(&places)?;
+    let (first, last) = (sighted.first_seen.micros(), sighted.last_seen.micros());
     if known.is_some() {
         db.prepare_cached(
-            "UPDATE findings SET quantity = quantity + 1, last_seen = max(last_seen, ?3), places = ?4 \
+            "UPDATE findings SET quantity = quantity + ?5, last_seen = max(last_seen, ?3), places = ?4 \
              WHERE project_id = ?1 AND finding_id = ?2",
         )?
-        .execute(params![project.0, id, at.micros(), places])?;
+        .execute(params![project.0, id, last, places, many])?;
         return Ok(());
     }
     db.prepare_cached(
         "INSERT INTO findings (project_id, finding_id, rule, severity, masked, quantity, first_seen, last_seen, state, \
-         note, places) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?6, 'open', '', ?7)",
+         note, places) VALUES (?1, ?2, ?3, ?4, ?5, ?9, ?6, ?8, 'open', '', ?7)",
     )?
-    .execute(params![project.0, id, finding.rule, finding.severity, finding.masked, at.micros(), places])?;
+    .execute(params![
+        project.0,
+        id,
+        finding.rule,
+        finding.severity,
+        finding.masked,
+        first,
+        places,
+        last,
+        many
+    ])?;
     rows::add_to_counter(db, project, rows::FINDINGS, 1)
 }
 

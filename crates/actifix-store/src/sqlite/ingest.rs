@@ -17,6 +17,7 @@ pub(crate) use prepare::{
 };
 pub(crate) use side::stored_seq;
 
+use super::findings::Sightings;
 use super::rows::{self, Hex, key_hex, ticket_by_seq};
 use super::writer::Work;
 use super::{monitors, quarantine};
@@ -61,6 +62,7 @@ pub(crate) struct Batch<'w, 'c, 'p> {
     /// Ids given in this batch.
     new_ids: HashSet<TicketId>,
     tally: Tally,
+    sightings: Sightings<'p>,
 }
 
 /// Sums that are written once.
@@ -191,6 +193,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
             pending_late: Vec::new(),
             new_ids: HashSet::new(),
             tally: Tally::default(),
+            sightings: Sightings::default(),
         }
     }
 
@@ -216,7 +219,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
         for event in &prepared.events {
             let fate = self.event(prepared, event)?;
             self.count(prepared, fate.outcome, Reason::None, event.category, 1);
-            self.findings(prepared, event, &fate)?;
+            self.findings(prepared, event, &fate);
             self.files(prepared, event, fate.outcome, &mut ingested.side);
             ingested.events.push(fate);
         }

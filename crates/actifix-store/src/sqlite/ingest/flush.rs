@@ -52,6 +52,7 @@ impl Batch<'_, '_, '_> {
             write_release(db, *project, release, *first)?;
         }
         self.write_tally()?;
+        self.sightings.write(db)?;
         for (project, admission) in self.admissions.drain() {
             throttles::save(db, project, &admission.throttle)?;
             self.work.cache.put_admission(project, admission);

@@ -6,7 +6,7 @@ use super::{Batch, Prepared, PreparedEvent};
 use crate::fault::Result;
 use crate::sqlite::projects::{self, MONITORS_MAX};
 use crate::sqlite::rows::{self, Hex, quantity};
-use crate::sqlite::{findings, monitors, quarantine};
+use crate::sqlite::{monitors, quarantine};
 use actifix_app::ports::{CheckIn, OutcomeCount, Recorded, SessionCount};
 use actifix_domain::cron::{CheckInFacts, CheckInStatus, MonitorConfig, MonitorState};
 use actifix_domain::id::{EventId, ProjectId};
@@ -26,20 +26,13 @@ const BEYOND_CAP: Fate = (Outcome::Invalid, Reason::TooLarge);
 
 impl<'p> Batch<'_, '_, 'p> {
     /// Secrets that were found in an event. A duplicate brings none, as it changes nothing.
-    pub(super) fn findings(
-        &mut self,
-        prepared: &Prepared,
-        event: &PreparedEvent,
-        fate: &Recorded,
-    ) -> Result<()> {
+    pub(super) fn findings(&mut self, prepared: &Prepared, event: &'p PreparedEvent, fate: &Recorded) {
         if fate.outcome == Outcome::Duplicate {
-            return Ok(());
+            return;
         }
         for finding in &event.findings {
-            let ticket = fate.ticket_id.as_ref();
-            findings::record(self.work.db, prepared.project, finding, ticket, prepared.received_at)?;
+            self.sightings.add(prepared.project, finding, fate.ticket_id.as_ref(), prepared.received_at);
         }
-        Ok(())
     }
 
     /// The attachments that came with an event share its fate.
@@ -75,7 +68,7 @@ impl<'p> Batch<'_, '_, 'p> {
             self.count_side(prepared, side, fate, "monitor", items);
         }
         for finding in &prepared.findings {
-            findings::record(db, project, finding, None, at)?;
+            self.sightings.add(project, finding, None, at);
         }
         if let Some(id) = &prepared.released {
             quarantine::delete(self.work, id)?;
