@@ -2,10 +2,12 @@
 pub(crate) mod assign;
 pub(crate) mod auth;
 pub(crate) mod checks;
+pub(crate) mod codelike;
 pub(crate) mod command;
 pub(crate) mod declared;
 pub(crate) mod decode;
 pub(crate) mod fold;
+pub(crate) mod glued;
 pub(crate) mod hunt;
 pub(crate) mod notation;
 pub(crate) mod personal;

@@ -284,6 +284,12 @@ const FIXED: &[(&str, Trigger)] = &[
     ("%6", Trigger::Percent),
     ("%7", Trigger::Percent),
     ("\\u00", Trigger::Escaped),
+    // Cyrillic, and the words for a password that `fold` knows, in JSON of ASCII only.
+    ("\\u04", Trigger::Escaped),
+    ("\\u0142", Trigger::Escaped),
+    ("\\u5bc6\\u78", Trigger::Escaped),
+    ("\\u30d1\\u30b9", Trigger::Escaped),
+    ("\\ube44\\ubc00", Trigger::Escaped),
     ("\\/", Trigger::Escaped),
     ("-----begin ", Trigger::Pem),
     ("-----begin+", Trigger::Percent),

@@ -153,10 +153,14 @@ impl Hunt<'_> {
                 }
             }
             _ => {
-                if self.accepts(named, value) || self.is_header(named, name_start, value) {
+                let code = self.is_code_value(name_start, value);
+                if !code && (self.accepts(named, value) || self.is_header(named, name_start, value)) {
                     return self.take(named, value);
                 }
                 self.refuse(value);
+                if code {
+                    return;
+                }
                 if let Some(value) = declared::typed(self.text, value.start, self.look(value.start)) {
                     self.apart(named, value);
                 } else if matches!(value.joint, Joint::Colon) && before(self.text, name_start) != b'"' {
@@ -217,9 +221,11 @@ impl Hunt<'_> {
             (Strength::Prose, Joint::Line) => secret_like(word) || looks_random(word, 12),
             (Strength::About, _) => random_in_two_cases(word),
             (Strength::Weak, joint) => {
-                let assigned = matches!(joint, Joint::Assigned | Joint::Flag | Joint::Element);
+                let assigned = matches!(joint, Joint::Assigned | Joint::Flag | Joint::Element)
+                    || (named.chosen && value.quoted);
                 secret_like(word)
                     || looks_random(word, 12)
+                    || (!self.code && named.chosen && is_gibberish(word))
                     || (assigned && !self.code && (chosen_word(named, word) || is_gibberish(word)))
             }
             (Strength::Prose, Joint::Colon) if !value.quoted => secret_like(word) || looks_random(word, 12),
@@ -381,6 +387,10 @@ impl Hunt<'_> {
             let (from, to, next) = prose_word(text, pos);
             self.work += PROSE_WORK * (next - pos);
             let word = slice(text, from, to);
+            if adjacent && self.begins_with_name(word) {
+                // `secret password=x`: the second name has the value.
+                return;
+            }
             if adjacent && self.adjacent_secret(named, word) {
                 self.add(from, to, named.rule, true);
                 return;
@@ -399,6 +409,14 @@ impl Hunt<'_> {
                 return;
             }
         }
+    }
+
+    /// `password=x`, `api_key:x`.
+    fn begins_with_name(&self, word: &[u8]) -> bool {
+        memchr::memchr2(b'=', b':', slice(word, 0, NAME_BYTES_MAX)).is_some_and(|sign| {
+            let name = slice(word, 0, sign);
+            sign > 1 && name.iter().all(|b| is_name(*b)) && self.named(name).is_some()
+        })
     }
 
     fn adjacent_secret(&self, named: Named, word: &[u8]) -> bool {

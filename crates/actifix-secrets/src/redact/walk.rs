@@ -7,7 +7,9 @@ use super::keys::KnownKey;
 use super::node::{Node, Part};
 use super::session::Session;
 use super::text::Place;
-use crate::detect::checks::{chosen_word, is_nothing, looks_random, random_in_two_cases, secret_like};
+use crate::detect::checks::{
+    chosen_word, is_gibberish, is_nothing, is_prose, looks_random, random_in_two_cases, secret_like,
+};
 use crate::detect::command::Arguments;
 use crate::detect::words::{Named, is_about};
 use crate::detect::{auth, shape};
@@ -505,8 +507,11 @@ fn takes(named: Named, text: &str) -> bool {
     }
     match named.strength {
         Strength::About => random_in_two_cases(bytes),
-        Strength::Weak => secret_like(bytes) || looks_random(bytes, 12) || chosen_word(named, bytes),
-        Strength::Prose | Strength::Strong => true,
+        Strength::Weak => {
+            secret_like(bytes) || looks_random(bytes, 12) || chosen_word(named, bytes) || is_gibberish(bytes)
+        }
+        Strength::Prose => !is_prose(bytes),
+        Strength::Strong => true,
     }
 }
 
