@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::detect::fold;
+use crate::detect::forms::Form;
 use crate::detect::words::{Named, Names};
 use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
@@ -35,6 +36,7 @@ pub(crate) enum Trigger {
     Call,
     Oracle,
     Pgpass,
+    Form(Form),
     /// `whole`: only as a word of its own.
     Name {
         whole: bool,
@@ -249,6 +251,9 @@ impl Engine {
         }
         for (keyword, trigger) in FIXED {
             want(keyword, *trigger);
+        }
+        for (keyword, trigger) in crate::detect::forms::keywords() {
+            want(keyword, trigger);
         }
         for name in crate::detect::command::tool_names() {
             want(name, Trigger::Tool);

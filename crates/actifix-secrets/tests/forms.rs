@@ -159,3 +159,87 @@ fn passwords_in_urls_that_nobody_encoded() {
         assert_kept(&[url]);
     }
 }
+
+#[test]
+fn errors_that_echo_the_value() {
+    assert_gone(&[
+        "1 validation error for Login\npassword\n  String should have at least 16 characters [type=string_too_short, input_value='§', input_type=str]",
+        "2 validation errors\nbody.password\n  Bad [type=x, input_value='§', input_type=str]\nage\n  Bad [type=int, input_value='x', input_type=str]",
+        "[{'type': 'string_too_short', 'loc': ('body', 'password'), 'msg': 'x', 'input': '§', 'ctx': {'min_length': 16}}]",
+        "{\"detail\":[{\"type\":\"value_error\",\"loc\":[\"body\",\"password\"],\"msg\":\"weak\",\"input\":\"§\"}]}",
+        "Field error in object 'login' on field 'password': rejected value [§]; codes [Size.login.password]",
+        "ConstraintViolationImpl{interpolatedMessage='size', propertyPath=password, invalidValue='§'}",
+        "CastError: Cast to Number failed for value \"§\" (type string) at path \"password\"",
+        "User validation failed: password: Path `password` (`§`) is longer than the maximum allowed length (8).",
+        "System.ArgumentException: bad value (Parameter 'password') Actual value was §.",
+        "ZodError: [ { code: 'too_small', path: [ 'password' ], received: '§' } ]",
+        "json: cannot unmarshal string into Go struct field Login.password of type int: \"§\"",
+        "Property: app.security.jwt-secret Value: \"§\" Origin: class path resource [application.yml]",
+        "ValueError: invalid literal for int() with base 10: '§' (field password)",
+        "AssertionError: assert '§' == user.password",
+        "assertion `left == right` failed: password\n  left: \"§\"\n right: \"x\"",
+    ]);
+    let secret = &secrets()[2];
+    for (place, value) in [
+        (json!({ "loc": ["body", "password"] }), "input"),
+        (json!({ "path": ["password"] }), "received"),
+        (json!({ "field": "user.password" }), "rejectedValue"),
+        (json!({ "instancePath": "/password" }), "actual"),
+    ] {
+        let mut record = place;
+        record[value] = json!(secret);
+        let got = redact_value(json!({ "extra": { "errors": [record] } })).to_string();
+        assert!(!got.contains(secret.as_str()), "{got}");
+    }
+    assert_kept(&[
+        "1 validation error for Login\nage\n  Input should be an integer [type=int, input_value='twelve', input_type=str]",
+        "[{'loc': ('body', 'age'), 'input': 'twelve'}]",
+        "Field error on field 'age': rejected value [twelve]",
+        "propertyPath=email, invalidValue='none'",
+        "Cast to Number failed for value \"twelve\" (type string) at path \"age\"",
+        "[ { path: [ 'age' ], received: 'twelve' } ]",
+        "assertion failed: order\n  left: \"one\"\n right: \"two\"",
+        "AssertionError: assert 'one' == order.state",
+    ]);
+}
+
+#[test]
+fn parameters_of_statements() {
+    assert_gone(&[
+        "[SQL: INSERT INTO users (email, password) VALUES (?, ?)]\n[parameters: ('bob', '§')]",
+        "[SQL: INSERT INTO users (email, password) VALUES (?, ?)]\n[parameters: [('bob', '§'), ('eve', '§')]]",
+        "[SQL: UPDATE users SET api_token=? WHERE id = ?]\n[parameters: ('§', 4)]",
+        "[SQL: SELECT id FROM users WHERE email = %s AND password = %s]\n[parameters: ('bob', '§')]",
+        "INSERT INTO \"user\"(\"email\", \"password\") VALUES ($1, $2) -- PARAMETERS: [\"bob\",\"§\"]",
+        "executing 'INSERT INTO users (email, password) VALUES (?, ?)' with params [\"bob\", \"§\"]",
+        "DETAIL: parameters: $1 = 'bob', $2 = '§' STATEMENT: update users set email=$1, password=$2",
+        "LOG: execute: update users set email=$2, password=$1\nDETAIL:  parameters: $1 = '§', $2 = 'bob'",
+        "DETAIL:  Key (email, password)=(bob, §) already exists.",
+        "DETAIL:  Key (token)=(§) already exists.",
+        "exec sp_executesql N'UPDATE Users SET Pwd=@p', N'@p nvarchar(20)', @p=N'§'",
+        "DECLARE @Password nvarchar(50) = N'§'",
+        "SET PASSWORD FOR 'shop'@'%' = PASSWORD('§')",
+        "SELECT * FROM users WHERE pwd LIKE '§'",
+        "SELECT * FROM users WHERE password IN ('§')",
+        "CREATE USER 'shop'@'%' IDENTIFIED WITH mysql_native_password BY '§'",
+        " user | password \n------+----------\n bob  | §\n(1 row)",
+        "+------+----------+\n| user | password |\n+------+----------+\n| bob  | § |\n+------+----------+",
+        "| user | password | role |\n|------|----------|------|\n| bob  | § | admin |",
+    ]);
+    assert_random_gone(&[
+        "Duplicate entry '§' for key 'users.api_token'",
+        "Duplicate entry '§' for key 'tokens_token_unique'",
+        "Violation of UNIQUE KEY constraint 'UQ_ApiToken'. The duplicate key value is (§).",
+        "INSERT INTO api_keys(key, owner) VALUES ('§', 4)",
+    ]);
+    let kept =
+        redact("[SQL: INSERT INTO users (email, password) VALUES (?, ?)]\n[parameters: ('bob', 'winterx')]");
+    assert!(kept.contains("('bob', '[redacted:password]')"), "{kept}");
+    assert_kept(&[
+        "[SQL: INSERT INTO orders (sku, note) VALUES (?, ?)]\n[parameters: ('a1b2c3d4', 'leave at the door')]",
+        "DETAIL:  Key (order_id)=(88213344) is not present in table \"orders\".",
+        "Duplicate entry '42-8821' for key 'order_items.PRIMARY'",
+        "| user | note |\n|------|------|\n| bob  | password is set |",
+        "DECLARE @count int = 4",
+    ]);
+}

@@ -5,6 +5,7 @@ use super::checks::{
     looks_random_far, random_in_two_cases, secret_like,
 };
 use super::declared;
+use super::grid;
 use super::hunt::Hunt;
 use super::notation::{self, Around};
 use super::value::{
@@ -62,7 +63,11 @@ impl Hunt<'_> {
         self.name_done = name_end;
         self.work += NAME_WORK;
         let Some(named) = self.named(name) else { return };
-        if named.strength != Strength::About && self.column(name_start, name_end, named.rule) {
+        if named.strength != Strength::About
+            && (self.column(name_start, name_end, named.rule)
+                || (grid::may_head(text, name_start, name_end)
+                    && self.grid(name_start, name_end, named.rule)))
+        {
             return;
         }
         let max = self.look(name_end);
@@ -137,7 +142,9 @@ impl Hunt<'_> {
                     self.take(named, value);
                 }
             }
-            Joint::Space => match declared::apart(self.text, self.name_done, self.look(self.name_done)) {
+            Joint::Space => match declared::apart(self.text, self.name_done, self.look(self.name_done))
+                .or_else(|| self.compared(self.name_done, self.look(self.name_done)))
+            {
                 Some(value) => self.apart(named, value),
                 None => self.prose(named, value.start),
             },
@@ -171,7 +178,7 @@ impl Hunt<'_> {
     }
 
     /// A value that does not follow its name at once.
-    fn apart(&mut self, named: Named, value: Value) {
+    pub(super) fn apart(&mut self, named: Named, value: Value) {
         if named.detector == Detector::Authorization && matches!(value.joint, Joint::Tuple | Joint::Element) {
             return self.authorization(named, value);
         }

@@ -230,16 +230,22 @@ pub(crate) fn user_info(text: &[u8], pos: usize, next_at: usize) -> (Option<User
     let port = colon.is_none_or(|colon| is_port(slice(head, colon + 1, strict)));
     // `u:99#x@host/`: a port ends no address at a number sign, if what follows the `@` is a host.
     let port = port && !(at(text, pos + strict) == b'#' && colon.is_some() && host_after(text, next_at));
-    if port || next_at > pos + AUTHORITY_BYTES_MAX || memchr::memchr2(b'&', b',', head).is_some() {
+    if port || next_at > pos + AUTHORITY_BYTES_MAX {
+        return (None, strict);
+    }
+    // The next pair or item of a list has an `@` of its own, unless a host follows it.
+    let lists = |b: u8| matches!(b, b'&' | b',');
+    let host = host_after(text, next_at);
+    if !host && head.iter().any(|b| lists(*b)) {
         return (None, strict);
     }
     let mut end =
-        run(text, pos + strict, AUTHORITY_BYTES_MAX - strict, |b| !outside(b) && !matches!(b, b'&' | b','));
+        run(text, pos + strict, AUTHORITY_BYTES_MAX - strict, |b| !outside(b) && (host || !lists(b)));
     let looked = 2 * (end - pos);
     // `u:a"b@host/`: one blank or quote in a password that somebody did not encode.
     let odd = at(text, end);
     let inner = end == pos + strict && matches!(odd, b' ' | b'"' | b'\'' | b'`') && colon.is_some();
-    if inner && next_at > end + 1 && next_at < end + ODD_BYTES_MAX && host_after(text, next_at) {
+    if inner && next_at > end + 1 && next_at < end + ODD_BYTES_MAX && host {
         let rest =
             run(text, end + 1, ODD_BYTES_MAX, |b| !outside(b) && !matches!(b, b'&' | b',' | b')' | b'='));
         if rest > next_at {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::keys::KnownKey;
+use super::located::is_located_value;
 use super::node::{Node, Part};
 use super::session::Session;
 use super::text::Place;
@@ -184,11 +185,13 @@ impl Session<'_> {
     fn object(&mut self, map: &mut Map<String, Value>, node: &Node<'_>) -> Result<(), BudgetExceeded> {
         self.params(map, node)?;
         let record = self.record_name(map);
+        let located = self.located(map);
         let mut renamed: Vec<(String, String)> = Vec::new();
         for (key, item) in map.iter_mut() {
             self.charge(key.len())?;
             if let Some(known) = self.keys.get(key) {
                 let record_name = record.as_deref().filter(|_| is_record_value(key));
+                let record_name = record_name.or(located.as_deref().filter(|_| is_located_value(key)));
                 match record_name.or(known.named.then_some(key)) {
                     Some(name) => self.entry(name, item, &node.below(Part::Key(key), node.place))?,
                     None => self.walk(item, &node.below(Part::Key(key), known.place.below(node.place)))?,
@@ -199,8 +202,9 @@ impl Session<'_> {
             let below = node.below(Part::Key(new_key.as_deref().unwrap_or(key)), node.place);
             // `{"password=x": 1}`: the key is a whole assignment, its value another matter.
             let assigns = new_key.is_some() && key.contains(['=', ':']);
-            match &record {
-                Some(name) if is_record_value(key) => self.entry(name, item, &below)?,
+            match (&record, &located) {
+                (Some(name), _) if is_record_value(key) => self.entry(name, item, &below)?,
+                (_, Some(name)) if is_located_value(key) => self.entry(name, item, &below)?,
                 _ if named && !assigns => self.entry(key, item, &below)?,
                 _ => self.walk(item, &below.placed(place.below(node.place)))?,
             }

@@ -1,0 +1,77 @@
+//! Fixed phrases around a secret: which words of a text call which detector.
+use super::hunt::Hunt;
+use crate::engine::Trigger;
+
+/// What a fixed phrase is the sign of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Form {
+    /// A phrase of `echoed::PHRASES` by its number.
+    Phrase(u8),
+    /// The place of a wrong value: `'loc': ('body', 'password')`.
+    Place,
+    /// An assertion about two values.
+    Assertion,
+    /// Two values that an assertion of Rust prints.
+    Sides,
+    /// Parameters of a statement, after it or before it.
+    Parameters,
+    /// `Key (a, b)=(1, 2)`.
+    UniqueKey,
+    /// `sp_executesql N'… pwd=@p', …, @p='x'`.
+    Executed,
+    /// `DECLARE @password nvarchar(50) = 'x'`.
+    Declared,
+    /// `PASSWORD('x')`.
+    Function,
+    /// `IDENTIFIED WITH plugin BY 'x'`.
+    IdentifiedWith,
+}
+
+impl Hunt<'_> {
+    /// The phrase of a form stands at `start..end`.
+    pub(super) fn form_at(&mut self, form: Form, start: usize, end: usize) {
+        match form {
+            Form::Phrase(number) => self.phrase(number, start, end),
+            Form::Place => self.placed(end),
+            Form::Assertion => self.assertion(end),
+            Form::Sides => self.sides(start, end),
+            Form::Parameters => self.parameters(start, end),
+            Form::UniqueKey => self.unique_key(start, end),
+            Form::Executed => self.executed(end),
+            Form::Declared => self.declared(end),
+            Form::Function => self.function(start, end),
+            Form::IdentifiedWith => self.identified_with(end),
+        }
+    }
+}
+
+/// All phrases with what they call.
+pub(crate) fn keywords() -> impl Iterator<Item = (&'static str, Trigger)> {
+    let phrases = super::echoed::phrases().map(|(number, keyword)| (keyword, Form::Phrase(number)));
+    let fixed = FIXED.iter().copied();
+    phrases.chain(fixed).map(|(keyword, form)| (keyword, Trigger::Form(form)))
+}
+
+const FIXED: &[(&str, Form)] = &[
+    ("'loc': ", Form::Place),
+    ("\"loc\":", Form::Place),
+    ("\\\"loc\\\":", Form::Place),
+    ("path: [", Form::Place),
+    ("path\":[", Form::Place),
+    ("path\": [", Form::Place),
+    ("path\\\":[", Form::Place),
+    ("assert '", Form::Assertion),
+    ("assert \"", Form::Assertion),
+    ("where '", Form::Assertion),
+    ("\n  left: \"", Form::Sides),
+    ("[parameters: ", Form::Parameters),
+    ("-- parameters: ", Form::Parameters),
+    ("with params ", Form::Parameters),
+    ("parameters: $1 = ", Form::Parameters),
+    ("key (", Form::UniqueKey),
+    ("sp_executesql", Form::Executed),
+    ("declare @", Form::Declared),
+    ("password('", Form::Function),
+    ("password(\"", Form::Function),
+    ("identified with ", Form::IdentifiedWith),
+];
