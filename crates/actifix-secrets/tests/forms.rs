@@ -243,3 +243,93 @@ fn parameters_of_statements() {
         "DECLARE @count int = 4",
     ]);
 }
+
+#[test]
+fn credentials_without_a_scheme() {
+    assert_gone(&[
+        "dial: shop:§@tcp(db1:3306)/shop?parseTime=true",
+        "Error 1045: dsn shop:§@unix(/run/mysqld.sock)/shop",
+        "http_proxy=u:§@proxy:3128",
+        "ORA-01017 connect('scott/§@ora1:1521/ORCL')",
+        "could not connect: 'host=db1 user=shop password=''§'' dbname=shop'",
+        "invalid integer value \"§@db1\" for connection option \"port\"",
+    ]);
+    assert_kept(&["dial tcp(db1:3306) failed", "http_proxy=proxy:3128", "listener at db1:1521 is down"]);
+}
+
+#[test]
+fn dumps_of_languages() {
+    assert_gone(&[
+        "array(1) {\n  'password' =>\n  string(14) \"§\"\n}",
+        "[\"password\":\"Config\":private]=>\n  string(14) \"§\"\n",
+        "[\"password\":protected]=>\n  string(14) \"§\"\n",
+        "Config Object\n(\n    [password:Config:private] => §\n    [host] => db1\n)",
+        "Config {\n    password: Some(\n        \"§\",\n    ),\n}",
+        "(main.Cfg) {\n Password: (string) (len=14) \"§\"\n}",
+        "(string) (len=8) \"password\": (string) (len=14) \"§\"\n",
+        "http.Header{\"X-Api-Key\":[]string{\"§\"}}",
+        "<QueryDict: {'username': ['bob'], 'password': ['§']}>",
+        "[ [ 'user', 'bob' ], [ 'password', '§' ] ]",
+        "rawHeaders: [ 'Host', 'api', 'X-Api-Key', '§' ]",
+        "{:password, \"§\"}",
+        "[{password,<<\"§\">>}]",
+        "<member><name>password</name><value><string>§</string></value></member>",
+        "<setting name=\"Password\" serializeAs=\"String\">\n  <value>§</value>\n</setting>",
+        "<add value=\"§\" key=\"ApiKey\" />",
+        "{\"ParameterKey\":\"DBPassword\",\"ParameterValue\":\"§\"}",
+        "ParameterKey=DBPassword,ParameterValue=§",
+        "  ~ password = \"old-one-77\" -> \"§\"",
+        "Server=db1;UID=sa;PWD={§};",
+    ]);
+    assert_kept(&[
+        "{'password': ['This field is required.']}",
+        "errors: {\"password\": [\"too_short\"]}",
+        "{'password': ['required']}",
+    ]);
+}
+
+#[test]
+fn arguments_of_calls_and_commands() {
+    assert_gone(&[
+        "requests.get(url, auth=('svc', '§'))",
+        "auth=HTTPBasicAuth('svc', '§')",
+        "new NetworkCredential(\"svc\", \"§\", \"ACME\")",
+        "server.login('mailer', '§')",
+        "ssh.connect('sftp.acme.example', 22, 'acme', '§')",
+        "pymysql.connect('db1', 'shop', '§', 'shop')",
+        "#1 /app/auth.php(12): password_verify('§', 'x')",
+        "jwt.encode({'sub': 1}, '§', algorithm='HS256')",
+        "define( 'AUTH_KEY', '§' );",
+        "'password' => env('DB_PASSWORD', '§'),",
+        "ConvertTo-SecureString -String \"§\" -AsPlainText -Force",
+        "Command '['docker', 'login', '-u', 'ci', '-p', '§', 'reg.example.net']' returned 1",
+        "Command '['curl', '-u', 'svc:§', 'https://api.example.net']' returned 22",
+        "+ curl --proxy-user proxyuser:§ https://api",
+        "+ sshpass -p§ scp a host:",
+        "+ 7z x -p§ a.7z",
+        "+ keytool -list -keystore a.jks -storepass §",
+        "sqlcmd -S db1 -U sa -P § -Q \"select 1\"",
+        "schtasks /create /tn x /ru ACME\\svc /rp §",
+        "+ smbclient //fs/share -U bob%§",
+        "+ lftp -u bob,§ ftp://host",
+        "+ rabbitmqctl add_user shop §",
+        "+ echo '§' | docker login -u ci --password-stdin",
+        "ACL SETUSER bob on >§ ~*",
+        "a1 LOGIN bob §",
+        "requirepass §",
+        "AUTH default §",
+        "USER bob\nPASS §\n530 Login incorrect",
+        "> Authorization: SSWS §",
+        "> x-functions-key: §",
+        "auth: { user: 'mailer', pass: '§' }",
+    ]);
+    assert_kept(&[
+        "auth.login('google', 'popup')",
+        "vault login failed",
+        "PASS src/e2e/login2.test.ts",
+        "AUTH failed for bob",
+        "user login failed for bob",
+        "socket.connect('db1', 5432)",
+        "net user bob disabled",
+    ]);
+}

@@ -9,8 +9,8 @@ use super::grid;
 use super::hunt::Hunt;
 use super::notation::{self, Around};
 use super::value::{
-    FIRST_BYTES_MAX, Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, closed_at, quote,
-    value_at, word_end,
+    FIRST_BYTES_MAX, Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, closed_at, closed_by,
+    quote, quoted_at, value_at, word_end,
 };
 use super::words::{NAME_BYTES_MAX, Named};
 use crate::bytes::{at, before, escape_before, has, is_name, run, slice};
@@ -126,6 +126,17 @@ impl Hunt<'_> {
         self.work += value_work(value.end.saturating_sub(value.start));
         self.add(value.start, value.end, named.rule, self.echoes(value));
         self.covered = self.covered.max(value.end);
+        // `password = "x" -> "y"` of a plan: the next value stands there, too.
+        let arrow = blanks(self.text, closed_by(self.text, value.end));
+        if value.quoted
+            && (has(self.text, arrow, b"->") || has(self.text, arrow, b"=>"))
+            && let Some(next) =
+                quoted_at(self.text, blanks(self.text, arrow + 2), value.joint, self.look(arrow))
+            && !is_nothing(slice(self.text, next.start, next.end))
+        {
+            self.add(next.start, next.end, named.rule, self.echoes(next));
+            self.covered = self.covered.max(next.end);
+        }
     }
 
     fn value(&mut self, named: Named, name_start: usize, value: Value) {
@@ -136,6 +147,7 @@ impl Hunt<'_> {
             return self.cookie(named, value);
         }
         match value.joint {
+            Joint::Space if self.protocol(name_start, self.name_done) => {}
             Joint::Space if self.declares(name_start) || self.sets_password(name_start) => {
                 let value = value_at(self.text, value.start, Joint::Flag, self.look(value.start));
                 if self.accepts(named, value) {

@@ -33,7 +33,13 @@ impl Hunt<'_> {
     pub(super) fn is_code_value(&self, name_start: usize, value: Value) -> bool {
         let text = self.text;
         let word = slice(text, value.start, value.end);
-        if value.quoted || word.len() > CHAIN_BYTES_MAX {
+        if value.quoted {
+            // `env('DB_PASSWORD', 'x')`: the name of a variable.
+            let call = [&b"env("[..], b"env.get(", b"env.fetch(", b"config("];
+            let open = value.start.saturating_sub(1);
+            return call.iter().any(|name| open >= name.len() && has(text, open - name.len(), name));
+        }
+        if word.len() > CHAIN_BYTES_MAX {
             return false;
         }
         // `api_key: (not set)`

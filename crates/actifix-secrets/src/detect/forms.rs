@@ -7,6 +7,10 @@ use crate::engine::Trigger;
 pub(crate) enum Form {
     /// A phrase of `echoed::PHRASES` by its number.
     Phrase(u8),
+    /// A function of `calls::FUNCTIONS` by its number.
+    Call(u8),
+    /// A command of `lines::LINES` by its number.
+    Line(u8),
     /// The place of a wrong value: `'loc': ('body', 'password')`.
     Place,
     /// An assertion about two values.
@@ -25,6 +29,22 @@ pub(crate) enum Form {
     Function,
     /// `IDENTIFIED WITH plugin BY 'x'`.
     IdentifiedWith,
+    /// `user:x@tcp(host)`.
+    Driver,
+    /// `http_proxy=user:x@host`.
+    Proxy,
+    /// `user/x@host:1521`.
+    Listener,
+    /// `"x@host" for connection option "port"`.
+    Option,
+    /// `ConvertTo-SecureString 'x'`.
+    SecureString,
+    /// `rawHeaders: [ 'X-Api-Key', 'x' ]`.
+    RawHeaders,
+    /// `ACL SETUSER bob >x`.
+    AccessList,
+    /// `echo x | docker login --password-stdin`.
+    StandardInput,
 }
 
 impl Hunt<'_> {
@@ -41,6 +61,16 @@ impl Hunt<'_> {
             Form::Declared => self.declared(end),
             Form::Function => self.function(start, end),
             Form::IdentifiedWith => self.identified_with(end),
+            Form::Call(number) => self.argument_of(number, end),
+            Form::Line(number) => self.line(number, start, end),
+            Form::Driver => self.driver(start),
+            Form::Proxy => self.proxy(end),
+            Form::Listener => self.listener(start),
+            Form::Option => self.option(start),
+            Form::SecureString => self.secure_string(end),
+            Form::RawHeaders => self.raw_headers(end),
+            Form::AccessList => self.access_list(end),
+            Form::StandardInput => self.standard_input(start),
         }
     }
 }
@@ -48,8 +78,10 @@ impl Hunt<'_> {
 /// All phrases with what they call.
 pub(crate) fn keywords() -> impl Iterator<Item = (&'static str, Trigger)> {
     let phrases = super::echoed::phrases().map(|(number, keyword)| (keyword, Form::Phrase(number)));
+    let calls = super::calls::functions().map(|(number, keyword)| (keyword, Form::Call(number)));
+    let lines = super::lines::lines().map(|(number, keyword)| (keyword, Form::Line(number)));
     let fixed = FIXED.iter().copied();
-    phrases.chain(fixed).map(|(keyword, form)| (keyword, Trigger::Form(form)))
+    phrases.chain(calls).chain(lines).chain(fixed).map(|(keyword, form)| (keyword, Trigger::Form(form)))
 }
 
 const FIXED: &[(&str, Form)] = &[
@@ -74,4 +106,13 @@ const FIXED: &[(&str, Form)] = &[
     ("password('", Form::Function),
     ("password(\"", Form::Function),
     ("identified with ", Form::IdentifiedWith),
+    ("@tcp(", Form::Driver),
+    ("@unix(", Form::Driver),
+    ("_proxy=", Form::Proxy),
+    (":1521", Form::Listener),
+    (" for connection option", Form::Option),
+    ("convertto-securestring ", Form::SecureString),
+    ("rawheaders: [", Form::RawHeaders),
+    ("acl setuser ", Form::AccessList),
+    ("--password-stdin", Form::StandardInput),
 ];

@@ -26,9 +26,9 @@ const SUBTREE_DEPTH_MAX: usize = 32;
 /// Member names of typed values: log attributes, OTLP, header records.
 #[inline]
 fn is_record_value(key: &str) -> bool {
-    matches!(key.as_bytes(), b"value" | b"Value" | b"val" | b"v")
+    matches!(key.as_bytes(), b"value" | b"Value" | b"val" | b"v" | b"ParameterValue")
 }
-const NAME_KEYS: [&str; 7] = ["key", "name", "Key", "Name", "k", "header", "field"];
+const NAME_KEYS: [&str; 8] = ["key", "name", "Key", "Name", "k", "header", "field", "ParameterKey"];
 
 impl Session<'_> {
     /// Redacts everything in a value.
