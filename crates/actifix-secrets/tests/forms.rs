@@ -333,3 +333,13 @@ fn arguments_of_calls_and_commands() {
         "net user bob disabled",
     ]);
 }
+
+#[test]
+fn all_sensitive_columns_of_a_grid() {
+    let [one, two, _] = secrets();
+    let text = format!(
+        "| token | user | password |\n|---|---|---|\n| {one} | bob | {two} |\n| {two} | eve | {one} |"
+    );
+    let got = redact(&text);
+    assert!(!got.contains(&one) && !got.contains(&two) && got.contains("| eve |"), "{got}");
+}

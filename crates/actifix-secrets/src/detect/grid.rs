@@ -6,6 +6,8 @@ use crate::bytes::{at, before, has, is_name, run, slice};
 /// Longest header line and row, and rows that are followed.
 const LINE_BYTES_MAX: usize = 1_024;
 const ROWS_MAX: usize = 1_000;
+/// Sensitive columns of one header line that are followed.
+const COLUMNS_MAX: u32 = 8;
 
 impl Hunt<'_> {
     /// The name at `start..end` heads a column between bars: its cells in the rows below the ruler.
@@ -15,7 +17,10 @@ impl Hunt<'_> {
         let left =
             slice(text, 0, start).iter().rev().take(64).find(|b| **b != b' ').copied().unwrap_or(b'\n');
         let bars = at(text, after) == b'|' || (left == b'|' && matches!(at(text, after), b'\n' | b'\r' | 0));
-        if start < self.grid_done || !bars || !matches!(left, b'|' | b'\n' | b'\r') {
+        let (head_end, columns) = self.grid_head;
+        // In the rows of a grid no other one begins.
+        let same = start < head_end && columns < COLUMNS_MAX;
+        if (start < self.grid_done && !same) || !bars || !matches!(left, b'|' | b'\n' | b'\r') {
             return false;
         }
         let from = start.saturating_sub(LINE_BYTES_MAX);
@@ -32,8 +37,7 @@ impl Hunt<'_> {
         }
         let count = |part: &[u8]| part.iter().filter(|b| **b == b'|').count();
         let (index, all) = (count(slice(text, line, start)), count(slice(text, line, stop)));
-        // Another sensitive column of this header has rows of its own.
-        self.grid_done = line.max(end);
+        self.grid_head = (stop, if same { columns + 1 } else { 1 });
         let mut pos = after_line(text, ruler);
         for _ in 0..ROWS_MAX {
             let row_end = run(text, pos, 4 * LINE_BYTES_MAX, |b| b != b'\n');
@@ -57,6 +61,7 @@ impl Hunt<'_> {
             }
             pos = after_line(text, row_end);
         }
+        self.grid_done = self.grid_done.max(pos);
         true
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Hunt<'a> {
     /// No parameters of a statement before this offset have to be looked at, no head of a grid.
     pub bound_done: usize,
     pub grid_done: usize,
+    /// End of the header line of the last grid, and how many of its columns were followed.
+    pub grid_head: (usize, u32),
     /// End of the last run of token bytes in which words were no JWT, and how many of them.
     jwt_run: (usize, u32),
     /// End of the last user information of a URL, and the next `@`, beyond the text if there is none.
@@ -95,6 +97,7 @@ impl<'a> Hunt<'a> {
             header_done: 0,
             bound_done: 0,
             grid_done: 0,
+            grid_head: (0, 0),
             jwt_run: (0, 0),
             piece_end: 0,
             url_done: 0,
