@@ -1,12 +1,22 @@
 //! Finding spans in bytes. Every detector returns spans and changes nothing.
 pub(crate) mod assign;
 pub(crate) mod auth;
+pub(crate) mod bare;
+pub(crate) mod bound;
+pub(crate) mod calls;
 pub(crate) mod checks;
+pub(crate) mod codelike;
 pub(crate) mod command;
 pub(crate) mod declared;
 pub(crate) mod decode;
+pub(crate) mod dumps;
+pub(crate) mod echoed;
 pub(crate) mod fold;
+pub(crate) mod forms;
+pub(crate) mod glued;
+pub(crate) mod grid;
 pub(crate) mod hunt;
+pub(crate) mod lines;
 pub(crate) mod notation;
 pub(crate) mod personal;
 pub(crate) mod shape;

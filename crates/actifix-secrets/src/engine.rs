@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::detect::fold;
+use crate::detect::forms::Form;
 use crate::detect::words::{Named, Names};
 use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
@@ -33,6 +34,7 @@ pub(crate) enum Trigger {
     Call,
     Oracle,
     Pgpass,
+    Form(Form),
     /// `whole`: only as a word of its own.
     Name {
         whole: bool,
@@ -250,6 +252,9 @@ impl Engine {
         for (keyword, trigger) in FIXED {
             want(keyword, *trigger);
         }
+        for (keyword, trigger) in crate::detect::forms::keywords() {
+            want(keyword, trigger);
+        }
         for name in crate::detect::command::tool_names() {
             want(name, Trigger::Tool);
         }
@@ -284,6 +289,12 @@ const FIXED: &[(&str, Trigger)] = &[
     ("%6", Trigger::Percent),
     ("%7", Trigger::Percent),
     ("\\u00", Trigger::Escaped),
+    // Cyrillic, and the words for a password that `fold` knows, in JSON of ASCII only.
+    ("\\u04", Trigger::Escaped),
+    ("\\u0142", Trigger::Escaped),
+    ("\\u5bc6\\u78", Trigger::Escaped),
+    ("\\u30d1\\u30b9", Trigger::Escaped),
+    ("\\ube44\\ubc00", Trigger::Escaped),
     ("\\/", Trigger::Escaped),
     ("\\x4", Trigger::Escaped),
     ("\\x5", Trigger::Escaped),
@@ -300,6 +311,10 @@ const FIXED: &[(&str, Trigger)] = &[
     ("identified by", Trigger::IdentifiedBy),
     (" -u ", Trigger::UserFlag),
     (" --user ", Trigger::UserFlag),
+    (" --proxy-user ", Trigger::UserFlag),
+    ("'-u', ", Trigger::UserFlag),
+    ("\"-u\",", Trigger::UserFlag),
+    ("\"-u\", ", Trigger::UserFlag),
     ("?key=", Trigger::Query),
     ("&key=", Trigger::Query),
     ("?sig=", Trigger::Query),

@@ -3,6 +3,7 @@ pub(crate) mod clean;
 pub(crate) mod echo;
 pub(crate) mod keys;
 pub(crate) mod level;
+mod located;
 pub(crate) mod node;
 mod params;
 pub(crate) mod session;

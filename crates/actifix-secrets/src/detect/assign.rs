@@ -5,11 +5,12 @@ use super::checks::{
     looks_random_far, random_in_two_cases, secret_like,
 };
 use super::declared;
+use super::grid;
 use super::hunt::Hunt;
 use super::notation::{self, Around};
 use super::value::{
-    FIRST_BYTES_MAX, Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, closed_at, quote,
-    value_at, word_end,
+    FIRST_BYTES_MAX, Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, closed_at, closed_by,
+    quote, quoted_at, value_at, word_end,
 };
 use super::words::{NAME_BYTES_MAX, Named};
 use crate::bytes::{at, before, escape_before, has, is_name, run, slice};
@@ -64,7 +65,11 @@ impl Hunt<'_> {
         self.name_done = name_end;
         self.work += NAME_WORK;
         let Some(named) = self.named(name) else { return };
-        if named.strength != Strength::About && self.column(name_start, name_end, named.rule) {
+        if named.strength != Strength::About
+            && (self.column(name_start, name_end, named.rule)
+                || (grid::may_head(text, name_start, name_end)
+                    && self.grid(name_start, name_end, named.rule)))
+        {
             return;
         }
         let max = self.look(name_end);
@@ -125,6 +130,17 @@ impl Hunt<'_> {
         self.work += value_work(value.end.saturating_sub(value.start));
         self.add(value.start, value.end, named.rule, self.echoes(value));
         self.covered = self.covered.max(value.end);
+        // `password = "x" -> "y"` of a plan: the next value stands there, too.
+        let arrow = blanks(self.text, closed_by(self.text, value.end));
+        if value.quoted
+            && (has(self.text, arrow, b"->") || has(self.text, arrow, b"=>"))
+            && let Some(next) =
+                quoted_at(self.text, blanks(self.text, arrow + 2), value.joint, self.look(arrow))
+            && !is_nothing(slice(self.text, next.start, next.end))
+        {
+            self.add(next.start, next.end, named.rule, self.echoes(next));
+            self.covered = self.covered.max(next.end);
+        }
     }
 
     fn value(&mut self, named: Named, name_start: usize, value: Value) {
@@ -135,13 +151,16 @@ impl Hunt<'_> {
             return self.cookie(named, value);
         }
         match value.joint {
+            Joint::Space if self.protocol(name_start, self.name_done) => {}
             Joint::Space if self.declares(name_start) || self.sets_password(name_start) => {
                 let value = value_at(self.text, value.start, Joint::Flag, self.look(value.start));
                 if self.accepts(named, value) {
                     self.take(named, value);
                 }
             }
-            Joint::Space => match declared::apart(self.text, self.name_done, self.look(self.name_done)) {
+            Joint::Space => match declared::apart(self.text, self.name_done, self.look(self.name_done))
+                .or_else(|| self.compared(self.name_done, self.look(self.name_done)))
+            {
                 Some(value) => self.apart(named, value),
                 None => self.prose(named, value.start),
             },
@@ -157,10 +176,14 @@ impl Hunt<'_> {
                 }
             }
             _ => {
-                if self.accepts(named, value) || self.is_header(named, name_start, value) {
+                let code = self.is_code_value(name_start, value);
+                if !code && (self.accepts(named, value) || self.is_header(named, name_start, value)) {
                     return self.take(named, value);
                 }
                 self.refuse(value);
+                if code {
+                    return;
+                }
                 if let Some(value) = declared::typed(self.text, value.start, self.look(value.start)) {
                     self.apart(named, value);
                 } else if matches!(value.joint, Joint::Colon) && before(self.text, name_start) != b'"' {
@@ -171,7 +194,7 @@ impl Hunt<'_> {
     }
 
     /// A value that does not follow its name at once.
-    fn apart(&mut self, named: Named, value: Value) {
+    pub(super) fn apart(&mut self, named: Named, value: Value) {
         if named.detector == Detector::Authorization && matches!(value.joint, Joint::Tuple | Joint::Element) {
             return self.authorization(named, value);
         }
@@ -221,9 +244,11 @@ impl Hunt<'_> {
             (Strength::Prose, Joint::Line) => secret_like(word) || looks_random(word, 12),
             (Strength::About, _) => random_in_two_cases(word),
             (Strength::Weak, joint) => {
-                let assigned = matches!(joint, Joint::Assigned | Joint::Flag | Joint::Element);
+                let assigned = matches!(joint, Joint::Assigned | Joint::Flag | Joint::Element)
+                    || (named.chosen && value.quoted);
                 secret_like(word)
                     || looks_random(word, 12)
+                    || (!self.code && named.chosen && is_gibberish(word))
                     || (assigned && !self.code && (chosen_word(named, word) || is_gibberish(word)))
             }
             (Strength::Prose, Joint::Colon) if !value.quoted => secret_like(word) || looks_random(word, 12),
@@ -385,6 +410,10 @@ impl Hunt<'_> {
             let (from, to, next) = prose_word(text, pos);
             self.work += PROSE_WORK * (next - pos);
             let word = slice(text, from, to);
+            if adjacent && self.begins_with_name(word) {
+                // `secret password=x`: the second name has the value.
+                return;
+            }
             if adjacent && self.adjacent_secret(named, word) {
                 self.add(from, to, named.rule, true);
                 return;
@@ -419,6 +448,14 @@ impl Hunt<'_> {
         if at(text, to) != b',' && self.adjacent_secret(named, slice(text, from, to)) {
             self.add(from, to, named.rule, true);
         }
+    }
+
+    /// `password=x`, `api_key:x`.
+    fn begins_with_name(&self, word: &[u8]) -> bool {
+        memchr::memchr2(b'=', b':', slice(word, 0, NAME_BYTES_MAX)).is_some_and(|sign| {
+            let name = slice(word, 0, sign);
+            sign > 1 && name.iter().all(|b| is_name(*b)) && self.named(name).is_some()
+        })
     }
 
     fn adjacent_secret(&self, named: Named, word: &[u8]) -> bool {

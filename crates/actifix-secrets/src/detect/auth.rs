@@ -19,6 +19,7 @@ const ONE_WORD: &[&str] = &[
     "dpop",
     "bot",
     "genie-key",
+    "ssws",
 ];
 /// Schemes that are followed by parameters.
 const PARAMETERS: &[&str] =

@@ -220,6 +220,10 @@ const EMPTY_WORDS: &[&str] = &[
     "optional",
     "yes",
     "no",
+    // How a browser sends credentials.
+    "include",
+    "omit",
+    "same-origin",
 ];
 
 /// Words of prose that follow `password:` or `token:` in messages.
@@ -386,7 +390,8 @@ fn is_reference(value: &[u8]) -> bool {
         }
         [b':', rest @ ..] => rest.iter().all(|b| b.is_ascii_alphabetic() || *b == b'_'),
         _ => {
-            const HEADS: [&[u8]; 9] = [
+            const HEADS: [&[u8]; 10] = [
+                b"arn:",
                 b"process.env",
                 b"os.environ",
                 b"os.getenv",

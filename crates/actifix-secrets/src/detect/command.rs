@@ -22,6 +22,8 @@ enum Glue {
     Apart,
     /// `/user:bob x`: the flag holds the user, the password follows.
     User,
+    /// `-u name,x`
+    Split(u8),
 }
 
 /// Programs with the flag of their password.
@@ -44,6 +46,26 @@ const TOOLS: &[(&str, &str, Glue)] = &[
     ("zip", "-P", Glue::Apart),
     ("unzip", "-P", Glue::Apart),
     ("net use", "/user:", Glue::User),
+    ("sshpass", "-p", Glue::Glued),
+    ("7z", "-p", Glue::Glued),
+    ("7za", "-p", Glue::Glued),
+    ("docker', 'login", "-p", Glue::Apart),
+    ("docker\", \"login", "-p", Glue::Apart),
+    ("docker\",\"login", "-p", Glue::Apart),
+    ("keytool", "-storepass", Glue::Apart),
+    ("keytool", "-keypass", Glue::Apart),
+    ("sqlcmd", "-P", Glue::Apart),
+    ("bcp", "-P", Glue::Apart),
+    ("cqlsh", "-p", Glue::Apart),
+    ("snowsql", "-p", Glue::Apart),
+    ("az login", "-p", Glue::Apart),
+    ("schtasks", "/rp", Glue::Apart),
+    ("snmpwalk", "-c", Glue::Apart),
+    ("snmpget", "-c", Glue::Apart),
+    ("openssl enc", "-k", Glue::Apart),
+    ("openssl', 'enc", "-k", Glue::Apart),
+    ("smbclient", "-U", Glue::Split(b'%')),
+    ("lftp", "-u", Glue::Split(b',')),
 ];
 
 /// The names of the programs, for the table of keywords.
@@ -92,14 +114,21 @@ impl Hunt<'_> {
             return;
         }
         let name = slice(text, start, end);
-        let Some((_, flag, glue)) =
-            TOOLS.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known.as_bytes()))
-        else {
-            return;
-        };
         let limit = run(text, end, COMMAND_BYTES_MAX, |b| !matches!(b, b'\n' | b'\r' | b'|' | b';'));
-        self.work += limit - end;
-        let mut pos = end;
+        for (_, flag, glue) in TOOLS.iter().filter(|(known, ..)| name.eq_ignore_ascii_case(known.as_bytes()))
+        {
+            self.work += limit - end;
+            if self.flag(end, limit, flag, *glue) {
+                return;
+            }
+        }
+        self.tool_done = limit;
+    }
+
+    /// Looks for a flag from `pos` to `limit`: whether it is there.
+    fn flag(&mut self, pos: usize, limit: usize, flag: &str, glue: Glue) -> bool {
+        let text = self.text;
+        let mut pos = pos;
         for _ in 0..32 {
             let word = run(text, pos, 16, between);
             if word >= limit {
@@ -113,22 +142,31 @@ impl Hunt<'_> {
             };
             match glue {
                 Glue::Apart if found && stop == word + flag.len() => {
-                    return self
-                        .argument(run(text, stop, 16, |b| between(b) && !matches!(b, b'"' | b'\'')), false);
+                    self.argument(run(text, stop, 16, |b| between(b) && !matches!(b, b'"' | b'\'')), false);
+                    return true;
                 }
                 Glue::Glued if found && (stop > word + flag.len() || quote(text, stop).is_some()) => {
-                    return self.argument(word + flag.len(), true);
+                    self.argument(word + flag.len(), true);
+                    return true;
+                }
+                Glue::Split(sign) if found && stop == word + flag.len() => {
+                    let pair = run(text, stop, 16, between);
+                    let end = run(text, pair, SECRET_BYTES_MAX, |b| b > b' ' && !matches!(b, b'"' | b'\''));
+                    if let Some(split) = memchr::memchr(sign, slice(text, pair, end)) {
+                        self.argument(pair + split + 1, true);
+                    }
+                    return true;
                 }
                 Glue::User if found => {
                     // A user of a domain: `/user:SHOP\bob`.
                     let user = run(text, word, SECRET_BYTES_MAX, |b| b > b' ' && !matches!(b, b'"' | b'\''));
-                    return self
-                        .argument(run(text, user, 16, |b| between(b) && !matches!(b, b'"' | b'\'')), false);
+                    self.argument(run(text, user, 16, |b| between(b) && !matches!(b, b'"' | b'\'')), false);
+                    return true;
                 }
                 _ => pos = stop.max(word + 1),
             }
         }
-        self.tool_done = limit;
+        false
     }
 
     /// The argument at `pos` is a password.
@@ -155,7 +193,7 @@ impl Hunt<'_> {
     }
 
     /// Adds a password, unless it is none.
-    fn password(&mut self, start: usize, end: usize) {
+    pub(super) fn password(&mut self, start: usize, end: usize) {
         let word = slice(self.text, start, end);
         if let Some(named) = self.named(b"password")
             && !is_nothing(word)

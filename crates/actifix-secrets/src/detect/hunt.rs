@@ -57,6 +57,11 @@ pub(crate) struct Hunt<'a> {
     /// No program before this offset has a flag for its password, no header line of a table rows.
     pub tool_done: usize,
     pub header_done: usize,
+    /// No parameters of a statement before this offset have to be looked at, no head of a grid.
+    pub bound_done: usize,
+    pub grid_done: usize,
+    /// End of the header line of the last grid, and how many of its columns were followed.
+    pub grid_head: (usize, u32),
     /// End of the last run of token bytes in which words were no JWT, and how many of them.
     jwt_run: (usize, u32),
     /// End of the last user information of a URL, and the next `@`, beyond the text if there is none.
@@ -90,6 +95,9 @@ impl<'a> Hunt<'a> {
             insert_done: 0,
             tool_done: 0,
             header_done: 0,
+            bound_done: 0,
+            grid_done: 0,
+            grid_head: (0, 0),
             jwt_run: (0, 0),
             piece_end: 0,
             url_done: 0,
@@ -176,6 +184,7 @@ impl<'a> Hunt<'a> {
             Trigger::Call => self.call(end),
             Trigger::Oracle => self.oracle(end),
             Trigger::Pgpass => self.pgpass(end),
+            Trigger::Form(form) => self.form_at(form, start, end),
         }
     }
 

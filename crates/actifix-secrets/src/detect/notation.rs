@@ -25,6 +25,10 @@ impl Around<'_> {
         {
             return vec![value];
         }
+        let dumped = self.dumped();
+        if !dumped.is_empty() {
+            return dumped;
+        }
         self.lines()
     }
 
@@ -88,6 +92,8 @@ impl Around<'_> {
             let window = slice(self.text, from, from + self.max);
             return self.value(from, from + memchr::memmem::find(window, b"]]>").unwrap_or(window.len()));
         }
+        // `<value><string>x<`
+        let from = if has(self.text, from, b"<string>") { from + 8 } else { from };
         self.value(from, run(self.text, from, self.max, |b| b != b'<'))
     }
 
@@ -119,13 +125,24 @@ impl Around<'_> {
         if quoted && matches!(before(text, open), b'b' | b'u') {
             open -= 1;
         }
+        // An atom of Elixir, and a blank after the bracket.
+        if matches!(
+            (before(text, open), before(text, open.saturating_sub(1))),
+            (b':', b'{') | (b' ', b'(' | b'[')
+        ) {
+            open -= 1;
+        }
         let comma = blanks(text, next);
         let opener = before(text, open);
         if at(text, comma) != b',' || !(opener == b'{' || (quoted && matches!(opener, b'(' | b'['))) {
             return None;
         }
-        let value = quoted_at(text, blanks(text, comma + 1), Joint::Tuple, max)?;
+        let start = blanks(text, comma + 1);
+        // A binary of Erlang.
+        let binary = has(text, start, b"<<");
+        let value = quoted_at(text, if binary { start + 2 } else { start }, Joint::Tuple, max)?;
         let after = blanks(text, closed_by(text, value.end));
+        let after = if binary && has(text, after, b">>") { blanks(text, after + 2) } else { after };
         matches!((opener, at(text, after)), (b'{', b'}') | (b'(', b')' | b',') | (b'[', b']'))
             .then_some(value)
     }
@@ -161,7 +178,7 @@ impl Around<'_> {
 
     /// `<input value="x" name="name">`: the value stands before.
     fn form(self) -> Option<Value> {
-        if !self.after_attribute(&[b"name=", b"id="]) {
+        if !self.after_attribute(&[b"name=", b"id=", b"key="]) {
             return None;
         }
         let from = self.start.saturating_sub(TAG_BYTES_MAX);

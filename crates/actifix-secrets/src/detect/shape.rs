@@ -19,6 +19,9 @@ const PEM_BYTES_MAX: usize = 64 << 10;
 const JWT_BYTES_MAX: usize = 16 << 10;
 const JWT_HEADER_MAX: usize = 4 << 10;
 const AUTHORITY_BYTES_MAX: usize = 1_024;
+/// Longest host, and how far behind a blank or quote the rest of a password may stand.
+const HOST_BYTES_MAX: usize = 253;
+const ODD_BYTES_MAX: usize = 64;
 
 /// A private-key block whose `-----BEGIN ` starts at `pos`. One that was cut ends where its body ends.
 pub(crate) fn pem(text: &[u8], pos: usize) -> Option<(usize, usize)> {
@@ -225,15 +228,42 @@ pub(crate) fn user_info(text: &[u8], pos: usize, next_at: usize) -> (Option<User
     }
     // `u:pa/ss@host`: a slash in the password, if what stands before the slash is no port.
     let port = colon.is_none_or(|colon| is_port(slice(head, colon + 1, strict)));
-    if port || next_at > pos + AUTHORITY_BYTES_MAX || memchr::memchr2(b'&', b',', head).is_some() {
+    // `u:99#x@host/`: a port ends no address at a number sign, if what follows the `@` is a host.
+    let port = port && !(at(text, pos + strict) == b'#' && colon.is_some() && host_after(text, next_at));
+    if port || next_at > pos + AUTHORITY_BYTES_MAX {
         return (None, strict);
     }
-    let end = run(text, pos + strict, AUTHORITY_BYTES_MAX - strict, |b| {
-        !outside(b) && !matches!(b, b'?' | b'&' | b',')
-    });
+    // The next pair or item of a list has an `@` of its own, unless a host follows it.
+    let lists = |b: u8| matches!(b, b'&' | b',');
+    let host = host_after(text, next_at);
+    if !host && head.iter().any(|b| lists(*b)) {
+        return (None, strict);
+    }
+    let mut end =
+        run(text, pos + strict, AUTHORITY_BYTES_MAX - strict, |b| !outside(b) && (host || !lists(b)));
+    let looked = 2 * (end - pos);
+    // `u:a"b@host/`: one blank or quote in a password that somebody did not encode.
+    let odd = at(text, end);
+    let inner = end == pos + strict && matches!(odd, b' ' | b'"' | b'\'' | b'`') && colon.is_some();
+    if inner && next_at > end + 1 && next_at < end + ODD_BYTES_MAX && host {
+        let rest =
+            run(text, end + 1, ODD_BYTES_MAX, |b| !outside(b) && !matches!(b, b'&' | b',' | b')' | b'='));
+        if rest > next_at {
+            end = rest;
+        }
+    }
     let window = slice(text, pos, end);
     let info = memchr::memrchr(b'@', window).and_then(|at_sign| parts(window, pos, colon, at_sign));
-    (info, 2 * (end - pos))
+    (info, looked + ODD_BYTES_MAX)
+}
+
+/// Whether a host and then a port or a path follow the `@` at `pos`.
+fn host_after(text: &[u8], pos: usize) -> bool {
+    let start = pos.saturating_add(1);
+    let end =
+        run(text, start, HOST_BYTES_MAX, |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    let port = at(text, end) == b':' && at(text, end + 1).is_ascii_digit();
+    end > start && (port || at(text, end) == b'/')
 }
 
 /// The secret part of `user:password@` or `token@`.

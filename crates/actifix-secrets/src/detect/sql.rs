@@ -33,7 +33,7 @@ impl Hunt<'_> {
         let sensitive: Vec<Option<Named>> = slice(text, open + 1, close)
             .split(|b| *b == b',')
             .take(COLUMNS_MAX)
-            .map(|column| self.named(column))
+            .map(|column| self.named(column).or_else(|| self.key_of(column, slice(text, pos, open))))
             .collect();
         let mut next = run(text, close + 1, 64, |b| b.is_ascii_whitespace() || b == b'\\' || b == b'n');
         if sensitive.iter().all(Option::is_none) || !has(text, next, b"values") {
@@ -50,6 +50,13 @@ impl Hunt<'_> {
             self.work += INSERT_WORK * (next - row);
             self.insert_done = next;
         }
+    }
+
+    /// The column `key` of a table of keys: `api_keys(key, owner)`.
+    fn key_of(&self, column: &[u8], table: &[u8]) -> Option<Named> {
+        let word = column.trim_ascii();
+        let key = [&b"key"[..], b"value", b"hash"].iter().any(|name| word.eq_ignore_ascii_case(name));
+        if key { self.named(table.trim_ascii()) } else { None }
     }
 
     fn row(&mut self, start: usize, sensitive: &[Option<Named>]) -> usize {

@@ -8,6 +8,9 @@ pub(crate) const FIRST_BYTES_MAX: usize = 4 << 10;
 /// How much of a value is looked at that stands in a word with many names whose values were refused.
 pub(crate) const LOOK_BYTES_MAX: usize = 40;
 
+/// Longest value between doubled quotes.
+const DOUBLED_BYTES_MAX: usize = 256;
+
 /// How name and value are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Joint {
@@ -157,6 +160,19 @@ pub(crate) fn quoted_at(text: &[u8], pos: usize, joint: Joint, max: usize) -> Op
     let start = wrapped(text, pos);
     let (length, level, byte) = quote(text, start)?;
     let from = start + length;
+    // `password=''x''` inside of a quoted text.
+    let inner = at(text, from + 1);
+    if length == 1
+        && byte == b'\''
+        && at(text, from) == byte
+        && (inner.is_ascii_alphanumeric() || inner >= 0x80)
+    {
+        let from = from + 1;
+        let window = slice(text, from, from + DOUBLED_BYTES_MAX.min(max));
+        if let Some(end) = memchr::memmem::find(window, b"''") {
+            return Some(Value { start: from, end: from + end, quoted: true, joint });
+        }
+    }
     // `"""x"""`
     if length == 1 && at(text, from) == byte && at(text, from + 1) == byte {
         let from = from + 2;

@@ -1,6 +1,7 @@
 //! Which names are sensitive: by word, so that `auth` does not match `author`.
 use std::collections::HashMap;
 
+use super::glued::{is_other_word, is_quality};
 use crate::rule::{Detector, Rule, Strength};
 
 /// Longest name that is looked at, in bytes.
@@ -91,6 +92,8 @@ const ABOUT_AFTER: &[&str] = &[
     "prompt",
     "provider",
     "reason",
+    "ref",
+    "refs",
     "region",
     "repository",
     "required",
@@ -105,6 +108,7 @@ const ABOUT_AFTER: &[&str] = &[
     "scopes",
     "seconds",
     "set",
+    "service",
     "size",
     "source",
     "started",
@@ -147,6 +151,7 @@ const ABOUT_BEFORE: &[&str] = &[
     "disable",
     "enable",
     "eof",
+    "existing",
     "forgot",
     "has",
     "is",
@@ -164,6 +169,7 @@ const ABOUT_BEFORE: &[&str] = &[
     "parser",
     "prev",
     "public",
+    "pull",
     "publishable",
     "remaining",
     "require",
@@ -180,6 +186,7 @@ const ABOUT_BEFORE: &[&str] = &[
 const ABOUT_BEFORE_STRONG: &[&str] = &[
     "disable",
     "enable",
+    "existing",
     "forgot",
     "has",
     "is",
@@ -189,6 +196,7 @@ const ABOUT_BEFORE_STRONG: &[&str] = &[
     "no",
     "num",
     "public",
+    "pull",
     "publishable",
     "require",
     "requires",
@@ -278,12 +286,15 @@ impl Names {
         let word = std::str::from_utf8(words.get(index)?).ok()?;
         let found = self.entry(words, index, word).or_else(|| {
             let hit = self.suffixes.iter().find(|(suffix, _)| word.ends_with(suffix.as_str()));
-            hit.map(|(_, named)| (1, *named))
+            hit.filter(|_| !is_other_word(word)).map(|(_, named)| (1, *named))
         });
         let (length, named) = found?;
         let after = words.get(index + 1);
+        let last = words.last().filter(|_| index + 1 < words.len());
+        let after = after.filter(|word| ABOUT_AFTER.iter().any(|about| about.as_bytes() == **word));
+        let after = after.or(last.filter(|word| is_quality(word)));
         let about = Named { strength: Strength::About, detector: Detector::Name, ..named };
-        if after.is_some_and(|word| ABOUT_AFTER.iter().any(|about| about.as_bytes() == *word)) {
+        if after.is_some() {
             return Some(about);
         }
         let first = (index + 1).checked_sub(length)?;

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::keys::KnownKey;
+use super::located::is_located_value;
 use super::node::{Node, Part};
 use super::session::Session;
 use super::text::Place;
-use crate::detect::checks::{chosen_word, is_nothing, looks_random, random_in_two_cases, secret_like};
+use crate::detect::checks::{
+    chosen_word, is_gibberish, is_nothing, is_prose, looks_random, random_in_two_cases, secret_like,
+};
 use crate::detect::command::Arguments;
 use crate::detect::words::{Named, is_about};
 use crate::detect::{auth, shape};
@@ -23,9 +26,9 @@ const SUBTREE_DEPTH_MAX: usize = 32;
 /// Member names of typed values: log attributes, OTLP, header records.
 #[inline]
 fn is_record_value(key: &str) -> bool {
-    matches!(key.as_bytes(), b"value" | b"Value" | b"val" | b"v")
+    matches!(key.as_bytes(), b"value" | b"Value" | b"val" | b"v" | b"ParameterValue")
 }
-const NAME_KEYS: [&str; 7] = ["key", "name", "Key", "Name", "k", "header", "field"];
+const NAME_KEYS: [&str; 8] = ["key", "name", "Key", "Name", "k", "header", "field", "ParameterKey"];
 
 impl Session<'_> {
     /// Redacts everything in a value.
@@ -182,11 +185,13 @@ impl Session<'_> {
     fn object(&mut self, map: &mut Map<String, Value>, node: &Node<'_>) -> Result<(), BudgetExceeded> {
         self.params(map, node)?;
         let record = self.record_name(map);
+        let located = self.located(map);
         let mut renamed: Vec<(String, String)> = Vec::new();
         for (key, item) in map.iter_mut() {
             self.charge(key.len())?;
             if let Some(known) = self.keys.get(key) {
                 let record_name = record.as_deref().filter(|_| is_record_value(key));
+                let record_name = record_name.or(located.as_deref().filter(|_| is_located_value(key)));
                 match record_name.or(known.named.then_some(key)) {
                     Some(name) => self.entry(name, item, &node.below(Part::Key(key), node.place))?,
                     None => self.walk(item, &node.below(Part::Key(key), known.place.below(node.place)))?,
@@ -197,8 +202,9 @@ impl Session<'_> {
             let below = node.below(Part::Key(new_key.as_deref().unwrap_or(key)), node.place);
             // `{"password=x": 1}`: the key is a whole assignment, its value another matter.
             let assigns = new_key.is_some() && key.contains(['=', ':']);
-            match &record {
-                Some(name) if is_record_value(key) => self.entry(name, item, &below)?,
+            match (&record, &located) {
+                (Some(name), _) if is_record_value(key) => self.entry(name, item, &below)?,
+                (_, Some(name)) if is_located_value(key) => self.entry(name, item, &below)?,
                 _ if named && !assigns => self.entry(key, item, &below)?,
                 _ => self.walk(item, &below.placed(place.below(node.place)))?,
             }
@@ -505,8 +511,11 @@ fn takes(named: Named, text: &str) -> bool {
     }
     match named.strength {
         Strength::About => random_in_two_cases(bytes),
-        Strength::Weak => secret_like(bytes) || looks_random(bytes, 12) || chosen_word(named, bytes),
-        Strength::Prose | Strength::Strong => true,
+        Strength::Weak => {
+            secret_like(bytes) || looks_random(bytes, 12) || chosen_word(named, bytes) || is_gibberish(bytes)
+        }
+        Strength::Prose => !is_prose(bytes),
+        Strength::Strong => true,
     }
 }
 
