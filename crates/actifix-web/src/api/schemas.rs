@@ -75,6 +75,17 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time?",
     ),
     ("NewToken", "+Token token:string"),
+    (
+        "AuditRow",
+        "seq:integer at:time actor:string action:string target:string project:integer? network:string? \
+         result:string detail:object hash:string",
+    ),
+    ("AuditFault", "kind:string seq:integer message:string"),
+    (
+        "AuditReport",
+        "intact:boolean rows:integer first:integer last:integer witnessed:integer? faults:[AuditFault]",
+    ),
+    ("AuditWitness", "witnessed:integer"),
 ];
 
 /// Schema of the answer of an operation; `*Name` is a page of it. Operations that are not here answer with a free
@@ -111,6 +122,9 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_similar", "*Ticket"),
     ("list_tokens", "*Token"),
     ("create_token", "NewToken"),
+    ("list_audit", "*AuditRow"),
+    ("verify_audit", "AuditReport"),
+    ("renew_audit_witness", "AuditWitness"),
 ];
 
 /// All named schemas.
