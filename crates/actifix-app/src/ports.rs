@@ -10,8 +10,8 @@ pub use data::{
     AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace, FindingQuery,
     FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, KeptAnswer, KeyRecord,
     LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry,
-    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount, Sort, StoreStats,
-    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord,
+    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount, SessionRecord, SessionsOf, Sort, StoreStats,
+    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UserRecord,
 };
 
 use crate::error::Result;
@@ -56,6 +56,7 @@ pub trait Store:
     + TicketStore
     + ProjectStore
     + TokenStore
+    + AccountStore
     + AuditStore
     + CareStore
     + AnswerStore
@@ -70,6 +71,7 @@ impl<T> Store for T where
         + TicketStore
         + ProjectStore
         + TokenStore
+        + AccountStore
         + AuditStore
         + CareStore
         + AnswerStore
@@ -209,8 +211,55 @@ pub trait TokenStore {
     async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>>;
     /// All rows, newest first; at most 1,000.
     async fn tokens(&self) -> Result<Vec<TokenRecord>>;
+    /// Adds `new` in the place of the token `old`, which ends at `old_ends_at` at the latest. `Conflict` when that was
+    /// replaced, revoked or has ended: of two at once one wins.
+    async fn rotate_token(
+        &self,
+        old: &str,
+        old_ends_at: Timestamp,
+        new: &TokenRecord,
+        audit: &AuditRecord,
+    ) -> Result<()>;
     /// Revokes one, or all when `id` is none; returns how many.
     async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp, audit: &AuditRecord) -> Result<u64>;
+}
+
+/// People and their sessions; of passwords and cookies only verifiers and hashes are kept.
+#[async_trait]
+pub trait AccountStore {
+    /// Adds an account. `Conflict` when its name is taken.
+    async fn add_user(&self, user: &UserRecord, audit: &AuditRecord) -> Result<()>;
+    /// An account by its canonical name.
+    async fn user(&self, name: &str) -> Result<Option<UserRecord>>;
+    /// All accounts by name; at most 1,000.
+    async fn users(&self) -> Result<Vec<UserRecord>>;
+    /// Saves role, verifier, state. `Conflict` (stale) when the version moved. With `end_sessions` all its sessions
+    /// end in the same transaction.
+    async fn save_user(
+        &self,
+        user: &UserRecord,
+        end_sessions: bool,
+        audit: &AuditRecord,
+    ) -> Result<UserRecord>;
+    /// Counts a failed login.
+    async fn login_failed(&self, user_id: &str) -> Result<()>;
+    /// Takes a stronger verifier of the same password.
+    async fn upgrade_verifier(&self, user_id: &str, old: &str, new: &str) -> Result<()>;
+    /// Begins a session if the account still has `verifier` and is open; failures are forgotten.
+    async fn begin_session(
+        &self,
+        session: &SessionRecord,
+        verifier: &str,
+        audit: &AuditRecord,
+    ) -> Result<()>;
+    /// A session and whose it is, by the hash of its cookie.
+    async fn session(&self, hash: &[u8; 32]) -> Result<Option<(SessionRecord, UserRecord)>>;
+    /// Says that a session was used, and whether its password was given again.
+    async fn touch_session(&self, hash: &[u8; 32], seen_at: Timestamp, authenticated: bool) -> Result<()>;
+    /// Sessions that go on, of one person or all; at most 1,000.
+    async fn sessions(&self, user_id: Option<&str>, now: Timestamp) -> Result<Vec<SessionRecord>>;
+    /// Ends sessions; returns how many.
+    async fn end_sessions(&self, which: SessionsOf, audit: &AuditRecord) -> Result<u64>;
 }
 
 /// The audit log. Verbs that change something take the record of it, and do both or neither; where the record cannot

@@ -1,5 +1,6 @@
 //! The store on SQLite: one writer thread, a few readers, one file.
 
+mod accounts;
 mod activity;
 mod answers;
 mod audit;

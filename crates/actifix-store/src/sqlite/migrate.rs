@@ -15,10 +15,11 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (2, "answers", include_str!("../../migrations/sqlite/0002_answers.sql")),
     (3, "versions", include_str!("../../migrations/sqlite/0003_versions.sql")),
     (4, "audit", include_str!("../../migrations/sqlite/0004_audit.sql")),
+    (5, "accounts", include_str!("../../migrations/sqlite/0005_accounts.sql")),
 ];
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 4;
+pub(crate) const SCHEMA_VERSION: u32 = 5;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,14 @@
 //! The ports: each verb hands its work to a reader or to the writer.
 
 use super::{
-    SqliteStore, answers, audit, care, events, findings, ingest, lists, monitors, projects, quarantine,
+    SqliteStore, accounts, answers, audit, care, events, findings, ingest, lists, monitors, projects, quarantine,
     regroup, retention, throttles, tickets, tokens,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
+use actifix_app::ports::{SessionRecord, SessionsOf, UserRecord};
 use actifix_app::ports::{
-    ActivityEntry, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport, AuditRow,
+    AccountStore, ActivityEntry, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport, AuditRow,
     AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView, HeldOverview,
     IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, MonitorView, OutcomeTotal, Page, Pending,
     ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy, RetentionReport, StoreStats, StoredEvent,
@@ -242,10 +243,87 @@ impl TokenStore for SqliteStore {
         self.read(tokens::all).await
     }
 
+    async fn rotate_token(
+        &self,
+        old: &str,
+        old_ends_at: Timestamp,
+        new: &TokenRecord,
+        audit: &AuditRecord,
+    ) -> Result<()> {
+        let (old, new) = (old.to_owned(), new.clone());
+        self.audited(audit, move |work| tokens::rotate(work, &old, old_ends_at, &new)).await
+    }
+
     async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp, audit: &AuditRecord) -> Result<u64> {
         let id = id.map(str::to_owned);
         self.audited_if(audit, |revoked| *revoked > 0, move |work| tokens::revoke(work, id.as_deref(), now))
             .await
+    }
+}
+
+#[async_trait]
+impl AccountStore for SqliteStore {
+    async fn add_user(&self, user: &UserRecord, audit: &AuditRecord) -> Result<()> {
+        let user = user.clone();
+        self.audited(audit, move |work| accounts::add(work, &user)).await
+    }
+
+    async fn user(&self, name: &str) -> Result<Option<UserRecord>> {
+        let name = name.to_owned();
+        self.read(move |db| accounts::by_name(db, &name)).await
+    }
+
+    async fn users(&self) -> Result<Vec<UserRecord>> {
+        self.read(accounts::all).await
+    }
+
+    async fn save_user(
+        &self,
+        user: &UserRecord,
+        end_sessions: bool,
+        audit: &AuditRecord,
+    ) -> Result<UserRecord> {
+        let user = user.clone();
+        self.audited(audit, move |work| accounts::save(work, &user, end_sessions)).await
+    }
+
+    async fn login_failed(&self, user_id: &str) -> Result<()> {
+        let id = user_id.to_owned();
+        self.write(move |work| accounts::failed(work, &id)).await
+    }
+
+    async fn upgrade_verifier(&self, user_id: &str, old: &str, new: &str) -> Result<()> {
+        let (id, old, new) = (user_id.to_owned(), old.to_owned(), new.to_owned());
+        self.write(move |work| accounts::upgrade(work, &id, &old, &new)).await
+    }
+
+    async fn begin_session(
+        &self,
+        session: &SessionRecord,
+        verifier: &str,
+        audit: &AuditRecord,
+    ) -> Result<()> {
+        let (session, verifier) = (session.clone(), verifier.to_owned());
+        self.audited(audit, move |work| accounts::begin(work, &session, &verifier)).await
+    }
+
+    async fn session(&self, hash: &[u8; 32]) -> Result<Option<(SessionRecord, UserRecord)>> {
+        let hash = *hash;
+        self.read(move |db| accounts::session(db, &hash)).await
+    }
+
+    async fn touch_session(&self, hash: &[u8; 32], seen_at: Timestamp, authenticated: bool) -> Result<()> {
+        let hash = *hash;
+        self.write(move |work| accounts::touch(work, &hash, seen_at, authenticated)).await
+    }
+
+    async fn sessions(&self, user_id: Option<&str>, now: Timestamp) -> Result<Vec<SessionRecord>> {
+        let user_id = user_id.map(str::to_owned);
+        self.read(move |db| accounts::sessions(db, user_id.as_deref(), now)).await
+    }
+
+    async fn end_sessions(&self, which: SessionsOf, audit: &AuditRecord) -> Result<u64> {
+        self.audited_if(audit, |ended| *ended > 0, move |work| accounts::end(work, &which)).await
     }
 }
 

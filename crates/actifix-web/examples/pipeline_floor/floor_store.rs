@@ -1,6 +1,7 @@
 //! A store that takes everything and keeps nothing.
 
 use actifix_app::error::{Error, Result};
+use actifix_app::ports::{AccountStore, SessionRecord, SessionsOf, UserRecord};
 use actifix_app::ports::{
     ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport,
     AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView,
@@ -234,7 +235,74 @@ impl TokenStore for NullStore {
         Err(NOTHING)
     }
 
+    async fn rotate_token(
+        &self,
+        _old: &str,
+        _old_ends_at: Timestamp,
+        _new: &TokenRecord,
+        _audit: &AuditRecord,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
     async fn revoke_tokens(&self, _id: Option<&str>, _now: Timestamp, _audit: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl AccountStore for NullStore {
+    async fn add_user(&self, _user: &UserRecord, _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn user(&self, _name: &str) -> Result<Option<UserRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn users(&self) -> Result<Vec<UserRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn save_user(
+        &self,
+        _user: &UserRecord,
+        _end_sessions: bool,
+        _audit: &AuditRecord,
+    ) -> Result<UserRecord> {
+        Err(NOTHING)
+    }
+
+    async fn login_failed(&self, _user_id: &str) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn upgrade_verifier(&self, _user_id: &str, _old: &str, _new: &str) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn begin_session(
+        &self,
+        _session: &SessionRecord,
+        _verifier: &str,
+        _audit: &AuditRecord,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn session(&self, _hash: &[u8; 32]) -> Result<Option<(SessionRecord, UserRecord)>> {
+        Err(NOTHING)
+    }
+
+    async fn touch_session(&self, _hash: &[u8; 32], _at: Timestamp, _authenticated: bool) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn sessions(&self, _user_id: Option<&str>, _now: Timestamp) -> Result<Vec<SessionRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn end_sessions(&self, _which: SessionsOf, _audit: &AuditRecord) -> Result<u64> {
         Err(NOTHING)
     }
 }
