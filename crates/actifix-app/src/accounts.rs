@@ -95,6 +95,17 @@ impl App {
         self.change_user(actor, ADMIN, change).await
     }
 
+    /// A password that nobody can guess: 130 bits, in groups that can be read aloud.
+    pub fn random_password(&self) -> String {
+        // Crockford's base 32: no letters that look like digits.
+        const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        let mut random = [0u8; 26];
+        self.ids.random(&mut random);
+        let digit = |byte: &u8| DIGITS.get(usize::from(byte % 32)).copied().map_or('0', char::from);
+        let digits: Vec<char> = random.iter().map(digit).collect();
+        digits.chunks(7).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")
+    }
+
     /// Sets somebody's password; their sessions end at once.
     pub async fn set_password(&self, actor: &Actor, name: &str, password: &str) -> Result<UserRecord> {
         Self::require(actor, Scope::Admin, None)?;
@@ -102,12 +113,7 @@ impl App {
     }
 
     /// Sets the actor's own password, who gives the present one; all their sessions end at once.
-    pub async fn set_own_password(
-        &self,
-        actor: &Actor,
-        current: &str,
-        password: &str,
-    ) -> Result<UserRecord> {
+    pub async fn set_own_password(&self, actor: &Actor, current: &str, password: &str) -> Result<UserRecord> {
         let Actor::User { name, .. } = actor else {
             return Err(Error::Forbidden { needs: "a person who logged in" });
         };
@@ -148,7 +154,8 @@ impl App {
                 })
                 .await?;
         }
-        if let Some(disabled) = change.disabled.filter(|disabled| *disabled != changed.disabled_at.is_some()) {
+        if let Some(disabled) = change.disabled.filter(|disabled| *disabled != changed.disabled_at.is_some())
+        {
             let action = if disabled { Action::UserDisabled } else { Action::UserEnabled };
             changed = self
                 .save(actor, action, &name, disabled, |user, now| {
@@ -159,9 +166,13 @@ impl App {
         }
         if change.unlock && changed.failures > 0 {
             changed = self
-                .save(actor, Action::UserUnlocked, &name, false, |user, _| {
-                    json!({ "failures": std::mem::take(&mut user.failures) })
-                })
+                .save(
+                    actor,
+                    Action::UserUnlocked,
+                    &name,
+                    false,
+                    |user, _| json!({ "failures": std::mem::take(&mut user.failures) }),
+                )
                 .await?;
         }
         if change.unlock {

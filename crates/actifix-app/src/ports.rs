@@ -10,8 +10,9 @@ pub use data::{
     AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace, FindingQuery,
     FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, KeptAnswer, KeyRecord,
     LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry,
-    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount, SessionRecord, SessionsOf, Sort, StoreStats,
-    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UserRecord,
+    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount, SessionRecord,
+    SessionsOf, Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
+    TicketSave, TokenRecord, UserRecord,
 };
 
 use crate::error::Result;
@@ -246,12 +247,8 @@ pub trait AccountStore {
     /// Takes a stronger verifier of the same password.
     async fn upgrade_verifier(&self, user_id: &str, old: &str, new: &str) -> Result<()>;
     /// Begins a session if the account still has `verifier` and is open; failures are forgotten.
-    async fn begin_session(
-        &self,
-        session: &SessionRecord,
-        verifier: &str,
-        audit: &AuditRecord,
-    ) -> Result<()>;
+    async fn begin_session(&self, session: &SessionRecord, verifier: &str, audit: &AuditRecord)
+    -> Result<()>;
     /// A session and whose it is, by the hash of its cookie.
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<(SessionRecord, UserRecord)>>;
     /// Says that a session was used, and whether its password was given again.

@@ -1,14 +1,16 @@
 //! Who asks, and typed input.
 
+use crate::cookies;
 use crate::problem::Problem;
 use crate::server::Peer;
 use actifix_app::App;
+use actifix_app::sessions::LiveSession;
 use actifix_domain::access::Actor;
 use actifix_domain::audit::Action;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::net::IpAddr;
@@ -63,6 +65,9 @@ impl FromRequestParts<Arc<App>> for Who {
         if is_local(&parts.extensions) {
             return Ok(Self(Actor::System));
         }
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return by_session(parts, app).await;
+        }
         let token = bearer(&parts.headers).ok_or_else(Problem::unauthorized)?;
         match app.authenticate_token(token).await? {
             Some(actor) => Ok(Self(actor)),
@@ -73,6 +78,35 @@ impl FromRequestParts<Arc<App>> for Who {
             }
         }
     }
+}
+
+/// The session behind a request that brought its cookie.
+#[derive(Clone, Debug)]
+pub struct Session(pub LiveSession);
+
+/// A person, by the cookie of their session. The browser sends it whoever's page asks: what changes something must
+/// come from a page of ours and name the session's token.
+async fn by_session(parts: &mut Parts, app: &App) -> Result<Who, Problem> {
+    let name = cookies::session_name(client_of(&parts.extensions).https);
+    let cookie = cookies::value(&parts.headers, name).ok_or_else(Problem::unauthorized)?;
+    let live = app.authenticate_session(cookie).await?.ok_or_else(Problem::unauthorized)?;
+    if !parts.method.is_safe() {
+        let mut tokens = parts.headers.get_all(cookies::CSRF_HEADER).iter();
+        let named = match (tokens.next().map(HeaderValue::to_str), tokens.next()) {
+            (Some(Ok(token)), None) => app.is_csrf_token(&live, token),
+            _ => false,
+        };
+        if !named || !cookies::is_same_origin(&parts.headers) {
+            metrics::counter!("actifix_auth_failures_total", "reason" => "csrf").increment(1);
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "send the session's token in X-CSRF-Token, from a page of this server: GET /api/v1/auth/session tells it",
+            ));
+        }
+    }
+    let who = Who(live.actor.clone());
+    parts.extensions.insert(Session(live));
+    Ok(who)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -116,14 +116,16 @@ fn leftover(text: &str, words: &[&str]) -> usize {
 /// Whether all of it, but for a shorter rest at the end, is one short part again and again.
 fn is_repeat(chars: &[char]) -> bool {
     (1..=UNIT_CHARS_MAX).any(|unit| {
-        chars.len() >= unit * 2 && chars.iter().zip(chars.iter().skip(unit)).all(|(left, right)| left == right)
+        chars.len() >= unit * 2
+            && chars.iter().zip(chars.iter().skip(unit)).all(|(left, right)| left == right)
     })
 }
 
 /// Whether nearly every step goes to a neighbour on a keyboard or in the alphabet, or stays.
 fn is_walk(chars: &[char]) -> bool {
     let steps = chars.len().saturating_sub(1);
-    let walked = chars.iter().zip(chars.iter().skip(1)).filter(|(left, right)| is_step(**left, **right)).count();
+    let walked =
+        chars.iter().zip(chars.iter().skip(1)).filter(|(left, right)| is_step(**left, **right)).count();
     walked * 10 >= steps * 8
 }
 

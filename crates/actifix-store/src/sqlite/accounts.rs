@@ -18,8 +18,7 @@ const SESSIONS_SHOWN: u32 = 1_000;
 /// Ended sessions that one new one sweeps away.
 const SWEPT_MAX: u32 = 64;
 
-const USER: &str =
-    "user_id, name, role, verifier, created_at, password_at, disabled_at, failures, version";
+const USER: &str = "user_id, name, role, verifier, created_at, password_at, disabled_at, failures, version";
 const SESSION: &str = "s.hash, s.session_id, s.user_id, u.name, s.created_at, s.seen_at, s.authenticated_at, \
      s.expires_at, s.network";
 
@@ -28,8 +27,9 @@ pub(crate) fn add(work: &mut Work<'_>, user: &UserRecord) -> Result<()> {
     if many >= USERS_MAX {
         return Err(Error::conflict(format!("there are {USERS_MAX} accounts, which is the most")).into());
     }
-    let sql =
-        format!("INSERT INTO users ({USER}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO users ({USER}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1) ON CONFLICT DO NOTHING"
+    );
     let made = work.db.prepare_cached(&sql)?.execute(params![
         user.id,
         user.name,

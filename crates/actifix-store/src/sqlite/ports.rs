@@ -1,19 +1,20 @@
 //! The ports: each verb hands its work to a reader or to the writer.
 
 use super::{
-    SqliteStore, accounts, answers, audit, care, events, findings, ingest, lists, monitors, projects, quarantine,
-    regroup, retention, throttles, tickets, tokens,
+    SqliteStore, accounts, answers, audit, care, events, findings, ingest, lists, monitors, projects,
+    quarantine, regroup, retention, throttles, tickets, tokens,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
-use actifix_app::ports::{SessionRecord, SessionsOf, UserRecord};
 use actifix_app::ports::{
-    AccountStore, ActivityEntry, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport, AuditRow,
-    AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView, HeldOverview,
-    IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, MonitorView, OutcomeTotal, Page, Pending,
-    ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy, RetentionReport, StoreStats, StoredEvent,
-    Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
+    AccountStore, ActivityEntry, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport,
+    AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView,
+    HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, MonitorView, OutcomeTotal, Page,
+    Pending, ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy, RetentionReport, StoreStats,
+    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord,
+    TokenStore,
 };
+use actifix_app::ports::{SessionRecord, SessionsOf, UserRecord};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};

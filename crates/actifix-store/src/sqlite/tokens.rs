@@ -79,10 +79,7 @@ pub(crate) fn rotate(
         )?
         .execute(params![old, new.id, old_ends_at.micros(), new.created_at.micros()])?;
     if replaced == 0 {
-        let known = work
-            .db
-            .prepare_cached("SELECT 1 FROM tokens WHERE token_id = ?1")?
-            .exists([old])?;
+        let known = work.db.prepare_cached("SELECT 1 FROM tokens WHERE token_id = ?1")?.exists([old])?;
         return Err(if known {
             Error::conflict("the token was replaced or revoked, or has ended: make a new one")
         } else {

@@ -82,10 +82,19 @@ async fn the_log_is_asked_for_by_all_its_fields(store: &Arc<dyn Store>, clock: &
         all(store, query).await.into_iter().map(|row| row.record).collect::<Vec<_>>()
     };
     let any = AuditQuery::default;
-    assert_eq!(found(AuditQuery { network: Some("192.0.2.7".into()), ..any() }).await, std::slice::from_ref(&failed));
+    assert_eq!(
+        found(AuditQuery { network: Some("192.0.2.7".into()), ..any() }).await,
+        std::slice::from_ref(&failed)
+    );
     assert_eq!(found(AuditQuery { user: Some("jo".into()), ..any() }).await, [done.clone(), failed.clone()]);
-    assert_eq!(found(AuditQuery { actor: Some("user:jo".into()), ..any() }).await, std::slice::from_ref(&done));
-    assert_eq!(found(AuditQuery { result: Some(Verdict::Refused), ..any() }).await, std::slice::from_ref(&failed));
+    assert_eq!(
+        found(AuditQuery { actor: Some("user:jo".into()), ..any() }).await,
+        std::slice::from_ref(&done)
+    );
+    assert_eq!(
+        found(AuditQuery { result: Some(Verdict::Refused), ..any() }).await,
+        std::slice::from_ref(&failed)
+    );
     assert_eq!(found(AuditQuery { since: Some(now), ..any() }).await.len(), 2);
     assert_eq!(found(AuditQuery { until: Some(now), user: Some("jo".into()), ..any() }).await.len(), 0);
     let first = store.audit_log(AuditQuery { limit: 1, since: Some(now), ..any() }).await.unwrap();

@@ -12,6 +12,7 @@
     reason = "tests fail by panicking, print what they measured, and are clients: clock, files and sockets are theirs"
 )]
 
+mod accounts;
 mod api;
 mod captures;
 mod cli;
@@ -25,6 +26,7 @@ mod hook;
 mod hostile;
 mod http;
 mod leaks;
+mod matrix;
 mod processes;
 mod protocol;
 mod random;
