@@ -81,7 +81,9 @@ pub(crate) fn check(password: &str, own: &[&str]) -> Result<(), String> {
     if text.chars().count() < OWN_CHARS_MIN {
         return Err("mostly spaces: too easily guessed".to_owned());
     }
-    if COMMON.iter().any(|common| leftover(&text, &[common]) < OWN_CHARS_MIN) {
+    // Hyphens between the words of a known one make it no other.
+    let bare: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
+    if COMMON.iter().any(|common| leftover(&bare, &[common]) < OWN_CHARS_MIN) {
         return Err("too many people have this one: choose another".to_owned());
     }
     if is_repeat(&plain) {
