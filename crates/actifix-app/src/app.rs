@@ -1,8 +1,11 @@
 //! The only door to every use case.
 
+use crate::accounts::Verifiers;
+use crate::audit::Rollup;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate};
+use crate::login::LoginGate;
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
 use crate::tokens::TokenCache;
@@ -59,12 +62,17 @@ pub struct App {
     pub(crate) counters: Counters,
     pub(crate) in_flight: Arc<InFlight>,
     readiness: Readiness,
+    pub(crate) rollup: Rollup,
+    pub(crate) verifiers: Verifiers,
+    pub(crate) login_gate: LoginGate,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
     pub(crate) finding_key: [u8; 32],
     pub(crate) user_key: [u8; 32],
     pub(crate) peer_key: [u8; 32],
     pub(crate) digest_key: [u8; 32],
     pub(crate) answer_key: [u8; 32],
+    pub(crate) csrf_key: [u8; 32],
+    pub(crate) device_key: [u8; 32],
 }
 
 impl fmt::Debug for App {
@@ -86,7 +94,6 @@ impl App {
         Arc::new(Self {
             store,
             clock,
-            ids,
             engine: Engine::builtin(),
             settings,
             keys: KeyCache::default(),
@@ -94,12 +101,18 @@ impl App {
             counters: Counters::default(),
             in_flight: Arc::default(),
             readiness: Readiness::default(),
+            rollup: Rollup::default(),
+            verifiers: Verifiers::new(vault.derive("password-pepper"), Arc::clone(&ids)),
+            login_gate: LoginGate::default(),
+            csrf_key: vault.derive("csrf"),
+            device_key: vault.derive("device"),
             finding_key: vault.derive("finding-hash"),
             user_key: vault.derive("user-hash"),
             peer_key: vault.derive("peer-hash"),
             digest_key: vault.derive("attachment-digest"),
             answer_key: vault.derive("answers"),
             gate,
+            ids,
             vault,
         })
     }

@@ -2,14 +2,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod accounts;
 pub mod app;
+pub mod audit;
 pub mod care;
 pub mod error;
 pub mod idempotency;
 pub mod ingest;
+pub mod login;
 pub mod monitors;
 pub mod ports;
 pub mod projects;
+pub mod sessions;
 pub mod tickets;
 pub mod tokens;
 

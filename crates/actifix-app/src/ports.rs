@@ -6,15 +6,17 @@
 mod data;
 
 pub use data::{
-    ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
-    Facet, FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount,
-    Ingested, KeptAnswer, KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount,
-    OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport,
-    SealedInput, SessionCount, Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail,
-    TicketQuery, TicketSave, TokenRecord,
+    ActivityEntry, Admitted, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery, AuditReport,
+    AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace, FindingQuery,
+    FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, KeptAnswer, KeyRecord,
+    LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry,
+    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount, SessionRecord,
+    SessionsOf, Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
+    TicketSave, TokenRecord, UserRecord,
 };
 
 use crate::error::Result;
+use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
 use actifix_domain::throttle::ThrottleView;
@@ -51,7 +53,17 @@ pub trait Vault: Send + Sync + 'static {
 
 /// Everything that is kept. Implemented once per database.
 pub trait Store:
-    IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + AnswerStore + Send + Sync + 'static
+    IngestStore
+    + TicketStore
+    + ProjectStore
+    + TokenStore
+    + AccountStore
+    + AuditStore
+    + CareStore
+    + AnswerStore
+    + Send
+    + Sync
+    + 'static
 {
 }
 
@@ -60,6 +72,8 @@ impl<T> Store for T where
         + TicketStore
         + ProjectStore
         + TokenStore
+        + AccountStore
+        + AuditStore
         + CareStore
         + AnswerStore
         + Send
@@ -140,13 +154,14 @@ pub trait TicketStore {
         limit: u32,
         force: bool,
         now: Timestamp,
+        audit: Option<&AuditRecord>,
     ) -> Result<Vec<TicketId>>;
     /// State of the throttle.
     async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)>;
     /// Latest decisions of the throttle over all projects, newest first, at most `limit` (5,000).
     async fn throttle_history(&self, limit: u32) -> Result<Vec<ThrottleRecord>>;
     /// Forgets windows and releases the brake.
-    async fn reset_throttle(&self, project: ProjectId, now: Timestamp) -> Result<()>;
+    async fn reset_throttle(&self, project: ProjectId, now: Timestamp, audit: &AuditRecord) -> Result<()>;
 }
 
 /// Projects and keys.
@@ -160,6 +175,7 @@ pub trait ProjectStore {
         name: &str,
         first_key: Option<&ProjectKey>,
         now: Timestamp,
+        audit: &AuditRecord,
     ) -> Result<Project>;
     /// One project.
     async fn project(&self, id: ProjectId) -> Result<Option<Project>>;
@@ -168,13 +184,13 @@ pub trait ProjectStore {
     /// All projects by id; at most 1,000.
     async fn projects(&self) -> Result<Vec<Project>>;
     /// Saves name and settings. `Conflict` (stale) when the version moved.
-    async fn save_project(&self, project: &Project) -> Result<Project>;
+    async fn save_project(&self, project: &Project, audit: &AuditRecord) -> Result<Project>;
     /// Adds a key. `Conflict` when it exists, or the project has as many as it may have.
-    async fn add_key(&self, key: &ProjectKey) -> Result<()>;
+    async fn add_key(&self, key: &ProjectKey, audit: &AuditRecord) -> Result<()>;
     /// Saves a key. `Conflict` (stale) when its version moved.
-    async fn save_key(&self, key: &ProjectKey) -> Result<ProjectKey>;
+    async fn save_key(&self, key: &ProjectKey, audit: &AuditRecord) -> Result<ProjectKey>;
     /// Adds `new` and disables `old`, both or neither. `Conflict` as for each of the two.
-    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey) -> Result<()>;
+    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey, audit: &AuditRecord) -> Result<()>;
     /// A key by its public part.
     async fn key(&self, public_key: &PublicKey) -> Result<Option<ProjectKey>>;
     /// Keys of a project.
@@ -191,13 +207,72 @@ pub trait ProjectStore {
 #[async_trait]
 pub trait TokenStore {
     /// Adds a token's row.
-    async fn add_token(&self, token: &TokenRecord) -> Result<()>;
+    async fn add_token(&self, token: &TokenRecord, audit: &AuditRecord) -> Result<()>;
     /// The row of a token by the hash of its text.
     async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>>;
     /// All rows, newest first; at most 1,000.
     async fn tokens(&self) -> Result<Vec<TokenRecord>>;
+    /// Adds `new` in the place of the token `old`, which ends at `old_ends_at` at the latest. `Conflict` when that was
+    /// replaced, revoked or has ended: of two at once one wins.
+    async fn rotate_token(
+        &self,
+        old: &str,
+        old_ends_at: Timestamp,
+        new: &TokenRecord,
+        audit: &AuditRecord,
+    ) -> Result<()>;
     /// Revokes one, or all when `id` is none; returns how many.
-    async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp) -> Result<u64>;
+    async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp, audit: &AuditRecord) -> Result<u64>;
+}
+
+/// People and their sessions; of passwords and cookies only verifiers and hashes are kept.
+#[async_trait]
+pub trait AccountStore {
+    /// Adds an account. `Conflict` when its name is taken.
+    async fn add_user(&self, user: &UserRecord, audit: &AuditRecord) -> Result<()>;
+    /// An account by its canonical name.
+    async fn user(&self, name: &str) -> Result<Option<UserRecord>>;
+    /// All accounts by name; at most 1,000.
+    async fn users(&self) -> Result<Vec<UserRecord>>;
+    /// Saves role, verifier, state. `Conflict` (stale) when the version moved. With `end_sessions` all its sessions
+    /// end in the same transaction.
+    async fn save_user(
+        &self,
+        user: &UserRecord,
+        end_sessions: bool,
+        audit: &AuditRecord,
+    ) -> Result<UserRecord>;
+    /// Counts a failed login.
+    async fn login_failed(&self, user_id: &str) -> Result<()>;
+    /// Takes a stronger verifier of the same password.
+    async fn upgrade_verifier(&self, user_id: &str, old: &str, new: &str) -> Result<()>;
+    /// Begins a session if the account still has `verifier` and is open; failures are forgotten.
+    async fn begin_session(&self, session: &SessionRecord, verifier: &str, audit: &AuditRecord)
+    -> Result<()>;
+    /// A session and whose it is, by the hash of its cookie.
+    async fn session(&self, hash: &[u8; 32]) -> Result<Option<(SessionRecord, UserRecord)>>;
+    /// Says that a session was used, and whether its password was given again.
+    async fn touch_session(&self, hash: &[u8; 32], seen_at: Timestamp, authenticated: bool) -> Result<()>;
+    /// Sessions that go on, of one person or all; at most 1,000.
+    async fn sessions(&self, user_id: Option<&str>, now: Timestamp) -> Result<Vec<SessionRecord>>;
+    /// Ends sessions; returns how many.
+    async fn end_sessions(&self, which: SessionsOf, audit: &AuditRecord) -> Result<u64>;
+}
+
+/// The audit log. Verbs that change something take the record of it, and do both or neither; where the record cannot
+/// be written they are `Unavailable`.
+#[async_trait]
+pub trait AuditStore {
+    /// Adds records that have no change to go with.
+    async fn append_audit(&self, records: Vec<AuditRecord>) -> Result<()>;
+    /// A page, latest first.
+    async fn audit_log(&self, query: AuditQuery) -> Result<Page<AuditRow>>;
+    /// Reads all of it and compares it with its hashes and the witness.
+    async fn verify_audit(&self) -> Result<AuditReport>;
+    /// Writes its end to the witness outside the database, and tells it.
+    async fn witness_audit(&self) -> Result<AuditHead>;
+    /// Begins the witness anew, after a backup was put back, and records that.
+    async fn renew_witness(&self, audit: &AuditRecord) -> Result<AuditHead>;
 }
 
 /// Answers to requests that may be repeated.
@@ -223,6 +298,7 @@ pub trait CareStore {
         expected_version: Option<u64>,
         state: FindingState,
         note: &str,
+        audit: &AuditRecord,
     ) -> Result<FindingView>;
     /// A page of quarantined input, newest first.
     async fn quarantine(
@@ -234,7 +310,7 @@ pub trait CareStore {
     /// One entry with its sealed bytes.
     async fn quarantined(&self, id: &str) -> Result<Option<QuarantineItem>>;
     /// Deletes one entry; false when there is none.
-    async fn delete_quarantined(&self, id: &str) -> Result<bool>;
+    async fn delete_quarantined(&self, id: &str, audit: &AuditRecord) -> Result<bool>;
     /// Deletes what the policy no longer keeps, in small batches; with `dry_run` only counts.
     async fn run_retention(
         &self,

@@ -4,9 +4,11 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::TokenRecord;
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::audit::Action;
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::ProjectSettings;
-use actifix_domain::time::{DAY, SECOND};
+use actifix_domain::time::{DAY, HOUR, SECOND};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -14,6 +16,8 @@ use std::sync::Mutex;
 
 /// Longest life of a token, days.
 pub const TOKEN_DAYS_MAX: u32 = 90;
+/// Longest time that a rotated token stays good, hours.
+pub const OVERLAP_HOURS_MAX: u32 = 7 * 24;
 /// Tokens whose rows are remembered between requests.
 const CACHE_MAX: usize = 1_000;
 /// How long a remembered row is believed; a revocation by another process takes effect within this time.
@@ -114,8 +118,52 @@ impl App {
             expires_at: now.plus(i64::from(new.days) * DAY),
             revoked_at: None,
         };
-        self.store.add_token(&record).await?;
+        let detail = json!({
+            "name": record.name, "scopes": record.scopes, "project": record.project,
+            "expires_at": record.expires_at,
+        });
+        let target = format!("token:{}", record.id);
+        let audit = self.audit(actor, Action::TokenCreated, target, record.project, detail);
+        self.store.add_token(&record, &audit).await?;
         Ok((record, text))
+    }
+
+    /// Makes a token like `id` that takes its place; the old one stays good for `overlap_hours`. Of two that rotate
+    /// the same token at once, one wins.
+    pub async fn rotate_token(
+        &self,
+        actor: &Actor,
+        id: &str,
+        overlap_hours: u32,
+    ) -> Result<(TokenRecord, TokenText)> {
+        Self::require(actor, Scope::Admin, None)?;
+        if overlap_hours > OVERLAP_HOURS_MAX {
+            return Err(Error::invalid("overlap_hours", format!("0 to {OVERLAP_HOURS_MAX}")));
+        }
+        let rows = self.store.tokens().await?;
+        let old = rows.into_iter().find(|row| row.id == id).ok_or(Error::NotFound { what: "token" })?;
+        if let Some(scope) = old.scopes.iter().find(|scope| !actor.may(**scope, old.project)) {
+            return Err(Error::Forbidden { needs: scope.as_str() });
+        }
+        let (text, now) = (self.token_text(), self.now());
+        // As long a life as the old one was given, within the policy of today.
+        let life = old.expires_at.since(old.created_at).clamp(DAY, i64::from(TOKEN_DAYS_MAX) * DAY);
+        let mut random = [0u8; 8];
+        self.ids.random(&mut random);
+        let new = TokenRecord {
+            id: crate::login::hex(&random),
+            hash: hash(text.reveal()),
+            created_at: now,
+            expires_at: now.plus(life),
+            revoked_at: None,
+            ..old
+        };
+        let detail = json!({ "new": format!("token:{}", new.id), "overlap_hours": overlap_hours });
+        let audit = self.audit(actor, Action::TokenRotated, format!("token:{id}"), new.project, detail);
+        let ends_at = now.plus(i64::from(overlap_hours) * HOUR);
+        self.store.rotate_token(id, ends_at, &new, &audit).await?;
+        self.token_cache.clear();
+        Ok((new, text))
     }
 
     /// The actor behind a bearer token; none when it is unknown, revoked or expired.
@@ -144,7 +192,9 @@ impl App {
     /// Revokes one token, or all; takes effect at once.
     pub async fn revoke_tokens(&self, actor: &Actor, id: Option<&str>) -> Result<u64> {
         Self::require(actor, Scope::Admin, None)?;
-        let revoked = self.store.revoke_tokens(id, self.now()).await?;
+        let target = format!("token:{}", id.unwrap_or("all"));
+        let audit = self.audit(actor, Action::TokenRevoked, target, None, json!({}));
+        let revoked = self.store.revoke_tokens(id, self.now(), &audit).await?;
         self.token_cache.clear();
         if revoked == 0 && id.is_some() {
             return Err(Error::NotFound { what: "token" });

@@ -1,6 +1,7 @@
 //! Who acts, and what they may do.
 
 use crate::id::{ProjectId, PublicKey};
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -142,6 +143,19 @@ pub enum Actor {
         /// Bound to one project, or all.
         project: Option<ProjectId>,
     },
+    /// A person who logged in.
+    User {
+        /// Id of the account.
+        id: String,
+        /// Canonical name.
+        name: String,
+        /// What they may do: those of their role.
+        scopes: BTreeSet<Scope>,
+        /// Id of the session.
+        session: String,
+        /// When the password was last given in it.
+        authenticated_at: Timestamp,
+    },
     /// Holder of an ingest key. It can send events and nothing else.
     IngestKey {
         /// The key.
@@ -160,6 +174,7 @@ impl Actor {
             Self::Token { scopes, project: bound, .. } => {
                 scopes.contains(&scope) && bound.is_none_or(|bound| Some(bound) == project)
             }
+            Self::User { scopes, .. } => scopes.contains(&scope),
             Self::IngestKey { .. } => false,
         }
     }
@@ -167,7 +182,7 @@ impl Actor {
     /// The project that this actor is confined to, if any.
     pub fn bound_project(&self) -> Option<ProjectId> {
         match self {
-            Self::System => None,
+            Self::System | Self::User { .. } => None,
             Self::Token { project, .. } => *project,
             Self::IngestKey { project, .. } => Some(*project),
         }
@@ -178,6 +193,7 @@ impl Actor {
         match self {
             Self::System => "system".to_owned(),
             Self::Token { id, .. } => format!("token:{id}"),
+            Self::User { name, .. } => format!("user:{name}"),
             Self::IngestKey { project, .. } => format!("key:{project}"),
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod approval;
+pub mod audit;
 pub mod bucket;
 pub mod cron;
 pub mod event;

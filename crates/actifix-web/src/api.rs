@@ -1,31 +1,53 @@
 //! The JSON API. One table says what exists: the router and the OpenAPI document are both made from it.
 
 mod admin;
+mod audit;
+mod auth;
 mod care;
 mod events;
 mod idempotency;
 mod openapi;
 mod schemas;
 mod tickets;
+mod users;
 
-use crate::extract::{BODY_BYTES_MAX, Who};
+use crate::extract::{BODY_BYTES_MAX, Who, client_of};
 use crate::problem::Problem;
 use actifix_app::App;
+use actifix_app::audit::from_address;
 use actifix_app::error::Error;
 use actifix_domain::access::Scope;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
+use actifix_domain::audit::Action;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use openapi::document;
+
+/// What an operation asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// Nothing: logging in.
+    Open,
+    /// Any credential; the App decides by whose thing it is.
+    Anybody,
+    /// A right.
+    Scope(Scope),
+}
+
+impl From<Scope> for Permission {
+    fn from(scope: Scope) -> Self {
+        Self::Scope(scope)
+    }
+}
 
 /// One operation.
 pub(crate) struct Operation {
@@ -38,7 +60,7 @@ pub(crate) struct Operation {
     /// One line.
     pub summary: &'static str,
     /// What the actor must hold; checked before the handler and again, with the project, inside the App.
-    pub scope: Scope,
+    pub permission: Permission,
     /// Query parameters with one line each.
     pub query: &'static [(&'static str, &'static str)],
     /// Members of the JSON body, with form and one line each.
@@ -56,56 +78,56 @@ impl Operation {
         path: &'static str,
         id: &'static str,
         summary: &'static str,
-        scope: Scope,
+        permission: impl Into<Permission>,
         run: H,
     ) -> Self
     where
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Self::new(Method::GET, path, id, summary, scope, get(run))
+        Self::new(Method::GET, path, id, summary, permission.into(), get(run))
     }
 
     pub(crate) fn post<H, T>(
         path: &'static str,
         id: &'static str,
         summary: &'static str,
-        scope: Scope,
+        permission: impl Into<Permission>,
         run: H,
     ) -> Self
     where
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Self::new(Method::POST, path, id, summary, scope, post(run))
+        Self::new(Method::POST, path, id, summary, permission.into(), post(run))
     }
 
     pub(crate) fn patch<H, T>(
         path: &'static str,
         id: &'static str,
         summary: &'static str,
-        scope: Scope,
+        permission: impl Into<Permission>,
         run: H,
     ) -> Self
     where
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Self::new(Method::PATCH, path, id, summary, scope, patch(run))
+        Self::new(Method::PATCH, path, id, summary, permission.into(), patch(run))
     }
 
     pub(crate) fn delete<H, T>(
         path: &'static str,
         id: &'static str,
         summary: &'static str,
-        scope: Scope,
+        permission: impl Into<Permission>,
         run: H,
     ) -> Self
     where
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Self::new(Method::DELETE, path, id, summary, scope, delete(run))
+        Self::new(Method::DELETE, path, id, summary, permission.into(), delete(run))
     }
 
     fn new(
@@ -113,7 +135,7 @@ impl Operation {
         path: &'static str,
         id: &'static str,
         summary: &'static str,
-        scope: Scope,
+        permission: Permission,
         handler: MethodRouter<Arc<App>>,
     ) -> Self {
         Self {
@@ -121,7 +143,7 @@ impl Operation {
             path,
             id,
             summary,
-            scope,
+            permission,
             query: &[],
             body: &[],
             success: 200,
@@ -157,6 +179,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tickets::operations());
     all.extend(admin::operations());
     all.extend(care::operations());
+    all.extend(audit::operations());
+    all.extend(auth::operations());
+    all.extend(users::operations());
     all
 }
 
@@ -164,10 +189,12 @@ pub(crate) fn operations() -> Vec<Operation> {
 pub fn router(app: Arc<App>) -> Router {
     let mut by_path: BTreeMap<&'static str, MethodRouter<Arc<App>>> = BTreeMap::new();
     for operation in operations() {
-        let scope = operation.scope;
+        let permission = operation.permission;
         let guarded = operation.handler.layer(from_fn_with_state(
             Arc::clone(&app),
-            move |state: State<Arc<App>>, request: Request, next: Next| guard(state, scope, request, next),
+            move |state: State<Arc<App>>, request: Request, next: Next| {
+                guard(state, permission, request, next)
+            },
         ));
         let merged = match by_path.remove(operation.path) {
             Some(known) => known.merge(guarded),
@@ -186,22 +213,51 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 /// The one choke point: no handler runs before the actor is known and holds the route's scope.
-async fn guard(State(app): State<Arc<App>>, scope: Scope, request: Request, next: Next) -> Response {
+async fn guard(
+    State(app): State<Arc<App>>,
+    permission: Permission,
+    request: Request,
+    next: Next,
+) -> Response {
+    let address = client_of(request.extensions()).address;
+    if permission == Permission::Open {
+        return from_address(address, next.run(request)).await;
+    }
+    from_address(address, guarded(app, permission, request, next)).await
+}
+
+async fn guarded(app: Arc<App>, permission: Permission, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let who = match Who::from_request_parts(&mut parts, &app).await {
         Ok(who) => who,
         Err(problem) => return problem.into_response(),
     };
+    let act = format!("{} {}", parts.method, route_of(&parts.extensions));
     // A bound token is judged in its own project here; the App judges it in the project that is asked for.
-    if !who.0.may(scope, who.0.bound_project()) {
-        return Problem::from(Error::Forbidden { needs: scope.as_str() }).into_response();
+    let needs = match permission {
+        Permission::Scope(scope) if !who.0.may(scope, who.0.bound_project()) => Some(scope.as_str()),
+        _ => None,
+    };
+    let response = if let Some(needs) = needs {
+        Problem::from(Error::Forbidden { needs }).into_response()
+    } else {
+        parts.extensions.insert(who.clone());
+        let request = Request::from_parts(parts, body);
+        if request.method() == Method::POST && request.headers().contains_key(idempotency::HEADER) {
+            idempotency::run_once(Arc::clone(&app), who.0.clone(), request, next).await
+        } else {
+            next.run(request).await
+        }
+    };
+    if response.status() == StatusCode::FORBIDDEN {
+        app.record_refusal(Some(&who.0), Action::AccessRefused, act, json!({ "needs": needs })).await;
     }
-    parts.extensions.insert(who.clone());
-    let request = Request::from_parts(parts, body);
-    if request.method() == Method::POST && request.headers().contains_key(idempotency::HEADER) {
-        return idempotency::run_once(app, who.0, request, next).await;
-    }
-    next.run(request).await
+    response
+}
+
+/// The route's pattern: ids and names of a path do not belong into records about who asked.
+fn route_of(extensions: &Extensions) -> String {
+    extensions.get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned())
 }
 
 /// An id of the path that does not parse names nothing.

@@ -1,14 +1,19 @@
 //! Who asks, and typed input.
 
+use crate::cookies;
 use crate::problem::Problem;
 use crate::server::Peer;
 use actifix_app::App;
+use actifix_app::sessions::LiveSession;
 use actifix_domain::access::Actor;
+use actifix_domain::audit::Action;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +31,30 @@ pub fn is_local(extensions: &Extensions) -> bool {
     extensions.get::<ConnectInfo<Peer>>().is_some_and(|info| info.0 == Peer::Local)
 }
 
+/// Who is at the other end, as far as the network tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Its address; none for the home's own socket.
+    pub address: Option<IpAddr>,
+    /// It speaks https.
+    pub https: bool,
+    /// It is the home's own socket.
+    pub local: bool,
+}
+
+/// The client of a request. The one place that looks.
+pub fn client_of(extensions: &Extensions) -> Remote {
+    let peer = extensions.get::<ConnectInfo<Peer>>().map(|info| info.0);
+    Remote {
+        address: match peer {
+            Some(Peer::Network(address)) => Some(address.ip().to_canonical()),
+            _ => None,
+        },
+        https: false,
+        local: peer == Some(Peer::Local),
+    }
+}
+
 impl FromRequestParts<Arc<App>> for Who {
     type Rejection = Problem;
 
@@ -36,15 +65,48 @@ impl FromRequestParts<Arc<App>> for Who {
         if is_local(&parts.extensions) {
             return Ok(Self(Actor::System));
         }
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return by_session(parts, app).await;
+        }
         let token = bearer(&parts.headers).ok_or_else(Problem::unauthorized)?;
         match app.authenticate_token(token).await? {
             Some(actor) => Ok(Self(actor)),
             None => {
+                app.record_refusal(None, Action::TokenRefused, "token", json!({})).await;
                 metrics::counter!("actifix_auth_failures_total", "reason" => "token").increment(1);
                 Err(Problem::unauthorized())
             }
         }
     }
+}
+
+/// The session behind a request that brought its cookie.
+#[derive(Clone, Debug)]
+pub struct Session(pub LiveSession);
+
+/// A person, by the cookie of their session. The browser sends it whoever's page asks: what changes something must
+/// come from a page of ours and name the session's token.
+async fn by_session(parts: &mut Parts, app: &App) -> Result<Who, Problem> {
+    let name = cookies::session_name(client_of(&parts.extensions).https);
+    let cookie = cookies::value(&parts.headers, name).ok_or_else(Problem::unauthorized)?;
+    let live = app.authenticate_session(cookie).await?.ok_or_else(Problem::unauthorized)?;
+    if !parts.method.is_safe() {
+        let mut tokens = parts.headers.get_all(cookies::CSRF_HEADER).iter();
+        let named = match (tokens.next().map(HeaderValue::to_str), tokens.next()) {
+            (Some(Ok(token)), None) => app.is_csrf_token(&live, token),
+            _ => false,
+        };
+        if !named || !cookies::is_same_origin(&parts.headers) {
+            metrics::counter!("actifix_auth_failures_total", "reason" => "csrf").increment(1);
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "send the session's token in X-CSRF-Token, from a page of this server: GET /api/v1/auth/session tells it",
+            ));
+        }
+    }
+    let who = Who(live.actor.clone());
+    parts.extensions.insert(Session(live));
+    Ok(who)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -36,6 +36,11 @@ impl Problem {
         )
     }
 
+    /// The one answer to every login that does not succeed.
+    pub fn login_refused() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "name or password is wrong, or the account cannot be used")
+    }
+
     /// The JSON document.
     pub fn body(&self, request_id: &str) -> Value {
         let mut map = Map::new();

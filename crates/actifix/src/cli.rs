@@ -1,5 +1,7 @@
 //! The command line: one definition feeds the parser, `--help`, completions and man pages.
 
+mod admin;
+mod audit;
 mod client;
 mod config;
 mod error;
@@ -100,6 +102,18 @@ enum Command {
     /// Flood protection.
     #[command(subcommand)]
     Throttle(upkeep::ThrottleCommand),
+    /// The administrator's account.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
+    /// Accounts of people.
+    #[command(subcommand)]
+    User(admin::UserCommand),
+    /// Logins that go on.
+    #[command(subcommand)]
+    Sessions(admin::SessionsCommand),
+    /// Who did what.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// What is kept, and what is deleted.
     #[command(subcommand)]
     Retention(upkeep::RetentionCommand),
@@ -168,6 +182,10 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Findings(command) => upkeep::findings(&global, command).await,
             Command::Quarantine(command) => upkeep::quarantine(&global, command).await,
             Command::Throttle(command) => upkeep::throttle(&global, command).await,
+            Command::Admin(command) => admin::admin(&global, command).await,
+            Command::User(command) => admin::user(&global, command).await,
+            Command::Sessions(command) => admin::sessions(&global, command).await,
+            Command::Audit(command) => audit::run(&global, command).await,
             Command::Retention(command) => upkeep::retention(&global, command).await,
             Command::Logs(command) => upkeep::logs(&global, command).await,
             Command::Config(command) => config::run(&global, command),

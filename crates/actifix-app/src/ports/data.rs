@@ -1,11 +1,15 @@
 //! What crosses the ports: plain data, no behaviour.
 
 mod access;
+mod accounts;
+mod audit;
 mod care;
 mod ingest;
 mod tickets;
 
 pub use access::{KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord};
+pub use accounts::{SessionRecord, SessionsOf, UserRecord};
+pub use audit::{AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow};
 pub use care::{
     FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,
     RetentionPolicy, RetentionReport, StoreStats, ThrottleRecord,

@@ -14,6 +14,8 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
     (2, "answers", include_str!("../../migrations/sqlite/0002_answers.sql")),
     (3, "versions", include_str!("../../migrations/sqlite/0003_versions.sql")),
+    (4, "audit", include_str!("../../migrations/sqlite/0004_audit.sql")),
+    (5, "accounts", include_str!("../../migrations/sqlite/0005_accounts.sql")),
     (8, "origins", include_str!("../../migrations/sqlite/0008_origins.sql")),
 ];
 

@@ -64,6 +64,32 @@ pub(crate) fn all(db: &Connection) -> Result<Vec<TokenRecord>> {
     collect(db, &sql, [], token)
 }
 
+/// Adds `new` in the place of `old`. Of two that try, the second finds it replaced.
+pub(crate) fn rotate(
+    work: &mut Work<'_>,
+    old: &str,
+    old_ends_at: Timestamp,
+    new: &TokenRecord,
+) -> Result<()> {
+    let replaced = work
+        .db
+        .prepare_cached(
+            "UPDATE tokens SET replaced_by = ?2, expires_at = min(expires_at, ?3) WHERE token_id = ?1 \
+             AND revoked_at IS NULL AND replaced_by IS NULL AND expires_at > ?4",
+        )?
+        .execute(params![old, new.id, old_ends_at.micros(), new.created_at.micros()])?;
+    if replaced == 0 {
+        let known = work.db.prepare_cached("SELECT 1 FROM tokens WHERE token_id = ?1")?.exists([old])?;
+        return Err(if known {
+            Error::conflict("the token was replaced or revoked, or has ended: make a new one")
+        } else {
+            Error::NotFound { what: "token" }
+        }
+        .into());
+    }
+    add(work, new)
+}
+
 pub(crate) fn revoke(work: &mut Work<'_>, id: Option<&str>, now: Timestamp) -> Result<u64> {
     let changed = match id {
         Some(id) => work

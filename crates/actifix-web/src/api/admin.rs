@@ -148,6 +148,19 @@ fn key_and_token_operations() -> Vec<Operation> {
             ("scopes", "strings", "instead of a role"),
             ("project", "string", "bind it to one project"),
             ("days", "integer", "1 to 90, default 90"),
+            ("password", "string", "yours, where you gave it more than 10 minutes ago"),
+        ])
+        .created(),
+        Operation::post(
+            "/api/v1/tokens/{id}/rotate",
+            "rotate_token",
+            "Replace a token; its text is in this answer only",
+            admin,
+            rotate_token,
+        )
+        .body(&[
+            ("overlap_hours", "integer", "the old one stays good so long, 0 to 168, default 24"),
+            ("password", "string", "yours, where you gave it more than 10 minutes ago"),
         ])
         .created(),
         Operation::post(
@@ -327,7 +340,7 @@ async fn tokens(State(app): AppState, who: Who) -> ApiResult<Response> {
     Ok(Json(json!({ "items": items, "next_cursor": null })).into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CreateToken {
     name: String,
@@ -335,6 +348,7 @@ struct CreateToken {
     scopes: Option<BTreeSet<Scope>>,
     project: Option<String>,
     days: Option<u32>,
+    password: Option<String>,
 }
 
 async fn create_token(
@@ -342,6 +356,7 @@ async fn create_token(
     who: Who,
     Input(input): Input<CreateToken>,
 ) -> ApiResult<Response> {
+    app.require_recent(&who.0, input.password.as_deref()).await?;
     let scopes = match (input.role, input.scopes) {
         (Some(role), None) => role.scopes(),
         (None, Some(scopes)) => scopes,
@@ -353,6 +368,28 @@ async fn create_token(
     };
     let new = NewToken { name: input.name, scopes, project, days: input.days.unwrap_or(90) };
     let (record, text) = app.create_token(&who.0, new).await?;
+    let mut body = json!(record);
+    if let Some(map) = body.as_object_mut() {
+        map.insert("token".into(), json!(text.reveal()));
+    }
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotateToken {
+    overlap_hours: Option<u32>,
+    password: Option<String>,
+}
+
+async fn rotate_token(
+    State(app): AppState,
+    who: Who,
+    Path(id): Path<String>,
+    Input(input): Input<RotateToken>,
+) -> ApiResult<Response> {
+    app.require_recent(&who.0, input.password.as_deref()).await?;
+    let (record, text) = app.rotate_token(&who.0, &id, input.overlap_hours.unwrap_or(24)).await?;
     let mut body = json!(record);
     if let Some(map) = body.as_object_mut() {
         map.insert("token".into(), json!(text.reveal()));

@@ -1,6 +1,6 @@
 //! OpenAPI 3.1, made from the same table as the router.
 
-use super::{Operation, operations, schemas};
+use super::{Operation, Permission, operations, schemas};
 use crate::extract::Who;
 use axum::http::Method;
 use serde_json::{Map, Value, json};
@@ -52,9 +52,12 @@ pub fn document() -> Value {
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" }
         },
         "servers": [{ "url": "/" }],
-        "security": [{ "token": [] }],
+        "security": [{ "token": [] }, { "session": [] }],
         "components": {
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "bearerFormat": "afx_…" } },
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer", "bearerFormat": "afx_…" },
+                "session": { "type": "apiKey", "in": "cookie", "name": crate::cookies::session_name(true) }
+            },
             "schemas": schemas
         },
         "paths": paths
@@ -91,10 +94,17 @@ fn describe(operation: &Operation) -> Value {
     let mut described = json!({
         "operationId": operation.id,
         "summary": operation.summary,
-        "description": format!("Needs the scope `{}`.", operation.scope),
+        "description": match operation.permission {
+            Permission::Open => "Open to everybody, within limits.".to_owned(),
+            Permission::Anybody => "Needs any credential.".to_owned(),
+            Permission::Scope(scope) => format!("Needs the scope `{scope}`."),
+        },
         "parameters": parameters,
         "responses": responses(operation.success, schemas::answer(operation.id)),
     });
+    if let (Permission::Open, Some(map)) = (operation.permission, described.as_object_mut()) {
+        map.insert("security".into(), json!([]));
+    }
     if !operation.body.is_empty() {
         let properties: Map<String, Value> = operation
             .body

@@ -75,6 +75,28 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time?",
     ),
     ("NewToken", "+Token token:string"),
+    (
+        "AuditRow",
+        "seq:integer at:time actor:string action:string target:string project:integer? network:string? \
+         result:string detail:object hash:string",
+    ),
+    (
+        "User",
+        "id:string name:string role:string created_at:time password_at:time disabled_at:time? failures:integer \
+         version:integer",
+    ),
+    (
+        "Session",
+        "id:string user:string created_at:time seen_at:time authenticated_at:time expires_at:time network:string?",
+    ),
+    ("LoggedIn", "user:string role:string csrf_token:string expires_at:time"),
+    ("OwnSession", "actor:string session:Session? -csrf_token:string -csrf_header:string"),
+    ("AuditFault", "kind:string seq:integer message:string"),
+    (
+        "AuditReport",
+        "intact:boolean rows:integer first:integer last:integer witnessed:integer? faults:[AuditFault]",
+    ),
+    ("AuditWitness", "witnessed:integer"),
 ];
 
 /// Schema of the answer of an operation; `*Name` is a page of it. Operations that are not here answer with a free
@@ -111,6 +133,17 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_similar", "*Ticket"),
     ("list_tokens", "*Token"),
     ("create_token", "NewToken"),
+    ("rotate_token", "NewToken"),
+    ("list_users", "*User"),
+    ("create_user", "User"),
+    ("change_user", "User"),
+    ("set_password", "User"),
+    ("list_sessions", "*Session"),
+    ("log_in", "LoggedIn"),
+    ("get_session", "OwnSession"),
+    ("list_audit", "*AuditRow"),
+    ("verify_audit", "AuditReport"),
+    ("renew_audit_witness", "AuditWitness"),
 ];
 
 /// All named schemas.

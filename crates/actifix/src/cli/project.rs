@@ -155,6 +155,15 @@ pub enum TokenCommand {
     },
     /// All tokens, without their texts.
     List,
+    /// Replace a token; the old one stays good for a while.
+    #[command(after_help = "Example:\n  actifix token rotate 0123456789abcdef --overlap 24h")]
+    Rotate {
+        /// Id, as `token list` shows it.
+        id: String,
+        /// How long the old one stays good: hours (24h) or days (2d), at most 7 days.
+        #[arg(long, default_value = "24h")]
+        overlap: String,
+    },
     /// Revoke a token at once.
     Revoke {
         /// Id, as `token list` shows it.
@@ -304,6 +313,19 @@ fn key_table(answer: &Value) -> Result<(), CliError> {
     output::line(sheet.render())
 }
 
+/// `24h` or `2d` in hours.
+fn hours(text: &str) -> Result<u32, CliError> {
+    let (number, unit) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
+        (Some(number), _) => (number, 1),
+        (_, Some(number)) => (number, 24),
+        _ => (text, 0),
+    };
+    let hours = number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit));
+    hours
+        .filter(|_| unit > 0)
+        .ok_or_else(|| CliError::usage("--overlap: expected hours or days, such as 24h or 2d"))
+}
+
 /// `actifix token …`
 pub async fn token(global: &Global, command: TokenCommand) -> Result<ExitCode, CliError> {
     let client = Client::connect(global).await?;
@@ -357,6 +379,20 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
                 ]);
             }
             output::line(table.to_string())
+        }
+        TokenCommand::Rotate { id, overlap } => {
+            let body = json!({ "overlap_hours": hours(&overlap)? });
+            let answer = client.post(&format!("/api/v1/tokens/{}/rotate", encoded(&id)), &body).await?;
+            if global.json {
+                return output::json(&answer);
+            }
+            output::note(format!(
+                "token {} ({}) takes the place of {id}, until {} UTC; shown only now:",
+                text(&answer, "name"),
+                text(&answer, "id"),
+                time(&answer, "expires_at")
+            ));
+            output::line(text(&answer, "token"))
         }
         TokenCommand::Revoke { id, .. } => {
             let id = id.unwrap_or_else(|| "all".to_owned());

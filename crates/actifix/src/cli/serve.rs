@@ -44,7 +44,8 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
         .map_err(CliError::other)?;
     let token = first_token(&wired, args.demo).await?;
     let running = lifecycle::start(&home, &wired, bound).await?;
-    announce(&home, &wired, address, token.as_deref()).await?;
+    let password = if args.demo { demo_password(&wired).await? } else { None };
+    announce(&home, &wired, address, token.as_deref(), password.as_deref()).await?;
     if args.demo {
         let summary = crate::demo::fill(&wired.app).await?;
         output::note(summary);
@@ -124,10 +125,20 @@ fn local_address(socket: &TcpListener) -> Result<SocketAddr, CliError> {
     socket.local_addr().map_err(CliError::other)
 }
 
-/// A home without a usable token gets one, shown now and never again.
+/// A demo without an administrator gets one with a random password, shown now and never again.
+async fn demo_password(wired: &wire::Wired) -> Result<Option<String>, CliError> {
+    if wired.app.has_admin().await? {
+        return Ok(None);
+    }
+    let password = wired.app.random_password();
+    wired.app.set_admin_password(&Actor::System, &password).await?;
+    Ok(Some(password))
+}
+
+/// A home without a usable token and without an administrator gets a token, shown now and never again.
 async fn first_token(wired: &wire::Wired, demo: bool) -> Result<Option<String>, CliError> {
     let app = &wired.app;
-    if !app.live_tokens().await?.is_empty() {
+    if !app.live_tokens().await?.is_empty() || app.has_admin().await? {
         return Ok(None);
     }
     let name = if demo { "demo" } else { "first start" };
@@ -141,6 +152,7 @@ async fn announce(
     wired: &wire::Wired,
     address: Option<SocketAddr>,
     token: Option<&str>,
+    password: Option<&str>,
 ) -> Result<(), CliError> {
     let app = &wired.app;
     let dsn = app.dsn(&Actor::System, wire::DEFAULT_PROJECT).await?;
@@ -154,6 +166,14 @@ async fn announce(
         lines.push(format!("API token    {token}"));
         lines
             .push("             admin, 90 days, shown only now; more with `actifix token create`".to_owned());
+    }
+    if let Some(password) = password {
+        lines.push(format!("login        admin, password {password} (shown only now)"));
+    } else if !app.has_admin().await? {
+        lines.push(format!(
+            "login        none yet: set a password with `actifix --home {} admin set-password`",
+            home.root().display()
+        ));
     }
     lines.push(String::new());
     lines.push(format!("Point an SDK at it:   SENTRY_DSN={dsn}"));

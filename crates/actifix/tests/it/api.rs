@@ -45,10 +45,14 @@ fn assert_headers(answer: &Answer) {
 
 /// Paths of the contract with something in the place of their parameters.
 fn filled(path: &str) -> String {
-    path.replace("{project}", "default").replace("{key}", &"0".repeat(32)).replace("{number}", "0").replace(
-        "{id}",
-        if path.contains("tickets") { "ACT-20261124-ZZZZZ" } else { "0123456789abcdef0123456789abcdef" },
-    )
+    path.replace("{project}", "default")
+        .replace("{name}", "nobody")
+        .replace("{key}", &"0".repeat(32))
+        .replace("{number}", "0")
+        .replace(
+            "{id}",
+            if path.contains("tickets") { "ACT-20261124-ZZZZZ" } else { "0123456789abcdef0123456789abcdef" },
+        )
 }
 
 #[test]
@@ -70,6 +74,9 @@ fn the_contract_is_what_the_router_does() {
             let id = operation["operationId"].as_str().expect("an id").to_owned();
             assert!(ids.insert(id.clone()), "{id} is there twice");
             let method = method.to_uppercase();
+            if id == "log_in" {
+                continue;
+            }
             // Without a credential each is closed, before it looks at anything.
             let body = if method == "GET" { "" } else { "{\"nonsense\":1}" };
             let anonymous =

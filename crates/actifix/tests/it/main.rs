@@ -12,6 +12,7 @@
     reason = "tests fail by panicking, print what they measured, and are clients: clock, files and sockets are theirs"
 )]
 
+mod accounts;
 mod agents;
 mod api;
 mod captures;
@@ -26,6 +27,7 @@ mod hook;
 mod hostile;
 mod http;
 mod leaks;
+mod matrix;
 mod processes;
 mod protocol;
 mod random;

@@ -1,0 +1,144 @@
+//! Argon2id over the peppered password, a few at a time.
+//!
+//! The pepper is a keyed hash with a key of the vault before Argon2: whoever has the database alone cannot try
+//! passwords at all. Each verification costs memory and time by design, so that two run at once and the rest waits
+//! shortly or is refused; the permit goes into the blocking task, since that one is not ended with its request.
+
+use super::password::normalised;
+use crate::error::{Error, Result};
+use crate::ports::Ids;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Memory of a verification, KiB.
+const MEMORY_KIB: u32 = 46 << 10;
+/// Passes over it.
+const PASSES: u32 = 1;
+/// Verifications at the same time.
+const PARALLEL: usize = 2;
+/// Wait for one of them to end; then the request is refused.
+const WAIT: Duration = Duration::from_secs(2);
+
+const BUSY: Error = Error::Unavailable { message: "too many logins at once", retry_after_seconds: 3 };
+
+/// Makes verifiers and checks passwords against them.
+pub(crate) struct Verifiers {
+    pepper: [u8; 32],
+    ids: Arc<dyn Ids>,
+    permits: Arc<Semaphore>,
+    /// What an unknown name is checked against, so that it costs the same. Nothing matches it.
+    nobody: String,
+}
+
+impl Verifiers {
+    pub(crate) fn new(pepper: [u8; 32], ids: Arc<dyn Ids>) -> Self {
+        let nobody = format!(
+            "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${}${}",
+            base64_no_pad(&random::<16>(ids.as_ref())),
+            base64_no_pad(&random::<32>(ids.as_ref()))
+        );
+        Self { pepper, ids, permits: Arc::new(Semaphore::new(PARALLEL)), nobody }
+    }
+
+    /// A verifier of `password`.
+    pub(crate) async fn make(&self, password: &str) -> Result<String> {
+        let (peppered, salt) = (self.peppered(password), random::<16>(self.ids.as_ref()));
+        self.run(move || {
+            let salt = SaltString::encode_b64(&salt).map_err(fault)?;
+            Ok(argon2()?.hash_password(&peppered, &salt).map_err(fault)?.to_string())
+        })
+        .await
+    }
+
+    /// Whether `password` is the one of `verifier`; without one, no, at the same cost.
+    pub(crate) async fn check(&self, password: &str, verifier: Option<&str>) -> Result<bool> {
+        let peppered = self.peppered(password);
+        let known = verifier.is_some();
+        let verifier = verifier.unwrap_or(&self.nobody).to_owned();
+        self.run(move || {
+            let parsed = PasswordHash::new(&verifier).map_err(fault)?;
+            Ok(argon2()?.verify_password(&peppered, &parsed).is_ok() && known)
+        })
+        .await
+    }
+
+    /// Whether a verifier was made with less than is asked for today.
+    pub(crate) fn is_weak(verifier: &str) -> bool {
+        let expected = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1$");
+        !verifier.starts_with(&expected)
+    }
+
+    fn peppered(&self, password: &str) -> [u8; 32] {
+        *blake3::keyed_hash(&self.pepper, normalised(password).as_bytes()).as_bytes()
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let waiting = Arc::clone(&self.permits).acquire_owned();
+        let permit = tokio::time::timeout(WAIT, waiting).await.map_err(|_| BUSY)?.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await
+        .map_err(Error::internal)?
+    }
+}
+
+fn argon2() -> Result<Argon2<'static>> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(fault)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn fault(error: impl std::fmt::Display) -> Error {
+    Error::internal(format!("password hash: {error}"))
+}
+
+fn random<const N: usize>(ids: &dyn Ids) -> [u8; N] {
+    let mut bytes = [0u8; N];
+    ids.random(&mut bytes);
+    bytes
+}
+
+fn base64_no_pad(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actifix_domain::id::EventId;
+
+    struct Count(std::sync::atomic::AtomicU8);
+
+    impl Ids for Count {
+        fn event_id(&self) -> EventId {
+            EventId([0; 16])
+        }
+        fn random(&self, out: &mut [u8]) {
+            out.fill(self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+        }
+    }
+
+    fn verifiers(pepper: u8) -> Verifiers {
+        Verifiers::new([pepper; 32], Arc::new(Count(1.into())))
+    }
+
+    #[tokio::test]
+    async fn a_password_fits_its_verifier_whole_and_under_its_pepper_alone() {
+        let made = verifiers(1);
+        let long = format!("{} end", "word ".repeat(100));
+        let verifier = made.make(&long).await.unwrap();
+        assert!(verifier.starts_with("$argon2id$v=19$m=47104,t=1,p=1$"), "{verifier}");
+        assert!(!Verifiers::is_weak(&verifier));
+        assert!(Verifiers::is_weak(&verifier.replace("47104", "19456")));
+        assert!(made.check(&long, Some(&verifier)).await.unwrap());
+        let cut: String = long.chars().take(72).collect();
+        assert!(!made.check(&cut, Some(&verifier)).await.unwrap(), "not cut at any length");
+        assert!(!verifiers(2).check(&long, Some(&verifier)).await.unwrap(), "another pepper");
+        assert!(!made.check(&long, None).await.unwrap(), "nobody has a password");
+    }
+}

@@ -1,0 +1,168 @@
+//! Sessions: opaque cookies whose hashes are rows. A row that is gone ends the session at once.
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::login::same;
+use crate::ports::{SessionRecord, SessionsOf, UserRecord};
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::audit::Action;
+use actifix_domain::time::{DAY, HOUR, MINUTE};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// A session ends after this time, however much it is used.
+pub const SESSION_MICROS: i64 = 7 * DAY;
+/// A session that is not used ends after this time.
+pub const IDLE_MICROS: i64 = 12 * HOUR;
+/// Uses are noted once in this time.
+const TOUCH_MICROS: i64 = 5 * MINUTE;
+/// For dangerous acts the password must have been given within this time.
+pub const RECENT_MICROS: i64 = 10 * MINUTE;
+
+/// Value of a cookie. No `Debug` prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionText(String);
+
+impl SessionText {
+    pub(crate) fn of(random: &[u8; 32]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(random))
+    }
+
+    pub(crate) const fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Gives the text away. The only way to see it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionText(…)")
+    }
+}
+
+/// A session that was found by its cookie.
+#[derive(Clone, Debug)]
+pub struct LiveSession {
+    /// Who.
+    pub actor: Actor,
+    /// Which.
+    pub session: SessionRecord,
+    /// What unsafe requests must name.
+    pub csrf: String,
+}
+
+pub(crate) fn hash_of(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+impl App {
+    /// The person behind a cookie; none when it is unknown or over, or the account is closed.
+    pub async fn authenticate_session(&self, cookie: &str) -> Result<Option<LiveSession>> {
+        // 32 bytes in base64: what has another length is noise and costs no lookup.
+        if cookie.len() != 43 {
+            return Ok(None);
+        }
+        let Some((session, user)) = self.store.session(&hash_of(cookie)).await? else { return Ok(None) };
+        let now = self.now();
+        let over = now >= session.expires_at
+            || now.since(session.seen_at) >= IDLE_MICROS
+            || user.disabled_at.is_some();
+        if over {
+            return Ok(None);
+        }
+        if now.since(session.seen_at) >= TOUCH_MICROS {
+            self.store.touch_session(&session.hash, now, false).await?;
+        }
+        let csrf = self.csrf_of(&session);
+        Ok(Some(LiveSession { actor: Self::actor_of(&session, &user), session, csrf }))
+    }
+
+    pub(crate) fn actor_of(session: &SessionRecord, user: &UserRecord) -> Actor {
+        Actor::User {
+            id: user.id.clone(),
+            name: user.name.clone(),
+            scopes: user.role.scopes(),
+            session: session.id.clone(),
+            authenticated_at: session.authenticated_at,
+        }
+    }
+
+    /// A keyed hash over the session: another page of the browser can send the cookie, but cannot know this.
+    pub(crate) fn csrf_of(&self, session: &SessionRecord) -> String {
+        blake3::keyed_hash(&self.csrf_key, &session.hash).to_hex().to_string()
+    }
+
+    /// Whether a request names the token of its session.
+    pub fn is_csrf_token(&self, live: &LiveSession, token: &str) -> bool {
+        same(live.csrf.as_bytes(), token.as_bytes())
+    }
+
+    /// Sessions that go on: the actor's own, or all.
+    pub async fn sessions(&self, actor: &Actor, all: bool) -> Result<Vec<SessionRecord>> {
+        let only = match actor {
+            Actor::User { id, .. } if !all => Some(id.as_str()),
+            _ => {
+                Self::require(actor, Scope::Admin, None)?;
+                None
+            }
+        };
+        let now = self.now();
+        let mut sessions = self.store.sessions(only, now).await?;
+        sessions.retain(|session| now.since(session.seen_at) < IDLE_MICROS);
+        Ok(sessions)
+    }
+
+    /// Ends a session: one's own, or anybody's.
+    pub async fn kill_session(&self, actor: &Actor, id: &str) -> Result<()> {
+        let own = match actor {
+            Actor::User { id: user_id, .. } => {
+                self.store.sessions(Some(user_id), self.now()).await?.iter().any(|session| session.id == id)
+            }
+            _ => false,
+        };
+        if !own && !actor.may(Scope::Admin, None) {
+            // Whether somebody else has a session of this id is nobody's business.
+            return Err(Error::NotFound { what: "session" });
+        }
+        let audit = self.audit(actor, Action::SessionKilled, format!("session:{id}"), None, json!({}));
+        match self.store.end_sessions(SessionsOf::One(id.to_owned()), &audit).await? {
+            0 => Err(Error::NotFound { what: "session" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends all sessions of everybody; returns how many.
+    pub async fn kill_all_sessions(&self, actor: &Actor) -> Result<u64> {
+        Self::require(actor, Scope::Admin, None)?;
+        let audit = self.audit(actor, Action::SessionKilled, "session:all", None, json!({}));
+        self.store.end_sessions(SessionsOf::All, &audit).await
+    }
+
+    /// Ends the actor's own session.
+    pub async fn log_out(&self, actor: &Actor) -> Result<()> {
+        let Actor::User { session, .. } = actor else {
+            return Err(Error::Forbidden { needs: "a session" });
+        };
+        let audit = self.audit(actor, Action::Logout, format!("session:{session}"), None, json!({}));
+        self.store.end_sessions(SessionsOf::One(session.clone()), &audit).await?;
+        Ok(())
+    }
+
+    /// For dangerous acts: a person must have given the password lately, or give it now. Others prove who they are
+    /// with every request.
+    pub async fn require_recent(&self, actor: &Actor, password: Option<&str>) -> Result<()> {
+        let Actor::User { authenticated_at, .. } = actor else { return Ok(()) };
+        match password {
+            Some(password) => self.confirm_password(actor, password).await,
+            None if self.now().since(*authenticated_at) < RECENT_MICROS => Ok(()),
+            None => Err(Error::Forbidden { needs: "your password again, in the field password" }),
+        }
+    }
+}

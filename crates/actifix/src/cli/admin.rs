@@ -1,0 +1,255 @@
+//! `actifix admin …`, `actifix user …`, `actifix sessions …`
+//!
+//! Passwords come from a terminal without echo, or from standard input; never from arguments or the environment,
+//! which other processes and histories see.
+
+use super::client::{Client, encoded};
+use super::output::{self, items, number, text, time};
+use super::{CliError, Global};
+use clap::{Subcommand, ValueEnum};
+use console::Term;
+use serde_json::{Value, json};
+use std::io::Read;
+use std::process::ExitCode;
+
+/// Largest password that is read from standard input, bytes; one more shows that it is too large.
+const INPUT_BYTES_MAX: u64 = 1_026;
+
+/// The administrator's account.
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Set the password of the account `admin`; ends its sessions.
+    #[command(
+        after_help = "Examples:\n  actifix admin set-password\n  pass show actifix | actifix admin set-password --stdin"
+    )]
+    SetPassword {
+        /// Read it from standard input instead of asking for it.
+        #[arg(long)]
+        stdin: bool,
+    },
+}
+
+/// Accounts of people.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make an account; asks for its password.
+    #[command(after_help = "Example:\n  actifix user create jo --role operator")]
+    Create {
+        /// Letters, digits, `.`, `_`, `-`.
+        name: String,
+        /// What they may do.
+        #[arg(long, value_enum, default_value = "viewer")]
+        role: UserRole,
+        /// Read the password from standard input.
+        #[arg(long)]
+        stdin: bool,
+    },
+    /// All accounts.
+    List,
+    /// Give another role; ends their sessions.
+    SetRole {
+        /// Name.
+        name: String,
+        /// What they may do.
+        #[arg(value_enum)]
+        role: UserRole,
+    },
+    /// Close an account; ends its sessions at once.
+    Disable {
+        /// Name.
+        name: String,
+    },
+    /// Open a closed account again.
+    Enable {
+        /// Name.
+        name: String,
+    },
+    /// Let an account in again that failed too often.
+    Unlock {
+        /// Name.
+        name: String,
+    },
+    /// Set a password; ends their sessions.
+    Passwd {
+        /// Name.
+        name: String,
+        /// Read the password from standard input.
+        #[arg(long)]
+        stdin: bool,
+    },
+}
+
+/// Roles of people.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum UserRole {
+    /// Reads.
+    Viewer,
+    /// Works and triages tickets.
+    Operator,
+    /// All.
+    Admin,
+}
+
+impl UserRole {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Logins that go on.
+#[derive(Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// All of them.
+    List,
+    /// End one at once, or all.
+    #[command(
+        after_help = "Examples:\n  actifix sessions kill 0123456789abcdef\n  actifix sessions kill --all"
+    )]
+    Kill {
+        /// Id of a session.
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
+        /// All sessions of everybody.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+}
+
+/// `actifix admin …`
+pub async fn admin(global: &Global, command: AdminCommand) -> Result<ExitCode, CliError> {
+    let AdminCommand::SetPassword { stdin } = command;
+    let password = password(stdin)?;
+    let client = Client::connect(global).await?;
+    let answer = client.post("/api/v1/users/admin/password", &json!({ "password": password })).await;
+    client.close().await?;
+    let answer = answer?;
+    if global.json {
+        output::json(&answer)?
+    } else {
+        output::line("the password of admin is set")?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `actifix user …`
+pub async fn user(global: &Global, command: UserCommand) -> Result<ExitCode, CliError> {
+    // Before the home is opened: whoever is asked may take their time.
+    let password = match &command {
+        UserCommand::Create { stdin, .. } | UserCommand::Passwd { stdin, .. } => Some(password(*stdin)?),
+        _ => None,
+    };
+    let client = Client::connect_existing(global).await?;
+    let result = user_command(&client, command, password).await;
+    client.close().await?;
+    let answer = result?;
+    if global.json {
+        output::json(&answer)?
+    } else {
+        users(&answer)?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn user_command(
+    client: &Client,
+    command: UserCommand,
+    password: Option<String>,
+) -> Result<Value, CliError> {
+    let path = |name: &str| format!("/api/v1/users/{}", encoded(name));
+    match command {
+        UserCommand::Create { name, role, .. } => {
+            let body = json!({ "name": name, "role": role.as_str(), "password": password });
+            client.post("/api/v1/users", &body).await
+        }
+        UserCommand::List => client.get("/api/v1/users", &[]).await,
+        UserCommand::SetRole { name, role } => {
+            client.patch(&path(&name), &json!({ "role": role.as_str() })).await
+        }
+        UserCommand::Disable { name } => client.patch(&path(&name), &json!({ "disabled": true })).await,
+        UserCommand::Enable { name } => client.patch(&path(&name), &json!({ "disabled": false })).await,
+        UserCommand::Unlock { name } => client.patch(&path(&name), &json!({ "unlock": true })).await,
+        UserCommand::Passwd { name, .. } => {
+            client.post(&format!("{}/password", path(&name)), &json!({ "password": password })).await
+        }
+    }
+}
+
+fn users(answer: &Value) -> Result<(), CliError> {
+    let one = [answer.clone()];
+    let rows = if answer.get("items").is_some() { items(answer) } else { &one };
+    let mut table = output::table(&["NAME", "ROLE", "STATE", "FAILURES", "PASSWORD SET (UTC)"]);
+    for item in rows {
+        let open = text(item, "disabled_at").is_empty();
+        table.add_row(vec![
+            text(item, "name").to_owned(),
+            text(item, "role").to_owned(),
+            if open { "open" } else { "disabled" }.to_owned(),
+            number(item, "failures").to_string(),
+            time(item, "password_at"),
+        ]);
+    }
+    output::line(table.to_string())
+}
+
+/// `actifix sessions …`
+pub async fn sessions(global: &Global, command: SessionsCommand) -> Result<ExitCode, CliError> {
+    let client = Client::connect_existing(global).await?;
+    let result = match command {
+        SessionsCommand::List => client.get("/api/v1/sessions", &[("all", "true")]).await,
+        SessionsCommand::Kill { id, .. } => {
+            let id = id.unwrap_or_else(|| "all".to_owned());
+            client.delete(&format!("/api/v1/sessions/{}", encoded(&id))).await
+        }
+    };
+    client.close().await?;
+    let answer = result?;
+    if global.json {
+        output::json(&answer)?;
+    } else if answer.get("items").is_some() {
+        let mut table = output::table(&["ID", "USER", "SINCE (UTC)", "SEEN (UTC)", "FROM"]);
+        for item in items(&answer) {
+            table.add_row(vec![
+                text(item, "id").to_owned(),
+                text(item, "user").to_owned(),
+                time(item, "created_at"),
+                time(item, "seen_at"),
+                text(item, "network").to_owned(),
+            ]);
+        }
+        output::line(table.to_string())?;
+    } else {
+        output::line("ended")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A password from standard input, without its final line end, or asked for twice without echo.
+fn password(stdin: bool) -> Result<String, CliError> {
+    if stdin {
+        let mut bytes = Vec::new();
+        std::io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut bytes).map_err(CliError::other)?;
+        let mut text = String::from_utf8(bytes).map_err(|_| CliError::usage("the password is not UTF-8"))?;
+        if text.ends_with('\n') {
+            text.pop();
+            if text.ends_with('\r') {
+                text.pop();
+            }
+        }
+        return Ok(text);
+    }
+    let term = Term::stderr();
+    if !term.is_term() {
+        return Err(CliError::usage("no terminal to ask for the password: pipe it in and say --stdin"));
+    }
+    let ask =
+        |prompt: &str| term.write_str(prompt).and_then(|()| term.read_secure_line()).map_err(CliError::other);
+    let first = ask("new password (not shown): ")?;
+    if first != ask("again: ")? {
+        return Err(CliError::usage("the two are not the same: nothing was changed"));
+    }
+    Ok(first)
+}

@@ -1,0 +1,206 @@
+//! Who may do what: every operation of the contract with every credential and transport. What is not allowed by the
+//! table of roles is refused, and ids of another project name nothing.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Home, Server};
+use crate::http::Request;
+
+const PASSWORD: &str = "violet tractor hums quietly";
+
+/// One operation of the contract.
+struct Op {
+    method: String,
+    path: String,
+    id: String,
+    /// The scope that it needs; none where any credential will do.
+    scope: Option<String>,
+}
+
+fn scopes(role: &str) -> BTreeSet<&'static str> {
+    let agent = ["tickets:read", "tickets:work", "events:write"];
+    let operator = ["metrics:read", "tickets:triage", "quarantine"];
+    match role {
+        "viewer" => ["tickets:read", "metrics:read"].into(),
+        "agent" => agent.into(),
+        "operator" => agent.into_iter().chain(operator).collect(),
+        "admin" => agent.into_iter().chain(operator).chain(["admin"]).collect(),
+        _ => panic!("an unknown role"),
+    }
+}
+
+fn operations(contract: &Value) -> Vec<Op> {
+    let mut all = Vec::new();
+    for (path, methods) in contract["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let text = operation["description"].as_str().unwrap_or_default();
+            if text.starts_with("Open") {
+                assert_eq!(path, "/api/v1/auth/login", "only the login is open");
+                continue;
+            }
+            all.push(Op {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                id: operation["operationId"].as_str().expect("an id").to_owned(),
+                scope: text.split('`').nth(1).map(str::to_owned),
+            });
+        }
+    }
+    assert!(all.len() > 50, "{} operations", all.len());
+    all
+}
+
+/// The path with ids of the project `default`.
+fn filled(path: &str, ticket: &str, event: &str) -> String {
+    let id = if path.contains("/tickets/") {
+        ticket
+    } else if path.contains("/events/") {
+        event
+    } else {
+        "0123456789abcdef0123456789abcdef"
+    };
+    path.replace("{project}", "default")
+        .replace("{key}", &"0".repeat(32))
+        .replace("{number}", "0")
+        .replace("{name}", "nobody")
+        .replace("{id}", id)
+}
+
+fn request(op: &Op, path: &str) -> Request {
+    let request = Request::new(&op.method, path);
+    if op.method == "GET" { request } else { request.header("Content-Type", "application/json").body("{}") }
+}
+
+fn token(server: &Server, role: &str, project: Option<&str>) -> String {
+    let body = json!({ "name": role, "role": role, "project": project });
+    format!("Bearer {}", server.post("/api/v1/tokens", &body)["token"].as_str().expect("a token"))
+}
+
+fn session(home: &Home, server: &Server, role: &str) -> (String, String) {
+    let name = format!("a-{role}");
+    home.cli_stdin(&["user", "create", &name, "--role", role, "--stdin"], PASSWORD.as_bytes()).ok();
+    let body = json!({ "username": name, "password": PASSWORD }).to_string();
+    let answer =
+        server.send(&Request::post("/api/v1/auth/login", body).header("Content-Type", "application/json"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let cookie = answer.header("set-cookie").expect("a cookie").split(';').next().expect("a pair").to_owned();
+    assert!(cookie.starts_with("actifix="), "{cookie}");
+    (cookie, answer.json()["csrf_token"].as_str().expect("a token").to_owned())
+}
+
+/// These end what the next line of the table needs.
+fn ends_the_session(op: &Op) -> bool {
+    op.id == "log_out"
+}
+
+#[test]
+fn ghsa_cc8w_every_operation_is_closed_to_every_credential_that_does_not_hold_its_scope() {
+    let home = Home::new();
+    let server = Server::start(home.clone(), &[("ACTIFIX_RATE_LIMIT_DISABLED", "1")]);
+    let recorded = server.post("/api/v1/events", &json!({ "message": "one" }));
+    let (ticket, event) = (recorded["ticket_id"].as_str().unwrap(), recorded["event_id"].as_str().unwrap());
+    let ops = operations(&server.get("/api/openapi.json"));
+    let key = server.get("/api/v1/projects/default/keys")["items"][0]["public_key"].clone();
+    let key = key.as_str().expect("a key").to_owned();
+    let admin = token(&server, "admin", None);
+    let bare = admin.trim_start_matches("Bearer ");
+    for op in &ops {
+        let path = filled(&op.path, ticket, event);
+        let what = format!("{} {}", op.method, op.path);
+        for (how, request) in [
+            ("nothing", request(op, &path)),
+            ("a token in the query", request(op, &format!("{path}?token={bare}&access_token={bare}"))),
+            ("a token in a cookie", request(op, &path).header("Cookie", &format!("actifix={bare}"))),
+            ("an ingest key", request(op, &path).header("Authorization", &format!("Bearer {key}"))),
+            (
+                "an ingest header",
+                request(op, &path).header("X-Sentry-Auth", &format!("Sentry sentry_key={key}")),
+            ),
+            ("basic", request(op, &path).header("Authorization", &format!("Basic {bare}"))),
+            (
+                "two headers",
+                request(op, &path).header("Authorization", &admin).header("Authorization", &admin),
+            ),
+            (
+                "an unsigned JWT",
+                request(op, &path).header("Authorization", "Bearer eyJhbGciOiJub25lIn0.e30."),
+            ),
+        ] {
+            assert_eq!(server.send(&request).status, 401, "{what} with {how}");
+        }
+    }
+    for role in ["viewer", "agent", "operator", "admin"] {
+        let (held, bearer) = (scopes(role), token(&server, role, None));
+        let session = (role != "agent").then(|| session(&home, &server, role));
+        for op in &ops {
+            let path = filled(&op.path, ticket, event);
+            let what = format!("{} {} as {role}", op.method, op.path);
+            let allowed = op.scope.as_deref().is_none_or(|scope| held.contains(scope));
+            let by_token = server.send(&request(op, &path).header("Authorization", &bearer)).status;
+            if !allowed {
+                assert_eq!(by_token, 403, "{what} by token");
+            } else if op.scope.is_some() {
+                assert!(by_token != 401 && by_token != 403, "{what} by token: {by_token}");
+            }
+            let Some((cookie, csrf)) = &session else { continue };
+            let plain = || request(op, &path).header("Cookie", cookie);
+            if op.method != "GET" {
+                assert_eq!(server.send(&plain()).status, 403, "{what} by session without its CSRF token");
+            }
+            if ends_the_session(op) {
+                continue;
+            }
+            let by_session = server.send(&plain().header("X-CSRF-Token", csrf)).status;
+            if !allowed {
+                assert_eq!(by_session, 403, "{what} by session");
+            } else if op.scope.is_some() {
+                assert!(by_session != 401 && by_session != 403, "{what} by session: {by_session}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ghsa_569v_ids_of_another_project_name_nothing() {
+    let home = Home::new();
+    let server = Server::start(home.clone(), &[("ACTIFIX_RATE_LIMIT_DISABLED", "1")]);
+    let recorded = server.post("/api/v1/events", &json!({ "message": "one" }));
+    let (ticket, event) = (recorded["ticket_id"].as_str().unwrap(), recorded["event_id"].as_str().unwrap());
+    server.post("/api/v1/projects", &json!({ "name": "other" }));
+    let bearer = token(&server, "admin", Some("other"));
+    for op in operations(&server.get("/api/openapi.json")) {
+        let path = filled(&op.path, ticket, event);
+        let status = server.send(&request(&op, &path).header("Authorization", &bearer)).status;
+        let what = format!("{} {}: {status}", op.method, op.path);
+        if op.path.contains('{') {
+            // 400 and 422: the body was looked at first, which tells nothing about the id.
+            assert!(matches!(status, 400 | 403 | 404 | 422), "{what}");
+        }
+        let asked = format!("{path}?project=default");
+        if op.method == "GET" && op.path.matches('/').count() == 3 {
+            let answer = server.send(&request(&op, &asked).header("Authorization", &bearer));
+            let text = answer.text();
+            assert!(answer.status >= 400 || !text.contains(ticket), "{what}: {text}");
+        }
+    }
+    // With bodies that would do it.
+    for (method, path, body) in [
+        ("POST", "/api/v1/events".to_owned(), json!({ "message": "x", "project": "default" })),
+        ("POST", format!("/api/v1/tickets/{ticket}/notes"), json!({ "text": "x" })),
+        ("POST", format!("/api/v1/tickets/{ticket}/ignore"), json!({})),
+        ("PATCH", format!("/api/v1/tickets/{ticket}"), json!({ "priority": "P4" })),
+        ("PATCH", "/api/v1/projects/default".to_owned(), json!({ "settings": { "sample_after": 1 } })),
+        ("POST", "/api/v1/projects/default/keys".to_owned(), json!({ "label": "x" })),
+        ("POST", "/api/v1/throttle/reset".to_owned(), json!({ "project": "default" })),
+        ("POST", "/api/v1/tokens".to_owned(), json!({ "name": "x", "role": "viewer", "project": "default" })),
+    ] {
+        let request = Request::new(method, &path)
+            .header("Content-Type", "application/json")
+            .header("Authorization", &bearer)
+            .body(body.to_string());
+        let status = server.send(&request).status;
+        assert!(matches!(status, 403 | 404), "{method} {path}: {status}");
+    }
+}
