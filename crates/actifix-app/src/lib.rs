@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod monitors;
 pub mod ports;
 pub mod projects;
+pub mod secrets;
 pub mod tickets;
 pub mod tokens;
 

@@ -10,11 +10,11 @@ pub use data::{
     Facet, FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount,
     Ingested, KeptAnswer, KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount,
     OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport,
-    SealedInput, SessionCount, Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail,
-    TicketQuery, TicketSave, TokenRecord,
+    Rotation, SealedInput, SealedSecret, SecretRecord, SessionCount, Sort, StoreStats, StoredEvent,
+    Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, VaultStatus,
 };
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
 use actifix_domain::throttle::ThrottleView;
@@ -47,11 +47,28 @@ pub trait Vault: Send + Sync + 'static {
     fn seal(&self, purpose: &'static str, clear: &[u8]) -> Result<Vec<u8>>;
     /// Reverse of [`Vault::seal`]; fails on any change.
     fn open(&self, purpose: &'static str, sealed: &[u8]) -> Result<Vec<u8>>;
+    /// Where the root key comes from. A vault of tests has none.
+    fn status(&self) -> Result<VaultStatus> {
+        Err(Error::conflict("this vault has no root key"))
+    }
+    /// Replaces the root key; derived keys and what is sealed stay. Blocks for seconds at most.
+    fn rotate(&self, _rotation: Rotation, _now: Timestamp) -> Result<VaultStatus> {
+        Err(Error::conflict("this vault has no root key"))
+    }
 }
 
 /// Everything that is kept. Implemented once per database.
 pub trait Store:
-    IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + AnswerStore + Send + Sync + 'static
+    IngestStore
+    + TicketStore
+    + ProjectStore
+    + TokenStore
+    + CareStore
+    + AnswerStore
+    + SecretStore
+    + Send
+    + Sync
+    + 'static
 {
 }
 
@@ -62,6 +79,7 @@ impl<T> Store for T where
         + TokenStore
         + CareStore
         + AnswerStore
+        + SecretStore
         + Send
         + Sync
         + 'static
@@ -198,6 +216,27 @@ pub trait TokenStore {
     async fn tokens(&self) -> Result<Vec<TokenRecord>>;
     /// Revokes one, or all when `id` is none; returns how many.
     async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp) -> Result<u64>;
+}
+
+/// Secrets under the vault; the store never sees a clear one.
+#[async_trait]
+pub trait SecretStore {
+    /// All, by name.
+    async fn secrets(&self) -> Result<Vec<SecretRecord>>;
+    /// One with its sealed bytes.
+    async fn secret(&self, name: &str) -> Result<Option<SealedSecret>>;
+    /// Adds one or replaces its bytes. `Conflict` when there are as many as there may be.
+    async fn save_secret(
+        &self,
+        name: &str,
+        sealed: Vec<u8>,
+        size: u64,
+        now: Timestamp,
+    ) -> Result<SecretRecord>;
+    /// Removes one; false when there is none.
+    async fn remove_secret(&self, name: &str) -> Result<bool>;
+    /// The mark of the vault that this database belongs to: the first one that was ever given.
+    async fn vault_mark(&self, mark: [u8; 16]) -> Result<[u8; 16]>;
 }
 
 /// Answers to requests that may be repeated.

@@ -6,6 +6,7 @@ mod events;
 mod idempotency;
 mod openapi;
 mod schemas;
+mod secrets;
 mod tickets;
 
 use crate::extract::{BODY_BYTES_MAX, Who};
@@ -157,6 +158,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tickets::operations());
     all.extend(admin::operations());
     all.extend(care::operations());
+    all.extend(secrets::operations());
     all
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod care;
 mod ingest;
 mod tickets;
+mod vault;
 
 pub use access::{KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord};
 pub use care::{
@@ -18,6 +19,7 @@ pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,
     TicketQuery, TicketSave,
 };
+pub use vault::{Rotation, SealedSecret, SecretRecord, VaultStatus};
 
 use serde::{Deserialize, Serialize};
 

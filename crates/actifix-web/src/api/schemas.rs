@@ -75,6 +75,12 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time?",
     ),
     ("NewToken", "+Token token:string"),
+    ("Secret", "name:string size:integer created_at:time updated_at:time version:integer"),
+    ("SecretValue", "name:string value:string"),
+    (
+        "Vault",
+        "backend:string state:string place:string key_id:string? recorded_at:time? pending:string? problem:string?",
+    ),
 ];
 
 /// Schema of the answer of an operation; `*Name` is a page of it. Operations that are not here answer with a free
@@ -111,6 +117,12 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_similar", "*Ticket"),
     ("list_tokens", "*Token"),
     ("create_token", "NewToken"),
+    ("list_secrets", "*Secret"),
+    ("set_secret", "Secret"),
+    ("get_secret", "Secret"),
+    ("reveal_secret", "SecretValue"),
+    ("get_vault", "Vault"),
+    ("rotate_vault", "Vault"),
 ];
 
 /// All named schemas.

@@ -154,6 +154,9 @@ pub async fn run(global: &Global, args: RunArgs) -> Result<ExitCode, CliError> {
     };
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
+        // The root key is nobody else's business.
+        .env_remove("ACTIFIX_MASTER_KEY")
+        .env_remove("ACTIFIX_MASTER_KEY_FILE")
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| CliError::usage(format!("{program}: {error}")))?;
