@@ -85,6 +85,10 @@ fn heavy_locked_absent_and_wrong_are_three_errors() {
     refused("secret-tool clear application actifix;", "absent");
 }
 
+/// A bus that starts no services by itself.
+const BARE_BUS: &str = r#"<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>
+<policy context="default"><allow send_destination="*"/><allow own="*"/></policy></busconfig>"#;
+
 #[test]
 fn heavy_without_a_bus_or_a_service_the_start_ends() {
     let home = Home::new();
@@ -92,14 +96,13 @@ fn heavy_without_a_bus_or_a_service_the_start_ends() {
     let mut command = home.command(&["serve"]);
     command.env_remove("DBUS_SESSION_BUS_ADDRESS").env("XDG_RUNTIME_DIR", home.path());
     let no_bus = finish(command, b"");
-    let no_service = on_bus(
-        &home,
-        "export XDG_DATA_DIRS=/nonexistent; \
-         dbus-run-session --config-file=\"$HOME/../bus.conf\" -- $A serve",
-    );
+    fs::write(home.path().join("bus.conf"), BARE_BUS).expect("a configuration");
+    let script = "dbus-run-session --config-file=\"$HOME/../bus.conf\" -- $A serve";
+    let no_service = on_bus(&home, script);
     for done in [no_bus, no_service] {
-        assert_ne!(done.code(), 0);
-        assert!(done.stderr.contains("cannot be reached") || done.stderr.contains("dbus-run-session"), "{}", done.stderr);
+        assert_eq!(done.code(), CONFIG, "{}\n{}", done.stdout, done.stderr);
+        assert!(done.stderr.contains("the Secret Service cannot be reached"), "{}", done.stderr);
+        assert!(!done.stderr.contains("absent") && !done.stderr.contains("locked"), "{}", done.stderr);
     }
     assert!(!home.path().join(".actifix/root.key").exists(), "no file instead");
 }
