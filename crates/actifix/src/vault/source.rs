@@ -65,14 +65,17 @@ pub struct Material {
 impl KeySources {
     /// What the environment gives. Both variables may be set if they say the same.
     pub fn given(&self) -> Result<Option<Material>, VaultError> {
-        let from_key =
-            self.key.clone().map(|text| Material { text, origin: "ACTIFIX_MASTER_KEY".to_owned() });
+        let trimmed = |text: &str| SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned());
+        let from_key = self
+            .key
+            .as_ref()
+            .map(|text| Material { text: trimmed(text.reveal()), origin: "ACTIFIX_MASTER_KEY".to_owned() });
         let Some(path) = &self.file else { return Ok(from_key) };
         let text = keyfile::read(path, Readers::Owner)?.ok_or_else(|| VaultError::Absent {
             origin: format!("ACTIFIX_MASTER_KEY_FILE names {}, which does not exist", path.display()),
             hint: "put the key file there".to_owned(),
         })?;
-        let text = SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned());
+        let text = trimmed(&text);
         match from_key {
             Some(key) if key.text != text => Err(VaultError::Ambiguous),
             _ => Ok(Some(Material { text, origin: path.display().to_string() })),

@@ -86,7 +86,9 @@ fn wrong_absent_lost_and_damaged_are_told_apart() {
 
     private(&path, &text);
     let record = fs::read_to_string(dir.path().join(record::RECORD_FILE)).unwrap();
-    for bad in [&record[..record.len() / 2], "", "{}", "[]", &record.replace("\"format\": 1", "\"format\": 2")] {
+    for bad in
+        [&record[..record.len() / 2], "", "{}", "[]", &record.replace("\"format\": 1", "\"format\": 2")]
+    {
         fs::write(dir.path().join(record::RECORD_FILE), bad).unwrap();
         let damaged = open(dir.path(), true, &plain()).unwrap_err();
         assert!(matches!(damaged, VaultError::Damaged { .. }), "{damaged}");
@@ -166,15 +168,17 @@ fn a_systemd_credential_is_recorded_and_needed_again() {
 fn a_passphrase_opens_its_home_and_no_other_does() {
     let dir = home();
     let wish = Wish { backend: Some(Backend::Passphrase), key_file: None };
-    let create = |sources: &KeySources| {
-        HomeVault::create(dir.path(), false, &wish, sources, Arc::new(SystemIds), NOW)
-    };
+    let create =
+        |sources: &KeySources| HomeVault::create(dir.path(), false, &wish, sources, Arc::new(SystemIds), NOW);
     assert!(matches!(create(&given("too short")), Err(VaultError::Passphrase { .. })));
     assert!(!dir.path().join(record::RECORD_FILE).exists());
     create(&given("correct horse battery")).unwrap();
     assert!(matches!(create(&given("correct horse battery")), Err(VaultError::Chosen { .. })), "once");
     drop(open(dir.path(), true, &given("correct horse battery")).unwrap());
-    assert!(matches!(open(dir.path(), true, &given("incorrect horse battery")), Err(VaultError::Wrong { .. })));
+    assert!(matches!(
+        open(dir.path(), true, &given("incorrect horse battery")),
+        Err(VaultError::Wrong { .. })
+    ));
     assert!(matches!(open(dir.path(), true, &plain()), Err(VaultError::Absent { .. })));
     assert_eq!(HomeVault::inspect(dir.path(), true, &plain()).state, "absent");
 }
@@ -254,10 +258,7 @@ fn a_rotation_that_was_killed_anywhere_leaves_one_key_that_opens() {
             // And the next one works from there.
             let next = change(None, path.filter(|_| taken_over), None);
             turn(dir.path(), &again, next).unwrap();
-            assert_eq!(
-                Vault::open(&open(dir.path(), true, &plain()).unwrap(), "p", &sealed).unwrap(),
-                b"x"
-            );
+            assert_eq!(Vault::open(&open(dir.path(), true, &plain()).unwrap(), "p", &sealed).unwrap(), b"x");
         }
     }
 }
@@ -280,7 +281,10 @@ fn a_key_that_is_brought_by_hand_takes_over_at_its_first_start() {
     assert!(open(dir.path(), true, &key("ef")).is_err());
     let vault = open(dir.path(), true, &key("cd")).unwrap();
     assert_eq!(Vault::open(&vault, "p", &sealed).unwrap(), b"x");
-    assert!(matches!(open(dir.path(), true, &key("ab")), Err(VaultError::Wrong { .. })), "the old one is out");
+    assert!(
+        matches!(open(dir.path(), true, &key("ab")), Err(VaultError::Wrong { .. })),
+        "the old one is out"
+    );
 }
 
 #[test]
@@ -327,9 +331,8 @@ fn a_key_file_has_a_sensible_place() {
 fn two_first_starts_agree_on_one_key() {
     let dir = home();
     let derived: Vec<[u8; 32]> = std::thread::scope(|scope| {
-        let starts: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| open(dir.path(), false, &plain()).unwrap().derive("p")))
-            .collect();
+        let starts: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| open(dir.path(), false, &plain()).unwrap().derive("p"))).collect();
         starts.into_iter().map(|start| start.join().unwrap()).collect()
     });
     assert!(derived.windows(2).all(|pair| pair[0] == pair[1]));

@@ -51,7 +51,11 @@ fn heavy_the_root_key_lives_in_a_real_keyring() {
     );
     let done = on_bus(&home, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.stdout, done.stderr);
-    assert!(done.stdout.contains("\"backend\":\"keyring\"") && done.stdout.contains("value1"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("\"backend\":\"keyring\"") && done.stdout.contains("value1"),
+        "{}",
+        done.stdout
+    );
     let counts: Vec<&str> = done.stdout.lines().map(str::trim).filter(|line| line.len() == 1).collect();
     assert_eq!(counts, ["1", "1"], "the old key is removed: {}", done.stdout);
     assert!(!home.path().join(".actifix/root.key").exists(), "no key on the disk");
@@ -64,7 +68,11 @@ fn heavy_the_root_key_lives_in_a_real_keyring() {
 #[test]
 fn heavy_locked_absent_and_wrong_are_three_errors() {
     let home = Home::new();
-    on_bus(&home, &format!("{UNLOCKED} $A secrets init --backend keyring; printf v | $A secrets set a --stdin")).ok();
+    on_bus(
+        &home,
+        &format!("{UNLOCKED} $A secrets init --backend keyring; printf v | $A secrets set a --stdin"),
+    )
+    .ok();
     let refused = |script: &str, word: &str| {
         let done = on_bus(&home, &format!("{UNLOCKED} {script} $A serve"));
         assert_eq!(done.code(), CONFIG, "{word}: {}\n{}", done.stdout, done.stderr);
@@ -87,7 +95,8 @@ fn heavy_locked_absent_and_wrong_are_three_errors() {
 
 /// A bus that starts no services by itself.
 const BARE_BUS: &str = r#"<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>
-<policy context="default"><allow send_destination="*"/><allow own="*"/></policy></busconfig>"#;
+<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/>
+<allow receive_type="signal"/><allow receive_type="method_return"/><allow receive_type="error"/></policy></busconfig>"#;
 
 #[test]
 fn heavy_without_a_bus_or_a_service_the_start_ends() {

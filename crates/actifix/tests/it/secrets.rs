@@ -1,6 +1,7 @@
 //! The credential store and the root key, as an operator uses them and as an attacker looks for them.
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -57,6 +58,8 @@ fn a_secret_is_stored_listed_shown_on_a_terminal_and_removed() {
     assert_eq!(piped.code(), 2, "{}", piped.stderr);
     assert!(!piped.stdout.contains(&value) && piped.stderr.contains("terminal"));
     assert!(on_terminal(&home, "secrets get smtp.password").stdout.contains(&value));
+    let from_terminal = on_terminal(&home, "secrets get smtp.password | cat").stdout;
+    assert!(!from_terminal.contains(&value) && from_terminal.contains("terminal"), "{from_terminal}");
 
     let asked = home.cli(&["secrets", "set", "other"]);
     assert_eq!(asked.code(), 2, "no terminal, no --stdin");
@@ -130,8 +133,7 @@ fn over_the_network_values_go_in_and_never_out() {
         let refused = path.ends_with("reveal") || path.ends_with("rotate");
         assert_eq!(answer.status, if refused { 403 } else { 200 }, "{method} {path}: {}", answer.text());
         assert!(!answer.text().contains(&value), "{method} {path}");
-        let viewer =
-            home.cli(&["token", "create", "--name", "v", "--role", "viewer", "--json"]).json();
+        let viewer = home.cli(&["token", "create", "--name", "v", "--role", "viewer", "--json"]).json();
         let bearer = format!("Bearer {}", viewer["token"].as_str().expect("a token"));
         let answer = server.send(&Request::new(method, path).header("Authorization", &bearer));
         assert_eq!(answer.status, 403, "{method} {path}");
@@ -318,8 +320,6 @@ fn a_master_key_stays_in_its_process() {
     let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("limits");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line");
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
-    // A process that cannot be dumped belongs to root in /proc; so others of the same user cannot read its memory or
-    // environment. As root that shows nothing, so the kernel's own word is asked: it writes no core for a signal.
     let needles = Needles::new([("key".to_owned(), key.as_str())]);
     assert!(needles.search_files(&home.files()).is_empty());
     assert!(needles.search("output", &server.stop().1).is_empty());
@@ -328,22 +328,48 @@ fn a_master_key_stays_in_its_process() {
     assert!(absent.stderr.contains("absent") && absent.stderr.contains("ACTIFIX_MASTER_KEY"));
 }
 
+/// A command without the rights of root: to the kernel all such processes of one user are equals.
+fn without_rights(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-all", "--inh-caps=-all", "--", program]);
+    command
+}
+
+fn environment_of(pid: u32) -> Finished {
+    let mut command = without_rights("cat");
+    command.arg(format!("/proc/{pid}/environ"));
+    finish(command, b"")
+}
+
 #[test]
 fn others_of_the_same_user_cannot_look_into_the_process() {
     let home = Home::new();
     let key = "5e".repeat(32);
-    let server = Server::start(Arc::clone(&home), &[("ACTIFIX_MASTER_KEY", &key)]);
-    // Everybody but root is refused by the kernel, whoever started the process: here, its own user without rights.
-    let environ = format!("/proc/{}/environ", server.pid());
-    let mut command = Command::new("setpriv");
-    let user = rustix::process::geteuid().as_raw().to_string();
-    if user == "0" {
-        command.args(["--bounding-set=-all", "--inh-caps=-all"]);
-    }
-    command.args(["cat", &environ]);
-    let done = finish(command, b"");
-    assert!(!done.stdout.contains(&key), "readable by another process of the user");
-    assert!(done.stderr.contains("denied") || done.stderr.contains("permitted"), "{}", done.stderr);
+    let mut plain = without_rights("cat");
+    let mut plain = plain
+        .env("ACTIFIX_MASTER_KEY", &key)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // It has replaced the program that dropped its rights once it copies its input.
+    plain.stdin.as_mut().expect("a pipe").write_all(b"ready").expect("written");
+    plain.stdout.as_mut().expect("a pipe").read_exact(&mut [0; 5]).expect("read");
+    let seen = environment_of(plain.id());
+    assert!(seen.stdout.contains(&key), "a process that does nothing is open: {}", seen.stderr);
+    plain.kill().expect("killed");
+    plain.wait().expect("it ends");
+
+    let mut server = without_rights(env!("CARGO_BIN_EXE_actifix"));
+    server.arg("--home").arg(home.path()).arg("serve").env("ACTIFIX_MASTER_KEY", &key);
+    let mut server = server.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut said = BufReader::new(server.stdout.take().expect("a pipe")).lines();
+    assert!(said.any(|line| line.expect("a line").contains("listening on")));
+    let seen = environment_of(server.id());
+    server.kill().expect("killed");
+    server.wait().expect("it ends");
+    assert!(!seen.stdout.contains(&key), "readable by another process of the user");
+    assert!(seen.stderr.contains("denied") || seen.stderr.contains("permitted"), "{}", seen.stderr);
 }
 
 #[test]
