@@ -1,5 +1,6 @@
 //! The only door to every use case.
 
+use crate::audit::Rollup;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate};
@@ -59,6 +60,7 @@ pub struct App {
     pub(crate) counters: Counters,
     pub(crate) in_flight: Arc<InFlight>,
     readiness: Readiness,
+    pub(crate) rollup: Rollup,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
     pub(crate) finding_key: [u8; 32],
     pub(crate) user_key: [u8; 32],
@@ -93,6 +95,7 @@ impl App {
             counters: Counters::default(),
             in_flight: Arc::default(),
             readiness: Readiness::default(),
+            rollup: Rollup::default(),
             finding_key: vault.derive("finding-hash"),
             user_key: vault.derive("user-hash"),
             digest_key: vault.derive("attachment-digest"),

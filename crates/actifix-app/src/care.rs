@@ -6,8 +6,10 @@ use crate::ports::{
     FindingQuery, FindingState, FindingView, HeldOverview, Page, RetentionReport, StoreStats, ThrottleRecord,
 };
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::audit::Action;
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::throttle::ThrottleView;
+use serde_json::json;
 
 /// Decisions of the throttle that are shown and written to its history file.
 pub const HISTORY_MAX: u32 = 1_000;
@@ -48,7 +50,15 @@ impl App {
             return Err(Error::invalid("note", "at most 1,000 characters"));
         }
         let note = self.redact_text(&self.settings_of(finding.project).await?, note);
-        self.store.set_finding_state(id, expected_version, state, &note).await
+        let detail = json!({ "before": finding.state, "after": state, "note": note });
+        let audit = self.audit(
+            actor,
+            Action::FindingResolved,
+            format!("finding:{id}"),
+            Some(finding.project),
+            detail,
+        );
+        self.store.set_finding_state(id, expected_version, state, &note, &audit).await
     }
 
     /// State of a project's throttle.
@@ -69,7 +79,9 @@ impl App {
     pub async fn reset_throttle(&self, actor: &Actor, project: &str) -> Result<()> {
         let project = self.project(actor, project).await?;
         Self::require(actor, Scope::Admin, Some(project.id))?;
-        self.store.reset_throttle(project.id, self.now()).await
+        let target = format!("project:{}", project.name);
+        let audit = self.audit(actor, Action::ThrottleReset, target, Some(project.id), json!({}));
+        self.store.reset_throttle(project.id, self.now(), &audit).await
     }
 
     /// Opens held tickets by hand: one, or the oldest `limit`.
@@ -85,14 +97,17 @@ impl App {
         if !(1..=PROMOTE_MAX).contains(&limit) {
             return Err(Error::invalid("limit", format!("1 to {PROMOTE_MAX}")));
         }
-        self.store.promote_held(project.id, only, limit, true, self.now()).await
+        let target = only.map_or_else(|| format!("project:{}", project.name), ToString::to_string);
+        let audit = self.audit(actor, Action::ThrottlePromoted, target, Some(project.id), json!({}));
+        self.store.promote_held(project.id, only, limit, true, self.now(), Some(&audit)).await
     }
 
     /// Opens held tickets of all projects as budget frees; called by a worker.
     pub async fn promote_due(&self) -> Result<Vec<(ProjectId, TicketId)>> {
         let mut promoted = Vec::new();
         for project in self.store.projects().await? {
-            let tickets = self.store.promote_held(project.id, None, PROMOTE_MAX, false, self.now()).await?;
+            let tickets =
+                self.store.promote_held(project.id, None, PROMOTE_MAX, false, self.now(), None).await?;
             promoted.extend(tickets.into_iter().map(|ticket| (project.id, ticket)));
         }
         Ok(promoted)
@@ -101,7 +116,11 @@ impl App {
     /// Deletes what the policy no longer keeps.
     pub async fn run_retention(&self, actor: &Actor, dry_run: bool) -> Result<RetentionReport> {
         Self::require(actor, Scope::Admin, None)?;
-        self.store.run_retention(&self.settings.retention, self.now(), dry_run).await
+        let report = self.store.run_retention(&self.settings.retention, self.now(), dry_run).await?;
+        if !dry_run && report.deleted_anything() {
+            self.record_act(actor, Action::RetentionRun, "retention", json!(report)).await?;
+        }
+        Ok(report)
     }
 
     /// Sizes and counts.

@@ -6,15 +6,17 @@
 mod data;
 
 pub use data::{
-    ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
-    Facet, FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount,
-    Ingested, KeptAnswer, KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount,
-    OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport,
-    Rotation, SealedInput, SealedSecret, SecretRecord, SessionCount, Sort, StoreStats, StoredEvent,
-    Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, VaultStatus,
+    ActivityEntry, Admitted, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery, AuditReport,
+    AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace, FindingQuery,
+    FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, KeptAnswer, KeyRecord,
+    LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry,
+    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, Rotation, SealedInput, SealedSecret,
+    SecretRecord, SessionCount, Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail,
+    TicketQuery, TicketSave, TokenRecord, VaultStatus,
 };
 
 use crate::error::{Error, Result};
+use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
 use actifix_domain::throttle::ThrottleView;
@@ -63,6 +65,7 @@ pub trait Store:
     + TicketStore
     + ProjectStore
     + TokenStore
+    + AuditStore
     + CareStore
     + AnswerStore
     + SecretStore
@@ -77,6 +80,7 @@ impl<T> Store for T where
         + TicketStore
         + ProjectStore
         + TokenStore
+        + AuditStore
         + CareStore
         + AnswerStore
         + SecretStore
@@ -158,13 +162,14 @@ pub trait TicketStore {
         limit: u32,
         force: bool,
         now: Timestamp,
+        audit: Option<&AuditRecord>,
     ) -> Result<Vec<TicketId>>;
     /// State of the throttle.
     async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)>;
     /// Latest decisions of the throttle over all projects, newest first, at most `limit` (5,000).
     async fn throttle_history(&self, limit: u32) -> Result<Vec<ThrottleRecord>>;
     /// Forgets windows and releases the brake.
-    async fn reset_throttle(&self, project: ProjectId, now: Timestamp) -> Result<()>;
+    async fn reset_throttle(&self, project: ProjectId, now: Timestamp, audit: &AuditRecord) -> Result<()>;
 }
 
 /// Projects and keys.
@@ -178,6 +183,7 @@ pub trait ProjectStore {
         name: &str,
         first_key: Option<&ProjectKey>,
         now: Timestamp,
+        audit: &AuditRecord,
     ) -> Result<Project>;
     /// One project.
     async fn project(&self, id: ProjectId) -> Result<Option<Project>>;
@@ -186,13 +192,13 @@ pub trait ProjectStore {
     /// All projects by id; at most 1,000.
     async fn projects(&self) -> Result<Vec<Project>>;
     /// Saves name and settings. `Conflict` (stale) when the version moved.
-    async fn save_project(&self, project: &Project) -> Result<Project>;
+    async fn save_project(&self, project: &Project, audit: &AuditRecord) -> Result<Project>;
     /// Adds a key. `Conflict` when it exists, or the project has as many as it may have.
-    async fn add_key(&self, key: &ProjectKey) -> Result<()>;
+    async fn add_key(&self, key: &ProjectKey, audit: &AuditRecord) -> Result<()>;
     /// Saves a key. `Conflict` (stale) when its version moved.
-    async fn save_key(&self, key: &ProjectKey) -> Result<ProjectKey>;
+    async fn save_key(&self, key: &ProjectKey, audit: &AuditRecord) -> Result<ProjectKey>;
     /// Adds `new` and disables `old`, both or neither. `Conflict` as for each of the two.
-    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey) -> Result<()>;
+    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey, audit: &AuditRecord) -> Result<()>;
     /// A key by its public part.
     async fn key(&self, public_key: &PublicKey) -> Result<Option<ProjectKey>>;
     /// Keys of a project.
@@ -209,13 +215,29 @@ pub trait ProjectStore {
 #[async_trait]
 pub trait TokenStore {
     /// Adds a token's row.
-    async fn add_token(&self, token: &TokenRecord) -> Result<()>;
+    async fn add_token(&self, token: &TokenRecord, audit: &AuditRecord) -> Result<()>;
     /// The row of a token by the hash of its text.
     async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>>;
     /// All rows, newest first; at most 1,000.
     async fn tokens(&self) -> Result<Vec<TokenRecord>>;
     /// Revokes one, or all when `id` is none; returns how many.
-    async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp) -> Result<u64>;
+    async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp, audit: &AuditRecord) -> Result<u64>;
+}
+
+/// The audit log. Verbs that change something take the record of it, and do both or neither; where the record cannot
+/// be written they are `Unavailable`.
+#[async_trait]
+pub trait AuditStore {
+    /// Adds records that have no change to go with.
+    async fn append_audit(&self, records: Vec<AuditRecord>) -> Result<()>;
+    /// A page, latest first.
+    async fn audit_log(&self, query: AuditQuery) -> Result<Page<AuditRow>>;
+    /// Reads all of it and compares it with its hashes and the witness.
+    async fn verify_audit(&self) -> Result<AuditReport>;
+    /// Writes its end to the witness outside the database, and tells it.
+    async fn witness_audit(&self) -> Result<AuditHead>;
+    /// Begins the witness anew, after a backup was put back, and records that.
+    async fn renew_witness(&self, audit: &AuditRecord) -> Result<AuditHead>;
 }
 
 /// Secrets under the vault; the store never sees a clear one.
@@ -232,9 +254,10 @@ pub trait SecretStore {
         sealed: Vec<u8>,
         size: u64,
         now: Timestamp,
+        audit: &AuditRecord,
     ) -> Result<SecretRecord>;
     /// Removes one; false when there is none.
-    async fn remove_secret(&self, name: &str) -> Result<bool>;
+    async fn remove_secret(&self, name: &str, audit: &AuditRecord) -> Result<bool>;
     /// The mark of the vault that this database belongs to: the first one that was ever given.
     async fn vault_mark(&self, mark: [u8; 16]) -> Result<[u8; 16]>;
 }
@@ -262,6 +285,7 @@ pub trait CareStore {
         expected_version: Option<u64>,
         state: FindingState,
         note: &str,
+        audit: &AuditRecord,
     ) -> Result<FindingView>;
     /// A page of quarantined input, newest first.
     async fn quarantine(
@@ -273,7 +297,7 @@ pub trait CareStore {
     /// One entry with its sealed bytes.
     async fn quarantined(&self, id: &str) -> Result<Option<QuarantineItem>>;
     /// Deletes one entry; false when there is none.
-    async fn delete_quarantined(&self, id: &str) -> Result<bool>;
+    async fn delete_quarantined(&self, id: &str, audit: &AuditRecord) -> Result<bool>;
     /// Deletes what the policy no longer keeps, in small batches; with `dry_run` only counts.
     async fn run_retention(
         &self,

@@ -4,11 +4,12 @@ use crate::app::App;
 use crate::error::{Error, FieldError, Result};
 use crate::ports::{KeyRecord, MonitorView, OutcomeTotal};
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::audit::Action;
 use actifix_domain::id::{ProjectId, PublicKey};
 use actifix_domain::matcher;
 use actifix_domain::project::{KeyKind, ORIGINS_MAX, Project, ProjectKey, ProjectSettings, RULES_MAX};
 use actifix_domain::time::{SECOND, Timestamp};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -106,7 +107,9 @@ impl App {
         }
         let now = self.now();
         let mut key = self.new_key(ProjectId(0), "default", None, now)?;
-        let project = self.store.create_project(id, name, Some(&key), now).await?;
+        let target = format!("project:{name}");
+        let audit = self.audit(actor, Action::ProjectCreated, target, id, json!({ "key": key_label(&key) }));
+        let project = self.store.create_project(id, name, Some(&key), now, &audit).await?;
         key.project = project.id;
         self.keys.clear();
         Ok((project, key))
@@ -152,9 +155,13 @@ impl App {
             if expected_version.is_some_and(|expected| expected != project.version) {
                 return Err(Error::stale());
             }
-            project.settings = merged(&project.settings, changes)?;
+            let before = std::mem::take(&mut project.settings);
+            project.settings = merged(&before, changes)?;
             check_settings(&project.settings)?;
-            match self.store.save_project(&project).await {
+            let detail = json!({ "before": only(&before, changes), "after": changes });
+            let target = format!("project:{}", project.name);
+            let audit = self.audit(actor, Action::SettingChanged, target, Some(project.id), detail);
+            match self.store.save_project(&project, &audit).await {
                 Err(Error::Conflict { stale: true, .. })
                     if expected_version.is_none() && tries < SAVE_TRIES => {}
                 saved => {
@@ -183,8 +190,11 @@ impl App {
         Self::require(actor, Scope::Admin, Some(project.id))?;
         check_label(label)?;
         let label = self.redact_text(&project.settings, label);
+        let imported = import.is_some();
         let key = self.new_key(project.id, &label, import, self.now())?;
-        self.store.add_key(&key).await?;
+        let detail = json!({ "label": key.label, "kind": key.kind, "imported": imported });
+        let audit = self.audit(actor, Action::KeyCreated, key_label(&key), Some(project.id), detail);
+        self.store.add_key(&key, &audit).await?;
         self.keys.clear();
         Ok(key)
     }
@@ -206,6 +216,7 @@ impl App {
         loop {
             tries += 1;
             let mut key = self.key_of(project.id, public_key, expected_version).await?;
+            let before = key.clone();
             if let Some(origins) = &change.allowed_origins {
                 key.allowed_origins.clone_from(origins);
             }
@@ -215,7 +226,9 @@ impl App {
             key.rate_per_minute = change.rate_per_minute.unwrap_or(key.rate_per_minute);
             key.enabled = change.enabled.unwrap_or(key.enabled);
             key.kind = change.kind.unwrap_or(key.kind);
-            match self.store.save_key(&key).await {
+            let detail = json!({ "before": key_facts(&before), "after": key_facts(&key) });
+            let audit = self.audit(actor, Action::KeyChanged, key_label(&key), Some(project.id), detail);
+            match self.store.save_key(&key, &audit).await {
                 Err(Error::Conflict { stale: true, .. })
                     if expected_version.is_none() && tries < SAVE_TRIES => {}
                 saved => {
@@ -244,7 +257,9 @@ impl App {
             version: 1,
             ..old.clone()
         };
-        self.store.replace_key(&old, &new).await?;
+        let detail = json!({ "new": key_label(&new) });
+        let audit = self.audit(actor, Action::KeyRotated, key_label(&old), Some(project.id), detail);
+        self.store.replace_key(&old, &new, &audit).await?;
         self.keys.clear();
         Ok(new)
     }
@@ -328,6 +343,30 @@ impl App {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         hex.parse().map_err(Error::internal)
     }
+}
+
+/// A key as the audit log names it. It is no secret, but the log need not hold it.
+fn key_label(key: &ProjectKey) -> String {
+    let start: String = key.public_key.as_str().chars().take(8).collect();
+    format!("key:{start}…")
+}
+
+/// What can be changed on a key.
+fn key_facts(key: &ProjectKey) -> Value {
+    json!({
+        "enabled": key.enabled, "kind": key.kind, "label": key.label, "allowed_origins": key.allowed_origins,
+        "rate_per_minute": key.rate_per_minute,
+    })
+}
+
+/// Those of the settings that `changes` names.
+fn only(settings: &ProjectSettings, changes: &Map<String, Value>) -> Value {
+    let all = serde_json::to_value(settings).unwrap_or_default();
+    changes
+        .keys()
+        .filter_map(|name| Some((name.clone(), all.get(name)?.clone())))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 /// Settings with some of them changed; an unknown name or a value of the wrong form is refused.

@@ -7,6 +7,8 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{Rotation, SealedSecret, SecretRecord, VaultStatus};
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::audit::{Action, AuditRecord};
+use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -104,7 +106,8 @@ impl App {
         let clear = Zeroizing::new([name.as_str().as_bytes(), &[0], value.reveal().as_bytes()].concat());
         let sealed = self.vault.seal(SECRETS, &clear)?;
         let size = u64::try_from(value.reveal().len()).unwrap_or(u64::MAX);
-        let record = self.store.save_secret(name.as_str(), sealed, size, self.now()).await?;
+        let audit = self.secret_audit(actor, name, json!({ "act": "set", "size": size }));
+        let record = self.store.save_secret(name.as_str(), sealed, size, self.now(), &audit).await?;
         tracing::info!(name = name.as_str(), "secret.set");
         Ok(record)
     }
@@ -112,7 +115,8 @@ impl App {
     /// Removes a secret.
     pub async fn remove_secret(&self, actor: &Actor, name: &SecretName) -> Result<()> {
         Self::require(actor, Scope::Admin, None)?;
-        if !self.store.remove_secret(name.as_str()).await? {
+        let audit = self.secret_audit(actor, name, json!({ "act": "removed" }));
+        if !self.store.remove_secret(name.as_str(), &audit).await? {
             return Err(Error::NotFound { what: "secret" });
         }
         tracing::info!(name = name.as_str(), "secret.removed");
@@ -123,6 +127,9 @@ impl App {
     pub async fn reveal_secret(&self, actor: &Actor, name: &SecretName) -> Result<SecretText> {
         only_local(actor)?;
         let found = self.store.secret(name.as_str()).await?.ok_or(Error::NotFound { what: "secret" })?;
+        // First the record: what cannot be recorded is not shown.
+        let target = format!("secret:{name}");
+        self.record_act(actor, Action::SecretChanged, target, json!({ "act": "read" })).await?;
         let value = self.open_secret(name, &found)?;
         tracing::info!(name = name.as_str(), "secret.read");
         Ok(value)
@@ -137,10 +144,16 @@ impl App {
     /// Gives the installation a new root key. What is sealed stays readable, before, after and in between.
     pub async fn rotate_root_key(&self, actor: &Actor, rotation: Rotation) -> Result<VaultStatus> {
         only_local(actor)?;
+        let detail = json!({ "act": "key_rotation_begun", "backend": rotation.backend });
+        self.record_act(actor, Action::SecretChanged, "root-key", detail).await?;
         let (vault, now) = (Arc::clone(&self.vault), self.now());
         // Files are synced and a keyring is waited for: not on the threads that answer others.
         let rotated = tokio::task::spawn_blocking(move || vault.rotate(rotation, now));
         let status = rotated.await.map_err(Error::internal)??;
+        let detail = json!({
+            "act": "key_rotated", "backend": status.backend, "key_id": status.key_id, "pending": status.pending,
+        });
+        self.record_act(actor, Action::SecretChanged, "root-key", detail).await?;
         tracing::info!(backend = status.backend, key_id = status.key_id, "vault.rotated");
         Ok(status)
     }
@@ -157,6 +170,10 @@ impl App {
         Err(Error::conflict(
             "the database was sealed with other keys than those of this home: put back the .actifix/vault.json and the root key that it was made with",
         ))
+    }
+
+    fn secret_audit(&self, actor: &Actor, name: &SecretName, detail: Value) -> AuditRecord {
+        self.audit(actor, Action::SecretChanged, format!("secret:{name}"), None, detail)
     }
 
     fn open_secret(&self, name: &SecretName, found: &SealedSecret) -> Result<SecretText> {

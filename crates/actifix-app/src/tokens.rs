@@ -4,9 +4,11 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::TokenRecord;
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::audit::Action;
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::ProjectSettings;
 use actifix_domain::time::{DAY, SECOND};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -114,7 +116,13 @@ impl App {
             expires_at: now.plus(i64::from(new.days) * DAY),
             revoked_at: None,
         };
-        self.store.add_token(&record).await?;
+        let detail = json!({
+            "name": record.name, "scopes": record.scopes, "project": record.project,
+            "expires_at": record.expires_at,
+        });
+        let target = format!("token:{}", record.id);
+        let audit = self.audit(actor, Action::TokenCreated, target, record.project, detail);
+        self.store.add_token(&record, &audit).await?;
         Ok((record, text))
     }
 
@@ -144,7 +152,9 @@ impl App {
     /// Revokes one token, or all; takes effect at once.
     pub async fn revoke_tokens(&self, actor: &Actor, id: Option<&str>) -> Result<u64> {
         Self::require(actor, Scope::Admin, None)?;
-        let revoked = self.store.revoke_tokens(id, self.now()).await?;
+        let target = format!("token:{}", id.unwrap_or("all"));
+        let audit = self.audit(actor, Action::TokenRevoked, target, None, json!({}));
+        let revoked = self.store.revoke_tokens(id, self.now(), &audit).await?;
         self.token_cache.clear();
         if revoked == 0 && id.is_some() {
             return Err(Error::NotFound { what: "token" });

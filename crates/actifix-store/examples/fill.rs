@@ -55,7 +55,7 @@ async fn main() {
     let tickets: u64 = arguments.next().unwrap().parse().unwrap();
     let events: u64 = arguments.next().unwrap().parse().unwrap();
     let clock = Arc::new(RealClock(Instant::now()));
-    let mut options = StoreOptions::new(directory, clock.clone());
+    let mut options = StoreOptions::new(directory, clock.clone(), [7; 32]);
     options.throttle = ThrottleConfig { enabled: false, ..ThrottleConfig::default() };
     let store = actifix_store::open(options).await.unwrap();
     let plan = Plan { tickets, events, start: clock.now().micros() - i64::try_from(SPREAD).unwrap() };

@@ -11,7 +11,7 @@ use actifix_domain::throttle::ThrottleConfig;
 use actifix_domain::ticket::Priority;
 use actifix_domain::time::{SECOND, Timestamp};
 use actifix_store::StoreOptions;
-use actifix_testkit::{EventBuilder, NOW, submission};
+use actifix_testkit::{EventBuilder, NOW, act, submission};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,11 +36,11 @@ async fn main() {
     let dir = std::env::current_dir().unwrap().join("target/list_speed");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).unwrap();
-    let mut options = StoreOptions::new(dir.join("data"), Arc::new(RealClock(Instant::now())));
+    let mut options = StoreOptions::new(dir.join("data"), Arc::new(RealClock(Instant::now())), [7; 32]);
     options.throttle = ThrottleConfig { enabled: false, ..ThrottleConfig::default() };
     let store = actifix_store::open(options).await.unwrap();
-    let small = store.create_project(None, "small", None, NOW).await.unwrap().id;
-    let large = store.create_project(None, "large", None, NOW).await.unwrap().id;
+    let small = store.create_project(None, "small", None, NOW, &act()).await.unwrap().id;
+    let large = store.create_project(None, "large", None, NOW, &act()).await.unwrap().id;
     fill(&store, small, large, tickets).await;
     for (project, sort, search) in [
         (Some(large), Sort::LastSeen, "is:unresolved"),

@@ -131,6 +131,24 @@ pub fn write_note(path: &Path, text: &str) -> Result<(), FileError> {
     })
 }
 
+/// Puts a small private file in the place of the one that is there: a reader, or a crash, meets the old or the new.
+pub fn replace_note(path: &Path, text: &str) -> Result<(), FileError> {
+    let wrap = |action: &'static str| {
+        move |source: std::io::Error| FileError::System { action, path: path.to_owned(), source }
+    };
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    write_note(&temporary, text)?;
+    std::fs::rename(&temporary, path).map_err(wrap("replace"))?;
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            File::open(parent).and_then(|dir| dir.sync_all()).map_err(wrap("sync the directory of"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A held lock; dropping it, or the end of the process however it comes, gives it back.
 #[derive(Debug)]
 pub struct Lock {

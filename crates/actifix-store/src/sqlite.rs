@@ -2,6 +2,7 @@
 
 mod activity;
 mod answers;
+mod audit;
 mod body;
 mod care;
 mod connection;
@@ -24,9 +25,12 @@ mod secrets;
 mod throttles;
 mod tickets;
 mod tokens;
+mod witness;
 mod word;
 mod writer;
 
+#[cfg(test)]
+mod audit_tests;
 #[cfg(test)]
 mod tests;
 
@@ -37,13 +41,16 @@ pub use writer::{OnFatal, QueueLimits};
 
 use crate::fault::Result;
 use crate::files::Lock;
+use actifix_app::audit::AuditChain;
 use actifix_app::error::Error;
 use actifix_app::ports::Clock;
+use actifix_domain::audit::AuditRecord;
 use actifix_domain::throttle::ThrottleConfig;
 use readers::Readers;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
+use witness::Witness;
 use writer::{Work, Writer};
 
 /// One open database.
@@ -53,6 +60,8 @@ pub(crate) struct SqliteStore {
     writer: Arc<Writer>,
     throttle: ThrottleConfig,
     clock: Arc<dyn Clock>,
+    chain: AuditChain,
+    witness: Arc<Witness>,
     /// Held as long as anything may write.
     _lock: Lock,
 }
@@ -72,5 +81,32 @@ impl SqliteStore {
         action: impl FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         self.writer.write(action).await
+    }
+
+    /// As [`SqliteStore::write`], with its record in the same transaction.
+    pub(crate) async fn audited<T: Send + 'static>(
+        &self,
+        record: &AuditRecord,
+        action: impl FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.audited_if(record, |_| true, action).await
+    }
+
+    /// As [`SqliteStore::audited`], with a record only where `done` says that something changed.
+    pub(crate) async fn audited_if<T: Send + 'static>(
+        &self,
+        record: &AuditRecord,
+        done: fn(&T) -> bool,
+        action: impl FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let record = record.clone();
+        self.write(move |work| {
+            let value = action(work)?;
+            if done(&value) {
+                audit::append(work, &record)?;
+            }
+            Ok(value)
+        })
+        .await
     }
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 async fn fresh(throttle: ThrottleConfig) -> (TempDir, Arc<dyn Store>, Arc<FakeClock>) {
     let dir = TempDir::new().unwrap();
     let clock = Arc::new(FakeClock::at(NOW));
-    let mut options = StoreOptions::new(dir.path().join("data"), clock.clone());
+    let mut options = StoreOptions::new(dir.path().join("data"), clock.clone(), [7; 32]);
     options.throttle = throttle;
     let store = actifix_store::open(options).await.unwrap();
     (dir, store, clock)
@@ -41,6 +41,7 @@ fn three_held() -> ThrottleConfig {
 
 contract! {
     answers: open_gates();
+    audit: open_gates();
     ingest: open_gates();
     regressions: open_gates();
     throttle: three_held();

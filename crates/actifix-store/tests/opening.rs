@@ -7,14 +7,14 @@ use actifix_app::ports::Store;
 use actifix_domain::outcome::Outcome;
 use actifix_domain::ticket::Priority;
 use actifix_store::{OpenError, SchemaError, StoreOptions};
-use actifix_testkit::{EventBuilder, FakeClock, NOW, submission};
+use actifix_testkit::{EventBuilder, FakeClock, NOW, act, submission};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
 fn options(dir: &Path) -> StoreOptions {
-    StoreOptions::new(dir.join("data"), Arc::new(FakeClock::at(NOW)))
+    StoreOptions::new(dir.join("data"), Arc::new(FakeClock::at(NOW)), [7; 32])
 }
 
 async fn open(dir: &Path) -> Arc<dyn Store> {
@@ -36,7 +36,7 @@ fn mode(path: PathBuf) -> u32 {
 async fn everything_is_there_after_reopening() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path()).await;
-    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
     let p4 = |number, name: &str| EventBuilder::new(number, name).priority(Priority::P4).sample_after(1);
     let send = |store: Arc<dyn Store>, event: EventBuilder| async move {
         store.ingest(submission(project, NOW, [event])).await.unwrap().events.pop().unwrap()
@@ -65,7 +65,7 @@ async fn what_was_answered_survives_without_a_close() {
     let dir = TempDir::new().unwrap();
     let copy = TempDir::new().unwrap();
     let store = open(dir.path()).await;
-    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
     store.ingest(submission(project, NOW, [EventBuilder::new(1, "a")])).await.unwrap();
     // What is on disk now is what a kill would leave.
     std::fs::create_dir(copy.path().join("data")).unwrap();
@@ -94,7 +94,7 @@ async fn all_files_are_private_whatever_the_umask() {
     rustix::process::umask(rustix::fs::Mode::empty());
     let dir = TempDir::new().unwrap();
     let store = open(dir.path()).await;
-    store.create_project(None, "p", None, NOW).await.unwrap();
+    store.create_project(None, "p", None, NOW, &act()).await.unwrap();
     let data = dir.path().join("data");
     assert_eq!(mode(data.clone()), 0o700);
     let mut names = Vec::new();

@@ -1,6 +1,7 @@
 //! What every store must do, whatever database is behind it. Each file is one noun; `run` takes a fresh store.
 
 pub mod answers;
+pub mod audit;
 pub mod care;
 pub mod events;
 pub mod ingest;
@@ -13,6 +14,7 @@ pub mod tickets;
 pub mod tokens;
 
 use crate::FakeClock;
+use crate::fixtures::act;
 use crate::fixtures::{EventBuilder, submission};
 use actifix_app::ports::{
     ActivityEntry, Clock, Page, Recorded, Sort, Store, TicketDetail, TicketQuery, TicketSave,
@@ -33,7 +35,8 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) async fn new(store: &Arc<dyn Store>, clock: &Arc<FakeClock>, name: &str) -> Self {
-        let project = store.create_project(None, name, None, clock.now()).await.expect("a new project");
+        let project =
+            store.create_project(None, name, None, clock.now(), &act()).await.expect("a new project");
         Self { store: Arc::clone(store), clock: Arc::clone(clock), project: project.id }
     }
 

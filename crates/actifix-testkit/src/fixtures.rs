@@ -2,6 +2,7 @@
 
 use actifix_app::ingest::Redacted;
 use actifix_app::ports::{Admitted, Attachment, AttachmentInfo, FindingRecord, Submission};
+use actifix_domain::audit::{Action, AuditRecord};
 use actifix_domain::event::{
     Event, EventType, Exception, Frame, Level, Mechanism, OriginClass, Provenance, Stacktrace, Transport,
 };
@@ -12,6 +13,11 @@ use actifix_domain::time::Timestamp;
 
 /// A Tuesday: 2026-11-24T09:47:29Z.
 pub const NOW: Timestamp = Timestamp::from_micros(1_795_513_649_000_000);
+
+/// The record of some act, for verbs that want one.
+pub fn act() -> AuditRecord {
+    AuditRecord::system(NOW, Action::SettingChanged, "test")
+}
 
 /// Makes one event that passed the pipeline.
 #[derive(Clone, Debug)]

@@ -12,5 +12,5 @@ pub mod contract;
 pub mod corpus;
 
 pub use clock::FakeClock;
-pub use fixtures::{EventBuilder, NOW, finding, submission};
+pub use fixtures::{EventBuilder, NOW, act, finding, submission};
 pub use ids::OrderedIds;

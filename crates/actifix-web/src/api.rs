@@ -1,6 +1,7 @@
 //! The JSON API. One table says what exists: the router and the OpenAPI document are both made from it.
 
 mod admin;
+mod audit;
 mod care;
 mod events;
 mod idempotency;
@@ -9,20 +10,22 @@ mod schemas;
 mod secrets;
 mod tickets;
 
-use crate::extract::{BODY_BYTES_MAX, Who};
+use crate::extract::{BODY_BYTES_MAX, Who, client_of};
 use crate::problem::Problem;
 use actifix_app::App;
+use actifix_app::audit::from_address;
 use actifix_app::error::Error;
 use actifix_domain::access::Scope;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
+use actifix_domain::audit::Action;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -159,6 +162,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(admin::operations());
     all.extend(care::operations());
     all.extend(secrets::operations());
+    all.extend(audit::operations());
     all
 }
 
@@ -189,21 +193,39 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// The one choke point: no handler runs before the actor is known and holds the route's scope.
 async fn guard(State(app): State<Arc<App>>, scope: Scope, request: Request, next: Next) -> Response {
+    let address = client_of(request.extensions()).address;
+    from_address(address, guarded(app, scope, request, next)).await
+}
+
+async fn guarded(app: Arc<App>, scope: Scope, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let who = match Who::from_request_parts(&mut parts, &app).await {
         Ok(who) => who,
         Err(problem) => return problem.into_response(),
     };
+    let act = format!("{} {}", parts.method, route_of(&parts.extensions));
     // A bound token is judged in its own project here; the App judges it in the project that is asked for.
-    if !who.0.may(scope, who.0.bound_project()) {
-        return Problem::from(Error::Forbidden { needs: scope.as_str() }).into_response();
+    let response = if !who.0.may(scope, who.0.bound_project()) {
+        Problem::from(Error::Forbidden { needs: scope.as_str() }).into_response()
+    } else {
+        parts.extensions.insert(who.clone());
+        let request = Request::from_parts(parts, body);
+        if request.method() == Method::POST && request.headers().contains_key(idempotency::HEADER) {
+            idempotency::run_once(Arc::clone(&app), who.0.clone(), request, next).await
+        } else {
+            next.run(request).await
+        }
+    };
+    if response.status() == StatusCode::FORBIDDEN {
+        let detail = json!({ "needs": scope.as_str() });
+        app.record_refusal(Some(&who.0), Action::AccessRefused, act, detail).await;
     }
-    parts.extensions.insert(who.clone());
-    let request = Request::from_parts(parts, body);
-    if request.method() == Method::POST && request.headers().contains_key(idempotency::HEADER) {
-        return idempotency::run_once(app, who.0, request, next).await;
-    }
-    next.run(request).await
+    response
+}
+
+/// The route's pattern: ids and names of a path do not belong into records about who asked.
+fn route_of(extensions: &Extensions) -> String {
+    extensions.get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned())
 }
 
 /// An id of the path that does not parse names nothing.

@@ -4,11 +4,14 @@ use crate::problem::Problem;
 use crate::server::Peer;
 use actifix_app::App;
 use actifix_domain::access::Actor;
+use actifix_domain::audit::Action;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +29,30 @@ pub fn is_local(extensions: &Extensions) -> bool {
     extensions.get::<ConnectInfo<Peer>>().is_some_and(|info| info.0 == Peer::Local)
 }
 
+/// Who is at the other end, as far as the network tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Its address; none for the home's own socket.
+    pub address: Option<IpAddr>,
+    /// It speaks https.
+    pub https: bool,
+    /// It is the home's own socket.
+    pub local: bool,
+}
+
+/// The client of a request. The one place that looks.
+pub fn client_of(extensions: &Extensions) -> Remote {
+    let peer = extensions.get::<ConnectInfo<Peer>>().map(|info| info.0);
+    Remote {
+        address: match peer {
+            Some(Peer::Network(address)) => Some(address.ip().to_canonical()),
+            _ => None,
+        },
+        https: false,
+        local: peer == Some(Peer::Local),
+    }
+}
+
 impl FromRequestParts<Arc<App>> for Who {
     type Rejection = Problem;
 
@@ -40,6 +67,7 @@ impl FromRequestParts<Arc<App>> for Who {
         match app.authenticate_token(token).await? {
             Some(actor) => Ok(Self(actor)),
             None => {
+                app.record_refusal(None, Action::TokenRefused, "token", json!({})).await;
                 metrics::counter!("actifix_auth_failures_total", "reason" => "token").increment(1);
                 Err(Problem::unauthorized())
             }

@@ -1,5 +1,6 @@
 //! The command line: one definition feeds the parser, `--help`, completions and man pages.
 
+mod audit;
 mod client;
 mod config;
 mod error;
@@ -96,6 +97,9 @@ enum Command {
     /// Flood protection.
     #[command(subcommand)]
     Throttle(upkeep::ThrottleCommand),
+    /// Who did what.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// What is kept, and what is deleted.
     #[command(subcommand)]
     Retention(upkeep::RetentionCommand),
@@ -165,6 +169,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Findings(command) => upkeep::findings(&global, command).await,
             Command::Quarantine(command) => upkeep::quarantine(&global, command).await,
             Command::Throttle(command) => upkeep::throttle(&global, command).await,
+            Command::Audit(command) => audit::run(&global, command).await,
             Command::Retention(command) => upkeep::retention(&global, command).await,
             Command::Logs(command) => upkeep::logs(&global, command).await,
             Command::Config(command) => config::run(&global, command).await,

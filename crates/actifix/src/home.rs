@@ -49,6 +49,11 @@ impl Home {
         self.private().join("ticket_throttle_history.json")
     }
 
+    /// `.actifix/audit.head`: where the audit log ends, outside the database.
+    pub fn audit_head(&self) -> PathBuf {
+        self.private().join("audit.head")
+    }
+
     /// `.actifix/actifix.sock`: the door for commands on the same machine.
     pub fn socket(&self) -> PathBuf {
         self.private().join("actifix.sock")

@@ -38,6 +38,7 @@ impl Wired {
     /// Finishes what was accepted.
     pub async fn close(self) -> Result<(), CliError> {
         self.app.flush_counters().await?;
+        self.app.tend_audit(true).await?;
         self.app.close().await?;
         Ok(())
     }
@@ -70,7 +71,8 @@ pub async fn open(
     let options = actifix_store::StoreOptions {
         throttle: config.throttle.clone(),
         on_fatal: Some(Box::new(end_at_once)),
-        ..actifix_store::StoreOptions::new(home.data(), Arc::clone(&clock))
+        audit_witness: Some(home.audit_head()),
+        ..actifix_store::StoreOptions::new(home.data(), Arc::clone(&clock), vault.derive("audit"))
     };
     let store: Arc<dyn Store> = actifix_store::open(options).await.map_err(CliError::from_open)?;
     let settings = settings(&config, bound)?;

@@ -87,6 +87,9 @@ async fn tick(app: &Arc<App>, history: &Path, written: &mut Option<Vec<ThrottleR
     if let Err(error) = app.flush_counters().await {
         tracing::warn!(error = %error, "counters were not written");
     }
+    if let Err(error) = app.tend_audit(false).await {
+        tracing::warn!(error = %error, "the audit log was not tended");
+    }
     match app.promote_due().await {
         Ok(promoted) if !promoted.is_empty() => {
             tracing::info!(count = promoted.len(), "held tickets were promoted")

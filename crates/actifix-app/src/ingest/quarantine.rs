@@ -5,6 +5,8 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{Cursor, Page, QuarantineEntry, Recorded};
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::audit::Action;
+use serde_json::json;
 use std::sync::Arc;
 
 /// A released input may cost this many times the usual budget.
@@ -50,9 +52,10 @@ impl App {
         let permit = Arc::clone(&self.gate.decoders).acquire_owned().await.map_err(Error::internal)?;
         let app = Arc::clone(self);
         let received_at = item.entry.received_at;
+        let sealed = item.sealed;
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let (source, decoded) = app.unseal(&project, &item.sealed, received_at)?;
+            let (source, decoded) = app.unseal(&project, &sealed, received_at)?;
             let event_of_file = decoded.files_of;
             let clean = app.redact(&source, RELEASE_FACTOR, decoded).map_err(not_now)?;
             let (_, submission) = app.admit(&source, clean);
@@ -70,13 +73,29 @@ impl App {
             return Err(Error::conflict("its event is not stored: release that first, or delete the file"));
         }
         submission.released = Some(id.to_owned());
+        let detail = json!({ "reason": item.entry.reason, "kind": item.entry.kind, "size": item.entry.size });
+        submission.audit = Some(self.audit(
+            actor,
+            Action::QuarantineReleased,
+            format!("quarantine:{id}"),
+            Some(item.entry.project),
+            detail,
+        ));
         self.keep(submission).await
     }
 
     /// Deletes an entry.
     pub async fn delete_quarantined(&self, actor: &Actor, id: &str) -> Result<()> {
-        self.quarantined(actor, id).await?;
-        self.store.delete_quarantined(id).await?;
+        let entry = self.quarantined(actor, id).await?;
+        let detail = json!({ "reason": entry.reason, "kind": entry.kind, "size": entry.size });
+        let audit = self.audit(
+            actor,
+            Action::QuarantineDeleted,
+            format!("quarantine:{id}"),
+            Some(entry.project),
+            detail,
+        );
+        self.store.delete_quarantined(id, &audit).await?;
         Ok(())
     }
 }

@@ -1,12 +1,14 @@
 //! What crosses the ports: plain data, no behaviour.
 
 mod access;
+mod audit;
 mod care;
 mod ingest;
 mod tickets;
 mod vault;
 
 pub use access::{KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord};
+pub use audit::{AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow};
 pub use care::{
     FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,
     RetentionPolicy, RetentionReport, StoreStats, ThrottleRecord,

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
     (2, "answers", include_str!("../../migrations/sqlite/0002_answers.sql")),
     (3, "versions", include_str!("../../migrations/sqlite/0003_versions.sql")),
+    (4, "audit", include_str!("../../migrations/sqlite/0004_audit.sql")),
     (6, "secrets", include_str!("../../migrations/sqlite/0006_secrets.sql")),
 ];
 

@@ -4,10 +4,12 @@ use super::connection::{self, ENGINE_MIN};
 use super::ingest::Cache;
 use super::migrate::{self, SchemaError};
 use super::readers::{READERS, Readers};
+use super::witness::Witness;
 use super::writer::{OnFatal, QueueLimits, Writer};
-use super::{SqliteStore, care};
+use super::{SqliteStore, audit, care};
 use crate::fault::Fault;
 use crate::files::{self, FileError, Found};
+use actifix_app::audit::AuditChain;
 use actifix_app::ports::Clock;
 use actifix_domain::throttle::ThrottleConfig;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,10 @@ pub struct StoreOptions {
     pub readers: usize,
     /// Told once when the database fails for good: the process should end then, and be started again.
     pub on_fatal: Option<OnFatal>,
+    /// Key of the chain of the audit log, derived by the vault for it alone.
+    pub audit_key: [u8; 32],
+    /// File outside the database that says where the audit log ends; none only in tests.
+    pub audit_witness: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for StoreOptions {
@@ -46,7 +52,7 @@ impl std::fmt::Debug for StoreOptions {
 
 impl StoreOptions {
     /// The defaults for a directory.
-    pub fn new(data_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(data_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>, audit_key: [u8; 32]) -> Self {
         Self {
             data_dir: data_dir.into(),
             throttle: ThrottleConfig::default(),
@@ -54,6 +60,8 @@ impl StoreOptions {
             queue: QueueLimits::default(),
             readers: READERS,
             on_fatal: None,
+            audit_key,
+            audit_witness: None,
         }
     }
 }
@@ -134,10 +142,16 @@ impl SqliteStore {
             files::check_private_file(&care::with_suffix(&path, suffix))?;
         }
         files::write_note(&dir.join(MARKER), MARKER_TEXT)?;
+        let chain = AuditChain::new(options.audit_key);
+        let witness = Witness::new(options.audit_witness);
+        let head = audit::head(&connection, &chain)?;
+        if head.seq == 0 && !witness.is_there() {
+            witness.begin(&chain, head)?;
+        }
         let readers = Arc::new(Readers::open(&path, options.readers, Arc::clone(&options.clock))?);
         let cache = Cache::new(options.throttle.clone());
         let clock = Arc::clone(&options.clock);
-        let writer = Writer::start(connection, cache, clock, options.queue, options.on_fatal)
+        let writer = Writer::start(connection, cache, chain.clone(), clock, options.queue, options.on_fatal)
             .map_err(OpenError::Thread)?;
         Ok(Self {
             path,
@@ -145,6 +159,8 @@ impl SqliteStore {
             writer: Arc::new(writer),
             throttle: options.throttle,
             clock: options.clock,
+            chain,
+            witness: Arc::new(witness),
             _lock: lock,
         })
     }

@@ -1,18 +1,19 @@
 //! The ports: each verb hands its work to a reader or to the writer.
 
 use super::{
-    SqliteStore, answers, care, events, findings, ingest, lists, monitors, projects, quarantine, regroup,
-    retention, throttles, tickets, tokens,
+    SqliteStore, answers, audit, care, events, findings, ingest, lists, monitors, projects, quarantine,
+    regroup, retention, throttles, tickets, tokens,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    ActivityEntry, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery,
-    FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor,
-    MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy,
-    RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
-    TicketSave, TicketStore, TokenRecord, TokenStore,
+    ActivityEntry, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport, AuditRow,
+    AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView, HeldOverview,
+    IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, MonitorView, OutcomeTotal, Page, Pending,
+    ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy, RetentionReport, StoreStats, StoredEvent,
+    Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
+use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
 use actifix_domain::throttle::ThrottleView;
@@ -79,7 +80,8 @@ impl TicketStore for SqliteStore {
     }
 
     async fn save_ticket(&self, save: TicketSave) -> Result<Ticket> {
-        self.write(move |work| tickets::save(work, &save)).await
+        let (network, now) = (network(), self.clock.now());
+        self.write(move |work| tickets::save(work, &save, network, now)).await
     }
 
     async fn merge_tickets(
@@ -89,8 +91,13 @@ impl TicketStore for SqliteStore {
         from: &[TicketId],
         activity: ActivityEntry,
     ) -> Result<Ticket> {
-        let (into, from) = (into.clone(), from.to_vec());
-        self.write(move |work| regroup::merge(work, &into, expected_version, &from, &activity)).await
+        let (into, from, network) = (into.clone(), from.to_vec(), network());
+        self.write(move |work| {
+            let ticket = regroup::merge(work, &into, expected_version, &from, &activity)?;
+            audit::regrouped(work, &ticket, &activity, network)?;
+            Ok(ticket)
+        })
+        .await
     }
 
     async fn split_ticket(
@@ -100,8 +107,13 @@ impl TicketStore for SqliteStore {
         fingerprint: Fingerprint,
         activity: ActivityEntry,
     ) -> Result<Ticket> {
-        let id = id.clone();
-        self.write(move |work| regroup::split(work, &id, expected_version, fingerprint, &activity)).await
+        let (id, network) = (id.clone(), network());
+        self.write(move |work| {
+            let ticket = regroup::split(work, &id, expected_version, fingerprint, &activity)?;
+            audit::regrouped(work, &ticket, &activity, network)?;
+            Ok(ticket)
+        })
+        .await
     }
 
     async fn promote_held(
@@ -111,6 +123,7 @@ impl TicketStore for SqliteStore {
         limit: u32,
         force: bool,
         now: Timestamp,
+        audit: Option<&AuditRecord>,
     ) -> Result<Vec<TicketId>> {
         if !force && only.is_none() {
             let config = self.throttle.clone();
@@ -118,8 +131,16 @@ impl TicketStore for SqliteStore {
                 return Ok(Vec::new());
             }
         }
-        let only = only.cloned();
-        self.write(move |work| throttles::promote(work, project, only.as_ref(), limit, force, now)).await
+        let (only, record) = (only.cloned(), audit.cloned());
+        self.write(move |work| {
+            let promoted = throttles::promote(work, project, only.as_ref(), limit, force, now)?;
+            if let Some(mut record) = record {
+                record.detail = serde_json::json!({ "tickets": promoted.len() });
+                audit::append(work, &record)?;
+            }
+            Ok(promoted)
+        })
+        .await
     }
 
     async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)> {
@@ -131,8 +152,8 @@ impl TicketStore for SqliteStore {
         self.read(move |db| throttles::history(db, limit)).await
     }
 
-    async fn reset_throttle(&self, project: ProjectId, now: Timestamp) -> Result<()> {
-        self.write(move |work| throttles::reset(work, project, now)).await
+    async fn reset_throttle(&self, project: ProjectId, now: Timestamp, audit: &AuditRecord) -> Result<()> {
+        self.audited(audit, move |work| throttles::reset(work, project, now)).await
     }
 }
 
@@ -144,9 +165,10 @@ impl ProjectStore for SqliteStore {
         name: &str,
         first_key: Option<&ProjectKey>,
         now: Timestamp,
+        audit: &AuditRecord,
     ) -> Result<Project> {
         let (name, first_key) = (name.to_owned(), first_key.cloned());
-        self.write(move |work| projects::create(work, id, &name, first_key, now)).await
+        self.audited(audit, move |work| projects::create(work, id, &name, first_key, now)).await
     }
 
     async fn project(&self, id: ProjectId) -> Result<Option<Project>> {
@@ -162,24 +184,24 @@ impl ProjectStore for SqliteStore {
         self.read(projects::all).await
     }
 
-    async fn save_project(&self, project: &Project) -> Result<Project> {
+    async fn save_project(&self, project: &Project, audit: &AuditRecord) -> Result<Project> {
         let project = project.clone();
-        self.write(move |work| projects::save(work, &project)).await
+        self.audited(audit, move |work| projects::save(work, &project)).await
     }
 
-    async fn add_key(&self, key: &ProjectKey) -> Result<()> {
+    async fn add_key(&self, key: &ProjectKey, audit: &AuditRecord) -> Result<()> {
         let key = key.clone();
-        self.write(move |work| projects::add_key(work, &key)).await
+        self.audited(audit, move |work| projects::add_key(work, &key)).await
     }
 
-    async fn save_key(&self, key: &ProjectKey) -> Result<ProjectKey> {
+    async fn save_key(&self, key: &ProjectKey, audit: &AuditRecord) -> Result<ProjectKey> {
         let key = key.clone();
-        self.write(move |work| projects::save_key(work, &key)).await
+        self.audited(audit, move |work| projects::save_key(work, &key)).await
     }
 
-    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey) -> Result<()> {
+    async fn replace_key(&self, old: &ProjectKey, new: &ProjectKey, audit: &AuditRecord) -> Result<()> {
         let (old, new) = (old.clone(), new.clone());
-        self.write(move |work| projects::replace_key(work, &old, &new)).await
+        self.audited(audit, move |work| projects::replace_key(work, &old, &new)).await
     }
 
     async fn key(&self, public_key: &PublicKey) -> Result<Option<ProjectKey>> {
@@ -206,9 +228,9 @@ impl ProjectStore for SqliteStore {
 
 #[async_trait]
 impl TokenStore for SqliteStore {
-    async fn add_token(&self, token: &TokenRecord) -> Result<()> {
+    async fn add_token(&self, token: &TokenRecord, audit: &AuditRecord) -> Result<()> {
         let token = token.clone();
-        self.write(move |work| tokens::add(work, &token)).await
+        self.audited(audit, move |work| tokens::add(work, &token)).await
     }
 
     async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>> {
@@ -220,10 +242,66 @@ impl TokenStore for SqliteStore {
         self.read(tokens::all).await
     }
 
-    async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp) -> Result<u64> {
+    async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp, audit: &AuditRecord) -> Result<u64> {
         let id = id.map(str::to_owned);
-        self.write(move |work| tokens::revoke(work, id.as_deref(), now)).await
+        self.audited_if(audit, |revoked| *revoked > 0, move |work| tokens::revoke(work, id.as_deref(), now))
+            .await
     }
+}
+
+#[async_trait]
+impl AuditStore for SqliteStore {
+    async fn append_audit(&self, records: Vec<AuditRecord>) -> Result<()> {
+        self.write(move |work| records.iter().try_for_each(|record| audit::append(work, record))).await
+    }
+
+    async fn audit_log(&self, query: AuditQuery) -> Result<Page<AuditRow>> {
+        self.read(move |db| audit::list(db, &query)).await
+    }
+
+    async fn verify_audit(&self) -> Result<AuditReport> {
+        // The witness first: what is written meanwhile lies behind it.
+        let (chain, witness) = (self.chain.clone(), self.witness.read(&self.chain));
+        let mut check = self.read(move |db| audit::Check::begin(db, &chain, witness)).await?;
+        loop {
+            let more;
+            (check, more) = self
+                .read(move |db| {
+                    let more = check.page(db)?;
+                    Ok((check, more))
+                })
+                .await?;
+            if !more {
+                return Ok(check.end(self.witness.is_wanted()));
+            }
+        }
+    }
+
+    async fn witness_audit(&self) -> Result<AuditHead> {
+        let (chain, witness) = (self.chain.clone(), Arc::clone(&self.witness));
+        self.read(move |db| {
+            let head = audit::head(db, &chain)?;
+            witness.write(db, &chain, head)?;
+            Ok(head)
+        })
+        .await
+    }
+
+    async fn renew_witness(&self, audit: &AuditRecord) -> Result<AuditHead> {
+        let (chain, witness) = (self.chain.clone(), Arc::clone(&self.witness));
+        self.audited(audit, |_| Ok(())).await?;
+        self.read(move |db| {
+            let head = audit::head(db, &chain)?;
+            witness.begin(&chain, head)?;
+            Ok(head)
+        })
+        .await
+    }
+}
+
+/// Address of the client that the present task works for.
+fn network() -> Option<String> {
+    actifix_app::audit::address().map(|address| address.to_string())
 }
 
 #[async_trait]
@@ -243,9 +321,10 @@ impl CareStore for SqliteStore {
         expected_version: Option<u64>,
         state: FindingState,
         note: &str,
+        audit: &AuditRecord,
     ) -> Result<FindingView> {
         let (id, note) = (id.to_owned(), note.to_owned());
-        self.write(move |work| findings::set_state(work, &id, expected_version, state, &note)).await
+        self.audited(audit, move |work| findings::set_state(work, &id, expected_version, state, &note)).await
     }
 
     async fn quarantine(
@@ -262,9 +341,9 @@ impl CareStore for SqliteStore {
         self.read(move |db| quarantine::get(db, &id)).await
     }
 
-    async fn delete_quarantined(&self, id: &str) -> Result<bool> {
+    async fn delete_quarantined(&self, id: &str, audit: &AuditRecord) -> Result<bool> {
         let id = id.to_owned();
-        self.write(move |work| quarantine::delete(work, &id)).await
+        self.audited_if(audit, |gone| *gone, move |work| quarantine::delete(work, &id)).await
     }
 
     async fn run_retention(

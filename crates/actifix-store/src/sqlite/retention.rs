@@ -3,12 +3,12 @@
 //! What is old is found by readers; each step then deletes at most [`STEP`] rows on the writer, in its turn. A ticket
 //! keeps its latest event whatever its age.
 
-use super::SqliteStore;
 use super::ingest::{REMEMBER_MICROS, delete_event};
 use super::projects::collect;
 use super::rows::{self, quantity, ticket_by_seq};
 use super::tickets::delete_ticket;
 use super::writer::Work;
+use super::{SqliteStore, audit};
 use crate::fault::Result;
 use actifix_app::error::Error;
 use actifix_app::ports::{RetentionPolicy, RetentionReport};
@@ -64,6 +64,9 @@ pub(crate) async fn run(
         let sql = "SELECT seq FROM findings WHERE last_seen < ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
         report.findings = each(store, sql, border(now, policy.findings_days), dry_run, drop_finding).await?;
     }
+    if policy.audit_days > 0 {
+        report.audit = old_audit(store, now, policy.audit_days, dry_run).await?;
+    }
     report.remembered_ids = remembered_ids(store, now, dry_run).await?;
     if !dry_run {
         series(store, now).await?;
@@ -73,6 +76,19 @@ pub(crate) async fn run(
 
 fn border(now: Timestamp, days: u32) -> i64 {
     now.plus(-i64::from(days).saturating_mul(DAY)).micros()
+}
+
+/// Rows of the audit log, from its old end; what stands for them keeps the chain whole.
+async fn old_audit(store: &SqliteStore, now: Timestamp, days: u32, dry_run: bool) -> Result<u64, Error> {
+    let before = Timestamp::from_micros(border(now, days));
+    let mut many = 0;
+    while let Some((first, up_to)) = store.read(move |db| audit::prunable(db, before)).await? {
+        if dry_run {
+            return Ok(up_to - first + 1);
+        }
+        many += store.write(move |work| audit::prune(work, first, up_to, now)).await?;
+    }
+    Ok(many)
 }
 
 /// Events received before `before`. Numbers rise with the time of receipt, so the walk ends at the first later one.

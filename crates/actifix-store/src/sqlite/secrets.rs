@@ -7,6 +7,7 @@ use super::writer::Work;
 use crate::fault::{Fault, Result};
 use actifix_app::error::{Error, Result as AppResult};
 use actifix_app::ports::{SealedSecret, SecretRecord, SecretStore};
+use actifix_domain::audit::AuditRecord;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -33,14 +34,15 @@ impl SecretStore for SqliteStore {
         sealed: Vec<u8>,
         size: u64,
         now: Timestamp,
+        audit: &AuditRecord,
     ) -> AppResult<SecretRecord> {
         let name = name.to_owned();
-        self.write(move |work| save(work, &name, &sealed, size, now)).await
+        self.audited(audit, move |work| save(work, &name, &sealed, size, now)).await
     }
 
-    async fn remove_secret(&self, name: &str) -> AppResult<bool> {
+    async fn remove_secret(&self, name: &str, audit: &AuditRecord) -> AppResult<bool> {
         let name = name.to_owned();
-        self.write(move |work| remove(work, &name)).await
+        self.audited_if(audit, |gone| *gone, move |work| remove(work, &name)).await
     }
 
     async fn vault_mark(&self, mark: [u8; 16]) -> AppResult<[u8; 16]> {

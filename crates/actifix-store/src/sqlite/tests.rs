@@ -9,7 +9,7 @@ use actifix_app::ports::{CareStore, IngestStore, ProjectStore, Recorded};
 use actifix_domain::id::ProjectId;
 use actifix_domain::outcome::Outcome;
 use actifix_domain::throttle::ThrottleConfig;
-use actifix_testkit::{EventBuilder, FakeClock, NOW, submission};
+use actifix_testkit::{EventBuilder, FakeClock, NOW, act, submission};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use tempfile::TempDir;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 fn fresh(told: &Arc<AtomicBool>) -> (TempDir, SqliteStore) {
     let dir = TempDir::new().unwrap();
-    let mut options = StoreOptions::new(dir.path().join("data"), Arc::new(FakeClock::at(NOW)));
+    let mut options = StoreOptions::new(dir.path().join("data"), Arc::new(FakeClock::at(NOW)), [7; 32]);
     let told = Arc::clone(told);
     options.on_fatal = Some(Box::new(move |_| told.store(true, Ordering::SeqCst)));
     let store = SqliteStore::open(options).unwrap();
@@ -28,7 +28,7 @@ fn fresh(told: &Arc<AtomicBool>) -> (TempDir, SqliteStore) {
 async fn a_full_disk_refuses_and_recovers_unaided() {
     let told = Arc::default();
     let (_dir, store) = fresh(&told);
-    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
     let limit = |pages: Option<i64>| {
         store.write(move |work| {
             let used: i64 = work.db.query_row("PRAGMA page_count", [], |row| row.get(0))?;
@@ -53,7 +53,7 @@ async fn a_full_disk_refuses_and_recovers_unaided() {
 async fn a_panic_undoes_its_transaction_and_nothing_else() {
     let told = Arc::default();
     let (_dir, store) = fresh(&told);
-    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
     let result: Result<(), Error> = store
         .write(|work| {
             work.db.execute("DELETE FROM projects", [])?;
@@ -69,7 +69,7 @@ async fn a_panic_undoes_its_transaction_and_nothing_else() {
 async fn after_a_failed_write_nothing_is_acknowledged() {
     let told: Arc<AtomicBool> = Arc::default();
     let (_dir, store) = fresh(&told);
-    let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
+    let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
     let io = || {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
         Fault::Sql(rusqlite::Error::SqliteFailure(code, None))
@@ -88,7 +88,8 @@ async fn after_a_failed_write_nothing_is_acknowledged() {
 async fn a_read_that_takes_too_long_is_ended() {
     let dir = TempDir::new().unwrap();
     let clock = Arc::new(FakeClock::at(NOW));
-    let store = SqliteStore::open(StoreOptions::new(dir.path().join("data"), clock.clone())).unwrap();
+    let store =
+        SqliteStore::open(StoreOptions::new(dir.path().join("data"), clock.clone(), [7; 32])).unwrap();
     let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
     let result = store
         .read(move |db| {
@@ -109,11 +110,11 @@ struct Bench {
 impl Bench {
     async fn new(queue: QueueLimits) -> Self {
         let dir = TempDir::new().unwrap();
-        let mut options = StoreOptions::new(dir.path().join("data"), Arc::new(FakeClock::at(NOW)));
+        let mut options = StoreOptions::new(dir.path().join("data"), Arc::new(FakeClock::at(NOW)), [7; 32]);
         options.queue = queue;
         options.throttle = ThrottleConfig { enabled: false, ..ThrottleConfig::default() };
         let store = Arc::new(SqliteStore::open(options).unwrap());
-        let project = store.create_project(None, "p", None, NOW).await.unwrap().id;
+        let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
         Self { _dir: dir, store, project }
     }
 

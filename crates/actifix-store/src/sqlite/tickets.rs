@@ -5,7 +5,7 @@ use super::rows::{
     self, Columns, TICKET_COLUMNS, TicketRow, key_hex, ticket_by_id, ticket_row, update_ticket,
 };
 use super::writer::Work;
-use super::{activity, events};
+use super::{activity, audit, events};
 use crate::fault::Result;
 use actifix_app::error::Error;
 use actifix_app::ports::{DayCount, Facet, HourCount, TicketDetail, TicketSave};
@@ -164,8 +164,14 @@ pub(crate) fn ticket_of_version(
 }
 
 /// Saves a decision that was made on `expected_version`.
-pub(crate) fn save(work: &mut Work<'_>, save: &TicketSave) -> Result<Ticket> {
+pub(crate) fn save(
+    work: &mut Work<'_>,
+    save: &TicketSave,
+    network: Option<String>,
+    now: Timestamp,
+) -> Result<Ticket> {
     let mut row = ticket_of_version(work.db, &save.id, Some(save.expected_version))?;
+    let former = row.clone();
     let before = (row.ticket.status, row.ticket.priority, row.ticket.count);
     let ticket = &mut row.ticket;
     ticket.status = save.status;
@@ -190,6 +196,7 @@ pub(crate) fn save(work: &mut Work<'_>, save: &TicketSave) -> Result<Ticket> {
     if let Some(entry) = &save.activity {
         activity::append(work.db, row.ticket.project, row.seq, entry)?;
     }
+    audit::of_ticket(work, &former, &row, save.activity.as_ref(), network, now)?;
     work.cache.forget_ticket(row.seq);
     Ok(row.ticket)
 }

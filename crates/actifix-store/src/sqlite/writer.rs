@@ -6,6 +6,7 @@
 
 use super::ingest::{Batch, Cache, Prepared};
 use crate::fault::{Fault, Result, Weight};
+use actifix_app::audit::AuditChain;
 use actifix_app::error::Error;
 use actifix_app::ports::{Clock, Ingested, Pending};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -35,6 +36,8 @@ pub(crate) struct Work<'a> {
     pub(crate) db: &'a Connection,
     /// Tickets kept in memory. A verb that changes tickets must forget them here.
     pub(crate) cache: &'a mut Cache,
+    /// Key of the audit log's chain.
+    pub(crate) chain: &'a AuditChain,
 }
 
 enum Job {
@@ -118,6 +121,7 @@ impl Writer {
     pub(crate) fn start(
         connection: Connection,
         cache: Cache,
+        chain: AuditChain,
         clock: Arc<dyn Clock>,
         limits: QueueLimits,
         on_fatal: Option<OnFatal>,
@@ -132,6 +136,7 @@ impl Writer {
         let mut loop_state = Loop {
             connection,
             cache,
+            chain,
             clock,
             receiver,
             shared: Arc::clone(&shared),
@@ -221,6 +226,7 @@ impl Drop for Writer {
 struct Loop {
     connection: Connection,
     cache: Cache,
+    chain: AuditChain,
     clock: Arc<dyn Clock>,
     receiver: Receiver<Job>,
     shared: Arc<Shared>,
@@ -332,8 +338,8 @@ impl Loop {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let waited = self.clock.monotonic_micros() - asked;
         metrics::histogram!("actifix_db_lock_wait_seconds").record(micros_to_seconds(waited));
-        let (db, cache) = (&self.connection, &mut self.cache);
-        let result = catch_unwind(AssertUnwindSafe(|| action(&mut Work { db, cache })))
+        let (db, cache, chain) = (&self.connection, &mut self.cache, &self.chain);
+        let result = catch_unwind(AssertUnwindSafe(|| action(&mut Work { db, cache, chain })))
             .unwrap_or_else(|_| {
                 Err(Fault::Defect("a panic while writing; the transaction was undone".to_owned()))
             })

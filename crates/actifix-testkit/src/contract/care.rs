@@ -2,6 +2,7 @@
 
 use super::{Case, id_of};
 use crate::FakeClock;
+use crate::fixtures::act;
 use crate::fixtures::{EventBuilder, finding, submission};
 use actifix_app::error::Error;
 use actifix_app::ports::{
@@ -47,16 +48,16 @@ async fn findings_are_one_per_value(case: &Case) {
     let aws = page.items.iter().find(|f| f.count == 2).unwrap();
     assert_eq!((aws.id.len(), aws.places.len(), aws.state), (32, 1, FindingState::Open));
     let state = FindingState::Rotated;
-    let set = case.store.set_finding_state(&aws.id, Some(1), state, "new key").await.unwrap();
+    let set = case.store.set_finding_state(&aws.id, Some(1), state, "new key", &act()).await.unwrap();
     assert_eq!((set.state, set.note.as_str(), set.version), (state, "new key", 2));
-    let stale = case.store.set_finding_state(&aws.id, Some(1), FindingState::Open, "").await;
+    let stale = case.store.set_finding_state(&aws.id, Some(1), FindingState::Open, "", &act()).await;
     assert!(matches!(stale, Err(Error::Conflict { stale: true, .. })), "{stale:?}");
     let rotated = FindingQuery { state: Some(state), limit: 10, ..query.clone() };
     assert_eq!(case.store.findings(rotated).await.unwrap().items, std::slice::from_ref(&set));
     let by_rule = FindingQuery { rule: Some("jwt".to_owned()), limit: 10, ..query };
     assert_eq!(case.store.findings(by_rule).await.unwrap().items.len(), 1);
     assert_eq!(case.store.finding(&set.id).await.unwrap(), Some(set));
-    let unknown = case.store.set_finding_state("00", None, state, "").await;
+    let unknown = case.store.set_finding_state("00", None, state, "", &act()).await;
     assert!(matches!(unknown, Err(Error::NotFound { .. })));
 }
 
@@ -84,8 +85,8 @@ async fn quarantine_is_listed_and_deleted(case: &Case) {
     assert_eq!((rest.items.len(), rest.next_cursor), (1, None));
     let item = case.store.quarantined(&sealed(1).id).await.unwrap().unwrap();
     assert_eq!((item.sealed, item.entry.size), (sealed(1).sealed, 100));
-    assert!(case.store.delete_quarantined(&sealed(1).id).await.unwrap());
-    assert!(!case.store.delete_quarantined(&sealed(1).id).await.unwrap());
+    assert!(case.store.delete_quarantined(&sealed(1).id, &act()).await.unwrap());
+    assert!(!case.store.delete_quarantined(&sealed(1).id, &act()).await.unwrap());
     assert!(case.store.quarantined(&sealed(1).id).await.unwrap().is_none());
     assert_eq!(case.store.stats().await.unwrap().quarantine_entries, 2);
     // What finds it full is refused as a whole: its sender is to keep it.
@@ -104,7 +105,7 @@ async fn quarantine_is_listed_and_deleted(case: &Case) {
     more.quarantined.push(sealed(5_000));
     assert!(case.store.ingest(more).await.is_err());
     // Another project still has room.
-    let other = case.store.create_project(None, "quarantine-2", None, case.now()).await.unwrap();
+    let other = case.store.create_project(None, "quarantine-2", None, case.now(), &act()).await.unwrap();
     let mut elsewhere = Submission::new(other.id, case.now());
     elsewhere.quarantined.push(sealed(5_001));
     case.store.ingest(elsewhere).await.unwrap();
@@ -244,6 +245,7 @@ async fn the_oldest_bodies_go_when_there_are_too_many(case: &Case) {
         resolved_tickets_days: 0,
         quarantine_days: 0,
         findings_days: 0,
+        audit_days: 400,
     };
     let report = case.store.run_retention(&policy, case.now(), false).await.unwrap();
     assert!(report.events >= 19, "{report:?}");

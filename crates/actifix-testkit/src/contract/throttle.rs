@@ -2,6 +2,7 @@
 
 use super::{Case, id_of};
 use crate::fixtures::EventBuilder;
+use crate::fixtures::act;
 use crate::{FakeClock, NOW};
 use actifix_app::error::Error;
 use actifix_app::ports::Store;
@@ -104,7 +105,7 @@ async fn held_tickets_are_promoted(case: &Case) {
     }
     let promote = |only, limit, force| {
         let (store, project, now) = (Arc::clone(&case.store), case.project, case.now());
-        async move { store.promote_held(project, only, limit, force, now).await.unwrap() }
+        async move { store.promote_held(project, only, limit, force, now, None).await.unwrap() }
     };
     assert!(promote(None, 10, false).await.is_empty(), "no budget yet");
     let newest = id_of(&case.one(p4(6, "e")).await);
@@ -159,7 +160,8 @@ async fn nothing_to_promote_writes_nothing(case: &Case) {
     let before = log().await;
     for _ in 0..300 {
         case.clock.advance(1_000_000);
-        let opened = case.store.promote_held(case.project, None, 1_000, false, case.now()).await.unwrap();
+        let opened =
+            case.store.promote_held(case.project, None, 1_000, false, case.now(), None).await.unwrap();
         assert!(opened.is_empty());
     }
     assert_eq!(log().await, before);
@@ -179,7 +181,7 @@ async fn the_brake_is_recorded_and_reset(case: &Case) {
         .map(|record| record.decision.as_str())
         .collect();
     assert!(words.contains(&"brake_soft"), "{words:?}");
-    case.store.reset_throttle(case.project, case.now()).await.unwrap();
+    case.store.reset_throttle(case.project, case.now(), &act()).await.unwrap();
     assert_eq!(case.one(EventBuilder::new(901, "y")).await.outcome, Outcome::Accepted);
     let (view, _) = case.store.throttle(case.project, case.now()).await.unwrap();
     assert_eq!(view.new_last_minute, 1);

@@ -1,6 +1,7 @@
 //! API tokens.
 
 use crate::FakeClock;
+use crate::fixtures::act;
 use actifix_app::error::Error;
 use actifix_app::ports::{Clock, Store, TokenRecord};
 use actifix_domain::access::Scope;
@@ -21,16 +22,16 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
         revoked_at: None,
     };
     for number in 1..=3 {
-        store.add_token(&token(number)).await.unwrap();
+        store.add_token(&token(number), &act()).await.unwrap();
     }
-    assert!(matches!(store.add_token(&token(1)).await, Err(Error::Conflict { .. })));
+    assert!(matches!(store.add_token(&token(1), &act()).await, Err(Error::Conflict { .. })));
     assert_eq!(store.token_by_hash(&[2; 32]).await.unwrap(), Some(token(2)));
     assert_eq!(store.token_by_hash(&[9; 32]).await.unwrap(), None);
     assert_eq!(store.tokens().await.unwrap(), [token(3), token(2), token(1)], "newest first");
     let now = clock.now();
-    assert_eq!(store.revoke_tokens(Some("tok2"), now).await.unwrap(), 1);
-    assert_eq!(store.revoke_tokens(Some("tok2"), now).await.unwrap(), 0, "once");
+    assert_eq!(store.revoke_tokens(Some("tok2"), now, &act()).await.unwrap(), 1);
+    assert_eq!(store.revoke_tokens(Some("tok2"), now, &act()).await.unwrap(), 0, "once");
     let revoked = store.token_by_hash(&[2; 32]).await.unwrap().unwrap();
     assert_eq!(revoked.revoked_at, Some(now));
-    assert_eq!(store.revoke_tokens(None, now).await.unwrap(), 2);
+    assert_eq!(store.revoke_tokens(None, now, &act()).await.unwrap(), 2);
 }

@@ -2,12 +2,14 @@
 
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary,
-    FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord,
-    LateMonitor, MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem,
-    Recorded, RetentionPolicy, RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord,
-    TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
+    ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport,
+    AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView,
+    HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, MonitorView, OutcomeTotal, Page,
+    Pending, ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport,
+    StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore,
+    TokenRecord, TokenStore,
 };
+use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
 use actifix_domain::project::{KeyKind, Project, ProjectKey, ProjectSettings};
@@ -119,6 +121,7 @@ impl TicketStore for NullStore {
         _limit: u32,
         _force: bool,
         _now: Timestamp,
+        _audit: Option<&AuditRecord>,
     ) -> Result<Vec<TicketId>> {
         Err(NOTHING)
     }
@@ -131,7 +134,7 @@ impl TicketStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn reset_throttle(&self, _project: ProjectId, _now: Timestamp) -> Result<()> {
+    async fn reset_throttle(&self, _project: ProjectId, _now: Timestamp, _audit: &AuditRecord) -> Result<()> {
         Err(NOTHING)
     }
 }
@@ -144,6 +147,7 @@ impl ProjectStore for NullStore {
         _name: &str,
         _first_key: Option<&ProjectKey>,
         _now: Timestamp,
+        _audit: &AuditRecord,
     ) -> Result<Project> {
         Err(NOTHING)
     }
@@ -166,19 +170,19 @@ impl ProjectStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn save_project(&self, _project: &Project) -> Result<Project> {
+    async fn save_project(&self, _project: &Project, _audit: &AuditRecord) -> Result<Project> {
         Err(NOTHING)
     }
 
-    async fn add_key(&self, _key: &ProjectKey) -> Result<()> {
+    async fn add_key(&self, _key: &ProjectKey, _audit: &AuditRecord) -> Result<()> {
         Err(NOTHING)
     }
 
-    async fn save_key(&self, _key: &ProjectKey) -> Result<ProjectKey> {
+    async fn save_key(&self, _key: &ProjectKey, _audit: &AuditRecord) -> Result<ProjectKey> {
         Err(NOTHING)
     }
 
-    async fn replace_key(&self, _old: &ProjectKey, _new: &ProjectKey) -> Result<()> {
+    async fn replace_key(&self, _old: &ProjectKey, _new: &ProjectKey, _audit: &AuditRecord) -> Result<()> {
         Err(NOTHING)
     }
 
@@ -218,7 +222,7 @@ impl ProjectStore for NullStore {
 
 #[async_trait]
 impl TokenStore for NullStore {
-    async fn add_token(&self, _token: &TokenRecord) -> Result<()> {
+    async fn add_token(&self, _token: &TokenRecord, _audit: &AuditRecord) -> Result<()> {
         Err(NOTHING)
     }
 
@@ -230,7 +234,30 @@ impl TokenStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn revoke_tokens(&self, _id: Option<&str>, _now: Timestamp) -> Result<u64> {
+    async fn revoke_tokens(&self, _id: Option<&str>, _now: Timestamp, _audit: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl AuditStore for NullStore {
+    async fn append_audit(&self, _records: Vec<AuditRecord>) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn audit_log(&self, _query: AuditQuery) -> Result<Page<AuditRow>> {
+        Err(NOTHING)
+    }
+
+    async fn verify_audit(&self) -> Result<AuditReport> {
+        Err(NOTHING)
+    }
+
+    async fn witness_audit(&self) -> Result<AuditHead> {
+        Err(NOTHING)
+    }
+
+    async fn renew_witness(&self, _audit: &AuditRecord) -> Result<AuditHead> {
         Err(NOTHING)
     }
 }
@@ -262,6 +289,7 @@ impl CareStore for NullStore {
         _expected_version: Option<u64>,
         _state: FindingState,
         _note: &str,
+        _audit: &AuditRecord,
     ) -> Result<FindingView> {
         Err(NOTHING)
     }
@@ -279,7 +307,7 @@ impl CareStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn delete_quarantined(&self, _id: &str) -> Result<bool> {
+    async fn delete_quarantined(&self, _id: &str, _audit: &AuditRecord) -> Result<bool> {
         Err(NOTHING)
     }
 

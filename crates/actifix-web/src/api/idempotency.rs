@@ -26,7 +26,10 @@ const KEPT_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::ETAG, heade
     reason = "a client that hangs up must not cut the keeping of its answer off; bounded by the requests in flight"
 )]
 pub(super) async fn run_once(app: Arc<App>, actor: Actor, request: Request, next: Next) -> Response {
-    let task = tokio::spawn(async move { try_once(&app, &actor, request, next).await });
+    // What is recorded in the task of its own names the same client.
+    let address = actifix_app::audit::address();
+    let work = async move { try_once(&app, &actor, request, next).await };
+    let task = tokio::spawn(actifix_app::audit::from_address(address, work));
     match task.await {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => problem.into_response(),

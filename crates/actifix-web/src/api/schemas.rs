@@ -81,6 +81,17 @@ const SCHEMAS: &[(&str, &str)] = &[
         "Vault",
         "backend:string state:string place:string key_id:string? recorded_at:time? pending:string? problem:string?",
     ),
+    (
+        "AuditRow",
+        "seq:integer at:time actor:string action:string target:string project:integer? network:string? \
+         result:string detail:object hash:string",
+    ),
+    ("AuditFault", "kind:string seq:integer message:string"),
+    (
+        "AuditReport",
+        "intact:boolean rows:integer first:integer last:integer witnessed:integer? faults:[AuditFault]",
+    ),
+    ("AuditWitness", "witnessed:integer"),
 ];
 
 /// Schema of the answer of an operation; `*Name` is a page of it. Operations that are not here answer with a free
@@ -123,6 +134,9 @@ const ANSWERS: &[(&str, &str)] = &[
     ("reveal_secret", "SecretValue"),
     ("get_vault", "Vault"),
     ("rotate_vault", "Vault"),
+    ("list_audit", "*AuditRow"),
+    ("verify_audit", "AuditReport"),
+    ("renew_audit_witness", "AuditWitness"),
 ];
 
 /// All named schemas.

@@ -69,6 +69,7 @@ pub const FIELDS: &[Field] = &[
     field("retention.resolved_tickets_days", "days", "age of resolved tickets, 0 = no limit"),
     field("retention.quarantine_days", "days", "age of quarantined input, 0 = no limit"),
     field("retention.findings_days", "days", "age of findings since last seen, 0 = no limit"),
+    field("retention.audit_days", "days", "age of rows of the audit log, 0 = no limit"),
 ];
 
 /// The known key nearest to `unknown`, if one is near enough to be meant.

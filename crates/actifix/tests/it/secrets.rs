@@ -67,7 +67,16 @@ fn a_secret_is_stored_listed_shown_on_a_terminal_and_removed() {
     assert_eq!(by_argument.code(), 2, "never by argument");
     assert!(!by_argument.stderr.contains("stored"));
 
+    home.cli(&["secrets", "rotate-key"]).ok();
     home.cli(&["secrets", "remove", "smtp.password"]).ok();
+    let log = home.cli(&["audit", "list", "--json"]).json();
+    let rows = log["items"].as_array().expect("rows").iter().rev();
+    let acts: Vec<&str> = rows
+        .filter(|row| row["action"] == "secret.changed")
+        .map(|row| row["detail"]["act"].as_str().expect("an act"))
+        .collect();
+    assert_eq!(acts, ["set", "read", "key_rotation_begun", "key_rotated", "removed"]);
+    assert!(!log.to_string().contains(&value));
     assert_ne!(home.cli(&["secrets", "remove", "smtp.password"]).code(), 0);
     assert_eq!(home.cli(&["secrets", "list", "--json"]).json()["items"], json!([]));
 }

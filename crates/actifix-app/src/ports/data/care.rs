@@ -151,6 +151,8 @@ pub struct RetentionPolicy {
     pub quarantine_days: u32,
     /// Findings, days since last seen.
     pub findings_days: u32,
+    /// Rows of the audit log, days.
+    pub audit_days: u32,
 }
 
 impl Default for RetentionPolicy {
@@ -161,6 +163,7 @@ impl Default for RetentionPolicy {
             resolved_tickets_days: 365,
             quarantine_days: 30,
             findings_days: 365,
+            audit_days: 400,
         }
     }
 }
@@ -178,8 +181,17 @@ pub struct RetentionReport {
     pub quarantine: u64,
     /// Findings.
     pub findings: u64,
+    /// Rows of the audit log.
+    pub audit: u64,
     /// Remembered ids of events without a body.
     pub remembered_ids: u64,
+}
+
+impl RetentionReport {
+    /// Whether anything but remembered ids went.
+    pub const fn deleted_anything(&self) -> bool {
+        self.events + self.tickets + self.quarantine + self.findings + self.audit > 0
+    }
 }
 
 /// Sizes and counts.

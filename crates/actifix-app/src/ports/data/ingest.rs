@@ -2,6 +2,7 @@
 
 use super::MonitorTick;
 use crate::ingest::Redacted;
+use actifix_domain::audit::AuditRecord;
 use actifix_domain::event::{Event, EventType, Provenance};
 use actifix_domain::fingerprint::Grouping;
 use actifix_domain::id::{EventId, ProjectId, PublicKey, TicketId};
@@ -39,6 +40,8 @@ pub struct Submission {
     /// The quarantine entry that this comes from: deleted in the same transaction, and the whole refused with
     /// `NotFound` where it is gone, so that nothing is released twice.
     pub released: Option<String>,
+    /// The record of that release.
+    pub audit: Option<AuditRecord>,
     /// A key, and the origin that sent with it without being listed.
     pub unlisted_origin: Option<(PublicKey, String)>,
 }
@@ -59,6 +62,7 @@ impl Submission {
             quarantined: Vec::new(),
             findings: Vec::new(),
             released: None,
+            audit: None,
             unlisted_origin: None,
         }
     }

@@ -6,6 +6,7 @@ use actifix_app::ports::{
     Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, MonitorTick, OutcomeCount,
     SealedInput, SessionCount, Submission,
 };
+use actifix_domain::audit::AuditRecord;
 use actifix_domain::event::{Event, Level};
 use actifix_domain::fingerprint::Explanation;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey};
@@ -35,6 +36,7 @@ pub(crate) struct Prepared {
     pub(crate) quarantined: Vec<SealedInput>,
     pub(crate) findings: Vec<FindingRecord>,
     pub(crate) released: Option<String>,
+    pub(crate) audit: Option<AuditRecord>,
     pub(crate) unlisted_origin: Option<(PublicKey, String)>,
     /// What it weighs in the queue, bytes, about.
     pub(crate) size_bytes: usize,
@@ -106,6 +108,7 @@ pub(crate) fn prepare(submission: Submission) -> Result<Prepared> {
         quarantined: submission.quarantined,
         findings: submission.findings,
         released: submission.released,
+        audit: submission.audit,
         unlisted_origin: submission.unlisted_origin,
         size_bytes,
     })

@@ -6,7 +6,7 @@ use super::{Batch, Prepared, PreparedEvent};
 use crate::fault::Result;
 use crate::sqlite::projects::{self, MONITORS_MAX};
 use crate::sqlite::rows::{self, Hex, quantity};
-use crate::sqlite::{findings, monitors, quarantine};
+use crate::sqlite::{audit, findings, monitors, quarantine};
 use actifix_app::ports::{CheckIn, OutcomeCount, Recorded, SessionCount};
 use actifix_domain::cron::{CheckInFacts, CheckInStatus, MonitorConfig, MonitorState};
 use actifix_domain::id::{EventId, ProjectId};
@@ -79,6 +79,9 @@ impl<'p> Batch<'_, '_, 'p> {
         }
         if let Some(id) = &prepared.released {
             quarantine::delete(self.work, id)?;
+        }
+        if let Some(record) = &prepared.audit {
+            audit::append(self.work, record)?;
         }
         for input in &prepared.quarantined {
             quarantine::put(db, project, input, at)?;
