@@ -45,10 +45,14 @@ fn assert_headers(answer: &Answer) {
 
 /// Paths of the contract with something in the place of their parameters.
 fn filled(path: &str) -> String {
-    path.replace("{project}", "default").replace("{key}", &"0".repeat(32)).replace("{number}", "0").replace(
-        "{id}",
-        if path.contains("tickets") { "ACT-20261124-ZZZZZ" } else { "0123456789abcdef0123456789abcdef" },
-    )
+    path.replace("{project}", "default")
+        .replace("{name}", "nothing")
+        .replace("{key}", &"0".repeat(32))
+        .replace("{number}", "0")
+        .replace(
+            "{id}",
+            if path.contains("tickets") { "ACT-20261124-ZZZZZ" } else { "0123456789abcdef0123456789abcdef" },
+        )
 }
 
 #[test]
