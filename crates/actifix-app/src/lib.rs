@@ -13,6 +13,7 @@ pub mod login;
 pub mod monitors;
 pub mod ports;
 pub mod projects;
+pub mod secrets;
 pub mod sessions;
 pub mod tickets;
 pub mod tokens;

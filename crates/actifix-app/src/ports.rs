@@ -10,12 +10,12 @@ pub use data::{
     AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace, FindingQuery,
     FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, KeptAnswer, KeyRecord,
     LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry,
-    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, SealedInput, SessionCount, SessionRecord,
-    SessionsOf, Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
-    TicketSave, TokenRecord, UserRecord,
+    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, Rotation, SealedInput, SealedSecret,
+    SecretRecord, SessionCount, SessionRecord, SessionsOf, Sort, StoreStats, StoredEvent, Submission,
+    ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UserRecord, VaultStatus,
 };
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
@@ -49,6 +49,14 @@ pub trait Vault: Send + Sync + 'static {
     fn seal(&self, purpose: &'static str, clear: &[u8]) -> Result<Vec<u8>>;
     /// Reverse of [`Vault::seal`]; fails on any change.
     fn open(&self, purpose: &'static str, sealed: &[u8]) -> Result<Vec<u8>>;
+    /// Where the root key comes from. A vault of tests has none.
+    fn status(&self) -> Result<VaultStatus> {
+        Err(Error::conflict("this vault has no root key"))
+    }
+    /// Replaces the root key; derived keys and what is sealed stay. Blocks for seconds at most.
+    fn rotate(&self, _rotation: Rotation, _now: Timestamp) -> Result<VaultStatus> {
+        Err(Error::conflict("this vault has no root key"))
+    }
 }
 
 /// Everything that is kept. Implemented once per database.
@@ -61,6 +69,7 @@ pub trait Store:
     + AuditStore
     + CareStore
     + AnswerStore
+    + SecretStore
     + Send
     + Sync
     + 'static
@@ -76,6 +85,7 @@ impl<T> Store for T where
         + AuditStore
         + CareStore
         + AnswerStore
+        + SecretStore
         + Send
         + Sync
         + 'static
@@ -273,6 +283,28 @@ pub trait AuditStore {
     async fn witness_audit(&self) -> Result<AuditHead>;
     /// Begins the witness anew, after a backup was put back, and records that.
     async fn renew_witness(&self, audit: &AuditRecord) -> Result<AuditHead>;
+}
+
+/// Secrets under the vault; the store never sees a clear one.
+#[async_trait]
+pub trait SecretStore {
+    /// All, by name.
+    async fn secrets(&self) -> Result<Vec<SecretRecord>>;
+    /// One with its sealed bytes.
+    async fn secret(&self, name: &str) -> Result<Option<SealedSecret>>;
+    /// Adds one or replaces its bytes. `Conflict` when there are as many as there may be.
+    async fn save_secret(
+        &self,
+        name: &str,
+        sealed: Vec<u8>,
+        size: u64,
+        now: Timestamp,
+        audit: &AuditRecord,
+    ) -> Result<SecretRecord>;
+    /// Removes one; false when there is none.
+    async fn remove_secret(&self, name: &str, audit: &AuditRecord) -> Result<bool>;
+    /// The mark of the vault that this database belongs to: the first one that was ever given.
+    async fn vault_mark(&self, mark: [u8; 16]) -> Result<[u8; 16]>;
 }
 
 /// Answers to requests that may be repeated.

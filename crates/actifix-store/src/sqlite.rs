@@ -22,6 +22,7 @@ mod regroup;
 mod retention;
 mod rows;
 mod search;
+mod secrets;
 mod throttles;
 mod tickets;
 mod tokens;

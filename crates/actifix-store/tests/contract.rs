@@ -50,5 +50,6 @@ contract! {
     events: open_gates();
     projects: open_gates();
     tokens: open_gates();
+    secrets: open_gates();
     care: open_gates();
 }

@@ -8,6 +8,7 @@ pub mod ingest;
 pub mod lists;
 pub mod projects;
 pub mod regressions;
+pub mod secrets;
 pub mod throttle;
 pub mod tickets;
 pub mod tokens;

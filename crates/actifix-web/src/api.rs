@@ -8,6 +8,7 @@ mod events;
 mod idempotency;
 mod openapi;
 mod schemas;
+mod secrets;
 mod tickets;
 mod users;
 
@@ -179,6 +180,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tickets::operations());
     all.extend(admin::operations());
     all.extend(care::operations());
+    all.extend(secrets::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());
     all.extend(users::operations());

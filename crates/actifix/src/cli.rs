@@ -12,6 +12,7 @@ mod project;
 mod records;
 mod reference;
 mod scan;
+mod secrets;
 mod serve;
 mod sheet;
 mod ticket;
@@ -88,6 +89,9 @@ enum Command {
     /// API tokens.
     #[command(subcommand)]
     Token(project::TokenCommand),
+    /// Secrets that the configuration refers to, and the root key.
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
     /// Look for secrets in files, commits and histories.
     Scan(scan::ScanArgs),
     /// Let git look for secrets before each commit.
@@ -177,6 +181,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Events(command) => upkeep::events(&global, command).await,
             Command::Project(command) => project::run(&global, command).await,
             Command::Token(command) => project::token(&global, command).await,
+            Command::Secrets(command) => secrets::run(&global, command).await,
             Command::Scan(args) => scan::run(&global, args),
             Command::Hook(command) => hook::run(&global, command),
             Command::Findings(command) => upkeep::findings(&global, command).await,
@@ -188,7 +193,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Audit(command) => audit::run(&global, command).await,
             Command::Retention(command) => upkeep::retention(&global, command).await,
             Command::Logs(command) => upkeep::logs(&global, command).await,
-            Command::Config(command) => config::run(&global, command),
+            Command::Config(command) => config::run(&global, command).await,
             Command::Reference { page } => reference::print(page),
             Command::Completions { shell } => completions(shell),
             Command::Man { out } => man(out),

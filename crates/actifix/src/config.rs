@@ -6,10 +6,12 @@
 mod environment;
 mod fields;
 mod load;
+mod secret;
 
 pub use environment::{environment, environment_all};
-pub use fields::FIELDS;
+pub use fields::{FIELDS, known};
 pub use load::{Loaded, Source, load};
+pub use secret::{SECRET_FORM, SecretRef, variable as secret_variable};
 
 use actifix_app::ports::RetentionPolicy;
 use actifix_domain::throttle::ThrottleConfig;

@@ -44,6 +44,17 @@ pub fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with_mode(path, bytes, 0o644)
 }
 
+/// The same for a key: not even the owner writes to it by accident.
+pub fn replace_read_only(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, bytes, 0o400)
+}
+
+/// Removes a file, so that it stays removed after a power failure.
+pub fn remove_durably(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    sync_parent(path)
+}
+
 /// The same for a program.
 pub fn replace_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with_mode(path, bytes, 0o755)

@@ -1,6 +1,6 @@
 //! Figures of this process for `/metrics`, under the names that Prometheus' own clients use.
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 
 /// Ticks of a second in which the kernel tells CPU time; the same on every Linux that we run on.
@@ -15,6 +15,20 @@ struct Figures {
     threads: f64,
     resident_bytes: f64,
     virtual_bytes: f64,
+}
+
+/// Keeps keys in memory from other processes: no core file, and on Linux no look into this process by others of the
+/// same user. Children that were started before keep their own limits.
+pub fn keep_memory_private() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(errno) = setrlimit(Resource::Core, none) {
+        tracing::warn!(error = %errno, "process.core_files_possible");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(errno) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        tracing::warn!(error = %errno, "process.dumpable");
+    }
 }
 
 /// Says once when the process began, seconds since 1970.

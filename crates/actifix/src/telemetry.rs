@@ -2,7 +2,7 @@
 //!
 //! Losing the log never stops ingest: a failed write is counted and forgotten.
 
-use crate::vault::RootKey;
+use crate::vault::HomeVault;
 use actifix_app::ports::Vault;
 use actifix_secrets::{Engine, HashKey, Settings};
 use std::fs::File;
@@ -43,7 +43,7 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
 }
 
 /// Starts logging into `dir`. `level` is one of the words of `server.log_level`.
-pub fn start(dir: &Path, level: &str, vault: &RootKey) -> anyhow::Result<Log> {
+pub fn start(dir: &Path, level: &str, vault: &HomeVault) -> anyhow::Result<Log> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
     let file = Arc::new(LogFile {
         path: dir.join("actifix.log"),

@@ -1,249 +1,449 @@
-//! The root key of an installation and what is derived from it.
+//! The vault of an installation: a root key from one recorded place, a data key under it, and what is derived from that.
 //!
-//! One 256-bit root key; every other key is derived from it by purpose, so that none is stored. It comes from
-//! `ACTIFIX_MASTER_KEY` or `ACTIFIX_MASTER_KEY_FILE`, else from a 0400 file outside `data/`, made on first start.
+//! The root key seals one random data key, which lies in `.actifix/vault.json`; every other key is derived from the data
+//! key by purpose. So a new root key changes one small file, and derived keys (of hashes, of sealed values) outlive it.
+//! The place of the root key is chosen once and recorded. It is never exchanged for another because the first one is
+//! locked or silent: that would be how a second key comes to exist.
 
+mod error;
+mod key;
+mod keyfile;
+mod keyring;
+mod passphrase;
+mod record;
+mod rotate;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::VaultError;
+pub use record::Backend;
+pub use rotate::check_wish;
+pub use source::{Ask, KeySources, Material, ask_terminal};
+
+/// Reads a file that holds a secret, if nobody else can read or exchange it; none when there is no such file.
+pub fn read_private_text(
+    path: &Path,
+    bytes_max: usize,
+) -> Result<Option<zeroize::Zeroizing<String>>, VaultError> {
+    keyfile::read_bounded(path, Readers::Owner, bytes_max)
+}
+
+use crate::files;
 use actifix_app::error::Error;
-use actifix_app::ports::{Ids, Vault};
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use actifix_app::ports::{Ids, Rotation, Vault, VaultStatus};
+use actifix_domain::time::Timestamp;
+use key::{Key, hex};
+use keyfile::Readers;
+use passphrase::Stretch;
+use record::{Place, Record, Slot};
 use std::fmt;
-use std::fs::File;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of the nonce that stands before each ciphertext.
-const NONCE_BYTES: usize = 24;
-/// Name of the key file within `.actifix/`.
-const KEY_FILE: &str = "root.key";
-/// Separates keys of this program from any other use of the same root key.
-const CONTEXT: &str = "actifix 2026-11 vault v1 ";
+/// Name of the lock within `.actifix/`, held while the record or a key changes.
+const LOCK_FILE: &str = "vault.lock";
+/// Check value of homes that were made before there was a record; their root key was the data key itself.
+const OLD_CHECK_FILE: &str = "root.check";
+/// Longest old check value, bytes.
+const OLD_CHECK_BYTES_MAX: usize = 256;
 
-/// Why there is no root key.
-#[derive(Debug, thiserror::Error)]
-pub enum VaultError {
-    /// The text is not a key.
-    #[error("{origin}: not a root key: expected 64 hex digits; make one with `openssl rand -hex 32`")]
-    Malformed {
-        /// Variable or file.
-        origin: String,
-    },
-    /// Both variables are set.
-    #[error("ACTIFIX_MASTER_KEY and ACTIFIX_MASTER_KEY_FILE are both set: keep one")]
-    Ambiguous,
-    /// A file cannot be read or made.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Data exists, its key does not.
-    #[error(
-        "{path} is missing although this home holds data: put the key file back, or give the key in ACTIFIX_MASTER_KEY_FILE; a new key could not open what is sealed"
-    )]
-    Absent {
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// The key is not the one that this home was made with.
-    #[error(
-        "the root key from {origin} is not the one of this home: use the key that this home was made with"
-    )]
-    Wrong {
-        /// Variable or file.
-        origin: String,
-    },
-}
-
-/// Where a root key may come from besides the key file.
-#[derive(Default)]
-pub struct KeySources {
-    /// `ACTIFIX_MASTER_KEY`
-    pub key: Option<String>,
-    /// `ACTIFIX_MASTER_KEY_FILE`
-    pub file: Option<PathBuf>,
-}
-
-impl fmt::Debug for KeySources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySources")
-            .field("key", &self.key.as_ref().map(|_| "…"))
-            .field("file", &self.file)
-            .finish()
-    }
-}
-
-/// The root key in memory.
-pub struct RootKey {
-    key: [u8; 32],
+/// An open vault. It holds the data key; the root key is forgotten as soon as it has opened it.
+pub struct HomeVault {
+    data: Key,
     ids: Arc<dyn Ids>,
+    private: PathBuf,
 }
 
-impl fmt::Debug for RootKey {
+impl fmt::Debug for HomeVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RootKey(…)")
+        f.debug_struct("HomeVault").field("private", &self.private).finish_non_exhaustive()
     }
 }
 
-impl RootKey {
-    /// Finds the root key of a home, or makes one where there is no data yet. `private` is `.actifix/`.
-    pub fn load(
+/// How a fresh home shall keep its root key.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// None: what the process was given, else a key file.
+    pub backend: Option<Backend>,
+    /// Where a key file shall lie, absolute.
+    pub key_file: Option<PathBuf>,
+}
+
+impl HomeVault {
+    /// Opens the vault of a home, or makes one where there is no data yet. `private` is `.actifix/`.
+    pub fn open(
         private: &Path,
         has_data: bool,
-        sources: KeySources,
+        sources: &KeySources,
         ids: Arc<dyn Ids>,
+        now: Timestamp,
     ) -> Result<Self, VaultError> {
-        let (key, origin) = match (sources.key, sources.file) {
-            (Some(_), Some(_)) => return Err(VaultError::Ambiguous),
-            (Some(text), None) => {
-                let origin = "ACTIFIX_MASTER_KEY".to_owned();
-                (parse(&text).ok_or_else(|| VaultError::Malformed { origin: origin.clone() })?, origin)
+        // A person is asked before the lock is taken: others need not wait for an answer.
+        let given = match Record::read(private)? {
+            Some(record) => given_for(&record, sources)?,
+            None => sources.given()?,
+        };
+        let _lock = lock(private)?;
+        let data = match Record::read(private)? {
+            Some(record) => open_record(private, record, sources, given.as_ref(), Mend::Yes)?.1,
+            None if private.join(OLD_CHECK_FILE).exists() => {
+                adopt(private, given.as_ref(), ids.as_ref(), now)?
             }
-            (None, Some(path)) => (read_key(&path)?, path.display().to_string()),
-            (None, None) => {
-                let path = private.join(KEY_FILE);
-                let key = if path.exists() {
-                    read_key(&path)?
-                } else if has_data {
-                    return Err(VaultError::Absent { path });
-                } else {
-                    make_key(&path, ids.as_ref())?
-                };
-                (key, path.display().to_string())
+            None if has_data => return Err(VaultError::Lost { path: private.join(record::RECORD_FILE) }),
+            None => {
+                let wish = Wish::default();
+                make(private, &wish, sources, given.as_ref(), ids.as_ref(), now)?
             }
         };
-        let root = Self { key, ids };
-        root.check(&private.join("root.check"), &origin)?;
-        Ok(root)
+        Ok(Self { data, ids, private: private.to_owned() })
     }
 
-    /// Compares with the stored check value, or stores it.
-    fn check(&self, path: &Path, origin: &str) -> Result<(), VaultError> {
-        let value = hex(&self.derive("check"));
-        match std::fs::read_to_string(path) {
-            Ok(stored) if stored.trim() == value => Ok(()),
-            Ok(_) => Err(VaultError::Wrong { origin: origin.to_owned() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                crate::files::write_new(path, value.as_bytes(), 0o600)
-                    .map_err(|source| VaultError::Io { path: path.to_owned(), source })
-            }
-            Err(source) => Err(VaultError::Io { path: path.to_owned(), source }),
+    /// Makes the vault of a home that has none, in the way that is wished.
+    pub fn create(
+        private: &Path,
+        has_data: bool,
+        wish: &Wish,
+        sources: &KeySources,
+        ids: Arc<dyn Ids>,
+        now: Timestamp,
+    ) -> Result<VaultStatus, VaultError> {
+        let given = match wish.backend {
+            Some(Backend::Passphrase) => Some(sources.passphrase("New passphrase of the root key: ")?),
+            _ => sources.given()?,
+        };
+        if let (Some(material), Some(Backend::File | Backend::Keyring | Backend::Systemd)) =
+            (&given, wish.backend)
+        {
+            return Err(VaultError::Usage(format!(
+                "a key is given by {}: unset it, or choose the backend `environment`",
+                material.origin
+            )));
         }
+        let _lock = lock(private)?;
+        if let Some(record) = Record::read(private)? {
+            return Err(VaultError::Chosen { backend: record.current.backend.as_str() });
+        }
+        if has_data || private.join(OLD_CHECK_FILE).exists() {
+            return Err(VaultError::Chosen { backend: Backend::File.as_str() });
+        }
+        make(private, wish, sources, given.as_ref(), ids.as_ref(), now)?;
+        let record = Record::read(private)?.ok_or_else(|| lost(private))?;
+        Ok(status_of(private, &record))
     }
 
-    fn cipher(&self, purpose: &'static str) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&self.derive(purpose).into())
+    /// How the vault of a home stands, without changing anything.
+    pub fn inspect(private: &Path, has_data: bool, sources: &KeySources) -> VaultStatus {
+        let record = match Record::read(private) {
+            Ok(Some(record)) => record,
+            Ok(None) => return without_record(private, has_data),
+            Err(error) => return trouble(unknown_place(), &error),
+        };
+        let opened = given_for(&record, sources)
+            .and_then(|given| open_record(private, record.clone(), sources, given.as_ref(), Mend::No));
+        match opened {
+            Ok(_) => status_of(private, &record),
+            Err(error) => trouble(status_of(private, &record), &error),
+        }
     }
 }
 
-impl Vault for RootKey {
+impl Vault for HomeVault {
     fn derive(&self, purpose: &'static str) -> [u8; 32] {
-        blake3::derive_key(&format!("{CONTEXT}{purpose}"), &self.key)
+        self.data.derive(purpose)
     }
 
     fn seal(&self, purpose: &'static str, clear: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut nonce = [0u8; NONCE_BYTES];
-        self.ids.random(&mut nonce);
-        let sealed = self
-            .cipher(purpose)
-            .encrypt(XNonce::from_slice(&nonce), Payload { msg: clear, aad: purpose.as_bytes() })
-            .map_err(|_| Error::internal("sealing failed"))?;
-        Ok([nonce.as_slice(), &sealed].concat())
+        self.data
+            .seal(purpose, purpose.as_bytes(), clear, self.ids.as_ref())
+            .ok_or_else(|| Error::internal("sealing failed"))
     }
 
     fn open(&self, purpose: &'static str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
-        let (nonce, rest) = sealed
-            .split_at_checked(NONCE_BYTES)
-            .ok_or_else(|| Error::conflict("sealed data is too short: it was damaged"))?;
-        self.cipher(purpose)
-            .decrypt(XNonce::from_slice(nonce), Payload { msg: rest, aad: purpose.as_bytes() })
-            .map_err(|_| {
-                Error::conflict("sealed data cannot be opened: it was damaged or belongs to another root key")
-            })
+        self.data.open(purpose, purpose.as_bytes(), sealed).ok_or_else(|| {
+            Error::conflict("sealed data cannot be opened: it was damaged or belongs to another root key")
+        })
+    }
+
+    fn status(&self) -> Result<VaultStatus, Error> {
+        let record = Record::read(&self.private).map_err(as_conflict)?;
+        let record = record.ok_or_else(|| as_conflict(lost(&self.private)))?;
+        Ok(status_of(&self.private, &record))
+    }
+
+    fn rotate(&self, rotation: Rotation, now: Timestamp) -> Result<VaultStatus, Error> {
+        let wish = rotate::Wish::from_port(rotation).map_err(as_conflict)?;
+        rotate::rotate(&self.private, &self.data, wish, self.ids.as_ref(), now, &|_| Ok(()))
+            .map_err(as_conflict)
     }
 }
 
-fn parse(text: &str) -> Option<[u8; 32]> {
-    let text = text.trim();
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut key = [0u8; 32];
-    for (slot, pair) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).ok()?;
-        *slot = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(key)
+/// Whether an unfinished change of keys is brought to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mend {
+    Yes,
+    No,
 }
 
-fn read_key(path: &Path) -> Result<[u8; 32], VaultError> {
-    let wrap = |source| VaultError::Io { path: path.to_owned(), source };
-    let mut text = String::new();
-    File::open(path).map_err(wrap)?.take(1_024).read_to_string(&mut text).map_err(wrap)?;
-    parse(&text).ok_or_else(|| VaultError::Malformed { origin: path.display().to_string() })
-}
-
-fn make_key(path: &Path, ids: &dyn Ids) -> Result<[u8; 32], VaultError> {
-    let mut key = [0u8; 32];
-    ids.random(&mut key);
-    let mut line = hex(&key).into_bytes();
-    line.write_all(b"\n").ok();
-    crate::files::write_new(path, &line, 0o400)
-        .map_err(|source| VaultError::Io { path: path.to_owned(), source })?;
-    Ok(key)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::system::SystemIds;
-
-    fn load(dir: &Path, has_data: bool, sources: KeySources) -> Result<RootKey, VaultError> {
-        RootKey::load(dir, has_data, sources, Arc::new(SystemIds))
-    }
-
-    #[test]
-    fn sealed_bytes_open_again_and_only_unchanged() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = load(dir.path(), false, KeySources::default()).unwrap();
-        let sealed = root.seal("quarantine", b"hunter2").unwrap();
-        assert!(!sealed.windows(7).any(|w| w == b"hunter2"));
-        assert_eq!(root.open("quarantine", &sealed).unwrap(), b"hunter2");
-        assert!(root.open("other", &sealed).is_err());
-        for place in 0..sealed.len() {
-            let mut bad = sealed.clone();
-            bad[place] ^= 1;
-            assert!(root.open("quarantine", &bad).is_err(), "{place}");
+/// What the process was given for this record, a person being asked only where it takes a passphrase.
+fn given_for(record: &Record, sources: &KeySources) -> Result<Option<Material>, VaultError> {
+    let stretched = |slot: &Slot| slot.stretch.is_some();
+    if stretched(&record.current) || record.next.as_ref().is_some_and(stretched) {
+        let given = sources.given()?;
+        if given.is_some() || !stretched(&record.current) {
+            return Ok(given);
         }
-        assert!(root.open("quarantine", b"short").is_err());
+        return sources.passphrase("Passphrase of the root key: ").map(Some);
     }
+    sources.given()
+}
 
-    #[test]
-    fn wrong_and_absent_keys_are_told_apart() {
-        let dir = tempfile::tempdir().unwrap();
-        drop(load(dir.path(), false, KeySources::default()).unwrap());
-        let other = KeySources { key: Some("ab".repeat(32)), file: None };
-        assert!(matches!(load(dir.path(), true, other), Err(VaultError::Wrong { .. })));
-        std::fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
-        assert!(matches!(load(dir.path(), true, KeySources::default()), Err(VaultError::Absent { .. })));
-        let bad = KeySources { key: Some("xyz".into()), file: None };
-        let text = load(dir.path(), true, bad).unwrap_err().to_string();
-        assert!(text.contains("64 hex digits") && !text.contains("xyz"));
+/// Opens with the key that takes over, if there is one and it is in its place, else with the one in use.
+fn open_record(
+    private: &Path,
+    mut record: Record,
+    sources: &KeySources,
+    given: Option<&Material>,
+    mend: Mend,
+) -> Result<(Record, Key), VaultError> {
+    let mut abandoned = false;
+    if let Some(next) = record.next.clone() {
+        match next_key(private, &record, &next, sources, given) {
+            NextKey::Here(root) => {
+                let data = unwrap_slot(private, &record, &next, &root)?;
+                if mend == Mend::Yes {
+                    rotate::finish(private, &mut record)?;
+                }
+                return Ok((record, data));
+            }
+            NextKey::Never => abandoned = true,
+            NextKey::Unknown => {}
+        }
     }
+    let current = record.current.clone();
+    let (root, origin) = source::fetch(private, &record.home_id, &current, sources, given)?;
+    if !current.is_of(&root) {
+        return Err(VaultError::Wrong { origin });
+    }
+    let data = unwrap_slot(private, &record, &current, &root)?;
+    if mend == Mend::Yes && abandoned {
+        record.next = None;
+        record.write(private)?;
+    }
+    Ok((record, data))
+}
 
-    #[test]
-    fn the_key_file_is_for_the_owner_only() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        drop(load(dir.path(), false, KeySources::default()).unwrap());
-        let mode = std::fs::metadata(dir.path().join(KEY_FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o400);
+/// Whether the key that takes over is in its place.
+enum NextKey {
+    /// Yes.
+    Here(Key),
+    /// No, and it never came there: the change was cut short before.
+    Never,
+    /// That cannot be told now, or it is for a person to bring it.
+    Unknown,
+}
+
+fn next_key(
+    private: &Path,
+    record: &Record,
+    next: &Slot,
+    sources: &KeySources,
+    given: Option<&Material>,
+) -> NextKey {
+    if given.is_some()
+        && let Ok((root, _)) = source::fetch(private, &record.home_id, next, sources, given)
+        && next.is_of(&root)
+    {
+        return NextKey::Here(root);
     }
+    match source::fetch(private, &record.home_id, next, sources, None) {
+        Ok((root, _)) if next.is_of(&root) => NextKey::Here(root),
+        Ok(_) | Err(VaultError::Absent { .. }) if next.backend.is_written_by_us() => NextKey::Never,
+        _ => NextKey::Unknown,
+    }
+}
+
+fn unwrap_slot(private: &Path, record: &Record, slot: &Slot, root: &Key) -> Result<Key, VaultError> {
+    slot.open(&record.home_id, root).ok_or_else(|| VaultError::Damaged {
+        path: private.join(record::RECORD_FILE),
+        what: "the key is right, but the data key under it was changed".to_owned(),
+    })
+}
+
+/// Makes key and record of a fresh home.
+fn make(
+    private: &Path,
+    wish: &Wish,
+    sources: &KeySources,
+    given: Option<&Material>,
+    ids: &dyn Ids,
+    now: Timestamp,
+) -> Result<Key, VaultError> {
+    let backend = wish.backend.unwrap_or_else(|| match (given, sources.credential()) {
+        (Some(_), _) => Backend::Environment,
+        (None, Some(path)) if path.exists() => Backend::Systemd,
+        _ => Backend::File,
+    });
+    check_wish(private, backend, wish.key_file.as_deref())?;
+    let mut id = [0u8; 8];
+    ids.random(&mut id);
+    let home_id = hex(&id);
+    let place = Place {
+        key_file: wish.key_file.clone(),
+        stretch: (backend == Backend::Passphrase).then(|| Stretch::random(ids)),
+        ..Place::of(backend)
+    };
+    let root = first_key(private, &place, sources, given, ids)?;
+    if backend == Backend::Keyring {
+        keyring::store(&home_id, &root)?;
+    }
+    let data = Key::random(ids);
+    let slot = Slot::seal(place, &home_id, &root, &data, ids, now).ok_or_else(sealing_failed)?;
+    Record::new(home_id, slot).write(private)?;
+    Ok(data)
+}
+
+/// The root key of a fresh home. A key file that is there already, from a start that was cut short or put there by hand,
+/// is taken.
+fn first_key(
+    private: &Path,
+    place: &Place,
+    sources: &KeySources,
+    given: Option<&Material>,
+    ids: &dyn Ids,
+) -> Result<Key, VaultError> {
+    match place.backend {
+        Backend::Keyring => Ok(Key::random(ids)),
+        Backend::File => {
+            let path = source::key_file(private, place.key_file.as_ref());
+            if let Some(key) = source::key_of_file(&path, Readers::Owner)? {
+                return Ok(key);
+            }
+            let key = Key::random(ids);
+            keyfile::write(&path, &key)?;
+            Ok(key)
+        }
+        Backend::Passphrase => match (given, &place.stretch) {
+            (Some(material), Some(stretch)) => stretch.key(material.text.reveal(), &material.origin),
+            _ => Err(VaultError::Usage("a passphrase is needed".to_owned())),
+        },
+        Backend::Environment => source::parse(given.ok_or_else(|| {
+            VaultError::Usage(
+                "backend `environment`: set ACTIFIX_MASTER_KEY or ACTIFIX_MASTER_KEY_FILE to 64 hex digits"
+                    .to_owned(),
+            )
+        })?),
+        Backend::Systemd => {
+            let path = sources.credential().ok_or_else(|| {
+                VaultError::Usage(
+                    "backend `systemd`: CREDENTIALS_DIRECTORY is not set: run it in the service".to_owned(),
+                )
+            })?;
+            source::key_of_file(&path, Readers::Group)?
+                .ok_or_else(|| VaultError::Usage(format!("backend `systemd`: {} is missing", path.display())))
+        }
+    }
+}
+
+/// Takes over a home that was made before there was a record: its root key becomes the data key, so that all that was
+/// derived from it stays.
+fn adopt(private: &Path, given: Option<&Material>, ids: &dyn Ids, now: Timestamp) -> Result<Key, VaultError> {
+    let check_path = private.join(OLD_CHECK_FILE);
+    let io = |source: std::io::Error| VaultError::Io { path: check_path.clone(), source };
+    let stored = std::fs::read(&check_path).map_err(io)?;
+    let stored =
+        String::from_utf8_lossy(stored.get(..stored.len().min(OLD_CHECK_BYTES_MAX)).unwrap_or_default())
+            .trim()
+            .to_owned();
+    let (root, origin, backend) = match given {
+        Some(material) => (source::parse(material)?, material.origin.clone(), Backend::Environment),
+        None => {
+            let path = source::key_file(private, None);
+            let root = source::key_of_file(&path, Readers::Owner)?.ok_or_else(|| VaultError::Absent {
+                origin: format!("{} is missing", path.display()),
+                hint: "put the key file back, or give the key in ACTIFIX_MASTER_KEY_FILE".to_owned(),
+            })?;
+            (root, path.display().to_string(), Backend::File)
+        }
+    };
+    if stored != root.check() {
+        return Err(VaultError::Wrong { origin });
+    }
+    let mut id = [0u8; 8];
+    ids.random(&mut id);
+    let home_id = hex(&id);
+    let slot = Slot::seal(Place::of(backend), &home_id, &root, &root, ids, now).ok_or_else(sealing_failed)?;
+    Record::new(home_id, slot).write(private)?;
+    files::remove_durably(&check_path).map_err(io)?;
+    tracing::info!(backend = backend.as_str(), "vault.adopted");
+    Ok(root)
+}
+
+/// Held while key or record change; given back when the process ends, however it ends.
+fn lock(private: &Path) -> Result<std::fs::File, VaultError> {
+    let path = private.join(LOCK_FILE);
+    let io = |source: std::io::Error| VaultError::Io { path: path.clone(), source };
+    let file = files::append(&path).map_err(io)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(|errno| io(errno.into()))?;
+    Ok(file)
+}
+
+fn status_of(private: &Path, record: &Record) -> VaultStatus {
+    let slot = &record.current;
+    VaultStatus {
+        backend: slot.backend.as_str().to_owned(),
+        state: "open".to_owned(),
+        place: source::place(private, slot),
+        key_id: Some(slot.key_id.clone()),
+        recorded_at: Some(slot.recorded_at),
+        pending: record.next.as_ref().map(|next| next.backend.as_str().to_owned()),
+        problem: None,
+    }
+}
+
+fn without_record(private: &Path, has_data: bool) -> VaultStatus {
+    let status = unknown_place();
+    if private.join(OLD_CHECK_FILE).exists() {
+        let note = "made by an older actifix; the next start records its key".to_owned();
+        return VaultStatus {
+            backend: "file".to_owned(),
+            state: "new".to_owned(),
+            problem: Some(note),
+            ..status
+        };
+    }
+    if has_data {
+        return trouble(status, &lost(private));
+    }
+    let note = "no root key yet: the first start makes one, or choose with `actifix secrets init`".to_owned();
+    VaultStatus { state: "new".to_owned(), problem: Some(note), ..status }
+}
+
+fn unknown_place() -> VaultStatus {
+    VaultStatus {
+        backend: "none".to_owned(),
+        state: String::new(),
+        place: String::new(),
+        key_id: None,
+        recorded_at: None,
+        pending: None,
+        problem: None,
+    }
+}
+
+fn trouble(status: VaultStatus, error: &VaultError) -> VaultStatus {
+    VaultStatus { state: error.state().to_owned(), problem: Some(error.to_string()), ..status }
+}
+
+fn lost(private: &Path) -> VaultError {
+    VaultError::Lost { path: private.join(record::RECORD_FILE) }
+}
+
+fn sealing_failed() -> VaultError {
+    VaultError::Usage("sealing failed".to_owned())
+}
+
+fn as_conflict(error: VaultError) -> Error {
+    Error::conflict(error.to_string())
 }

@@ -4,10 +4,11 @@ use crate::cli::CliError;
 use crate::config::{self, Config, Loaded, Module};
 use crate::home::Home;
 use crate::system::{SystemClock, SystemIds};
-use crate::vault::{KeySources, RootKey};
+use crate::vault::{Ask, HomeVault, KeySources};
 use actifix_app::App;
 use actifix_app::app::AppSettings;
 use actifix_app::ports::{Clock, Ids, Store, Vault};
+use actifix_app::secrets::SecretText;
 use actifix_domain::access::Actor;
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
@@ -24,7 +25,7 @@ pub const DEFAULT_PROJECT: &str = "default";
 pub struct Wired {
     pub app: Arc<App>,
     pub config: Config,
-    pub vault: Arc<RootKey>,
+    pub vault: Arc<HomeVault>,
 }
 
 impl Wired {
@@ -53,16 +54,19 @@ pub fn load_config(home: &Home) -> Result<Loaded, CliError> {
 }
 
 /// Opens a home for this process alone. `bound` is where the first listener really listens.
-pub async fn open(home: &Home, config: Config, bound: Option<SocketAddr>) -> Result<Wired, CliError> {
+pub async fn open(
+    home: &Home,
+    config: Config,
+    bound: Option<SocketAddr>,
+    ask: Ask,
+) -> Result<Wired, CliError> {
+    crate::process::keep_memory_private();
     home.create().map_err(|error| CliError::io(home.root(), error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
-    let sources = KeySources {
-        key: config::environment("ACTIFIX_MASTER_KEY"),
-        file: config::environment("ACTIFIX_MASTER_KEY_FILE").map(Into::into),
-    };
     let vault =
-        RootKey::load(&home.private(), home.exists(), sources, Arc::clone(&ids)).map_err(CliError::config)?;
+        HomeVault::open(&home.private(), home.exists(), &key_sources(ask), Arc::clone(&ids), clock.now())
+            .map_err(CliError::config)?;
     let vault = Arc::new(vault);
     let options = actifix_store::StoreOptions {
         throttle: config.throttle.clone(),
@@ -74,8 +78,19 @@ pub async fn open(home: &Home, config: Config, bound: Option<SocketAddr>) -> Res
     let settings = settings(&config, bound)?;
     let port: Arc<dyn Vault> = Arc::clone(&vault) as Arc<dyn Vault>;
     let app = App::new(store, clock, ids, port, settings);
+    app.bind_vault().await.map_err(CliError::config)?;
     ensure_default_project(&app).await?;
     Ok(Wired { app, config, vault })
+}
+
+/// What this process was given to find the root key with.
+pub fn key_sources(ask: Ask) -> KeySources {
+    KeySources {
+        key: config::environment("ACTIFIX_MASTER_KEY").map(SecretText::new),
+        file: config::environment("ACTIFIX_MASTER_KEY_FILE").map(Into::into),
+        credentials: config::environment("CREDENTIALS_DIRECTORY").map(Into::into),
+        ask,
+    }
 }
 
 /// The database can no longer be trusted to keep what it is given: nothing more is acknowledged, and a supervisor

@@ -6,6 +6,7 @@ mod audit;
 mod care;
 mod ingest;
 mod tickets;
+mod vault;
 
 pub use access::{KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord};
 pub use accounts::{SessionRecord, SessionsOf, UserRecord};
@@ -22,6 +23,7 @@ pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,
     TicketQuery, TicketSave,
 };
+pub use vault::{Rotation, SealedSecret, SecretRecord, VaultStatus};
 
 use serde::{Deserialize, Serialize};
 

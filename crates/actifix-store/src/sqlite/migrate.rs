@@ -16,6 +16,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (3, "versions", include_str!("../../migrations/sqlite/0003_versions.sql")),
     (4, "audit", include_str!("../../migrations/sqlite/0004_audit.sql")),
     (5, "accounts", include_str!("../../migrations/sqlite/0005_accounts.sql")),
+    (6, "secrets", include_str!("../../migrations/sqlite/0006_secrets.sql")),
     (8, "origins", include_str!("../../migrations/sqlite/0008_origins.sql")),
 ];
 

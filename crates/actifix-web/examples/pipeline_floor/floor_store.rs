@@ -7,8 +7,8 @@ use actifix_app::ports::{
     AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView,
     HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, MonitorView, OutcomeTotal, Page,
     Pending, ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport,
-    StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore,
-    TokenRecord, TokenStore,
+    SealedSecret, SecretRecord, SecretStore, StoreStats, StoredEvent, Submission, ThrottleRecord,
+    TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
@@ -337,6 +337,36 @@ impl AnswerStore for NullStore {
     }
 
     async fn keep_answer(&self, _answer: KeptAnswer, _now: Timestamp) -> Result<()> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl SecretStore for NullStore {
+    async fn secrets(&self) -> Result<Vec<SecretRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn secret(&self, _name: &str) -> Result<Option<SealedSecret>> {
+        Err(NOTHING)
+    }
+
+    async fn save_secret(
+        &self,
+        _name: &str,
+        _sealed: Vec<u8>,
+        _size: u64,
+        _now: Timestamp,
+        _audit: &AuditRecord,
+    ) -> Result<SecretRecord> {
+        Err(NOTHING)
+    }
+
+    async fn remove_secret(&self, _name: &str, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn vault_mark(&self, _mark: [u8; 16]) -> Result<[u8; 16]> {
         Err(NOTHING)
     }
 }

@@ -75,6 +75,12 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time?",
     ),
     ("NewToken", "+Token token:string"),
+    ("Secret", "name:string size:integer created_at:time updated_at:time version:integer"),
+    ("SecretValue", "name:string value:string"),
+    (
+        "Vault",
+        "backend:string state:string place:string key_id:string? recorded_at:time? pending:string? problem:string?",
+    ),
     (
         "AuditRow",
         "seq:integer at:time actor:string action:string target:string project:integer? network:string? \
@@ -141,6 +147,12 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_sessions", "*Session"),
     ("log_in", "LoggedIn"),
     ("get_session", "OwnSession"),
+    ("list_secrets", "*Secret"),
+    ("set_secret", "Secret"),
+    ("get_secret", "Secret"),
+    ("reveal_secret", "SecretValue"),
+    ("get_vault", "Vault"),
+    ("rotate_vault", "Vault"),
     ("list_audit", "*AuditRow"),
     ("verify_audit", "AuditReport"),
     ("renew_audit_witness", "AuditWitness"),

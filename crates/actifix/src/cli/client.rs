@@ -3,8 +3,9 @@
 
 use super::error::exit;
 use super::{CliError, Global};
-use crate::config::environment;
+use crate::config::{environment, secret_variable as variable};
 use crate::home::Home;
+use crate::vault::Ask;
 use crate::wire;
 use actifix_protocol::json::clean;
 use actifix_web::server::Peer;
@@ -49,6 +50,16 @@ impl Client {
         Self::choose(global, true).await
     }
 
+    /// A way to a server that runs already; none where nobody runs.
+    pub async fn running(global: &Global) -> Result<Option<Self>, CliError> {
+        if let Some(url) = environment("ACTIFIX_URL") {
+            return Self::remote(&url).map(Some);
+        }
+        let socket = Home::at(&global.home).socket();
+        let reached = connect_socket(&socket).await.is_ok();
+        Ok(reached.then_some(Self { transport: Transport::Socket(socket) }))
+    }
+
     async fn choose(global: &Global, existing: bool) -> Result<Self, CliError> {
         if let Some(url) = environment("ACTIFIX_URL") {
             return Self::remote(&url);
@@ -65,7 +76,7 @@ impl Client {
             )));
         }
         let loaded = wire::load_config(&home)?;
-        let wired = wire::open(&home, loaded.config, None).await?;
+        let wired = wire::open(&home, loaded.config, None, Ask::Terminal).await?;
         let router = wired.api();
         Ok(Self { transport: Transport::InProcess { router, wired: Box::new(wired) } })
     }
@@ -88,9 +99,14 @@ impl Client {
             ));
         }
         let authority = if parsed.port().is_some() { authority } else { format!("{authority}:80") };
-        let token = environment("ACTIFIX_TOKEN").ok_or_else(|| {
-            CliError::usage("ACTIFIX_TOKEN is not set: make one with `actifix token create` on the server")
-        })?;
+        let token = variable("ACTIFIX_TOKEN", std::path::Path::new("."), &environment)
+            .map_err(|error| CliError::usage(error.to_string()))?
+            .ok_or_else(|| {
+                CliError::usage(
+                    "ACTIFIX_TOKEN is not set: make one with `actifix token create` on the server",
+                )
+            })?;
+        let token = token.reveal().to_owned();
         let prefix = parsed.path().trim_end_matches('/').to_owned();
         Ok(Self { transport: Transport::Remote { authority, prefix, token } })
     }

@@ -1,8 +1,9 @@
 //! `actifix config …`
 
+use super::client::Client;
 use super::output;
 use super::{CliError, Global};
-use crate::config::{FIELDS, Loaded, Source};
+use crate::config::{self, FIELDS, Loaded, SECRET_FORM, SecretRef, Source, environment};
 use crate::home::Home;
 use crate::wire;
 use clap::Subcommand;
@@ -25,12 +26,13 @@ pub enum ConfigCommand {
 }
 
 /// Runs the command.
-pub fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, CliError> {
+pub async fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, CliError> {
     match command {
         ConfigCommand::Schema => schema(global)?,
         ConfigCommand::Check => {
             let home = Home::at(&global.home);
-            wire::load_config(&home)?;
+            let loaded = wire::load_config(&home)?;
+            check_references(global, &home, references(&loaded)?).await?;
             if global.json {
                 output::json(&json!({ "ok": true, "file": home.config() }))?;
             } else {
@@ -40,6 +42,47 @@ pub fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, CliError
         ConfigCommand::Show => show(global, &wire::load_config(&Home::at(&global.home))?)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The keys that refer to secrets, with what they refer to.
+fn references(loaded: &Loaded) -> Result<Vec<(String, SecretRef)>, CliError> {
+    let table = toml::Table::try_from(&loaded.config).map_err(CliError::other)?;
+    let mut flat = Vec::new();
+    flatten("", &table, &mut flat);
+    let takes_secret = |key: &str| config::known(key).is_some_and(|field| field.form == SECRET_FORM);
+    flat.into_iter()
+        .filter(|(key, _)| takes_secret(key))
+        .filter_map(|(key, value)| value.as_str().map(|text| (key, text.parse())))
+        .map(|(key, reference)| {
+            let reference = reference.map_err(|error| CliError::config(format!("{key}: {error}")))?;
+            Ok((key, reference))
+        })
+        .collect()
+}
+
+/// Every reference must lead to a secret. Values of stored ones are not read: that they are there is enough.
+async fn check_references(
+    global: &Global,
+    home: &Home,
+    references: Vec<(String, SecretRef)>,
+) -> Result<(), CliError> {
+    for (key, reference) in references {
+        let found = match &reference {
+            SecretRef::Stored(name) => {
+                let client = Client::connect_existing(global).await?;
+                let path = format!("/api/v1/secrets/{}", super::client::encoded(name.as_str()));
+                let found = client.get(&path, &[]).await.map(drop);
+                client.close().await?;
+                found.map_err(|error| format!("{reference}: {error}"))
+            }
+            _ => reference
+                .resolve_outside(home.root(), &environment)
+                .map(drop)
+                .map_err(|error| error.to_string()),
+        };
+        found.map_err(|error| CliError::config(format!("{key}: {error}")))?;
+    }
+    Ok(())
 }
 
 fn schema(global: &Global) -> Result<(), CliError> {
@@ -92,12 +135,36 @@ fn source(loaded: &Loaded, key: &str) -> String {
     }
 }
 
+/// A URL without what stands before its host: that may be a password.
+fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://…@{host}{path}"),
+        None => text.to_owned(),
+    }
+}
+
 fn flatten(prefix: &str, table: &toml::Table, out: &mut Vec<(String, toml::Value)>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
             toml::Value::Table(inner) => flatten(&key, inner, out),
+            toml::Value::String(text) => out.push((key, toml::Value::String(without_password(text)))),
             other => out.push((key, other.clone())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_masked() {
+        assert_eq!(without_password("https://jo:hunter2@a.test/x?y=z@w"), "https://…@a.test/x?y=z@w");
+        assert_eq!(without_password("https://a.test/@jo"), "https://a.test/@jo");
+        assert_eq!(without_password("secret:slack"), "secret:slack");
     }
 }

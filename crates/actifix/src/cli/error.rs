@@ -38,6 +38,11 @@ impl CliError {
         Self::new(exit::USAGE, message)
     }
 
+    /// Wrong arguments, by an error that says so.
+    pub fn usage_of(error: impl fmt::Display) -> Self {
+        Self::usage(error.to_string())
+    }
+
     /// A file that cannot be read or written.
     pub fn io(path: &Path, error: impl fmt::Display) -> Self {
         Self::new(exit::IO, format!("{}: {error}", path.display()))

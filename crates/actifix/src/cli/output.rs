@@ -106,11 +106,6 @@ fn span(micros: i64) -> String {
     }
 }
 
-/// `1 event`, `2 events`
-pub fn counted(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
 /// At most `max` characters, cut with an ellipsis.
 pub fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {

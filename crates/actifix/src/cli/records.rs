@@ -172,7 +172,13 @@ pub async fn run(global: &Global, args: RunArgs) -> Result<ExitCode, CliError> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(CliError::usage("a program to run"));
     };
-    let mut child = tokio::process::Command::new(program).args(arguments).stderr(Stdio::piped()).spawn();
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        // The root key is nobody else's business.
+        .env_remove("ACTIFIX_MASTER_KEY")
+        .env_remove("ACTIFIX_MASTER_KEY_FILE")
+        .stderr(Stdio::piped())
+        .spawn();
     let mut tail = Tail::default();
     let (code, ended) = match &mut child {
         Ok(child) => {

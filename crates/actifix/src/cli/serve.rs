@@ -7,6 +7,7 @@ use crate::config::{Config, ListenerConfig, ServerConfig};
 use crate::home::Home;
 use crate::lifecycle::{self, Bound};
 use crate::telemetry::Log;
+use crate::vault::Ask;
 use crate::wire;
 use actifix_app::tokens::NewToken;
 use actifix_domain::access::{Actor, Role};
@@ -39,7 +40,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let loaded = wire::load_config(&home)?;
     let bound = bind(&loaded.config).await?;
     let address = bound.first().map(|bound| bound.address);
-    let wired = wire::open(&home, loaded.config, address).await?;
+    let wired = wire::open(&home, loaded.config, address, Ask::TerminalOrInput).await?;
     let log = crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
         .map_err(CliError::other)?;
     let token = first_token(&wired, args.demo).await?;

@@ -46,7 +46,7 @@ fn assert_headers(answer: &Answer) {
 /// Paths of the contract with something in the place of their parameters.
 fn filled(path: &str) -> String {
     path.replace("{project}", "default")
-        .replace("{name}", "nobody")
+        .replace("{name}", "nothing")
         .replace("{key}", &"0".repeat(32))
         .replace("{number}", "0")
         .replace(

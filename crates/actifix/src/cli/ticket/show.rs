@@ -44,8 +44,8 @@ fn head(ticket: &Value) -> Result<(), CliError> {
     ))?;
     output::line(format!(
         "{}, {}, first {} UTC, last {} UTC",
-        counted(number(ticket, "count"), "event"),
-        counted(number(ticket, "users"), "user"),
+        counted(number(ticket, "count"), "event", "events"),
+        counted(number(ticket, "users"), "user", "users"),
         time(ticket, "first_seen"),
         time(ticket, "last_seen"),
     ))?;
