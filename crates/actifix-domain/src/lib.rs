@@ -16,6 +16,7 @@ pub mod id;
 pub mod in_app;
 pub mod lifecycle;
 pub mod matcher;
+pub mod network;
 pub mod outcome;
 pub mod parameterize;
 pub mod priority;

@@ -1,5 +1,6 @@
 //! What stands around every route: request id, security headers, host check, one log line.
 
+use crate::client::TrustedProxies;
 use crate::ingest::Facts;
 use crate::problem::Problem;
 use actifix_app::App;
@@ -28,9 +29,15 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// Outermost: gives the request an id, writes problems out, sets headers on every status, logs one line.
-pub async fn finish(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+pub async fn finish(
+    State((app, proxies)): State<(Arc<App>, TrustedProxies)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = app.monotonic_micros();
     let id = app.request_id();
+    let client = proxies.client(request.extensions(), request.headers());
+    request.extensions_mut().insert(client);
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let ingest = is_ingest_path(request.uri());
@@ -108,7 +115,7 @@ fn is_ingest_path(uri: &Uri) -> bool {
 }
 
 /// Host names that a browser may have meant: a page of another name that resolves to us gets 421.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Hosts(Arc<Vec<String>>);
 
 impl Hosts {

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod api;
+pub mod client;
 pub mod extract;
 pub mod health;
 pub mod ingest;
@@ -11,4 +12,4 @@ pub mod problem;
 pub mod router;
 pub mod server;
 
-pub use router::{Module, router};
+pub use router::{Edge, Module, router};

@@ -1,5 +1,6 @@
 //! Every route on one screen, one block per module.
 
+use crate::client::TrustedProxies;
 use crate::layers::{self, Hosts};
 use crate::{api, health, ingest};
 use actifix_app::App;
@@ -21,8 +22,17 @@ pub enum Module {
     Metrics,
 }
 
+/// What the routes know of the network around them.
+#[derive(Clone, Debug, Default)]
+pub struct Edge {
+    /// Names that this server is known by.
+    pub hosts: Hosts,
+    /// Peers whose forwarding headers are believed.
+    pub proxies: TrustedProxies,
+}
+
 /// The routes of a listener. Health is on every one.
-pub fn router(app: &Arc<App>, modules: &[Module], hosts: Hosts, metrics: Option<PrometheusHandle>) -> Router {
+pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<PrometheusHandle>) -> Router {
     let mut guarded = Router::new();
     if modules.contains(&Module::Api) {
         guarded = guarded.merge(api::router(Arc::clone(app)));
@@ -31,7 +41,7 @@ pub fn router(app: &Arc<App>, modules: &[Module], hosts: Hosts, metrics: Option<
         guarded = guarded.merge(health::metrics(Arc::clone(app), handle));
     }
     // Host names are checked everywhere but on ingest and health: SDKs may know us by any name.
-    let guarded = guarded.layer(from_fn_with_state(hosts, layers::check_host));
+    let guarded = guarded.layer(from_fn_with_state(edge.hosts, layers::check_host));
     let mut router = Router::new().merge(guarded).merge(health::router(Arc::clone(app)));
     if modules.contains(&Module::Ingest) {
         // Bodies are bounded by the ingest reader, by its own and larger limits.
@@ -39,5 +49,5 @@ pub fn router(app: &Arc<App>, modules: &[Module], hosts: Hosts, metrics: Option<
     }
     router
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(from_fn_with_state(Arc::clone(app), layers::finish))
+        .layer(from_fn_with_state((Arc::clone(app), edge.proxies), layers::finish))
 }

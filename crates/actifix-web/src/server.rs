@@ -55,6 +55,10 @@ pub enum Peer {
     Local,
 }
 
+/// Put into the extensions of requests that came over TLS of our own.
+#[derive(Clone, Copy, Debug)]
+pub struct Tls;
+
 /// What a listener accepts connections from.
 #[derive(Debug)]
 pub enum Door {

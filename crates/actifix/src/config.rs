@@ -12,6 +12,7 @@ pub use fields::FIELDS;
 pub use load::{Loaded, Source, load};
 
 use actifix_app::ports::RetentionPolicy;
+use actifix_domain::network::Network;
 use actifix_domain::throttle::ThrottleConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ pub struct ServerConfig {
     /// Base of DSNs and links; may hold a path prefix. None = the first listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; none by default.
+    pub trusted_proxies: Vec<Network>,
     /// Connections open at the same time, per listener.
     pub connections_max: usize,
     /// What the log says: `error`, `warn`, `info`, `debug`, `trace`.
@@ -48,7 +51,12 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { public_url: None, connections_max: 4_096, log_level: "info".to_owned() }
+        Self {
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            connections_max: 4_096,
+            log_level: "info".to_owned(),
+        }
     }
 }
 

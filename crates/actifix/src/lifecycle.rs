@@ -5,6 +5,8 @@ use crate::config::Module;
 use crate::home::Home;
 use crate::wire::{self, Wired};
 use crate::workers;
+use actifix_web::Edge;
+use actifix_web::client::TrustedProxies;
 use actifix_web::layers::Hosts;
 use actifix_web::server::{Door, ServerLimits, listen_local, serve};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -50,16 +52,19 @@ pub async fn start(home: &Home, wired: &Wired, bound: Vec<Bound>) -> Result<Runn
     let mut tasks = JoinSet::new();
     let limits =
         ServerLimits { connections_max: wired.config.server.connections_max, ..ServerLimits::default() };
-    let hosts = Hosts::new(&wired.app.settings().public_url, bound.iter().map(|bound| bound.address.ip()));
+    let edge = Edge {
+        hosts: Hosts::new(&wired.app.settings().public_url, bound.iter().map(|bound| bound.address.ip())),
+        proxies: TrustedProxies::new(wired.config.server.trusted_proxies.iter().copied()),
+    };
     for listener in bound {
         let modules = wire::modules(&listener.modules);
-        let router = actifix_web::router(&wired.app, &modules, hosts.clone(), Some(metrics.clone()));
+        let router = actifix_web::router(&wired.app, &modules, edge.clone(), Some(metrics.clone()));
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         tasks.spawn(serve(Door::Tcp(listener.socket), router, limits.clone(), stopped.clone()));
     }
     let (door, _directory) = local_door(home).map_err(|error| CliError::io(&home.socket(), error))?;
     let everything = wire::modules(&crate::config::all_modules());
-    let router = actifix_web::router(&wired.app, &everything, hosts, Some(metrics.clone()));
+    let router = actifix_web::router(&wired.app, &everything, edge, Some(metrics.clone()));
     tasks.spawn(serve(door, router, limits, stopped.clone()));
     workers::start(&mut tasks, home, wired, stopped);
     Ok(Running { stop, tasks, socket: home.socket() })

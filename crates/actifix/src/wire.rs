@@ -12,6 +12,7 @@ use actifix_domain::access::Actor;
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
 use actifix_protocol::limits::Limits;
+use actifix_web::Edge;
 use actifix_web::layers::Hosts;
 use axum::Router;
 use std::net::SocketAddr;
@@ -30,8 +31,8 @@ pub struct Wired {
 impl Wired {
     /// The API without a network.
     pub fn api(&self) -> Router {
-        let hosts = Hosts::new(&self.app.settings().public_url, []);
-        actifix_web::router(&self.app, &[actifix_web::Module::Api], hosts, None)
+        let edge = Edge { hosts: Hosts::new(&self.app.settings().public_url, []), ..Edge::default() };
+        actifix_web::router(&self.app, &[actifix_web::Module::Api], edge, None)
     }
 
     /// Finishes what was accepted.

@@ -22,6 +22,11 @@ pub const FIELDS: &[Field] = &[
         "URL",
         "base of DSNs and links, may hold a path prefix; default: the first listener",
     ),
+    field(
+        "server.trusted_proxies",
+        "list of addresses and networks (CIDR)",
+        "peers whose X-Forwarded-For and X-Forwarded-Proto are believed; default none",
+    ),
     field("server.connections_max", "number", "connections open at the same time, per listener"),
     field("server.log_level", "error|warn|info|debug|trace", "what the log says"),
     field("listeners.*.bind", "IP:PORT", "address of a listener; default one on 127.0.0.1:5001"),

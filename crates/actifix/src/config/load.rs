@@ -130,7 +130,8 @@ fn key_of_variable(name: &str) -> Option<String> {
 
 /// Text of a variable as the kind of value that its key takes.
 fn parse_value(key: &str, text: &str) -> toml::Value {
-    if key.ends_with(".modules") && !text.trim_start().starts_with('[') {
+    let is_list = fields::known(key).is_some_and(|field| field.form.starts_with("list "));
+    if is_list && !text.trim_start().starts_with('[') {
         let items = text.split(',').map(|item| toml::Value::String(item.trim().to_owned()));
         return toml::Value::Array(items.collect());
     }
@@ -260,9 +261,11 @@ mod tests {
             &[
                 ("ACTIFIX_LISTENERS__MAIN__BIND", "127.0.0.1:6001"),
                 ("ACTIFIX_LISTENERS__MAIN__MODULES", "ingest,api"),
+                ("ACTIFIX_SERVER__TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
             ],
         )
         .unwrap();
+        assert_eq!(loaded.config.server.trusted_proxies.len(), 2);
         assert_eq!(loaded.config.public_url(), "http://127.0.0.1:6001");
         assert_eq!(loaded.config.listeners().get("main").map(|l| l.modules.len()), Some(2));
     }
