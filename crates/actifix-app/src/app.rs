@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate};
+use crate::limits::{ApiLimits, Limiter};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
 use crate::tokens::TokenCache;
@@ -26,6 +27,8 @@ pub struct AppSettings {
     pub announce_dropped_kinds: bool,
     /// Rates of what is received.
     pub rates: RateLimits,
+    /// Rates of the API.
+    pub api_limits: ApiLimits,
     /// `ACTIFIX_RATE_LIMIT_DISABLED=1`: no rate is limited.
     pub rate_limit_disabled: bool,
     /// Bodies kept per ticket and clock hour before sampling, where a project says nothing; 0 = all.
@@ -57,6 +60,7 @@ pub struct App {
     pub(crate) token_cache: TokenCache,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
+    pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
     readiness: Readiness,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
@@ -82,6 +86,8 @@ impl App {
         settings: AppSettings,
     ) -> Arc<Self> {
         let gate = Gate::new(&settings);
+        let limiter =
+            Limiter::new(settings.api_limits, settings.rate_limit_disabled, vault.derive("api-limits"));
         Arc::new(Self {
             store,
             clock,
@@ -98,6 +104,7 @@ impl App {
             digest_key: vault.derive("attachment-digest"),
             answer_key: vault.derive("answers"),
             gate,
+            limiter,
             vault,
         })
     }

@@ -4,9 +4,11 @@
 
 pub mod app;
 pub mod care;
+pub mod doctor;
 pub mod error;
 pub mod idempotency;
 pub mod ingest;
+pub mod limits;
 pub mod monitors;
 pub mod ports;
 pub mod projects;

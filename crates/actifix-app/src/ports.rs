@@ -6,9 +6,9 @@
 mod data;
 
 pub use data::{
-    ActivityEntry, Admitted, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard, EventSummary,
-    Facet, FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount,
-    Ingested, KeptAnswer, KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount,
+    ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, CheckIn, Cursor, DayCount, Discard,
+    EventSummary, Facet, FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview,
+    HourCount, Ingested, KeptAnswer, KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount,
     OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport,
     SealedInput, SessionCount, Sort, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail,
     TicketQuery, TicketSave, TokenRecord,
@@ -51,7 +51,16 @@ pub trait Vault: Send + Sync + 'static {
 
 /// Everything that is kept. Implemented once per database.
 pub trait Store:
-    IngestStore + TicketStore + ProjectStore + TokenStore + CareStore + AnswerStore + Send + Sync + 'static
+    IngestStore
+    + TicketStore
+    + ProjectStore
+    + TokenStore
+    + CareStore
+    + AnswerStore
+    + LimitStore
+    + Send
+    + Sync
+    + 'static
 {
 }
 
@@ -62,6 +71,7 @@ impl<T> Store for T where
         + TokenStore
         + CareStore
         + AnswerStore
+        + LimitStore
         + Send
         + Sync
         + 'static
@@ -207,6 +217,15 @@ pub trait AnswerStore {
     async fn kept_answer(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<KeptAnswer>>;
     /// Keeps an answer; beyond the store's bound the one that ends first goes.
     async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()>;
+}
+
+/// What was used of the API's limits.
+#[async_trait]
+pub trait LimitStore {
+    /// Writes these rows, and forgets what is older than a day.
+    async fn save_api_counters(&self, rows: Vec<ApiCounter>, now: Timestamp) -> Result<()>;
+    /// All rows that are not older than a day; at most 20,000.
+    async fn api_counters(&self, now: Timestamp) -> Result<Vec<ApiCounter>>;
 }
 
 /// Findings, quarantine, retention, figures.

@@ -24,6 +24,7 @@ pub mod project;
 pub mod release;
 pub mod sampling;
 pub mod search;
+pub mod sliding;
 pub mod throttle;
 pub mod ticket;
 pub mod time;

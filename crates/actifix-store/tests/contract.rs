@@ -50,4 +50,5 @@ contract! {
     projects: open_gates();
     tokens: open_gates();
     care: open_gates();
+    limits: open_gates();
 }

@@ -4,6 +4,7 @@ pub mod answers;
 pub mod care;
 pub mod events;
 pub mod ingest;
+pub mod limits;
 pub mod lists;
 pub mod projects;
 pub mod regressions;

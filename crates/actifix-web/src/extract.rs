@@ -21,6 +21,10 @@ pub const BODY_READ_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Who(pub Actor);
 
+/// A credential that was looked at already, by the limits, and was not good.
+#[derive(Clone, Debug)]
+pub struct Refused(pub Problem);
+
 /// Whether the request came through the home's own socket.
 pub fn is_local(extensions: &Extensions) -> bool {
     extensions.get::<ConnectInfo<Peer>>().is_some_and(|info| info.0 == Peer::Local)
@@ -32,6 +36,9 @@ impl FromRequestParts<Arc<App>> for Who {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
+        }
+        if let Some(Refused(problem)) = parts.extensions.get::<Refused>() {
+            return Err(problem.clone());
         }
         if is_local(&parts.extensions) {
             return Ok(Self(Actor::System));

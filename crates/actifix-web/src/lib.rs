@@ -4,12 +4,15 @@
 
 pub mod api;
 pub mod client;
+pub mod cors;
 pub mod extract;
 pub mod health;
 pub mod ingest;
 pub mod layers;
+pub mod limits;
 pub mod problem;
 pub mod router;
 pub mod server;
+pub mod tls;
 
 pub use router::{Edge, Module, router};

@@ -1,13 +1,14 @@
 //! Every route on one screen, one block per module.
 
 use crate::client::TrustedProxies;
+use crate::cors::Origins;
 use crate::layers::{self, Hosts};
-use crate::{api, health, ingest};
+use crate::{api, cors, health, ingest, limits};
 use actifix_app::App;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 
@@ -29,6 +30,10 @@ pub struct Edge {
     pub hosts: Hosts,
     /// Peers whose forwarding headers are believed.
     pub proxies: TrustedProxies,
+    /// Origins whose pages may read answers of the API.
+    pub origins: Origins,
+    /// The address that clients use, where that is https: then nobody comes in clear through a proxy.
+    pub https_url: Option<Arc<str>>,
 }
 
 /// The routes of a listener. Health is on every one.
@@ -40,14 +45,21 @@ pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<Pr
     if let (true, Some(handle)) = (modules.contains(&Module::Metrics), metrics) {
         guarded = guarded.merge(health::metrics(Arc::clone(app), handle));
     }
-    // Host names are checked everywhere but on ingest and health: SDKs may know us by any name.
-    let guarded = guarded.layer(from_fn_with_state(edge.hosts, layers::check_host));
+    // Around every path but those of ingest and health, whether or not there is something at it. Host names are checked
+    // here: SDKs may know us by any name.
+    let guarded = guarded
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(from_fn(cors::answer_preflight))
+        .layer(from_fn_with_state(Arc::clone(app), limits::limit))
+        .layer(from_fn_with_state(edge.hosts, layers::check_host))
+        .layer(from_fn_with_state(edge.origins, cors::name_reader));
     let mut router = Router::new().merge(guarded).merge(health::router(Arc::clone(app)));
     if modules.contains(&Module::Ingest) {
         // Bodies are bounded by the ingest reader, by its own and larger limits.
         router = router.merge(ingest::router(Arc::clone(app)).layer(DefaultBodyLimit::disable()));
     }
     router
-        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(from_fn_with_state(edge.https_url, layers::refuse_plain))
+        .layer(from_fn(layers::check_target))
         .layer(from_fn_with_state((Arc::clone(app), edge.proxies), layers::finish))
 }

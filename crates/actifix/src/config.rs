@@ -6,10 +6,12 @@
 mod environment;
 mod fields;
 mod load;
+mod network;
 
 pub use environment::{environment, environment_all};
 pub use fields::FIELDS;
 pub use load::{Loaded, Source, load};
+pub use network::{CorsConfig, Exposure, OutboundConfig, TlsConfig, exposure};
 
 use actifix_app::ports::RetentionPolicy;
 use actifix_domain::network::Network;
@@ -26,8 +28,12 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[listeners.<name>]`; none given = one named `default` on 127.0.0.1:5001 with all modules.
     pub listeners: BTreeMap<String, ListenerConfig>,
+    /// `[cors]`
+    pub cors: CorsConfig,
     /// `[limits]`
     pub limits: LimitsConfig,
+    /// `[outbound]`
+    pub outbound: OutboundConfig,
     /// `[throttle]`
     pub throttle: ThrottleConfig,
     /// `[retention]`
@@ -43,8 +49,15 @@ pub struct ServerConfig {
     pub public_url: Option<String>,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; none by default.
     pub trusted_proxies: Vec<Network>,
+    /// Listeners that are not on loopback may speak plain HTTP. Loud, and refused by `--production`.
+    pub allow_plain_http: bool,
+    /// Further names that clients may call this server by, besides that of `public_url`.
+    pub hosts: Vec<String>,
     /// Connections open at the same time, per listener.
     pub connections_max: usize,
+    /// Connections of one address (of IPv6: one network of 64 bits) at the same time; trusted proxies have no such
+    /// bound.
+    pub connections_per_peer_max: usize,
     /// What the log says: `error`, `warn`, `info`, `debug`, `trace`.
     pub log_level: String,
 }
@@ -54,7 +67,10 @@ impl Default for ServerConfig {
         Self {
             public_url: None,
             trusted_proxies: Vec::new(),
+            allow_plain_http: false,
+            hosts: Vec::new(),
             connections_max: 4_096,
+            connections_per_peer_max: 1_024,
             log_level: "info".to_owned(),
         }
     }
@@ -68,8 +84,12 @@ pub enum Module {
     Ingest,
     /// `/api/v1`.
     Api,
+    /// Pages for people. Accepted; it carries no route yet.
+    Dashboard,
     /// `/metrics`.
     Metrics,
+    /// MCP for coding agents. Accepted; it carries no route yet.
+    Mcp,
 }
 
 /// One listener.
@@ -81,11 +101,21 @@ pub struct ListenerConfig {
     /// What it carries.
     #[serde(default = "all_modules")]
     pub modules: Vec<Module>,
+    /// Certificate and key; none = plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+}
+
+impl ListenerConfig {
+    /// `https` with TLS of our own, else `http`.
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// All modules.
 pub fn all_modules() -> Vec<Module> {
-    vec![Module::Ingest, Module::Api, Module::Metrics]
+    vec![Module::Ingest, Module::Api, Module::Dashboard, Module::Metrics, Module::Mcp]
 }
 
 /// `[limits]`
@@ -104,6 +134,16 @@ pub struct LimitsConfig {
     pub instance_per_minute: u32,
     /// Events per day of the instance.
     pub instance_per_day: u32,
+    /// API requests per minute and token or session; of those without, per client network.
+    pub api_per_minute: u32,
+    /// The same per hour.
+    pub api_per_hour: u32,
+    /// API requests of the instance per day.
+    pub api_instance_per_day: u32,
+    /// Share of the day that is kept for administrators, per cent.
+    pub api_admin_reserve_percent: u32,
+    /// Attempts to log in per minute and client network.
+    pub login_per_minute: u32,
     /// Bodies kept per ticket and clock hour before sampling; 0 = all. A project's own setting wins.
     pub sample_after: u32,
     /// Bytes of a request as sent.
@@ -149,6 +189,11 @@ impl Default for LimitsConfig {
             project_per_day: 5_000_000,
             instance_per_minute: 120_000,
             instance_per_day: 20_000_000,
+            api_per_minute: 600,
+            api_per_hour: 10_000,
+            api_instance_per_day: 1_000_000,
+            api_admin_reserve_percent: 10,
+            login_per_minute: 10,
             sample_after: 100,
             compressed_bytes_max: 20 << 20,
             decompressed_bytes_max: 50 << 20,
@@ -176,7 +221,9 @@ impl Config {
         let sections = [
             ("server", self.server != other.server),
             ("listeners", self.listeners != other.listeners),
+            ("cors", self.cors != other.cors),
             ("limits", self.limits != other.limits),
+            ("outbound", self.outbound != other.outbound),
             ("throttle", self.throttle != other.throttle),
             ("retention", self.retention != other.retention),
         ];
@@ -187,7 +234,10 @@ impl Config {
     pub fn listeners(&self) -> BTreeMap<String, ListenerConfig> {
         if self.listeners.is_empty() {
             let bind = SocketAddr::from(([127, 0, 0, 1], 5001));
-            return BTreeMap::from([("default".to_owned(), ListenerConfig { bind, modules: all_modules() })]);
+            return BTreeMap::from([(
+                "default".to_owned(),
+                ListenerConfig { bind, modules: all_modules(), tls: None },
+            )]);
         }
         self.listeners.clone()
     }
@@ -204,7 +254,7 @@ impl Config {
             .or_else(|| listeners.values().next());
         first.map_or_else(
             || "http://127.0.0.1:5001".to_owned(),
-            |listener| format!("http://{}", listener.bind),
+            |listener| format!("{}://{}", listener.scheme(), listener.bind),
         )
     }
 }

@@ -5,7 +5,9 @@ mod care;
 mod ingest;
 mod tickets;
 
-pub use access::{KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord};
+pub use access::{
+    ApiCounter, KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord,
+};
 pub use care::{
     FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,
     RetentionPolicy, RetentionReport, StoreStats, ThrottleRecord,

@@ -1,17 +1,17 @@
 //! The ports: each verb hands its work to a reader or to the writer.
 
 use super::{
-    SqliteStore, answers, care, events, findings, ingest, lists, monitors, projects, quarantine, regroup,
-    retention, throttles, tickets, tokens,
+    SqliteStore, answers, care, events, findings, ingest, limits, lists, monitors, projects, quarantine,
+    regroup, retention, throttles, tickets, tokens,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    ActivityEntry, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary, FindingQuery,
-    FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor,
-    MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy,
-    RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
-    TicketSave, TicketStore, TokenRecord, TokenStore,
+    ActivityEntry, AnswerStore, ApiCounter, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary,
+    FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord,
+    LateMonitor, LimitStore, MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry,
+    QuarantineItem, RetentionPolicy, RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord,
+    TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
@@ -307,5 +307,16 @@ impl AnswerStore for SqliteStore {
 
     async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()> {
         self.write(move |work| answers::keep(work, &answer, now)).await
+    }
+}
+
+#[async_trait]
+impl LimitStore for SqliteStore {
+    async fn save_api_counters(&self, rows: Vec<ApiCounter>, now: Timestamp) -> Result<()> {
+        self.write(move |work| limits::save(work, &rows, now)).await
+    }
+
+    async fn api_counters(&self, now: Timestamp) -> Result<Vec<ApiCounter>> {
+        self.read(move |db| limits::all(db, now)).await
     }
 }

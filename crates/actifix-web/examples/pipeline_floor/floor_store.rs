@@ -2,11 +2,11 @@
 
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, CareStore, Cursor, EventSummary,
-    FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord,
-    LateMonitor, MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem,
-    Recorded, RetentionPolicy, RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord,
-    TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
+    ActivityEntry, Admitted, AnswerStore, ApiCounter, Attachment, AttachmentInfo, CareStore, Cursor,
+    EventSummary, FindingQuery, FindingState, FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer,
+    KeyRecord, LateMonitor, LimitStore, MonitorView, OutcomeTotal, Page, Pending, ProjectStore,
+    QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, StoreStats, StoredEvent,
+    Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
@@ -242,6 +242,17 @@ impl AnswerStore for NullStore {
     }
 
     async fn keep_answer(&self, _answer: KeptAnswer, _now: Timestamp) -> Result<()> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl LimitStore for NullStore {
+    async fn save_api_counters(&self, _rows: Vec<ApiCounter>, _now: Timestamp) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn api_counters(&self, _now: Timestamp) -> Result<Vec<ApiCounter>> {
         Err(NOTHING)
     }
 }

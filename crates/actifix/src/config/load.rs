@@ -193,9 +193,16 @@ fn blame(table: &toml::Table, message: &str) -> ConfigError {
         });
         let Some(value) = value else { continue };
         insert(&mut alone, &key, value);
-        if key.starts_with("listeners.") && !key.ends_with(".bind") {
-            let bind = key.rsplit_once('.').map(|(head, _)| format!("{head}.bind")).unwrap_or_default();
-            insert(&mut alone, &bind, toml::Value::String("127.0.0.1:5001".to_owned()));
+        // What else the section must hold, so that only this key can be what is wrong.
+        for (rest, fill) in [("bind", "127.0.0.1:5001"), ("tls.cert", "-"), ("tls.key", "-")] {
+            let Some(listener) = key.strip_prefix("listeners.").and_then(|tail| tail.split('.').next())
+            else {
+                continue;
+            };
+            let other = format!("listeners.{listener}.{rest}");
+            if key != other && (rest == "bind" || key.contains(".tls.")) {
+                insert(&mut alone, &other, toml::Value::String(fill.to_owned()));
+            }
         }
         if let Err(error) = alone.try_into::<Config>() {
             let form = fields::known(&key).map_or("another value", |field| field.form);
