@@ -366,7 +366,9 @@ impl App {
             .map(|(principal, counts)| ApiCounter { principal, saved_at: now, counts })
             .collect();
         let written = self.store.save_api_counters(rows, now).await;
-        if written.is_err() {
+        if written.is_ok() {
+            metrics::counter!("actifix_limit_writes_total").increment(1);
+        } else {
             let mut state = self.limiter.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.unwritten.extend(ids);
         }

@@ -2,6 +2,7 @@
 //! socket), else the App itself in this process. All three speak the same API, so that each command exists once.
 
 use super::error::exit;
+use super::remote::{Remote, Wire};
 use super::{CliError, Global};
 use crate::config::environment;
 use crate::home::Home;
@@ -19,7 +20,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tower::ServiceExt;
 
 /// Largest answer that a command reads, bytes.
@@ -33,7 +34,7 @@ pub struct Client {
 }
 
 enum Transport {
-    Remote { authority: String, prefix: String, token: String },
+    Remote(Remote),
     Socket(std::path::PathBuf),
     InProcess { router: Router, wired: Box<wire::Wired> },
 }
@@ -51,7 +52,7 @@ impl Client {
 
     async fn choose(global: &Global, existing: bool) -> Result<Self, CliError> {
         if let Some(url) = environment("ACTIFIX_URL") {
-            return Self::remote(&url);
+            return Ok(Self { transport: Transport::Remote(Remote::new(&url, &Home::at(&global.home))?) });
         }
         let home = Home::at(&global.home);
         if connect_socket(&home.socket()).await.is_ok() {
@@ -68,31 +69,6 @@ impl Client {
         let wired = wire::open(&home, loaded.config, None).await?;
         let router = wired.api();
         Ok(Self { transport: Transport::InProcess { router, wired: Box::new(wired) } })
-    }
-
-    fn remote(url: &str) -> Result<Self, CliError> {
-        let parsed: hyper::Uri = url.parse().map_err(|_| CliError::usage("ACTIFIX_URL: not a URL"))?;
-        if parsed.scheme_str() != Some("http") {
-            return Err(CliError::usage(
-                "ACTIFIX_URL: only http:// to a loopback address is supported: use an SSH tunnel, or run the command on the server",
-            ));
-        }
-        let authority = parsed.authority().map(ToString::to_string).unwrap_or_default();
-        let loopback = parsed.host().is_some_and(|host| {
-            host == "localhost"
-                || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        });
-        if !loopback {
-            return Err(CliError::usage(
-                "ACTIFIX_URL: a token is never sent in clear over a network: use an SSH tunnel to a loopback address",
-            ));
-        }
-        let authority = if parsed.port().is_some() { authority } else { format!("{authority}:80") };
-        let token = environment("ACTIFIX_TOKEN").ok_or_else(|| {
-            CliError::usage("ACTIFIX_TOKEN is not set: make one with `actifix token create` on the server")
-        })?;
-        let prefix = parsed.path().trim_end_matches('/').to_owned();
-        Ok(Self { transport: Transport::Remote { authority, prefix, token } })
     }
 
     /// GET.
@@ -129,6 +105,11 @@ impl Client {
         let (status, bytes) = sent
             .await
             .map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))??;
+        if status.is_redirection() {
+            return Err(CliError::usage(
+                "ACTIFIX_URL: the server answers with a redirect, which is not followed with a token: set ACTIFIX_URL to the final address",
+            ));
+        }
         if bytes.is_empty() && status.is_success() {
             return Ok(Value::Null);
         }
@@ -146,7 +127,6 @@ impl Client {
         Err(CliError::from_status(status.as_u16(), &detail))
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the one connection of a command, to a loopback address")]
     async fn exchange(
         &self,
         method: Method,
@@ -169,9 +149,12 @@ impl Client {
                 .map_err(|_| CliError::usage("an argument cannot stand in a path"))
         };
         match &self.transport {
-            Transport::Remote { authority, prefix, token } => {
-                let stream = TcpStream::connect(authority.as_str()).await.map_err(unreachable)?;
-                exchange_over(TokioIo::new(stream), request(authority, prefix, Some(token))?).await
+            Transport::Remote(remote) => {
+                let request = request(remote.authority(), remote.prefix(), Some(remote.token()))?;
+                match remote.connect().await? {
+                    Wire::Plain(stream) => exchange_over(TokioIo::new(stream), request).await,
+                    Wire::Tls(stream) => exchange_over(TokioIo::new(stream), request).await,
+                }
             }
             Transport::Socket(path) => {
                 let stream = connect_socket(path).await.map_err(unreachable)?;
