@@ -106,7 +106,7 @@ impl Remote {
     /// The server cannot be reached, or is not the one that its certificate names.
     pub async fn connect(&self) -> Result<Wire, CliError> {
         let unreachable =
-            |why: String| CliError::new(exit::UNAVAILABLE, format!("{}: {why}", self.authority));
+            |why: String| CliError::new(exit::UNAVAILABLE, format!("server {}: {why}", self.authority));
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.open()).await;
         connected
             .map_err(|_| unreachable("no connection within 10 s".to_owned()))?

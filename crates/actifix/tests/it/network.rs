@@ -433,7 +433,7 @@ fn no_answer_of_any_route_is_for_every_origin() {
     let token = format!("Bearer {}", server.token());
     let mut seen = 0;
     for target in &targets {
-        let target = target.replace('{', "").replace('}', "");
+        let target = target.replace(['{', '}'], "");
         for method in ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE"] {
             for origin in ["https://evil.example", "null", "*", "http://localhost:1"] {
                 let request = Request::new(method, &target)
@@ -460,7 +460,7 @@ fn one_peer_has_a_bounded_number_of_connections() {
     let home = Home::with_config("[server]\nconnections_per_peer_max = 3\n");
     let server = home.serve();
     let mut open: Vec<TcpStream> = Vec::new();
-    let mut ask = |stream: &mut TcpStream| -> bool {
+    let ask = |stream: &mut TcpStream| -> bool {
         let _closed = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
         let mut bytes = [0; 12];
         stream.read_exact(&mut bytes).is_ok() && &bytes == b"HTTP/1.1 200"
@@ -487,5 +487,33 @@ fn modules_that_carry_nothing_yet_are_names_that_may_stand() {
     assert_eq!(server.send(&Request::get("/healthz")).status, 200);
     for target in ["/", "/mcp", "/metrics", "/api/v1/tickets", "/api/openapi.json"] {
         assert_eq!(server.send(&Request::get(target)).status, 404, "{target}");
+    }
+}
+
+#[test]
+fn what_the_page_on_the_network_shows_works() {
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/network.md"));
+    let blocks = |kind: &str| -> Vec<&str> {
+        let fence = format!("```{kind}\n");
+        page.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+    };
+    let configurations = blocks("toml");
+    assert!(configurations.len() >= 5);
+    for text in &configurations {
+        let home = Home::new();
+        std::fs::write(home.path().join("actifix.toml"), text).expect("a configuration");
+        let checked = home.cli(&["config", "check"]);
+        assert_eq!(checked.code(), 0, "{text}: {}", checked.stderr);
+    }
+    let home = Home::new();
+    std::fs::write(home.path().join("actifix.toml"), configurations[0]).expect("a configuration");
+    let commands: Vec<&str> = blocks("sh").into_iter().flat_map(str::lines).collect();
+    assert!(commands.len() >= 4);
+    for command in commands {
+        let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+        assert!(command.starts_with("actifix "), "{command}");
+        let done = home.cli(&arguments);
+        assert_eq!(done.code(), 0, "{command}: {}", done.stderr);
+        assert!(!done.stdout.is_empty(), "{command}");
     }
 }
