@@ -217,7 +217,7 @@ impl Limiter {
             _ => (limits.per_minute, limits.per_hour),
         };
         let reserve = match principal {
-            Principal::Actor(actor) if actor.may(Scope::Admin, actor.bound_project()) => 0,
+            Principal::Actor(actor) if actor.may(Scope::Admin, None) => 0,
             _ => u64::from(limits.admin_reserve_percent),
         };
         let day_limit = u64::from(limits.instance_per_day) * 100u64.saturating_sub(reserve) / 100;
