@@ -1,4 +1,4 @@
-//! What the tests run besides our own code: real SDKs in Python and Node, and the test runner.
+//! What the tests run besides our own code: real SDKs in Python and Node, reverse proxies, and the test runner.
 //!
 //! Everything goes to `target/test-tools`, never into the user's own environments. A tool that is
 //! present in the pinned version costs no network access.
@@ -85,8 +85,13 @@ fn install_system_packages() -> Result<()> {
     if !process::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
         missing.extend(["python3", "python3-venv"]);
     }
-    for (program, package) in [("node", "nodejs"), ("npm", "npm")] {
-        if !process::succeeds(Command::new(program).arg("--version")) {
+    for (program, version, package) in [
+        ("node", "--version", "nodejs"),
+        ("npm", "--version", "npm"),
+        ("/usr/sbin/nginx", "-v", "nginx-light"),
+        ("/usr/bin/caddy", "version", "caddy"),
+    ] {
+        if !process::succeeds(Command::new(program).arg(version)) {
             missing.push(package);
         }
     }

@@ -5,6 +5,7 @@ use crate::audit::Rollup;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate};
+use crate::limits::{ApiLimits, Limiter};
 use crate::login::LoginGate;
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
@@ -29,6 +30,8 @@ pub struct AppSettings {
     pub announce_dropped_kinds: bool,
     /// Rates of what is received.
     pub rates: RateLimits,
+    /// Rates of the API.
+    pub api_limits: ApiLimits,
     /// `ACTIFIX_RATE_LIMIT_DISABLED=1`: no rate is limited.
     pub rate_limit_disabled: bool,
     /// Bodies kept per ticket and clock hour before sampling, where a project says nothing; 0 = all.
@@ -60,6 +63,7 @@ pub struct App {
     pub(crate) token_cache: TokenCache,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
+    pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
     readiness: Readiness,
     pub(crate) rollup: Rollup,
@@ -91,6 +95,8 @@ impl App {
         settings: AppSettings,
     ) -> Arc<Self> {
         let gate = Gate::new(&settings);
+        let limiter =
+            Limiter::new(settings.api_limits, settings.rate_limit_disabled, vault.derive("api-limits"));
         Arc::new(Self {
             store,
             clock,
@@ -113,6 +119,7 @@ impl App {
             answer_key: vault.derive("answers"),
             gate,
             ids,
+            limiter,
             vault,
         })
     }

@@ -6,13 +6,13 @@
 mod data;
 
 pub use data::{
-    ActivityEntry, Admitted, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery, AuditReport,
-    AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace, FindingQuery,
-    FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, KeptAnswer, KeyRecord,
-    LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page, QuarantineEntry,
-    QuarantineItem, Recorded, RetentionPolicy, RetentionReport, Rotation, SealedInput, SealedSecret,
-    SecretRecord, SessionCount, SessionRecord, SessionsOf, Sort, StoreStats, StoredEvent, Submission,
-    ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UserRecord, VaultStatus,
+    ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
+    AuditReport, AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace,
+    FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, KeptAnswer,
+    KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page,
+    QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, Rotation, SealedInput,
+    SealedSecret, SecretRecord, SessionCount, SessionRecord, SessionsOf, Sort, StoreStats, StoredEvent,
+    Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UserRecord, VaultStatus,
 };
 
 use crate::error::{Error, Result};
@@ -70,6 +70,7 @@ pub trait Store:
     + CareStore
     + AnswerStore
     + SecretStore
+    + LimitStore
     + Send
     + Sync
     + 'static
@@ -86,6 +87,7 @@ impl<T> Store for T where
         + CareStore
         + AnswerStore
         + SecretStore
+        + LimitStore
         + Send
         + Sync
         + 'static
@@ -314,6 +316,15 @@ pub trait AnswerStore {
     async fn kept_answer(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<KeptAnswer>>;
     /// Keeps an answer; beyond the store's bound the one that ends first goes.
     async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()>;
+}
+
+/// What was used of the API's limits.
+#[async_trait]
+pub trait LimitStore {
+    /// Writes these rows, and forgets what is older than a day.
+    async fn save_api_counters(&self, rows: Vec<ApiCounter>, now: Timestamp) -> Result<()>;
+    /// All rows that are not older than a day; at most 20,000.
+    async fn api_counters(&self, now: Timestamp) -> Result<Vec<ApiCounter>>;
 }
 
 /// Findings, quarantine, retention, figures.

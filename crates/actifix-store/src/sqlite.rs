@@ -10,6 +10,7 @@ mod connection;
 mod events;
 mod findings;
 mod ingest;
+mod limits;
 mod lists;
 mod migrate;
 mod monitors;

@@ -52,4 +52,5 @@ contract! {
     tokens: open_gates();
     secrets: open_gates();
     care: open_gates();
+    limits: open_gates();
 }

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod care;
 pub mod events;
 pub mod ingest;
+pub mod limits;
 pub mod lists;
 pub mod projects;
 pub mod regressions;

@@ -12,7 +12,8 @@ mod secrets;
 mod tickets;
 mod users;
 
-use crate::extract::{BODY_BYTES_MAX, Who, client_of};
+use crate::client::client;
+use crate::extract::{BODY_BYTES_MAX, Who};
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::audit::from_address;
@@ -221,7 +222,7 @@ async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let address = client_of(request.extensions()).address;
+    let address = client(request.extensions()).address;
     if permission == Permission::Open {
         return from_address(address, next.run(request)).await;
     }

@@ -1,5 +1,6 @@
 //! Who asks, and typed input.
 
+use crate::client::client;
 use crate::cookies;
 use crate::problem::Problem;
 use crate::server::Peer;
@@ -13,7 +14,6 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,33 +26,13 @@ pub const BODY_READ_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Who(pub Actor);
 
+/// A credential that was looked at already, by the limits, and was not good.
+#[derive(Clone, Debug)]
+pub struct Refused(pub Problem);
+
 /// Whether the request came through the home's own socket.
 pub fn is_local(extensions: &Extensions) -> bool {
     extensions.get::<ConnectInfo<Peer>>().is_some_and(|info| info.0 == Peer::Local)
-}
-
-/// Who is at the other end, as far as the network tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remote {
-    /// Its address; none for the home's own socket.
-    pub address: Option<IpAddr>,
-    /// It speaks https.
-    pub https: bool,
-    /// It is the home's own socket.
-    pub local: bool,
-}
-
-/// The client of a request. The one place that looks.
-pub fn client_of(extensions: &Extensions) -> Remote {
-    let peer = extensions.get::<ConnectInfo<Peer>>().map(|info| info.0);
-    Remote {
-        address: match peer {
-            Some(Peer::Network(address)) => Some(address.ip().to_canonical()),
-            _ => None,
-        },
-        https: false,
-        local: peer == Some(Peer::Local),
-    }
 }
 
 impl FromRequestParts<Arc<App>> for Who {
@@ -61,6 +41,9 @@ impl FromRequestParts<Arc<App>> for Who {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
+        }
+        if let Some(Refused(problem)) = parts.extensions.get::<Refused>() {
+            return Err(problem.clone());
         }
         if is_local(&parts.extensions) {
             return Ok(Self(Actor::System));
@@ -87,7 +70,7 @@ pub struct Session(pub LiveSession);
 /// A person, by the cookie of their session. The browser sends it whoever's page asks: what changes something must
 /// come from a page of ours and name the session's token.
 async fn by_session(parts: &mut Parts, app: &App) -> Result<Who, Problem> {
-    let name = cookies::session_name(client_of(&parts.extensions).https);
+    let name = cookies::session_name(client(&parts.extensions).https);
     let cookie = cookies::value(&parts.headers, name).ok_or_else(Problem::unauthorized)?;
     let live = app.authenticate_session(cookie).await?.ok_or_else(Problem::unauthorized)?;
     if !parts.method.is_safe() {

@@ -2,7 +2,6 @@
 
 mod read;
 
-use crate::server::Peer;
 use actifix_app::App;
 use actifix_app::ingest::{
     AnswerBody, ByteRoom, Delivery, IngestAnswer, Kind, Knock, OtlpSignal, Pass, Refusal, credentials,
@@ -10,7 +9,7 @@ use actifix_app::ingest::{
 use actifix_domain::id::{EventId, ProjectId};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, post};
@@ -115,10 +114,7 @@ async fn receive(
     }
     let mut knock = knock(path, query, &headers, matches!(kind, Kind::Otlp(_)));
     let mut facts = Facts::default();
-    let peer = match parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0) {
-        Some(Peer::Network(address)) => Some(address.ip()),
-        _ => None,
-    };
+    let peer = crate::client::client(&parts.extensions).address;
     let taken = match take(app, &kind, &mut knock, &headers, body, peer, &mut facts).await {
         Ok(taken) => taken,
         Err(refusal) => {

@@ -1,11 +1,13 @@
 //! What stands around every route: request id, security headers, host check, one log line.
 
+use crate::client::TrustedProxies;
 use crate::ingest::Facts;
 use crate::problem::Problem;
 use actifix_app::App;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::uri::{Authority, PathAndQuery};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
@@ -14,6 +16,9 @@ use std::sync::Arc;
 /// The id of a request, shown in its answer and in the log.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
+
+/// Two years. Told over HTTPS only: over plain HTTP anybody on the way could have written it.
+const HSTS: &str = "max-age=63072000; includeSubDomains";
 
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -28,9 +33,15 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// Outermost: gives the request an id, writes problems out, sets headers on every status, logs one line.
-pub async fn finish(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+pub async fn finish(
+    State((app, proxies)): State<(Arc<App>, TrustedProxies)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = app.monotonic_micros();
     let id = app.request_id();
+    let client = proxies.client(request.extensions(), request.headers());
+    request.extensions_mut().insert(client);
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let ingest = is_ingest_path(request.uri());
@@ -41,6 +52,9 @@ pub async fn finish(State(app): State<Arc<App>>, mut request: Request, next: Nex
     let mut response = next.run(request).await;
     write_problem(&mut response, &id, ingest);
     let headers = response.headers_mut();
+    if client.https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+    }
     for (name, value) in SECURITY_HEADERS {
         if ingest && name == HeaderName::from_static("cross-origin-resource-policy") {
             continue;
@@ -108,17 +122,19 @@ fn is_ingest_path(uri: &Uri) -> bool {
 }
 
 /// Host names that a browser may have meant: a page of another name that resolves to us gets 421.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Hosts(Arc<Vec<String>>);
 
 impl Hosts {
-    /// The names of `public_url` and of the listeners' addresses, and of this machine.
-    pub fn new(public_url: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+    /// The names of `public_url` and of the listeners' addresses, of this machine, and `further` ones.
+    pub fn new(public_url: &str, addresses: impl IntoIterator<Item = IpAddr>, further: &[String]) -> Self {
         let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
+        names.extend_from_slice(further);
         if let Some(host) = public_url.parse::<Uri>().ok().as_ref().and_then(Uri::host) {
             names.push(host.to_ascii_lowercase());
         }
-        for address in addresses {
+        // "All addresses" is none that a client would name.
+        for address in addresses.into_iter().filter(|address| !address.is_unspecified()) {
             names.push(match address {
                 IpAddr::V4(v4) => v4.to_string(),
                 IpAddr::V6(v6) => format!("[{v6}]"),
@@ -139,16 +155,78 @@ impl Hosts {
 
 /// Refuses requests for another host (421), so that DNS rebinding reaches nothing.
 pub async fn check_host(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let local = crate::extract::is_local(request.extensions());
-    if local || hosts.admits(host) {
+    if local || target_host(&request).is_ok_and(|host| hosts.admits(&host)) {
         return next.run(request).await;
     }
     Problem::new(
         StatusCode::MISDIRECTED_REQUEST,
-        "this server is not known by that name: set server.public_url to the address that clients use",
+        "this server is not known by that name: set server.public_url to the address that clients use, or add the name to server.hosts",
     )
     .into_response()
+}
+
+/// Refuses requests that name their target in a way that two readers could understand differently (RFC 9112, 3.2).
+pub async fn check_target(request: Request, next: Next) -> Response {
+    match target_host(&request) {
+        Ok(_) => next.run(request).await,
+        Err(why) => Problem::new(StatusCode::BAD_REQUEST, why).into_response(),
+    }
+}
+
+/// The host that a request is meant for; empty when it names none.
+fn target_host(request: &Request) -> Result<String, &'static str> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let host = match (named.next(), named.next()) {
+        (Some(_), Some(_)) => return Err("more than one Host header"),
+        (None, _) if request.version() == Version::HTTP_11 => return Err("no Host header"),
+        (host, _) => host.map(|value| value.to_str().unwrap_or("@")).unwrap_or_default(),
+    };
+    if !host.is_empty() && (host.contains('@') || host.parse::<Authority>().is_err()) {
+        return Err("the Host header is not a host name with an optional port");
+    }
+    let Some(authority) = request.uri().authority() else { return Ok(host.to_owned()) };
+    if authority.as_str().contains('@') {
+        return Err("the target names a user");
+    }
+    if !host.is_empty() && !authority.as_str().eq_ignore_ascii_case(host) {
+        return Err("the Host header and the target name different hosts");
+    }
+    Ok(authority.as_str().to_owned())
+}
+
+/// Refuses what came to a trusted proxy in clear, where clients should use HTTPS. Credentials and events that were sent
+/// so are lost already: they get no redirect that would hide it. A page that a person typed the address of does.
+pub async fn refuse_plain(
+    State(https_url): State<Option<Arc<str>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let plain = crate::client::client(request.extensions()).plain_by_proxy;
+    let (Some(https_url), true) = (https_url, plain) else { return next.run(request).await };
+    let path = request.uri().path();
+    if matches!(path, "/healthz" | "/readyz") {
+        return next.run(request).await;
+    }
+    let machines = ["/api", "/v1", "/metrics", "/mcp", "/hooks"];
+    let for_machines = machines
+        .iter()
+        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let rest = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let location = HeaderValue::from_str(&format!("{https_url}{rest}"));
+    // Two slashes or a backslash at the start would name another host to some readers.
+    let safe = rest.starts_with('/') && !rest.starts_with("//") && !rest.contains('\\');
+    let page = matches!(*request.method(), Method::GET | Method::HEAD) && !for_machines && safe;
+    match location {
+        Ok(location) if page => {
+            (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response()
+        }
+        _ => Problem::new(
+            StatusCode::FORBIDDEN,
+            "plain HTTP: use the https address of this server; what was sent in clear, renew",
+        )
+        .into_response(),
+    }
 }
 
 #[cfg(test)]
@@ -157,10 +235,19 @@ mod tests {
 
     #[test]
     fn only_known_hosts_are_admitted() {
-        let hosts = Hosts::new("https://errors.example.net/base", ["127.0.0.1".parse().unwrap()]);
-        for good in
-            ["localhost:5001", "127.0.0.1:5001", "[::1]:5001", "errors.example.net", "ERRORS.example.net:443"]
-        {
+        let hosts = Hosts::new(
+            "https://errors.example.net/base",
+            ["127.0.0.1".parse().unwrap(), "0.0.0.0".parse().unwrap()],
+            &["errors.internal".to_owned()],
+        );
+        for good in [
+            "localhost:5001",
+            "127.0.0.1:5001",
+            "[::1]:5001",
+            "errors.example.net",
+            "ERRORS.example.net:443",
+            "errors.internal:5001",
+        ] {
             assert!(hosts.admits(good), "{good}");
         }
         for bad in [
@@ -169,6 +256,7 @@ mod tests {
             "localhost.evil.example",
             "127.0.0.1.evil.example:5001",
             "errors.example.net.evil",
+            "0.0.0.0:5001",
         ] {
             assert!(!hosts.admits(bad), "{bad}");
         }

@@ -3,13 +3,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod api;
+pub mod client;
 pub mod cookies;
+pub mod cors;
 pub mod extract;
 pub mod health;
 pub mod ingest;
 pub mod layers;
+pub mod limits;
 pub mod problem;
 pub mod router;
 pub mod server;
+pub mod tls;
 
-pub use router::{Module, router};
+pub use router::{Edge, Module, router};

@@ -1,12 +1,14 @@
 //! Every route on one screen, one block per module.
 
+use crate::client::TrustedProxies;
+use crate::cors::Origins;
 use crate::layers::{self, Hosts};
-use crate::{api, health, ingest};
+use crate::{api, cors, health, ingest, limits};
 use actifix_app::App;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 
@@ -21,8 +23,21 @@ pub enum Module {
     Metrics,
 }
 
+/// What the routes know of the network around them.
+#[derive(Clone, Debug, Default)]
+pub struct Edge {
+    /// Names that this server is known by.
+    pub hosts: Hosts,
+    /// Peers whose forwarding headers are believed.
+    pub proxies: TrustedProxies,
+    /// Origins whose pages may read answers of the API.
+    pub origins: Origins,
+    /// The address that clients use, where that is https: then nobody comes in clear through a proxy.
+    pub https_url: Option<Arc<str>>,
+}
+
 /// The routes of a listener. Health is on every one.
-pub fn router(app: &Arc<App>, modules: &[Module], hosts: Hosts, metrics: Option<PrometheusHandle>) -> Router {
+pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<PrometheusHandle>) -> Router {
     let mut guarded = Router::new();
     if modules.contains(&Module::Api) {
         guarded = guarded.merge(api::router(Arc::clone(app)));
@@ -30,14 +45,21 @@ pub fn router(app: &Arc<App>, modules: &[Module], hosts: Hosts, metrics: Option<
     if let (true, Some(handle)) = (modules.contains(&Module::Metrics), metrics) {
         guarded = guarded.merge(health::metrics(Arc::clone(app), handle));
     }
-    // Host names are checked everywhere but on ingest and health: SDKs may know us by any name.
-    let guarded = guarded.layer(from_fn_with_state(hosts, layers::check_host));
+    // Around every path but those of ingest and health, whether or not there is something at it. Host names are checked
+    // here: SDKs may know us by any name.
+    let guarded = guarded
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(from_fn(cors::answer_preflight))
+        .layer(from_fn_with_state(Arc::clone(app), limits::limit))
+        .layer(from_fn_with_state(edge.hosts, layers::check_host))
+        .layer(from_fn_with_state(edge.origins, cors::name_reader));
     let mut router = Router::new().merge(guarded).merge(health::router(Arc::clone(app)));
     if modules.contains(&Module::Ingest) {
         // Bodies are bounded by the ingest reader, by its own and larger limits.
         router = router.merge(ingest::router(Arc::clone(app)).layer(DefaultBodyLimit::disable()));
     }
     router
-        .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(from_fn_with_state(Arc::clone(app), layers::finish))
+        .layer(from_fn_with_state(edge.https_url, layers::refuse_plain))
+        .layer(from_fn(layers::check_target))
+        .layer(from_fn_with_state((Arc::clone(app), edge.proxies), layers::finish))
 }

@@ -1,29 +1,37 @@
-//! The accept loop: connections are counted, headers and requests have deadlines, and a stop drains.
+//! The accept loop: connections are counted, in all and per peer; handshakes, headers, requests and stalled answers
+//! have deadlines; a stop drains.
 //!
-//! `axum::serve` is not used: it installs no timer, so a half-sent header would stay open for ever.
+//! `axum::serve` is not used: it installs no timer, so a half-sent header would stay open for ever. HTTP/2 is spoken
+//! over TLS only, where ALPN asks for it.
 
+mod connection;
+
+use crate::client::TrustedProxies;
+use actifix_domain::network::client_network;
 use axum::Router;
-use axum::extract::connect_info::ConnectInfo;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use connection::Stream;
+use rustls::ServerConfig;
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tower::Service;
+use tokio_rustls::TlsAcceptor;
 
 /// Bounds of one listener.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
     /// Connections open at the same time; further ones wait in the kernel's queue.
     pub connections_max: usize,
-    /// A request's headers must be complete within this time; it also ends idle connections.
+    /// Connections of one address, or network of IPv6, at the same time; further ones are closed at once.
+    pub connections_per_peer_max: usize,
+    /// Peers that stand for many clients, and so have no bound of their own.
+    pub proxies: TrustedProxies,
+    /// A TLS handshake, and a request's headers, must be complete within this time; it also ends idle connections.
     pub header_timeout: Duration,
     /// Open requests get this long to finish after a stop.
     pub drain_timeout: Duration,
@@ -33,16 +41,16 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections_max: 4_096,
+            connections_per_peer_max: 1_024,
+            proxies: TrustedProxies::default(),
             header_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(8),
         }
     }
 }
 
-/// Headers per request.
-const HEADERS_MAX: usize = 100;
-/// Bytes of request line and headers together.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 1_024;
 /// Wait after a failed `accept` (out of descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -55,19 +63,37 @@ pub enum Peer {
     Local,
 }
 
+/// Put into the extensions of requests that came over TLS of our own.
+#[derive(Clone, Copy, Debug)]
+pub struct Tls;
+
 /// What a listener accepts connections from.
 #[derive(Debug)]
 pub enum Door {
-    /// TCP.
-    Tcp(TcpListener),
+    /// TCP; with TLS where there is a certificate to show.
+    Tcp(TcpListener, Option<Arc<ServerConfig>>),
     /// The home's own socket.
     Unix(UnixListener),
 }
 
-/// Opens a listener. The only function of the program that does.
+/// Takes an address without listening there yet: nobody can connect before all that must hold has been checked.
+///
+/// # Errors
+/// Of the system: the address is taken, or not of this machine.
+pub fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Opens a listener on an address that was taken. The only function of the program that does.
+///
+/// # Errors
+/// Of the system: somebody else listens there.
 #[allow(clippy::disallowed_methods, reason = "this is the one place that opens listeners")]
-pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
+pub fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
+    socket.listen(BACKLOG)
 }
 
 /// Opens the home's own socket.
@@ -82,7 +108,7 @@ pub fn listen_local(path: &Path) -> io::Result<UnixListener> {
 /// Accepts until `stop` turns true, then drains.
 pub async fn serve(door: Door, router: Router, limits: ServerLimits, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(limits.connections_max));
-    let graceful = GracefulShutdown::new();
+    let peers = Arc::new(Peers::default());
     let mut connections = JoinSet::new();
     loop {
         let slot = tokio::select! {
@@ -97,15 +123,15 @@ pub async fn serve(door: Door, router: Router, limits: ServerLimits, mut stop: w
         };
         match accepted {
             Ok((stream, peer)) => {
-                let watcher = graceful.watcher();
-                let _task = connections.spawn(connection(
-                    stream,
-                    peer,
-                    router.clone(),
-                    limits.clone(),
-                    watcher,
-                    slot,
-                ));
+                let Some(place) = peers.enter(peer, &limits) else {
+                    metrics::counter!("actifix_connections_refused_total", "reason" => "peer").increment(1);
+                    continue;
+                };
+                let task = connection::serve(stream, peer, router.clone(), limits.clone(), stop.clone());
+                let _task = connections.spawn(async move {
+                    task.await;
+                    drop((slot, place));
+                });
             }
             Err(error) => {
                 tracing::warn!(error = %error, "accept failed");
@@ -115,24 +141,24 @@ pub async fn serve(door: Door, router: Router, limits: ServerLimits, mut stop: w
         while connections.try_join_next().is_some() {}
     }
     drop(door);
-    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain_timeout, drained).await.is_err() {
         tracing::warn!("open requests were cut off after the drain time");
     }
     connections.shutdown().await;
 }
 
-enum Stream {
-    Tcp(TcpStream),
-    Unix(tokio::net::UnixStream),
-}
-
 async fn accept(door: &Door) -> io::Result<(Stream, Peer)> {
     match door {
-        Door::Tcp(listener) => {
+        Door::Tcp(listener, tls) => {
             let (stream, peer) = listener.accept().await?;
             // Answers are small: waiting to fill a packet would only add latency.
             let _best_effort = stream.set_nodelay(true);
-            Ok((Stream::Tcp(stream), Peer::Network(peer)))
+            let stream = match tls {
+                Some(config) => Stream::Tls(stream, TlsAcceptor::from(Arc::clone(config))),
+                None => Stream::Tcp(stream),
+            };
+            Ok((stream, Peer::Network(peer)))
         }
         Door::Unix(listener) => {
             let (stream, _) = listener.accept().await?;
@@ -146,41 +172,70 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _closed_or_true = stop.wait_for(|stop| *stop).await;
 }
 
-async fn connection(
-    stream: Stream,
-    peer: Peer,
-    router: Router,
-    limits: ServerLimits,
-    watcher: hyper_util::server::graceful::Watcher,
-    slot: OwnedSemaphorePermit,
-) {
-    match stream {
-        Stream::Tcp(stream) => serve_one(TokioIo::new(stream), peer, router, &limits, watcher).await,
-        Stream::Unix(stream) => serve_one(TokioIo::new(stream), peer, router, &limits, watcher).await,
+/// Open connections by peer; at most as many as there are connections.
+#[derive(Debug, Default)]
+struct Peers(Mutex<HashMap<IpAddr, usize>>);
+
+/// A place among the connections of a peer, given back when dropped.
+struct Place(Option<(Arc<Peers>, IpAddr)>);
+
+impl Peers {
+    fn enter(self: &Arc<Self>, peer: Peer, limits: &ServerLimits) -> Option<Place> {
+        let address = match peer {
+            Peer::Network(address) => address.ip().to_canonical(),
+            Peer::Local => return Some(Place(None)),
+        };
+        if limits.proxies.contains(address) {
+            return Some(Place(None));
+        }
+        let network = client_network(address);
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(network).or_default();
+        if *count >= limits.connections_per_peer_max {
+            return None;
+        }
+        *count += 1;
+        Some(Place(Some((Arc::clone(self), network))))
     }
-    drop(slot);
 }
 
-async fn serve_one<I>(
-    io: I,
-    peer: Peer,
-    router: Router,
-    limits: &ServerLimits,
-    watcher: hyper_util::server::graceful::Watcher,
-) where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(io, service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(error = %error, "connection ended");
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((peers, network)) = &self.0 else { return };
+        let mut open = peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(network) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                open.remove(network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_peer_has_its_share_of_connections_and_gives_it_back() {
+        let limits = ServerLimits {
+            connections_per_peer_max: 2,
+            proxies: TrustedProxies::new(["10.0.0.1".parse().unwrap()]),
+            ..ServerLimits::default()
+        };
+        let peers = Arc::new(Peers::default());
+        let enter =
+            |text: &str| peers.enter(Peer::Network(SocketAddr::new(text.parse().unwrap(), 1)), &limits);
+        let first = enter("2001:db8::1").unwrap();
+        let _second = enter("2001:db8::2").unwrap();
+        assert!(enter("2001:db8::3").is_none(), "a network of 64 bits is one peer");
+        let _other = enter("192.0.2.1").unwrap();
+        drop(first);
+        let _third = enter("2001:db8::3").unwrap();
+        let proxy: Vec<_> = (0..5).map(|_| enter("10.0.0.1").unwrap()).collect();
+        assert_eq!(proxy.len(), 5);
+        assert!(peers.enter(Peer::Local, &limits).is_some());
+        drop((_second, _other, _third));
+        assert!(peers.0.lock().unwrap().is_empty());
     }
 }

@@ -9,8 +9,10 @@ mod hook;
 mod ingest;
 mod output;
 mod project;
+mod proxy_config;
 mod records;
 mod reference;
+mod remote;
 mod scan;
 mod secrets;
 mod serve;
@@ -124,6 +126,8 @@ enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print a configuration for the reverse proxy in front.
+    ProxyConfig(proxy_config::ProxyConfigArgs),
     /// This server's own log.
     #[command(subcommand)]
     Logs(upkeep::LogsCommand),
@@ -194,6 +198,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Retention(command) => upkeep::retention(&global, command).await,
             Command::Logs(command) => upkeep::logs(&global, command).await,
             Command::Config(command) => config::run(&global, command).await,
+            Command::ProxyConfig(args) => proxy_config::run(&global, &args),
             Command::Reference { page } => reference::print(page),
             Command::Completions { shell } => completions(shell),
             Command::Man { out } => man(out),

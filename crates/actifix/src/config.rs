@@ -6,14 +6,17 @@
 mod environment;
 mod fields;
 mod load;
+mod network;
 mod secret;
 
 pub use environment::{environment, environment_all};
 pub use fields::{FIELDS, known};
 pub use load::{Loaded, Source, load};
+pub use network::{CorsConfig, Exposure, OutboundConfig, TlsConfig, exposure};
 pub use secret::{SECRET_FORM, SecretRef, variable as secret_variable};
 
 use actifix_app::ports::RetentionPolicy;
+use actifix_domain::network::Network;
 use actifix_domain::throttle::ThrottleConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,8 +30,12 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[listeners.<name>]`; none given = one named `default` on 127.0.0.1:5001 with all modules.
     pub listeners: BTreeMap<String, ListenerConfig>,
+    /// `[cors]`
+    pub cors: CorsConfig,
     /// `[limits]`
     pub limits: LimitsConfig,
+    /// `[outbound]`
+    pub outbound: OutboundConfig,
     /// `[throttle]`
     pub throttle: ThrottleConfig,
     /// `[retention]`
@@ -42,15 +49,32 @@ pub struct ServerConfig {
     /// Base of DSNs and links; may hold a path prefix. None = the first listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; none by default.
+    pub trusted_proxies: Vec<Network>,
+    /// Listeners that are not on loopback may speak plain HTTP. Loud, and refused by `--production`.
+    pub allow_plain_http: bool,
+    /// Further names that clients may call this server by, besides that of `public_url`.
+    pub hosts: Vec<String>,
     /// Connections open at the same time, per listener.
     pub connections_max: usize,
+    /// Connections of one address (of IPv6: one network of 64 bits) at the same time; trusted proxies have no such
+    /// bound.
+    pub connections_per_peer_max: usize,
     /// What the log says: `error`, `warn`, `info`, `debug`, `trace`.
     pub log_level: String,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { public_url: None, connections_max: 4_096, log_level: "info".to_owned() }
+        Self {
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            allow_plain_http: false,
+            hosts: Vec::new(),
+            connections_max: 4_096,
+            connections_per_peer_max: 1_024,
+            log_level: "info".to_owned(),
+        }
     }
 }
 
@@ -62,8 +86,12 @@ pub enum Module {
     Ingest,
     /// `/api/v1`.
     Api,
+    /// Pages for people. Accepted; it carries no route yet.
+    Dashboard,
     /// `/metrics`.
     Metrics,
+    /// MCP for coding agents. Accepted; it carries no route yet.
+    Mcp,
 }
 
 /// One listener.
@@ -75,11 +103,21 @@ pub struct ListenerConfig {
     /// What it carries.
     #[serde(default = "all_modules")]
     pub modules: Vec<Module>,
+    /// Certificate and key; none = plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+}
+
+impl ListenerConfig {
+    /// `https` with TLS of our own, else `http`.
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// All modules.
 pub fn all_modules() -> Vec<Module> {
-    vec![Module::Ingest, Module::Api, Module::Metrics]
+    vec![Module::Ingest, Module::Api, Module::Dashboard, Module::Metrics, Module::Mcp]
 }
 
 /// `[limits]`
@@ -98,6 +136,16 @@ pub struct LimitsConfig {
     pub instance_per_minute: u32,
     /// Events per day of the instance.
     pub instance_per_day: u32,
+    /// API requests per minute and token or session; of those without, per client network.
+    pub api_per_minute: u32,
+    /// The same per hour.
+    pub api_per_hour: u32,
+    /// API requests of the instance per day.
+    pub api_instance_per_day: u32,
+    /// Share of the day that is kept for administrators, per cent.
+    pub api_admin_reserve_percent: u32,
+    /// Attempts to log in per minute and client network.
+    pub login_per_minute: u32,
     /// Bodies kept per ticket and clock hour before sampling; 0 = all. A project's own setting wins.
     pub sample_after: u32,
     /// Bytes of a request as sent.
@@ -143,6 +191,11 @@ impl Default for LimitsConfig {
             project_per_day: 5_000_000,
             instance_per_minute: 120_000,
             instance_per_day: 20_000_000,
+            api_per_minute: 600,
+            api_per_hour: 10_000,
+            api_instance_per_day: 1_000_000,
+            api_admin_reserve_percent: 10,
+            login_per_minute: 10,
             sample_after: 100,
             compressed_bytes_max: 20 << 20,
             decompressed_bytes_max: 50 << 20,
@@ -170,7 +223,9 @@ impl Config {
         let sections = [
             ("server", self.server != other.server),
             ("listeners", self.listeners != other.listeners),
+            ("cors", self.cors != other.cors),
             ("limits", self.limits != other.limits),
+            ("outbound", self.outbound != other.outbound),
             ("throttle", self.throttle != other.throttle),
             ("retention", self.retention != other.retention),
         ];
@@ -181,7 +236,10 @@ impl Config {
     pub fn listeners(&self) -> BTreeMap<String, ListenerConfig> {
         if self.listeners.is_empty() {
             let bind = SocketAddr::from(([127, 0, 0, 1], 5001));
-            return BTreeMap::from([("default".to_owned(), ListenerConfig { bind, modules: all_modules() })]);
+            return BTreeMap::from([(
+                "default".to_owned(),
+                ListenerConfig { bind, modules: all_modules(), tls: None },
+            )]);
         }
         self.listeners.clone()
     }
@@ -198,7 +256,7 @@ impl Config {
             .or_else(|| listeners.values().next());
         first.map_or_else(
             || "http://127.0.0.1:5001".to_owned(),
-            |listener| format!("http://{}", listener.bind),
+            |listener| format!("{}://{}", listener.scheme(), listener.bind),
         )
     }
 }

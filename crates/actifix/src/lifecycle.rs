@@ -1,19 +1,25 @@
 //! Start and stop of the server: listeners, the home's own socket, workers, signals.
 
-use crate::cli::CliError;
-use crate::config::Module;
+use crate::certificate::Certificate;
+use crate::cli::{CliError, exit};
+use crate::config::{Exposure, Module};
 use crate::home::Home;
 use crate::wire::{self, Wired};
 use crate::workers;
+use actifix_web::Edge;
+use actifix_web::client::TrustedProxies;
+use actifix_web::cors::Origins;
 use actifix_web::layers::Hosts;
-use actifix_web::server::{Door, ServerLimits, listen_local, serve};
+use actifix_web::server::{Door, ServerLimits, listen, listen_local, serve};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use rustls::ServerConfig;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use tokio::net::TcpListener;
+use std::sync::Arc;
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -28,12 +34,33 @@ const INGEST_BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 pub struct Bound {
     /// Name in the configuration.
     pub name: String,
-    /// The socket.
-    pub socket: TcpListener,
+    /// The address is taken; nobody listens there yet.
+    pub socket: TcpSocket,
     /// Where it really listens.
     pub address: SocketAddr,
     /// What it carries.
     pub modules: Vec<Module>,
+    /// How it can be reached.
+    pub exposure: Exposure,
+    /// Settings of TLS, if it speaks that.
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
+impl Bound {
+    /// What a client calls it.
+    pub fn url(&self) -> String {
+        let scheme = if self.exposure == Exposure::Tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+}
+
+/// What a reload replaces while the server runs.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// `cors.allowed_origins`
+    pub origins: Origins,
+    /// Certificates of the listeners that have one.
+    pub certificates: Vec<Certificate>,
 }
 
 /// A server that runs.
@@ -44,24 +71,46 @@ pub struct Running {
 }
 
 /// Starts listeners and workers.
-pub async fn start(home: &Home, wired: &Wired, bound: Vec<Bound>) -> Result<Running, CliError> {
-    let metrics = install_metrics()?;
+pub async fn start(
+    home: &Home,
+    wired: &Wired,
+    bound: Vec<Bound>,
+    live: &Arc<Live>,
+    metrics: PrometheusHandle,
+) -> Result<Running, CliError> {
+    wired.app.restore_limits().await?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let limits =
-        ServerLimits { connections_max: wired.config.server.connections_max, ..ServerLimits::default() };
-    let hosts = Hosts::new(&wired.app.settings().public_url, bound.iter().map(|bound| bound.address.ip()));
+    let server = &wired.config.server;
+    let proxies = TrustedProxies::new(server.trusted_proxies.iter().copied());
+    let limits = ServerLimits {
+        connections_max: server.connections_max,
+        connections_per_peer_max: server.connections_per_peer_max,
+        proxies: proxies.clone(),
+        ..ServerLimits::default()
+    };
+    let public_url = &wired.app.settings().public_url;
+    let addresses = bound.iter().map(|bound| bound.address.ip());
+    let edge = Edge {
+        hosts: Hosts::new(public_url, addresses, &server.hosts),
+        proxies,
+        origins: live.origins.clone(),
+        https_url: public_url.starts_with("https://").then(|| public_url.as_str().into()),
+    };
+    say_loudly(wired, &bound);
     for listener in bound {
         let modules = wire::modules(&listener.modules);
-        let router = actifix_web::router(&wired.app, &modules, hosts.clone(), Some(metrics.clone()));
-        tracing::info!(listener = listener.name, address = %listener.address, "listening");
-        tasks.spawn(serve(Door::Tcp(listener.socket), router, limits.clone(), stopped.clone()));
+        let router = actifix_web::router(&wired.app, &modules, edge.clone(), Some(metrics.clone()));
+        let socket = listen(listener.socket)
+            .map_err(|error| cannot_listen(&listener.name, listener.address, error))?;
+        tracing::info!(listener = listener.name, address = %listener.address, exposure = ?listener.exposure, "listening");
+        tasks.spawn(serve(Door::Tcp(socket, listener.tls), router, limits.clone(), stopped.clone()));
     }
     let (door, _directory) = local_door(home).map_err(|error| CliError::io(&home.socket(), error))?;
     let everything = wire::modules(&crate::config::all_modules());
-    let router = actifix_web::router(&wired.app, &everything, hosts, Some(metrics.clone()));
+    let router = actifix_web::router(&wired.app, &everything, edge, Some(metrics.clone()));
     tasks.spawn(serve(door, router, limits, stopped.clone()));
-    workers::start(&mut tasks, home, wired, stopped);
+    workers::start(&mut tasks, home, wired, live, stopped);
     Ok(Running { stop, tasks, socket: home.socket() })
 }
 
@@ -114,7 +163,27 @@ pub fn short_socket_path(path: &Path) -> io::Result<(File, PathBuf)> {
     Ok((directory, short))
 }
 
-fn install_metrics() -> Result<PrometheusHandle, CliError> {
+/// An address that is taken.
+pub fn cannot_listen(name: &str, address: SocketAddr, error: io::Error) -> CliError {
+    CliError::new(
+        exit::CANNOT_CREATE,
+        format!("listeners.{name}.bind: {address}: {error}: stop what listens there, or choose another port"),
+    )
+}
+
+/// What should worry whoever looks at log or metrics.
+fn say_loudly(wired: &Wired, bound: &[Bound]) {
+    let plain = bound.iter().filter(|bound| bound.exposure == Exposure::Plain);
+    metrics::gauge!("actifix_plain_http_listeners").set(plain.clone().count() as f64);
+    for bound in plain {
+        tracing::warn!(listener = bound.name, address = %bound.address, "plain HTTP to the network is allowed");
+    }
+    let disabled = wired.app.settings().rate_limit_disabled;
+    metrics::gauge!("actifix_rate_limit_disabled").set(if disabled { 1.0 } else { 0.0 });
+}
+
+/// Starts to keep figures.
+pub fn install_metrics() -> Result<PrometheusHandle, CliError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("actifix_ingest_seconds".to_owned()), &INGEST_BUCKETS)
         .and_then(|builder| {

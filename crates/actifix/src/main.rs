@@ -11,6 +11,7 @@
     )
 )]
 
+mod certificate;
 mod cli;
 mod config;
 mod demo;
@@ -18,6 +19,7 @@ mod files;
 mod home;
 mod lifecycle;
 mod process;
+mod production;
 mod scan;
 mod system;
 mod telemetry;

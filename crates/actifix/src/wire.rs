@@ -7,15 +7,16 @@ use crate::system::{SystemClock, SystemIds};
 use crate::vault::{Ask, HomeVault, KeySources};
 use actifix_app::App;
 use actifix_app::app::AppSettings;
+use actifix_app::limits::ApiLimits;
 use actifix_app::ports::{Clock, Ids, Store, Vault};
 use actifix_app::secrets::SecretText;
 use actifix_domain::access::Actor;
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
 use actifix_protocol::limits::Limits;
+use actifix_web::Edge;
 use actifix_web::layers::Hosts;
 use axum::Router;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Name of the project that every home has.
@@ -31,14 +32,15 @@ pub struct Wired {
 impl Wired {
     /// The API without a network.
     pub fn api(&self) -> Router {
-        let hosts = Hosts::new(&self.app.settings().public_url, []);
-        actifix_web::router(&self.app, &[actifix_web::Module::Api], hosts, None)
+        let edge = Edge { hosts: Hosts::new(&self.app.settings().public_url, [], &[]), ..Edge::default() };
+        actifix_web::router(&self.app, &[actifix_web::Module::Api], edge, None)
     }
 
     /// Finishes what was accepted.
     pub async fn close(self) -> Result<(), CliError> {
         self.app.flush_counters().await?;
         self.app.tend_audit(true).await?;
+        self.app.flush_limits().await?;
         self.app.close().await?;
         Ok(())
     }
@@ -49,17 +51,13 @@ pub fn load_config(home: &Home) -> Result<Loaded, CliError> {
     let loaded = config::load(&home.config(), config::environment_all()).map_err(CliError::config)?;
     loaded.config.throttle.validate().map_err(|why| CliError::config(format!("throttle: {why}")))?;
     rates(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
+    loaded.config.validate_network().map_err(CliError::config)?;
     sizes(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     Ok(loaded)
 }
 
-/// Opens a home for this process alone. `bound` is where the first listener really listens.
-pub async fn open(
-    home: &Home,
-    config: Config,
-    bound: Option<SocketAddr>,
-    ask: Ask,
-) -> Result<Wired, CliError> {
+/// Opens a home for this process alone. `bound` is the URL of where the first listener really listens.
+pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) -> Result<Wired, CliError> {
     crate::process::keep_memory_private();
     home.create().map_err(|error| CliError::io(home.root(), error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -109,31 +107,40 @@ async fn ensure_default_project(app: &Arc<App>) -> Result<(), CliError> {
     Ok(())
 }
 
-fn settings(config: &Config, bound: Option<SocketAddr>) -> Result<AppSettings, CliError> {
+fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliError> {
     let limits = &config.limits;
     let public_url = match (bound, &config.server.public_url) {
-        (Some(bound), None) => format!("http://{bound}"),
+        (Some(bound), None) => bound,
         _ => config.public_url(),
-    };
-    let rate_limit_disabled = match config::environment("ACTIFIX_RATE_LIMIT_DISABLED").as_deref() {
-        None | Some("") => false,
-        Some("1") => true,
-        Some(_) => {
-            return Err(CliError::config(
-                "ACTIFIX_RATE_LIMIT_DISABLED: only the exact value 1 is known; unset it",
-            ));
-        }
     };
     Ok(AppSettings {
         public_url,
         limits: sizes(config),
         announce_dropped_kinds: limits.announce_dropped_kinds,
         rates: rates(config),
-        rate_limit_disabled,
+        api_limits: ApiLimits {
+            per_minute: limits.api_per_minute,
+            per_hour: limits.api_per_hour,
+            instance_per_day: limits.api_instance_per_day,
+            admin_reserve_percent: limits.api_admin_reserve_percent,
+            login_per_minute: limits.login_per_minute,
+        },
+        rate_limit_disabled: rate_limit_disabled()?,
         sample_after: limits.sample_after,
         retention: config.retention.clone(),
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
     })
+}
+
+/// Whether no rate is limited, which is for tests only: exactly `1`, read at the start.
+pub fn rate_limit_disabled() -> Result<bool, CliError> {
+    match config::environment("ACTIFIX_RATE_LIMIT_DISABLED").as_deref() {
+        None | Some("") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => {
+            Err(CliError::config("ACTIFIX_RATE_LIMIT_DISABLED: only the exact value 1 is known; unset it"))
+        }
+    }
 }
 
 fn sizes(config: &Config) -> Limits {
@@ -173,10 +180,12 @@ fn rates(config: &Config) -> RateLimits {
 /// Modules of the web crate for those of the configuration.
 pub fn modules(list: &[Module]) -> Vec<actifix_web::Module> {
     list.iter()
-        .map(|module| match module {
-            Module::Ingest => actifix_web::Module::Ingest,
-            Module::Api => actifix_web::Module::Api,
-            Module::Metrics => actifix_web::Module::Metrics,
+        .filter_map(|module| match module {
+            Module::Ingest => Some(actifix_web::Module::Ingest),
+            Module::Api => Some(actifix_web::Module::Api),
+            Module::Metrics => Some(actifix_web::Module::Metrics),
+            // They carry nothing yet.
+            Module::Dashboard | Module::Mcp => None,
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Work that nobody asks for: counters, promotion, the throttle's history, monitors, retention.
 
 use crate::home::Home;
+use crate::lifecycle::Live;
 use crate::wire::Wired;
 use actifix_app::App;
 use actifix_app::ports::ThrottleRecord;
@@ -21,9 +22,25 @@ const FIGURES: Duration = Duration::from_secs(5);
 /// Retention.
 const RETENTION: Duration = Duration::from_secs(3_600);
 
+/// Certificates that were renewed.
+const CERTIFICATES: Duration = Duration::from_secs(3_600);
+
 /// Starts all workers; they end when `stop` turns true.
-pub fn start(tasks: &mut JoinSet<()>, home: &Home, wired: &Wired, stop: watch::Receiver<bool>) {
+pub fn start(
+    tasks: &mut JoinSet<()>,
+    home: &Home,
+    wired: &Wired,
+    live: &Arc<Live>,
+    stop: watch::Receiver<bool>,
+) {
     let app = &wired.app;
+    let live = Arc::clone(live);
+    tasks.spawn(every(CERTIFICATES, stop.clone(), Arc::clone(app), move |app| {
+        let live = Arc::clone(&live);
+        async move {
+            crate::certificate::reload_all(&live.certificates, app.now());
+        }
+    }));
     tasks.spawn(ticker(Arc::clone(app), home.throttle_history(), stop.clone()));
     tasks.spawn(every(MONITORS, stop.clone(), Arc::clone(app), |app| async move {
         if let Err(error) = app.check_monitors().await {
@@ -89,6 +106,9 @@ async fn tick(app: &Arc<App>, history: &Path, written: &mut Option<Vec<ThrottleR
     }
     if let Err(error) = app.tend_audit(false).await {
         tracing::warn!(error = %error, "the audit log was not tended");
+    }
+    if let Err(error) = app.flush_limits().await {
+        tracing::warn!(error = %error, "what was used of the limits was not written");
     }
     match app.promote_due().await {
         Ok(promoted) if !promoted.is_empty() => {

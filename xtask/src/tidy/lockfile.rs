@@ -12,6 +12,11 @@ const RULE_SOURCE: &str = "dependency-source";
 
 const LOCKFILE: &str = "Cargo.lock";
 
+/// Denied crates that the lockfile names although nothing builds them: cargo writes down the target of a weak feature
+/// (`ring?/alloc`) whether or not it is chosen. Tolerated while this one package alone names them; cargo-deny reads what
+/// is really built and holds the ban there.
+const NAMED_ONLY: &[(&str, &str)] = &[("ring", "rustls-webpki")];
+
 /// One entry of the deny list.
 #[derive(Debug)]
 struct Ban<'a> {
@@ -42,6 +47,9 @@ pub fn check(deny: &str, lockfile: &str) -> Result<Vec<Finding>> {
             findings.push(Finding::new(LOCKFILE, line, RULE_SOURCE, why));
         }
         let number = parse_version(version).with_context(|| format!("version {version} of {name}"))?;
+        if is_named_only(&lock, name) {
+            continue;
+        }
         for ban in bans.iter().filter(|ban| ban.name == name && ban.floor.is_none_or(|floor| number < floor))
         {
             let why = format!("`{name}` {version} is on the deny list: {}", ban.reason);
@@ -49,6 +57,17 @@ pub fn check(deny: &str, lockfile: &str) -> Result<Vec<Finding>> {
         }
     }
     Ok(findings)
+}
+
+fn is_named_only(lock: &Table, name: &str) -> bool {
+    let Some((_, by)) = NAMED_ONLY.iter().find(|(named, _)| *named == name) else { return false };
+    let packages = lock.get("package").and_then(Value::as_array).into_iter().flatten();
+    let mut users = packages.filter(|package| {
+        let list = package.get("dependencies").and_then(Value::as_array).into_iter().flatten();
+        // `name`, or `name version` where there are several.
+        list.filter_map(Value::as_str).any(|entry| entry.split(' ').next() == Some(name))
+    });
+    users.all(|user| user.get("name").and_then(Value::as_str) == Some(*by))
 }
 
 fn bans(deny: &Table) -> Result<Vec<Ban<'_>>> {
@@ -120,6 +139,18 @@ mod tests {
     #[test]
     fn banned_crates_are_refused_in_every_version() {
         assert_eq!(rules(&[("openssl", "99.0.0", CRATES_IO)]), [(RULE_FLOOR, 2)]);
+    }
+
+    #[test]
+    fn a_weak_feature_names_a_banned_crate_without_building_it() {
+        let deny = "[bans]\ndeny = [{ crate = \"ring\", reason = \"aws-lc-rs\" }]";
+        let package = |name: &str, on: &str| {
+            format!("[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\ndependencies = [{on}]\n")
+        };
+        let lock = package("ring", "") + &package("rustls-webpki", "\"ring\"");
+        assert!(check(deny, &lock).unwrap().is_empty());
+        let lock = lock + &package("other", "\"ring 1.0.0\"");
+        assert_eq!(check(deny, &lock).unwrap().len(), 1);
     }
 
     #[test]

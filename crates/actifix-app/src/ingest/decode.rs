@@ -3,12 +3,12 @@
 
 use super::answer::{Limited, Refusal};
 use super::gate::Pass;
-use super::room::network_of;
 use super::{Delivery, Kind, OtlpSignal};
 use crate::app::App;
 use crate::ports::OutcomeCount;
 use actifix_domain::event::Transport;
 use actifix_domain::id::{EventId, PublicKey};
+use actifix_domain::network::client_network;
 use actifix_domain::outcome::{Outcome, Reason};
 use actifix_domain::time::Timestamp;
 use actifix_protocol::encoding::{self, DecodeError};
@@ -469,7 +469,7 @@ impl App {
 
     /// Keyed hash of a sender's address, of its network where one sender has many.
     pub(super) fn hash_of_peer(&self, peer: std::net::IpAddr) -> u64 {
-        short_hash(&self.peer_key, network_of(peer).to_string().as_bytes())
+        short_hash(&self.peer_key, client_network(peer).to_string().as_bytes())
     }
 }
 

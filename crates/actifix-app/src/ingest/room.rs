@@ -6,9 +6,10 @@
 
 use super::answer::Refusal;
 use actifix_domain::id::PublicKey;
+use actifix_domain::network::client_network;
 use actifix_protocol::limits::Limits;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -65,7 +66,7 @@ impl ByteBudget {
     /// An empty room for a request from `peer`, whose sender may be known already.
     pub(super) fn room(self: &Arc<Self>, peer: Option<IpAddr>, key: Option<&PublicKey>) -> ByteRoom {
         let mut room = ByteRoom { budget: Arc::clone(self), bytes: 0, units: 0, shares: Vec::new() };
-        let peer = peer.map(network_of);
+        let peer = peer.map(client_network);
         match key {
             Some(key) => room.shares.push(self.share(Owner::Key(key.clone()))),
             None => {
@@ -181,14 +182,6 @@ impl ByteRoom {
 
 const FULL: Refusal = Refusal::Overload { message: "too many bytes in flight", retry_after: 2 };
 
-/// One sender has a whole network of IPv6 to choose addresses from.
-pub(super) fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,13 +237,5 @@ mod tests {
         budget.room(peer(1), None).grow(200 * 1_024).await.unwrap();
         first.grow(312 * 1_024).await.unwrap();
         assert!(first.grow(1).await.is_err());
-    }
-
-    #[test]
-    fn addresses_of_one_ipv6_network_are_one_peer() {
-        let of = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 }

@@ -8,7 +8,9 @@ mod ingest;
 mod tickets;
 mod vault;
 
-pub use access::{KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord};
+pub use access::{
+    ApiCounter, KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord,
+};
 pub use accounts::{SessionRecord, SessionsOf, UserRecord};
 pub use audit::{AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow};
 pub use care::{

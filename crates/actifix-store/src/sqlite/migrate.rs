@@ -17,6 +17,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (4, "audit", include_str!("../../migrations/sqlite/0004_audit.sql")),
     (5, "accounts", include_str!("../../migrations/sqlite/0005_accounts.sql")),
     (6, "secrets", include_str!("../../migrations/sqlite/0006_secrets.sql")),
+    (7, "limits", include_str!("../../migrations/sqlite/0007_limits.sql")),
     (8, "origins", include_str!("../../migrations/sqlite/0008_origins.sql")),
 ];
 
@@ -118,7 +119,10 @@ mod tests {
     #[test]
     fn the_constant_names_the_last_migration() {
         assert_eq!(MIGRATIONS.last().unwrap().0, SCHEMA_VERSION);
-        assert!(MIGRATIONS.is_sorted_by(|(one, _, _), (next, _, _)| one < next));
+        assert!(
+            MIGRATIONS.iter().map(|(number, _, _)| *number).eq(1..=SCHEMA_VERSION),
+            "no number is left out"
+        );
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! The ports: each verb hands its work to a reader or to the writer.
 
 use super::{
-    SqliteStore, accounts, answers, audit, care, events, findings, ingest, lists, monitors, projects,
+    SqliteStore, accounts, answers, audit, care, events, findings, ingest, limits, lists, monitors, projects,
     quarantine, regroup, retention, throttles, tickets, tokens,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    AccountStore, ActivityEntry, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport,
-    AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView,
-    HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, MonitorView, OutcomeTotal, Page,
-    Pending, ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy, RetentionReport, StoreStats,
-    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord,
-    TokenStore,
+    AccountStore, ActivityEntry, AnswerStore, ApiCounter, Attachment, AttachmentInfo, AuditHead, AuditQuery,
+    AuditReport, AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState,
+    FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, LimitStore,
+    MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy,
+    RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
+    TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_app::ports::{SessionRecord, SessionsOf, UserRecord};
 use actifix_domain::audit::AuditRecord;
@@ -465,5 +465,16 @@ impl AnswerStore for SqliteStore {
 
     async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()> {
         self.write(move |work| answers::keep(work, &answer, now)).await
+    }
+}
+
+#[async_trait]
+impl LimitStore for SqliteStore {
+    async fn save_api_counters(&self, rows: Vec<ApiCounter>, now: Timestamp) -> Result<()> {
+        self.write(move |work| limits::save(work, &rows, now)).await
+    }
+
+    async fn api_counters(&self, now: Timestamp) -> Result<Vec<ApiCounter>> {
+        self.read(move |db| limits::all(db, now)).await
     }
 }

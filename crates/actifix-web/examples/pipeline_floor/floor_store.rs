@@ -3,12 +3,12 @@
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{AccountStore, SessionRecord, SessionsOf, UserRecord};
 use actifix_app::ports::{
-    ActivityEntry, Admitted, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport,
-    AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView,
-    HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, MonitorView, OutcomeTotal, Page,
-    Pending, ProjectStore, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport,
-    SealedSecret, SecretRecord, SecretStore, StoreStats, StoredEvent, Submission, ThrottleRecord,
-    TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
+    ActivityEntry, Admitted, AnswerStore, ApiCounter, Attachment, AttachmentInfo, AuditHead, AuditQuery,
+    AuditReport, AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState,
+    FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, LimitStore,
+    MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem, Recorded,
+    RetentionPolicy, RetentionReport, SealedSecret, SecretRecord, SecretStore, StoreStats, StoredEvent,
+    Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
@@ -367,6 +367,17 @@ impl SecretStore for NullStore {
     }
 
     async fn vault_mark(&self, _mark: [u8; 16]) -> Result<[u8; 16]> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl LimitStore for NullStore {
+    async fn save_api_counters(&self, _rows: Vec<ApiCounter>, _now: Timestamp) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn api_counters(&self, _now: Timestamp) -> Result<Vec<ApiCounter>> {
         Err(NOTHING)
     }
 }

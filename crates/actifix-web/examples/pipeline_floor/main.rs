@@ -18,9 +18,9 @@ use actifix_app::ports::{Clock, Ids, Vault};
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::EventId;
 use actifix_domain::time::Timestamp;
-use actifix_web::Module;
 use actifix_web::layers::Hosts;
-use actifix_web::server::{Door, ServerLimits, listen, serve};
+use actifix_web::server::{Door, ServerLimits, listen, reserve, serve};
+use actifix_web::{Edge, Module};
 use floor_store::{KEY, NullStore};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -82,13 +82,14 @@ impl Vault for FixedVault {
 
 #[tokio::main]
 async fn main() {
-    let socket = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let socket = listen(reserve(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
     let settings = AppSettings {
         public_url: format!("http://{address}"),
         limits: Default::default(),
         announce_dropped_kinds: true,
         rates: RateLimits::default(),
+        api_limits: Default::default(),
         rate_limit_disabled: true,
         sample_after: 0,
         retention: Default::default(),
@@ -97,12 +98,12 @@ async fn main() {
     let clock = Arc::new(RealClock(Instant::now()));
     let ids = Arc::new(CountedIds(AtomicU64::new(1)));
     let app = App::new(Arc::new(NullStore), clock, ids, Arc::new(FixedVault), settings);
-    let hosts = Hosts::new(&app.settings().public_url, [address.ip()]);
-    let router = actifix_web::router(&app, &[Module::Ingest], hosts, None);
+    let hosts = Hosts::new(&app.settings().public_url, [address.ip()], &[]);
+    let router = actifix_web::router(&app, &[Module::Ingest], Edge { hosts, ..Edge::default() }, None);
     println!("listening on http://{address}");
     println!("DSN          http://{KEY}@{address}/1");
     println!("Point an SDK at it, nothing is kept");
     let (_stop, stopped) = watch::channel(false);
     // Runs until it is killed: it has nothing to lose.
-    serve(Door::Tcp(socket), router, ServerLimits::default(), stopped).await;
+    serve(Door::Tcp(socket, None), router, ServerLimits::default(), stopped).await;
 }

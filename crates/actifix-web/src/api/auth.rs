@@ -1,8 +1,9 @@
 //! Logging in and out, one's own session and password.
 
 use super::{Operation, Permission};
+use crate::client::client;
 use crate::cookies::{self, CSRF_HEADER};
-use crate::extract::{Input, Session, Who, client_of};
+use crate::extract::{Input, Session, Who};
 use crate::problem::{ApiResult, Problem};
 use actifix_app::App;
 use axum::Json;
@@ -51,7 +52,7 @@ async fn log_in(
     extensions: Extensions,
     Input(login): Input<Login>,
 ) -> ApiResult<Response> {
-    let client = client_of(&extensions);
+    let client = client(&extensions);
     if !cookies::is_same_origin(&headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "a page of another origin cannot log in here"));
     }
@@ -72,7 +73,7 @@ async fn log_in(
 async fn log_out(State(app): AppState, who: Who, extensions: Extensions) -> ApiResult<Response> {
     app.log_out(&who.0).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
-    cookies::clear_session(response.headers_mut(), client_of(&extensions).https);
+    cookies::clear_session(response.headers_mut(), client(&extensions).https);
     Ok(response)
 }
 

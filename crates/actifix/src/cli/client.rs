@@ -2,8 +2,9 @@
 //! socket), else the App itself in this process. All three speak the same API, so that each command exists once.
 
 use super::error::exit;
+use super::remote::{Remote, Wire};
 use super::{CliError, Global};
-use crate::config::{environment, secret_variable as variable};
+use crate::config::environment;
 use crate::home::Home;
 use crate::vault::Ask;
 use crate::wire;
@@ -20,7 +21,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tower::ServiceExt;
 
 /// Largest answer that a command reads, bytes.
@@ -34,7 +35,7 @@ pub struct Client {
 }
 
 enum Transport {
-    Remote { authority: String, prefix: String, token: String },
+    Remote(Remote),
     Socket(std::path::PathBuf),
     InProcess { router: Router, wired: Box<wire::Wired> },
 }
@@ -53,7 +54,9 @@ impl Client {
     /// A way to a server that runs already; none where nobody runs.
     pub async fn running(global: &Global) -> Result<Option<Self>, CliError> {
         if let Some(url) = environment("ACTIFIX_URL") {
-            return Self::remote(&url).map(Some);
+            return Ok(Some(Self {
+                transport: Transport::Remote(Remote::new(&url, &Home::at(&global.home))?),
+            }));
         }
         let socket = Home::at(&global.home).socket();
         let reached = connect_socket(&socket).await.is_ok();
@@ -62,7 +65,7 @@ impl Client {
 
     async fn choose(global: &Global, existing: bool) -> Result<Self, CliError> {
         if let Some(url) = environment("ACTIFIX_URL") {
-            return Self::remote(&url);
+            return Ok(Self { transport: Transport::Remote(Remote::new(&url, &Home::at(&global.home))?) });
         }
         let home = Home::at(&global.home);
         if connect_socket(&home.socket()).await.is_ok() {
@@ -79,36 +82,6 @@ impl Client {
         let wired = wire::open(&home, loaded.config, None, Ask::Terminal).await?;
         let router = wired.api();
         Ok(Self { transport: Transport::InProcess { router, wired: Box::new(wired) } })
-    }
-
-    fn remote(url: &str) -> Result<Self, CliError> {
-        let parsed: hyper::Uri = url.parse().map_err(|_| CliError::usage("ACTIFIX_URL: not a URL"))?;
-        if parsed.scheme_str() != Some("http") {
-            return Err(CliError::usage(
-                "ACTIFIX_URL: only http:// to a loopback address is supported: use an SSH tunnel, or run the command on the server",
-            ));
-        }
-        let authority = parsed.authority().map(ToString::to_string).unwrap_or_default();
-        let loopback = parsed.host().is_some_and(|host| {
-            host == "localhost"
-                || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        });
-        if !loopback {
-            return Err(CliError::usage(
-                "ACTIFIX_URL: a token is never sent in clear over a network: use an SSH tunnel to a loopback address",
-            ));
-        }
-        let authority = if parsed.port().is_some() { authority } else { format!("{authority}:80") };
-        let token = variable("ACTIFIX_TOKEN", std::path::Path::new("."), &environment)
-            .map_err(|error| CliError::usage(error.to_string()))?
-            .ok_or_else(|| {
-                CliError::usage(
-                    "ACTIFIX_TOKEN is not set: make one with `actifix token create` on the server",
-                )
-            })?;
-        let token = token.reveal().to_owned();
-        let prefix = parsed.path().trim_end_matches('/').to_owned();
-        Ok(Self { transport: Transport::Remote { authority, prefix, token } })
     }
 
     /// GET.
@@ -145,6 +118,11 @@ impl Client {
         let (status, bytes) = sent
             .await
             .map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))??;
+        if status.is_redirection() {
+            return Err(CliError::usage(
+                "ACTIFIX_URL: the server answers with a redirect, which is not followed with a token: set ACTIFIX_URL to the final address",
+            ));
+        }
         if bytes.is_empty() && status.is_success() {
             return Ok(Value::Null);
         }
@@ -162,7 +140,6 @@ impl Client {
         Err(CliError::from_status(status.as_u16(), &detail))
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the one connection of a command, to a loopback address")]
     async fn exchange(
         &self,
         method: Method,
@@ -185,9 +162,12 @@ impl Client {
                 .map_err(|_| CliError::usage("an argument cannot stand in a path"))
         };
         match &self.transport {
-            Transport::Remote { authority, prefix, token } => {
-                let stream = TcpStream::connect(authority.as_str()).await.map_err(unreachable)?;
-                exchange_over(TokioIo::new(stream), request(authority, prefix, Some(token))?).await
+            Transport::Remote(remote) => {
+                let request = request(remote.authority(), remote.prefix(), Some(remote.token()))?;
+                match remote.connect().await? {
+                    Wire::Plain(stream) => exchange_over(TokioIo::new(stream), request).await,
+                    Wire::Tls(stream) => exchange_over(TokioIo::new(stream), request).await,
+                }
             }
             Transport::Socket(path) => {
                 let stream = connect_socket(path).await.map_err(unreachable)?;

@@ -98,11 +98,14 @@ pub fn ago(value: &Value, key: &str) -> String {
 }
 
 fn span(micros: i64) -> String {
-    match micros {
-        ..MINUTE => "now".to_owned(),
-        ..HOUR => format!("{} min", micros / MINUTE),
-        ..DAY => format!("{} h", micros / HOUR),
-        _ => format!("{} d", micros / DAY),
+    if micros < MINUTE {
+        "now".to_owned()
+    } else if micros < HOUR {
+        format!("{} min", micros / MINUTE)
+    } else if micros < DAY {
+        format!("{} h", micros / HOUR)
+    } else {
+        format!("{} d", micros / DAY)
     }
 }
 

@@ -1,21 +1,24 @@
 //! `actifix serve`
 
-use super::error::exit;
 use super::output;
 use super::{CliError, Global};
-use crate::config::{Config, ListenerConfig, ServerConfig};
+use crate::certificate::Certificate;
+use crate::config::{Config, Exposure, ListenerConfig, ServerConfig, exposure};
 use crate::home::Home;
-use crate::lifecycle::{self, Bound};
+use crate::lifecycle::{self, Bound, Live};
 use crate::telemetry::Log;
 use crate::vault::Ask;
 use crate::wire;
+use actifix_app::doctor::{Check, State};
 use actifix_app::tokens::NewToken;
 use actifix_domain::access::{Actor, Role};
+use actifix_web::cors::Origins;
+use actifix_web::server::reserve;
 use clap::Args;
 use console::style;
-use std::net::SocketAddr;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::process::ExitCode;
-use tokio::net::TcpListener;
+use std::sync::Arc;
 
 /// Run the server.
 #[derive(Debug, Args)]
@@ -26,6 +29,9 @@ pub struct ServeArgs {
     /// Fill it with captured SDK requests and a flood; the home is temporary unless one is given.
     #[arg(long)]
     demo: bool,
+    /// Start only if the deployment is as the hardening guide says; otherwise name what is not.
+    #[arg(long, conflicts_with = "demo")]
+    production: bool,
 }
 
 /// Runs until it is told to stop.
@@ -38,20 +44,30 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let root = temporary.as_ref().map_or_else(|| global.home.clone(), |dir| dir.path().to_owned());
     let home = Home::at(root);
     let loaded = wire::load_config(&home)?;
-    let bound = bind(&loaded.config).await?;
-    let address = bound.first().map(|bound| bound.address);
-    let wired = wire::open(&home, loaded.config, address, Ask::TerminalOrInput).await?;
+    check_rate_limit_override(&loaded.config, args.production)?;
+    let mut bound = reserve_all(&loaded.config)?;
+    let url = bound.first().map(Bound::url);
+    let wired = wire::open(&home, loaded.config, url, Ask::TerminalOrInput).await?;
+    let live = match prepare(&home, &wired, &mut bound, args.production).await {
+        Ok(live) => live,
+        Err(error) => {
+            wired.close().await?;
+            return Err(error);
+        }
+    };
     let log = crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
         .map_err(CliError::other)?;
     let token = first_token(&wired, args.demo).await?;
-    let running = lifecycle::start(&home, &wired, bound).await?;
+    let listening: Vec<(String, Exposure)> =
+        bound.iter().map(|bound| (bound.url(), bound.exposure)).collect();
+    let running = lifecycle::start(&home, &wired, bound, &live.0, live.1).await?;
     let password = if args.demo { demo_password(&wired).await? } else { None };
-    announce(&home, &wired, address, token.as_deref(), password.as_deref()).await?;
+    announce(&home, &wired, &listening, token.as_deref(), password.as_deref()).await?;
     if args.demo {
         let summary = crate::demo::fill(&wired.app).await?;
         output::note(summary);
     }
-    running.wait_for_stop(|| reload(&home, &wired.config, &log)).await;
+    running.wait_for_stop(|| reload(&home, &wired, &log, &live.0)).await;
     output::note("stopping: open requests finish, accepted events are written");
     running.stop().await;
     wired.close().await?;
@@ -59,8 +75,80 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     Ok(ExitCode::SUCCESS)
 }
 
+/// `ACTIFIX_RATE_LIMIT_DISABLED=1` is for tests on one machine.
+fn check_rate_limit_override(config: &Config, production: bool) -> Result<(), CliError> {
+    if !wire::rate_limit_disabled()? {
+        return Ok(());
+    }
+    let far = config.listeners().into_values().any(|listener| !is_loopback(&listener));
+    if production || far {
+        return Err(CliError::config(
+            "ACTIFIX_RATE_LIMIT_DISABLED=1 is for tests on this machine: unset it, or bind loopback addresses only and leave --production out",
+        ));
+    }
+    Ok(())
+}
+
+fn is_loopback(listener: &ListenerConfig) -> bool {
+    listener.bind.ip().to_canonical().is_loopback()
+}
+
+/// All that must hold before anybody can connect: an administrator, certificates, and the checks of `--production`.
+async fn prepare(
+    home: &Home,
+    wired: &wire::Wired,
+    bound: &mut [Bound],
+    production: bool,
+) -> Result<(Arc<Live>, PrometheusHandle), CliError> {
+    let metrics = lifecycle::install_metrics()?;
+    let far = bound.iter().find(|bound| !bound.address.ip().to_canonical().is_loopback());
+    if let Some(far) = far
+        && !production
+        && !wired.app.admin_password_set().await?
+    {
+        return Err(CliError::config(format!(
+            "listeners.{}.bind: {} is not a loopback address and no admin password is set: run `actifix admin set-password`, then start again",
+            far.name, far.address
+        )));
+    }
+    let listeners = wired.config.listeners();
+    let mut certificates = Vec::new();
+    for bound in bound.iter_mut() {
+        let Some(tls) = listeners.get(&bound.name).and_then(|listener| listener.tls.as_ref()) else {
+            continue;
+        };
+        let certificate =
+            Certificate::load(home, &bound.name, tls, wired.app.now()).map_err(CliError::config)?;
+        bound.tls = Some(certificate.server_config().map_err(CliError::config)?);
+        certificates.push(certificate);
+    }
+    if production {
+        refuse_unready(&crate::production::check(home, wired).await?)?;
+    }
+    let origins = Origins::new(&wired.config.cors.allowed_origins);
+    Ok((Arc::new(Live { origins, certificates }), metrics))
+}
+
+/// Names every check that failed, then refuses.
+fn refuse_unready(checks: &[Check]) -> Result<(), CliError> {
+    let failed: Vec<&Check> =
+        checks.iter().filter(|check| matches!(check.state, State::Fail | State::Unknown)).collect();
+    for check in &failed {
+        output::note(format!("{}: {}: {}", check.id, check.evidence, check.advice));
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = failed.iter().map(|check| check.id).collect();
+    Err(CliError::config(format!(
+        "--production: not ready ({}): mend what is named above, then start again",
+        ids.join(", ")
+    )))
+}
+
 /// SIGHUP: takes over what can change while running, and names what cannot. A bad file changes nothing.
-fn reload(home: &Home, running: &Config, log: &Log) {
+fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live) {
+    let running = &wired.config;
     let config = match wire::load_config(home) {
         Ok(loaded) => loaded.config,
         Err(error) => {
@@ -71,59 +159,40 @@ fn reload(home: &Home, running: &Config, log: &Log) {
     if let Err(error) = log.reload(&config.server.log_level) {
         tracing::error!(error = %error, "log.not_reloaded");
     }
+    live.origins.replace(&config.cors.allowed_origins);
+    let mut said = vec![format!("log level {}, log file opened anew", config.server.log_level)];
+    said.extend(crate::certificate::reload_all(&live.certificates, wired.app.now()));
     let waiting = Config {
         server: ServerConfig { log_level: running.server.log_level.clone(), ..config.server.clone() },
+        cors: running.cors.clone(),
         ..config.clone()
     }
     .changed_sections(running);
     tracing::info!(
         log_level = config.server.log_level,
+        allowed_origins = config.cors.allowed_origins.join(" "),
         restart_needed_for = waiting.join(","),
         "config.reloaded"
     );
-    if waiting.is_empty() {
-        output::note(format!("SIGHUP: log level {}, log file opened anew", config.server.log_level));
-    } else {
-        output::note(format!(
-            "SIGHUP: log level {}; a restart is needed for changes of: {}",
-            config.server.log_level,
-            waiting.join(", ")
-        ));
+    if !waiting.is_empty() {
+        said.push(format!("a restart is needed for changes of: {}", waiting.join(", ")));
     }
+    output::note(format!("SIGHUP: {}", said.join("; ")));
 }
 
-/// Opens every listener before anything else, so that a taken port costs nothing.
-async fn bind(config: &Config) -> Result<Vec<Bound>, CliError> {
+/// Takes the address of every listener before anything else, so that a taken port costs nothing. The one that carries
+/// ingest comes first.
+fn reserve_all(config: &Config) -> Result<Vec<Bound>, CliError> {
     let mut bound = Vec::new();
     for (name, listener) in config.listeners() {
-        bound.push(bind_one(&name, &listener).await?);
+        let exposure = exposure(config, &name).map_err(CliError::config)?;
+        let socket =
+            reserve(listener.bind).map_err(|error| lifecycle::cannot_listen(&name, listener.bind, error))?;
+        let address = socket.local_addr().map_err(CliError::other)?;
+        bound.push(Bound { name, socket, address, modules: listener.modules, exposure, tls: None });
     }
     bound.sort_by_key(|bound| !bound.modules.contains(&crate::config::Module::Ingest));
     Ok(bound)
-}
-
-async fn bind_one(name: &str, listener: &ListenerConfig) -> Result<Bound, CliError> {
-    if !listener.bind.ip().is_loopback() {
-        return Err(CliError::config(format!(
-            "listeners.{name}.bind: {} is not a loopback address: events and tokens would cross the network in clear; bind 127.0.0.1 and put a reverse proxy (nginx, Caddy) in front",
-            listener.bind
-        )));
-    }
-    let socket = actifix_web::server::listen(listener.bind).await.map_err(|error| {
-        CliError::new(
-            exit::CANNOT_CREATE,
-            format!(
-                "listeners.{name}.bind: {}: {error}: stop what listens there, or choose another port",
-                listener.bind
-            ),
-        )
-    })?;
-    let address = local_address(&socket)?;
-    Ok(Bound { name: name.to_owned(), socket, address, modules: listener.modules.clone() })
-}
-
-fn local_address(socket: &TcpListener) -> Result<SocketAddr, CliError> {
-    socket.local_addr().map_err(CliError::other)
 }
 
 /// A demo without an administrator gets one with a random password, shown now and never again.
@@ -151,18 +220,16 @@ async fn first_token(wired: &wire::Wired, demo: bool) -> Result<Option<String>, 
 async fn announce(
     home: &Home,
     wired: &wire::Wired,
-    address: Option<SocketAddr>,
+    listening: &[(String, Exposure)],
     token: Option<&str>,
     password: Option<&str>,
 ) -> Result<(), CliError> {
     let app = &wired.app;
     let dsn = app.dsn(&Actor::System, wire::DEFAULT_PROJECT).await?;
-    let mut lines = vec![
-        format!("{} {}", style("Actifix").bold(), env!("CARGO_PKG_VERSION")),
-        format!("listening on http://{}", address.map(|address| address.to_string()).unwrap_or_default()),
-        format!("home         {}", home.root().display()),
-        format!("DSN          {dsn}"),
-    ];
+    let mut lines = vec![format!("{} {}", style("Actifix").bold(), env!("CARGO_PKG_VERSION"))];
+    lines.extend(listening.iter().map(|(url, _)| format!("listening on {url}")));
+    lines.push(format!("home         {}", home.root().display()));
+    lines.push(format!("DSN          {dsn}"));
     if let Some(token) = token {
         lines.push(format!("API token    {token}"));
         lines
@@ -179,6 +246,12 @@ async fn announce(
     lines.push(String::new());
     lines.push(format!("Point an SDK at it:   SENTRY_DSN={dsn}"));
     lines.push(format!("See what arrives:     actifix --home {} ticket list", home.root().display()));
+    for (url, _) in listening.iter().filter(|(_, exposure)| *exposure == Exposure::Plain) {
+        let warning = format!(
+            "WARNING: {url} speaks plain HTTP to the network (server.allow_plain_http): passwords, tokens and events can be read on the way"
+        );
+        lines.push(style(warning).red().bold().to_string());
+    }
     if app.settings().rate_limit_disabled {
         let warning = "WARNING: rate limits are off (ACTIFIX_RATE_LIMIT_DISABLED=1): for tests only";
         lines.push(style(warning).red().bold().to_string());

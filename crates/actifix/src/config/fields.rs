@@ -22,16 +22,56 @@ pub const FIELDS: &[Field] = &[
         "URL",
         "base of DSNs and links, may hold a path prefix; default: the first listener",
     ),
+    field(
+        "server.trusted_proxies",
+        "list of addresses and networks (CIDR)",
+        "peers whose X-Forwarded-For and X-Forwarded-Proto are believed; default none",
+    ),
+    field(
+        "server.allow_plain_http",
+        "true|false",
+        "let listeners that are not on loopback speak plain HTTP: loud, and refused by --production",
+    ),
+    field(
+        "server.hosts",
+        "list of host names",
+        "further names that clients may call the server by, besides that of public_url",
+    ),
     field("server.connections_max", "number", "connections open at the same time, per listener"),
+    field(
+        "server.connections_per_peer_max",
+        "number",
+        "connections of one address at the same time; trusted proxies have no such bound",
+    ),
     field("server.log_level", "error|warn|info|debug|trace", "what the log says"),
     field("listeners.*.bind", "IP:PORT", "address of a listener; default one on 127.0.0.1:5001"),
-    field("listeners.*.modules", "list of ingest, api, metrics", "what the listener carries; default all"),
+    field(
+        "listeners.*.modules",
+        "list of ingest, api, dashboard, metrics, mcp",
+        "what the listener carries; default all; dashboard and mcp carry nothing yet",
+    ),
+    field(
+        "listeners.*.tls.cert",
+        "PATH",
+        "PEM file of the certificate and those that sign it; makes it HTTPS",
+    ),
+    field("listeners.*.tls.key", "PATH", "PEM file of the private key, mode 0600 or stricter"),
+    field(
+        "cors.allowed_origins",
+        "list of origins",
+        "exact origins whose pages may read answers of the API; default those of localhost",
+    ),
     field("limits.key_per_minute", "events", "per ingest key and minute, refilled evenly"),
     field("limits.project_per_minute", "events", "per project and minute"),
     field("limits.project_per_hour", "events", "per project and hour"),
     field("limits.project_per_day", "events", "per project and day"),
     field("limits.instance_per_minute", "events", "of the whole instance per minute"),
     field("limits.instance_per_day", "events", "of the whole instance per day"),
+    field("limits.api_per_minute", "requests", "of the API per token or session, else per client network"),
+    field("limits.api_per_hour", "requests", "the same per hour; kept over restarts"),
+    field("limits.api_instance_per_day", "requests", "of the API of the whole instance per day"),
+    field("limits.api_admin_reserve_percent", "0 to 90", "share of the day that is kept for administrators"),
+    field("limits.login_per_minute", "attempts", "to log in per client network"),
     field("limits.sample_after", "events", "bodies kept per ticket and clock hour before sampling, 0 = all"),
     field("limits.compressed_bytes_max", "bytes", "largest request as sent"),
     field("limits.decompressed_bytes_max", "bytes", "largest request after decompression"),
@@ -57,6 +97,7 @@ pub const FIELDS: &[Field] = &[
         "true|false",
         "ask SDKs to stop sending kinds that are not stored",
     ),
+    field("outbound.extra_ca", "PATH", "PEM file of authorities that are trusted besides the platform's"),
     field("throttle.enabled", "true|false", "hold new tickets when they flood"),
     field("throttle.p2_per_hour", "tickets", "new P2 tickets per project and hour"),
     field("throttle.p3_per_4_hours", "tickets", "new P3 tickets per project and 4 hours"),
@@ -127,20 +168,26 @@ mod tests {
         let mut config = Config::default();
         config.server.public_url = Some("http://x".into());
         config.listeners = config.listeners();
+        let tls = crate::config::TlsConfig { cert: "c".into(), key: "k".into() };
+        config.listeners.get_mut("default").unwrap().tls = Some(tls);
+        config.outbound.extra_ca = Some("ca".into());
         let table = toml::Table::try_from(&config).unwrap();
         let mut from_struct = Vec::new();
-        for (section, value) in &table {
-            for (key, value) in value.as_table().unwrap() {
-                match value.as_table() {
-                    Some(inner) => from_struct.extend(inner.keys().map(|leaf| format!("{section}.*.{leaf}"))),
-                    None => from_struct.push(format!("{section}.{key}")),
-                }
-            }
-        }
+        flatten("", &table, &mut from_struct);
         let mut from_table: Vec<String> = FIELDS.iter().map(|field| field.key.to_owned()).collect();
         from_struct.sort();
         from_table.sort();
         assert_eq!(from_struct, from_table);
+    }
+
+    fn flatten(prefix: &str, table: &toml::Table, out: &mut Vec<String>) {
+        for (name, value) in table {
+            let name = if prefix == "listeners." { "*" } else { name };
+            match value.as_table() {
+                Some(inner) => flatten(&format!("{prefix}{name}."), inner, out),
+                None => out.push(format!("{prefix}{name}")),
+            }
+        }
     }
 
     #[test]

@@ -130,7 +130,8 @@ fn key_of_variable(name: &str) -> Option<String> {
 
 /// Text of a variable as the kind of value that its key takes.
 fn parse_value(key: &str, text: &str) -> toml::Value {
-    if key.ends_with(".modules") && !text.trim_start().starts_with('[') {
+    let is_list = fields::known(key).is_some_and(|field| field.form.starts_with("list "));
+    if is_list && !text.trim_start().starts_with('[') {
         let items = text.split(',').map(|item| toml::Value::String(item.trim().to_owned()));
         return toml::Value::Array(items.collect());
     }
@@ -192,9 +193,16 @@ fn blame(table: &toml::Table, message: &str) -> ConfigError {
         });
         let Some(value) = value else { continue };
         insert(&mut alone, &key, value);
-        if key.starts_with("listeners.") && !key.ends_with(".bind") {
-            let bind = key.rsplit_once('.').map(|(head, _)| format!("{head}.bind")).unwrap_or_default();
-            insert(&mut alone, &bind, toml::Value::String("127.0.0.1:5001".to_owned()));
+        // What else the section must hold, so that only this key can be what is wrong.
+        for (rest, fill) in [("bind", "127.0.0.1:5001"), ("tls.cert", "-"), ("tls.key", "-")] {
+            let Some(listener) = key.strip_prefix("listeners.").and_then(|tail| tail.split('.').next())
+            else {
+                continue;
+            };
+            let other = format!("listeners.{listener}.{rest}");
+            if key != other && (rest == "bind" || key.contains(".tls.")) {
+                insert(&mut alone, &other, toml::Value::String(fill.to_owned()));
+            }
         }
         if let Err(error) = alone.try_into::<Config>() {
             let form = fields::known(&key).map_or("another value", |field| field.form);
@@ -260,9 +268,11 @@ mod tests {
             &[
                 ("ACTIFIX_LISTENERS__MAIN__BIND", "127.0.0.1:6001"),
                 ("ACTIFIX_LISTENERS__MAIN__MODULES", "ingest,api"),
+                ("ACTIFIX_SERVER__TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
             ],
         )
         .unwrap();
+        assert_eq!(loaded.config.server.trusted_proxies.len(), 2);
         assert_eq!(loaded.config.public_url(), "http://127.0.0.1:6001");
         assert_eq!(loaded.config.listeners().get("main").map(|l| l.modules.len()), Some(2));
     }

@@ -414,7 +414,8 @@ fn wait_for_address(printed: &Printed) -> Result<SocketAddr, String> {
 }
 
 fn address_in(text: &str) -> Option<SocketAddr> {
-    let (_, rest) = text.split_once("listening on http://")?;
+    let (_, rest) = text.split_once("listening on http")?;
+    let rest = rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://")?;
     // Complete once something follows the digits.
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':')?;
     rest[..end].parse().ok()

@@ -90,6 +90,17 @@ pub struct TokenRecord {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// What one principal used of the API's limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiCounter {
+    /// Keyed hash of the token, session or network.
+    pub principal: [u8; 16],
+    /// Wall time of the writing.
+    pub saved_at: Timestamp,
+    /// Counts by slot, oldest first: of a minute, then of an hour; of the whole instance, of a day.
+    pub counts: Vec<u32>,
+}
+
 /// An answer that is given again when its request is repeated.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeptAnswer {

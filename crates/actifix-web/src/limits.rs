@@ -1,0 +1,104 @@
+//! Limits of the API, as HTTP: who is charged, the answer 429, and the headers that tell what is left.
+//!
+//! The layer stands around every route but ingest and health, the ones that do not exist included, so that no spelling
+//! of a path and no method goes uncounted. Header fields follow draft-ietf-httpapi-ratelimit-headers.
+
+use crate::client::client;
+use crate::extract::{Refused, Who};
+use crate::problem::Problem;
+use actifix_app::App;
+use actifix_app::audit::from_address;
+use actifix_app::limits::{Decision, Principal};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::fmt::Write;
+use std::sync::Arc;
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// Where a password is tried, or a credential is changed into another one.
+const LOGIN_PATHS: [&str; 2] = ["/api/v1/auth/login", "/api/v1/auth/token"];
+
+/// Counts a request on who sent it, or refuses it.
+///
+/// A network that used up what requests without a valid credential may do is refused before a credential is looked at,
+/// unless that credential was good within the last hour: others of its network cannot shut its holder out.
+pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let who = client(request.extensions());
+    // The home's own socket is for its owner, who may open the database as well.
+    if who.local {
+        return next.run(request).await;
+    }
+    let login = request.method() == Method::POST && LOGIN_PATHS.contains(&request.uri().path());
+    if login
+        && let Some(decision) =
+            app.limit_request(Principal::Login(who.address)).filter(|decision| !decision.admitted)
+    {
+        return refused(&decision);
+    }
+    let (mut parts, body) = request.into_parts();
+    let credential =
+        parts.headers.get(header::AUTHORIZATION).or_else(|| parts.headers.get(header::COOKIE)).cloned();
+    let mut decision = None;
+    if let Some(credential) = credential {
+        if let Some(decision) = app.limit_stranger(who.address, credential.as_bytes()) {
+            return refused(&decision);
+        }
+        // A refusal is recorded with the address that it came from.
+        match from_address(who.address, Who::from_request_parts(&mut parts, &app)).await {
+            Ok(known) => {
+                app.prove_credential(credential.as_bytes());
+                decision = Some(app.limit_request(Principal::Actor(&known.0)));
+                parts.extensions.insert(known);
+            }
+            // Routes that need an actor answer with this, without looking at the credential again.
+            Err(problem) => {
+                parts.extensions.insert(Refused(problem));
+            }
+        }
+    }
+    let decision = match decision {
+        Some(decision) => decision,
+        None => app.limit_request(Principal::Network(who.address)),
+    };
+    let Some(decision) = decision else { return next.run(Request::from_parts(parts, body)).await };
+    if !decision.admitted {
+        return refused(&decision);
+    }
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    tell(&mut response, &decision);
+    response
+}
+
+fn refused(decision: &Decision) -> Response {
+    let mut problem = Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too many requests: wait as long as Retry-After says; the RateLimit header tells what is left",
+    );
+    problem.retry_after = Some(decision.retry_after_seconds.max(1));
+    let mut response = problem.into_response();
+    tell(&mut response, decision);
+    response
+}
+
+/// Writes `RateLimit-Policy` and `RateLimit`: lists of items, with quota and window, remaining and seconds.
+fn tell(response: &mut Response, decision: &Decision) {
+    let partition = STANDARD.encode(decision.partition);
+    let (mut policy, mut state) = (String::new(), String::new());
+    for quota in &decision.quotas {
+        let separator = if policy.is_empty() { "" } else { ", " };
+        let (name, limit, window) = (quota.name, quota.limit, quota.window_seconds);
+        let _infallible = write!(policy, "{separator}\"{name}\";q={limit};w={window};pk=:{partition}:");
+        let (remaining, eases) = (quota.remaining, quota.eases_seconds);
+        let _infallible = write!(state, "{separator}\"{name}\";r={remaining};t={eases};pk=:{partition}:");
+    }
+    for (name, text) in [(POLICY, policy), (LIMIT, state)] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! One connection, from its handshake to its end.
+
+use super::{Peer, ServerLimits, Tls, stopped};
+use axum::Router;
+use axum::extract::connect_info::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
+
+/// Headers per request.
+const HEADERS_MAX: usize = 100;
+/// Bytes of request line and headers together.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// A client that takes nothing of an answer for this long is gone.
+const STALL_MAX: Duration = Duration::from_secs(30);
+/// Requests of one HTTP/2 connection at the same time.
+const STREAMS_MAX: u32 = 100;
+/// Requests of one HTTP/2 connection that were taken back before they were looked at; more end the connection
+/// (CVE-2023-44487).
+const RESETS_MAX: usize = 20;
+/// Errors of ours on one HTTP/2 connection before it is ended.
+const ERRORS_MAX: usize = 100;
+/// Bytes that one HTTP/2 request, and one connection, may send ahead of us.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of answers that wait for one HTTP/2 client.
+const SEND_BYTES_MAX: usize = 256 * 1024;
+/// An HTTP/2 client with open requests must answer a ping within [`PING_TIMEOUT`] of it.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What was accepted.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Tls(TcpStream, TlsAcceptor),
+    Unix(UnixStream),
+}
+
+/// Serves a connection to its end. When `stop` turns true, open requests are finished and no more are taken.
+pub(super) async fn serve(
+    stream: Stream,
+    peer: Peer,
+    router: Router,
+    limits: ServerLimits,
+    stop: watch::Receiver<bool>,
+) {
+    let exchange = Exchange { router, peer, encrypted: false, open: Arc::default(), seen: Arc::default() };
+    match stream {
+        Stream::Tcp(stream) => http1(Patient::new(stream), exchange, &limits, stop).await,
+        Stream::Unix(stream) => http1(Patient::new(stream), exchange, &limits, stop).await,
+        Stream::Tls(stream, acceptor) => {
+            let stream = match tokio::time::timeout(
+                limits.header_timeout,
+                acceptor.accept(Patient::new(stream)),
+            )
+            .await
+            {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return tracing::debug!(error = %error, "TLS handshake failed"),
+                Err(_) => return tracing::debug!("TLS handshake took too long"),
+            };
+            let exchange = Exchange { encrypted: true, ..exchange };
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                http2(stream, exchange, &limits, stop).await;
+            } else {
+                http1(stream, exchange, &limits, stop).await;
+            }
+        }
+    }
+}
+
+/// What the requests of a connection share.
+#[derive(Clone)]
+struct Exchange {
+    router: Router,
+    peer: Peer,
+    encrypted: bool,
+    /// Requests that are being answered, and all so far.
+    open: Arc<AtomicUsize>,
+    seen: Arc<AtomicUsize>,
+}
+
+/// Counts a request as open until its answer is there.
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Exchange {
+    async fn answer(
+        self,
+        mut request: hyper::Request<Incoming>,
+    ) -> Result<axum::response::Response, std::convert::Infallible> {
+        self.seen.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let _open = Open(self.open);
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        if self.encrypted {
+            request.extensions_mut().insert(Tls);
+        }
+        let mut router = self.router;
+        router.call(request).await
+    }
+}
+
+async fn http1<I>(io: I, exchange: Exchange, limits: &ServerLimits, mut stop: watch::Receiver<bool>)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| exchange.clone().answer(request));
+    let mut connection = pin!(
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(io), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %error, "connection ended");
+    }
+}
+
+async fn http2<I>(io: I, exchange: Exchange, limits: &ServerLimits, mut stop: watch::Receiver<bool>)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (open, seen) = (Arc::clone(&exchange.open), Arc::clone(&exchange.seen));
+    let service = service_fn(move |request| exchange.clone().answer(request));
+    let mut connection = pin!(
+        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_pending_accept_reset_streams(RESETS_MAX)
+            .max_local_error_reset_streams(ERRORS_MAX)
+            .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BYTES_MAX)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .serve_connection(TokioIo::new(io), service)
+    );
+    // The library has no bound on idle time: a connection without a request from one look to the next is ended.
+    let mut looks = tokio::time::interval(limits.header_timeout);
+    looks.tick().await;
+    let mut before = 0;
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = stopped(&mut stop) => {
+                connection.as_mut().graceful_shutdown();
+                break connection.await;
+            }
+            _ = looks.tick() => {
+                let now = seen.load(Ordering::Relaxed);
+                if open.load(Ordering::Relaxed) == 0 && now == before {
+                    connection.as_mut().graceful_shutdown();
+                    let last = tokio::time::timeout(limits.header_timeout, connection).await;
+                    break last.unwrap_or(Ok(()));
+                }
+                before = now;
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %error, "connection ended");
+    }
+}
+
+/// A stream whose writes may not stand still: who does not read its answer holds memory and a connection for nothing.
+struct Patient<S> {
+    inner: S,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    const fn new(inner: S) -> Self {
+        Self { inner, stalled: None }
+    }
+
+    fn judge<T>(&mut self, progress: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if progress.is_ready() {
+            self.stalled = None;
+            return progress;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL_MAX)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, into)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let progress = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.judge(progress, context)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.inner).poll_flush(context);
+        self.judge(progress, context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.inner).poll_shutdown(context);
+        self.judge(progress, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let progress = Pin::new(&mut self.inner).poll_write_vectored(context, bytes);
+        self.judge(progress, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "the paused clock of the runtime is what is tested")]
+    async fn who_takes_nothing_of_its_answer_is_let_go() {
+        let (ours, _theirs) = tokio::io::duplex(8);
+        let mut patient = Patient::new(ours);
+        let began = tokio::time::Instant::now();
+        let error = patient.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed(), STALL_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_slowly_gets_all() {
+        use tokio::io::AsyncReadExt;
+        let (ours, mut theirs) = tokio::io::duplex(8);
+        let mut patient = Patient::new(ours);
+        let reader = async {
+            let mut read = 0;
+            while read < 64 {
+                tokio::time::sleep(STALL_MAX / 2).await;
+                read += theirs.read(&mut [0; 8]).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(patient.write_all(&[0; 64]), reader);
+        written.unwrap();
+    }
+}

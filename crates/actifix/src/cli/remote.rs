@@ -1,0 +1,196 @@
+//! The way of a command to a server elsewhere: HTTPS with the platform's authorities, or plain HTTP within this machine.
+
+use super::CliError;
+use super::error::exit;
+use crate::config::{environment, secret_variable};
+use crate::home::Home;
+use crate::wire;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use url::{Host, Url};
+
+/// Time for a connection and its handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest file of authorities, bytes.
+const CA_BYTES_MAX: u64 = 4 << 20;
+
+/// A server that is named by URL.
+pub struct Remote {
+    url: Url,
+    authority: String,
+    prefix: String,
+    token: String,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// An open connection.
+pub enum Wire {
+    /// Within this machine.
+    Plain(TcpStream),
+    /// Anywhere.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Remote {
+    /// From `ACTIFIX_URL` and `ACTIFIX_TOKEN`. Authorities besides those of the platform: `outbound.extra_ca`.
+    ///
+    /// # Errors
+    /// What is wrong with either; the token is named by neither.
+    pub fn new(text: &str, home: &Home) -> Result<Self, CliError> {
+        let wrong = |why: &str| CliError::usage(format!("ACTIFIX_URL: {why}"));
+        let url = Url::parse(text).map_err(|_| wrong("not a URL: write it as https://errors.example.net"))?;
+        let host = url.host().ok_or_else(|| wrong("it names no host"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("it names a user: give the token in ACTIFIX_TOKEN"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("it holds a query or fragment: give the address only"));
+        }
+        let tls = match url.scheme() {
+            "https" => {
+                let name = match &host {
+                    Host::Domain(name) => {
+                        ServerName::try_from((*name).to_owned()).map_err(|_| wrong("not a host name"))?
+                    }
+                    Host::Ipv4(address) => ServerName::from(std::net::IpAddr::V4(*address)),
+                    Host::Ipv6(address) => ServerName::from(std::net::IpAddr::V6(*address)),
+                };
+                Some((connector(home)?, name))
+            }
+            "http" if is_loopback(&host) => None,
+            "http" => {
+                return Err(wrong(
+                    "a token is never sent in clear over a network: use https://, or an SSH tunnel to a loopback address",
+                ));
+            }
+            _ => return Err(wrong("only https, and http to a loopback address")),
+        };
+        let token = secret_variable("ACTIFIX_TOKEN", Path::new("."), &environment)
+            .map_err(|error| CliError::usage(error.to_string()))?
+            .ok_or_else(|| {
+                CliError::usage(
+                    "ACTIFIX_TOKEN is not set: make one with `actifix token create` on the server",
+                )
+            })?;
+        let token = token.reveal().to_owned();
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_string(),
+        };
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        Ok(Self { authority, prefix, token, tls, url })
+    }
+
+    /// What stands in the Host header.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// What stands before each path.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The credential.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or is not the one that its certificate names.
+    pub async fn connect(&self) -> Result<Wire, CliError> {
+        let unreachable =
+            |why: String| CliError::new(exit::UNAVAILABLE, format!("server {}: {why}", self.authority));
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.open()).await;
+        connected
+            .map_err(|_| unreachable("no connection within 10 s".to_owned()))?
+            .map_err(|error| unreachable(error.to_string()))
+    }
+
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one connection of a command, to the server that its user named"
+    )]
+    async fn open(&self) -> std::io::Result<Wire> {
+        let addresses = self.url.socket_addrs(|| None)?;
+        let stream = TcpStream::connect(addresses.as_slice()).await?;
+        match &self.tls {
+            Some((connector, name)) => {
+                let stream = connector.connect(name.clone(), stream).await?;
+                Ok(Wire::Tls(Box::new(stream)))
+            }
+            // A name that means another machine after all.
+            None if !stream.peer_addr()?.ip().to_canonical().is_loopback() => {
+                Err(std::io::Error::other("not a loopback address: use https://"))
+            }
+            None => Ok(Wire::Plain(stream)),
+        }
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.to_canonical().is_loopback(),
+    }
+}
+
+/// TLS 1.2 and 1.3, HTTP/1.1, trusting the platform's authorities and those of `outbound.extra_ca`.
+fn connector(home: &Home) -> Result<TlsConnector, CliError> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    let (mut known, _unusable) = roots.add_parsable_certificates(native.certs);
+    if let Some(extra) = wire::load_config(home)?.config.outbound.extra_ca {
+        let path = home.root().join(extra);
+        let pem = read(&path)
+            .map_err(|error| CliError::config(format!("outbound.extra_ca: {}: {error}", path.display())))?;
+        let mut added = 0;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let usable = certificate.ok().map(|certificate| roots.add(certificate));
+            if !matches!(usable, Some(Ok(()))) {
+                return Err(CliError::config(format!(
+                    "outbound.extra_ca: {}: holds what is no certificate",
+                    path.display()
+                )));
+            }
+            added += 1;
+        }
+        if added == 0 {
+            return Err(CliError::config(format!(
+                "outbound.extra_ca: {}: no certificate in PEM form",
+                path.display()
+            )));
+        }
+        known += added;
+    }
+    if known == 0 {
+        return Err(CliError::config(
+            "no certificate authorities are installed: install ca-certificates, or set outbound.extra_ca",
+        ));
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(CliError::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(CA_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
