@@ -4,6 +4,7 @@
 //! of a path and no method goes uncounted. Header fields follow draft-ietf-httpapi-ratelimit-headers.
 
 use crate::client::client;
+use crate::cookies;
 use crate::extract::{Refused, Who};
 use crate::problem::Problem;
 use actifix_app::App;
@@ -34,7 +35,11 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         return next.run(request).await;
     }
     let login = request.method() == Method::POST && LOGIN_PATHS.contains(&request.uri().path());
+    // A known device has a budget of its own, which logging in keeps, so that a stranger of its network cannot shut it
+    // out. A forged one gains nothing: it counts there as any other.
+    let device = cookies::value(request.headers(), cookies::device_name(who.https)).is_some();
     if login
+        && !device
         && let Some(decision) =
             app.limit_request(Principal::Login(who.address)).filter(|decision| !decision.admitted)
     {

@@ -249,6 +249,8 @@ async fn complete(global: &Global, client: &Client, args: CompleteArgs) -> Resul
             ("no_test_reason", "--no-test-reason"),
             ("root_cause", "--root-cause"),
             ("resolved_in", "--resolved-in"),
+            (" commit: ", " --commit: "),
+            (" test: ", " --test: "),
         ])
     })
 }

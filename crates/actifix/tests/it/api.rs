@@ -204,7 +204,8 @@ fn errors_are_problems_and_every_answer_is_guarded() {
 
 #[test]
 fn heavy_pages_are_complete_and_without_duplicates() {
-    let (home, server) = started();
+    let home = Home::with_config("[throttle]\nenabled = false\n");
+    let server = home.serve_busy();
     home.cli(&["project", "create", "other"]).ok();
     let word = |mut n: usize| {
         let mut text = String::from("Kind");

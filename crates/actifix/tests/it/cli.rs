@@ -368,10 +368,10 @@ fn tickets_are_claimed_completed_and_reopened() {
     // Nothing is resolved without evidence, and all that is missing is named at once.
     let bare =
         home.cli(&["ticket", "complete", id, "--root-cause", "x", "--lease", lease_id, "--fence", &fence]);
-    for field in ["root_cause", "commit", "test"] {
+    for field in ["--root-cause", "--commit", "--test"] {
         assert!(bare.stderr.contains(field), "{field}: {}", bare.stderr);
     }
-    refused_in_one_line(bare, 2, "root_cause");
+    refused_in_one_line(bare, 2, "--root-cause");
     let proof = json!({
         "command": "cargo test cart",
         "before": { "exit_code": 101, "output_digest": "a".repeat(64), "commit": "1111111" },

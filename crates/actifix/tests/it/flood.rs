@@ -90,7 +90,7 @@ fn outcomes(server: &Server) -> BTreeMap<String, u64> {
 #[test]
 fn heavy_five_thousand_errors_in_a_minute() {
     let home = Home::with_config("[throttle]\nheld_max = 3000\n");
-    let server = home.serve();
+    let server = home.serve_busy();
     home.import_projects();
     let done = AtomicBool::new(false);
     let (took, slowest, looks) = std::thread::scope(|scope| {
@@ -203,7 +203,7 @@ fn restart_forgets_nothing(home: &Arc<Home>, server: Server, before: &Value) {
     let tickets = by_status(&server);
     let fates = outcomes(&server);
     server.kill();
-    let server = home.serve();
+    let server = home.serve_busy();
     let after = home.cli(&["throttle", "status", "--project", "42", "--json"]).json();
     assert_eq!(after["held"], before["held"]);
     assert_eq!(after["throttle"]["brake"], before["throttle"]["brake"], "{after}");
@@ -249,7 +249,7 @@ fn restart_forgets_nothing(home: &Arc<Home>, server: Server, before: &Value) {
 #[test]
 fn heavy_the_brake_takes_hold_where_it_should() {
     let home = Home::new();
-    let server = home.serve();
+    let server = home.serve_busy();
     home.import_projects();
     let started = Instant::now();
     let mut connection = server.connect();
@@ -297,7 +297,7 @@ fn heavy_the_brake_takes_hold_where_it_should() {
 #[test]
 fn each_priority_has_its_budget() {
     let home = Home::new();
-    let server = home.serve();
+    let server = home.serve_busy();
     home.import_projects();
     let target = format!("/api/42/envelope/?sentry_key={KEY_42}");
     for (level, priority, budget) in [("error", "P2", 15), ("warning", "P3", 5), ("info", "P4", 2)] {
@@ -323,7 +323,7 @@ fn each_priority_has_its_budget() {
 #[test]
 fn heavy_one_hot_group_is_sampled() {
     let home = Home::new();
-    let server = home.serve();
+    let server = home.serve_busy();
     home.import_projects();
     let mut connection = server.connect();
     let events = 600;
@@ -351,7 +351,7 @@ fn heavy_one_hot_group_is_sampled() {
 #[test]
 fn a_second_server_on_the_same_home_is_refused() {
     let home = Home::new();
-    let server = home.serve();
+    let server = home.serve_busy();
     let second = home.cli(&["serve"]);
     assert!(!second.status.success(), "{}", second.stdout);
     assert!(second.stderr.starts_with("error: "), "{}", second.stderr);
@@ -364,6 +364,6 @@ fn a_second_server_on_the_same_home_is_refused() {
     assert!(home.cli(&["dsn"]).ok().starts_with("http://"));
     // Once it is gone, its place is free, also after a power failure.
     server.kill();
-    let server = home.serve();
+    let server = home.serve_busy();
     assert!(home.cli(&["dsn"]).ok().contains(&server.address.to_string()));
 }

@@ -98,6 +98,13 @@ impl Home {
         Server::start(Arc::clone(self), &[])
     }
 
+    /// As [`Home::serve`], for tests that ask more often than anybody may by default.
+    pub fn serve_busy(self: &Arc<Self>) -> Server {
+        let limits =
+            [("ACTIFIX_LIMITS__API_PER_MINUTE", "100000"), ("ACTIFIX_LIMITS__API_PER_HOUR", "1000000")];
+        Server::start(Arc::clone(self), &limits)
+    }
+
     /// Makes the four projects of the captured requests.
     pub fn import_projects(&self) {
         for (id, key) in [("42", KEY_42), ("43", KEY_43), ("44", KEY_44), ("47", KEY_47)] {

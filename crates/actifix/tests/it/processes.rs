@@ -77,7 +77,7 @@ fn signals_reach_the_program_that_is_run_and_its_end_is_recorded() {
     assert_eq!(child.wait().expect("an end").code(), Some(143), "as a shell shows it: {rest}");
     assert!(rest.contains("recorded as ACT-"), "{rest}");
     let tickets = home.cli(&["ticket", "list", "--json"]).json();
-    assert_eq!(tickets["items"][0]["title"], "sh was ended by signal 15");
+    assert_eq!(tickets["items"][0]["title"], "sh was ended by signal 15: ready");
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct ListArgs {
     #[arg(long)]
     project: Option<String>,
     /// Words of the title, and terms such as is:unresolved (all in the long help).
-    #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true, value_parser = search_text)]
+    #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     search: String,
     /// Order.
     #[arg(long, value_enum, default_value_t = SortWord::LastSeen)]
@@ -98,16 +98,12 @@ fn priority_words(text: &str) -> Result<String, String> {
     all.map(|words| words.join(","))
 }
 
-/// What the server would refuse is refused here already, in words for people.
-fn search_text(text: &str) -> Result<String, String> {
-    Search::parse(text, now()).map(|_| text.to_owned()).map_err(|why| why.to_string())
-}
-
 /// What a person works through: everything but held, resolved and ignored tickets.
 const UNRESOLVED: &str = "is:unresolved";
 
 /// Runs the command.
 pub async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(), CliError> {
+    Search::parse(&args.search, now()).map_err(|why| CliError::usage(format!("--search: {why}")))?;
     let asked = args.all || global.json || args.status.is_some() || args.search.contains("is:");
     let search = if asked { args.search.clone() } else { format!("{UNRESOLVED} {}", args.search) };
     let limit = args.limit.to_string();
