@@ -18,8 +18,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-/// Attempts per minute of one network, one account, one device.
-pub const LOGINS_PER_MINUTE: u32 = 10;
 /// Failed logins in a row from unknown devices that lock an account for them.
 pub const FAILURES_MAX: u32 = 100;
 /// Failures in a row before each further one costs a wait.
@@ -60,8 +58,8 @@ struct Budget {
 }
 
 impl LoginGate {
-    /// Takes one attempt of each key; seconds to wait where one of them has none left.
-    fn take(&self, keys: &[String], now: i64) -> Result<(), u64> {
+    /// Takes one attempt of each key, of `per_minute` that each has; seconds to wait where one of them has none left.
+    fn take(&self, keys: &[String], per_minute: u32, now: i64) -> Result<(), u64> {
         let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if budgets.len() + keys.len() > BUDGETS_MAX {
             budgets.retain(|_, budget| now - budget.last_failure.max(budget.window) < MINUTE * 10);
@@ -81,7 +79,7 @@ impl LoginGate {
                 budget.window = now;
                 budget.used = 0;
             }
-            if budget.used >= LOGINS_PER_MINUTE {
+            if budget.used >= per_minute {
                 wait = wait.max(budget.window + MINUTE - now);
             }
             wait = wait.max(budget.last_failure.saturating_add(pause(budget.failures)) - now);
@@ -165,7 +163,9 @@ impl App {
         }
         let target = format!("user:{name}");
         let now = self.clock.monotonic_micros();
-        if let Err(retry_after_seconds) = self.login_gate.take(&keys, now) {
+        if let Err(retry_after_seconds) =
+            self.login_gate.take(&keys, self.settings.api_limits.login_per_minute, now)
+        {
             self.record_refusal(None, Action::LoginThrottled, target, json!({})).await;
             metrics::counter!("actifix_auth_failures_total", "reason" => "throttled").increment(1);
             return Err(Error::Throttled { retry_after_seconds });
@@ -233,7 +233,7 @@ impl App {
         let keys = [account_key(name)];
         let now = self.clock.monotonic_micros();
         self.login_gate
-            .take(&keys, now)
+            .take(&keys, self.settings.api_limits.login_per_minute, now)
             .map_err(|retry_after_seconds| Error::Throttled { retry_after_seconds })?;
         let user = self.store.user(name).await?;
         if self.verifiers.check(password, user.as_ref().map(|user| user.verifier.as_str())).await? {
@@ -279,6 +279,8 @@ pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    const PER_MINUTE: u32 = 10;
+
     #[test]
     fn waits_grow_with_failures_and_end() {
         assert_eq!((pause(0), pause(FAILURES_FREE)), (0, 0));
@@ -291,13 +293,13 @@ mod tests {
     fn a_budget_is_exact_and_comes_back() {
         let gate = LoginGate::default();
         let keys = ["account a".to_owned(), "network 192.0.2.1".to_owned()];
-        let let_in = (0..50).filter(|_| gate.take(&keys, 5).is_ok()).count();
-        assert_eq!(let_in, LOGINS_PER_MINUTE as usize);
-        assert!(gate.take(&["account a".to_owned()], 5).is_err(), "from another network as well");
-        assert!(gate.take(&["device d".to_owned()], 5).is_ok(), "a known device has its own");
-        assert!(gate.take(&keys, 5 + MINUTE).is_ok());
+        let let_in = (0..50).filter(|_| gate.take(&keys, PER_MINUTE, 5).is_ok()).count();
+        assert_eq!(let_in, PER_MINUTE as usize);
+        assert!(gate.take(&["account a".to_owned()], PER_MINUTE, 5).is_err(), "from another network as well");
+        assert!(gate.take(&["device d".to_owned()], PER_MINUTE, 5).is_ok(), "a known device has its own");
+        assert!(gate.take(&keys, PER_MINUTE, 5 + MINUTE).is_ok());
         for number in 0..BUDGETS_MAX * 2 {
-            let _either = gate.take(&[number.to_string()], 5);
+            let _either = gate.take(&[number.to_string()], PER_MINUTE, 5);
         }
         assert!(gate.0.lock().unwrap().len() <= BUDGETS_MAX);
     }

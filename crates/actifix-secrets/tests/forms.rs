@@ -1,21 +1,11 @@
 //! Forms of secrets that survived an attack by measurement: each loses its secret, and what looks alike stays.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use actifix_secrets::{Engine, Settings};
-use serde_json::{Value, json};
+#[path = "support/redact.rs"]
+mod whole;
 
-fn redact(text: &str) -> String {
-    Engine::builtin().redact_text(text, &Settings::default()).0
-}
-
-fn redact_value(mut value: Value) -> Value {
-    let settings = Settings::default();
-    let engine = Engine::builtin();
-    let mut session = engine.session(&settings);
-    session.value("event", &mut value).unwrap();
-    session.echo_value(&mut value);
-    value
-}
+use serde_json::json;
+use whole::{redact, redact_value};
 
 /// Random, with signs, and words.
 fn secrets() -> [String; 3] {

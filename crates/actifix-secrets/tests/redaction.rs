@@ -3,21 +3,12 @@
 
 mod support;
 
+#[path = "support/redact.rs"]
+mod whole;
+
 use actifix_secrets::{Budget, BudgetExceeded, Engine, HashKey, PersonalData, SensitiveKeys, Settings};
 use serde_json::{Value, json};
-
-fn redact(text: &str) -> String {
-    Engine::builtin().redact_text(text, &Settings::default()).0
-}
-
-fn redact_value(mut value: Value) -> Value {
-    let settings = Settings::default();
-    let engine = Engine::builtin();
-    let mut session = engine.session(&settings);
-    session.value("event", &mut value).unwrap();
-    session.echo_value(&mut value);
-    value
-}
+use whole::{redact, redact_value};
 
 #[test]
 fn texts() {

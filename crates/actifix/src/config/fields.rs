@@ -71,7 +71,7 @@ pub const FIELDS: &[Field] = &[
     field("limits.api_per_hour", "requests", "the same per hour; kept over restarts"),
     field("limits.api_instance_per_day", "requests", "of the API of the whole instance per day"),
     field("limits.api_admin_reserve_percent", "0 to 90", "share of the day that is kept for administrators"),
-    field("limits.login_per_minute", "attempts", "to log in per client network"),
+    field("limits.login_per_minute", "attempts", "to log in per client network, account and known device"),
     field("limits.sample_after", "events", "bodies kept per ticket and clock hour before sampling, 0 = all"),
     field("limits.compressed_bytes_max", "bytes", "largest request as sent"),
     field("limits.decompressed_bytes_max", "bytes", "largest request after decompression"),
