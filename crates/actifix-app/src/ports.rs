@@ -125,6 +125,8 @@ pub trait TicketStore {
     async fn tickets(&self, query: TicketQuery) -> Result<Page<Ticket>>;
     /// What a ticket's page shows beyond the ticket.
     async fn ticket_detail(&self, id: &TicketId) -> Result<Option<TicketDetail>>;
+    /// Events of each ticket by clock hour, those since `since`; at most 200 tickets, unknown ids left out.
+    async fn trends(&self, ids: &[TicketId], since: Timestamp) -> Result<Vec<(TicketId, Vec<HourCount>)>>;
     /// Tickets of the project with this near key, most recent first, at most `limit`.
     async fn similar(&self, project: ProjectId, near_key: Fingerprint, limit: u32) -> Result<Vec<Ticket>>;
     /// Stored events of a ticket, newest first.

@@ -18,7 +18,9 @@ use actifix_domain::lifecycle::{self, Command, Evidence, EvidencePolicy};
 use actifix_domain::project::ProjectSettings;
 use actifix_domain::search::{Condition, Search};
 use actifix_domain::ticket::{Priority, Status, Ticket};
+use actifix_domain::time::HOUR;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Largest page.
 pub const PAGE_MAX: u32 = 200;
@@ -113,6 +115,30 @@ impl App {
     /// One ticket with all that its page shows.
     pub async fn ticket(&self, actor: &Actor, id: &TicketId) -> Result<TicketDetail> {
         self.visible_ticket(actor, Scope::TicketsRead, id).await
+    }
+
+    /// Events of the last 24 clock hours of each ticket that the actor may see, oldest hour first.
+    pub async fn trends(&self, actor: &Actor, ids: &[TicketId]) -> Result<BTreeMap<TicketId, [u64; 24]>> {
+        // Nothing but numbers, of ids that the actor was shown; a bound token sees its own project's only.
+        let bound = Self::confine(actor, Scope::TicketsRead, None)?;
+        let now = self.now();
+        let mut trends = BTreeMap::new();
+        for (id, hours) in self.store.trends(ids, now.plus(-24 * HOUR)).await? {
+            if bound.is_some() && self.visible_ticket(actor, Scope::TicketsRead, &id).await.is_err() {
+                continue;
+            }
+            let mut counts = [0u64; 24];
+            for hour in hours {
+                let back = usize::try_from(now.hour() - hour.hour.hour()).ok();
+                if let Some(count) =
+                    back.and_then(|back| 23usize.checked_sub(back)).and_then(|at| counts.get_mut(at))
+                {
+                    *count = count.saturating_add(hour.count);
+                }
+            }
+            trends.insert(id, counts);
+        }
+        Ok(trends)
     }
 
     /// Tickets that look alike.

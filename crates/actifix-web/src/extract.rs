@@ -70,9 +70,7 @@ pub struct Session(pub LiveSession);
 /// A person, by the cookie of their session. The browser sends it whoever's page asks: what changes something must
 /// come from a page of ours and name the session's token.
 async fn by_session(parts: &mut Parts, app: &App) -> Result<Who, Problem> {
-    let name = cookies::session_name(client(&parts.extensions).https);
-    let cookie = cookies::value(&parts.headers, name).ok_or_else(Problem::unauthorized)?;
-    let live = app.authenticate_session(cookie).await?.ok_or_else(Problem::unauthorized)?;
+    let live = live_session(parts, app).await?;
     if !parts.method.is_safe() {
         let mut tokens = parts.headers.get_all(cookies::CSRF_HEADER).iter();
         let named = match (tokens.next().map(HeaderValue::to_str), tokens.next()) {
@@ -90,6 +88,13 @@ async fn by_session(parts: &mut Parts, app: &App) -> Result<Who, Problem> {
     let who = Who(live.actor.clone());
     parts.extensions.insert(Session(live));
     Ok(who)
+}
+
+/// The session of a request's cookie. Whoever changes something by it must prove besides that a page of ours asks.
+pub(crate) async fn live_session(parts: &Parts, app: &App) -> Result<LiveSession, Problem> {
+    let name = cookies::session_name(client(&parts.extensions).https);
+    let cookie = cookies::value(&parts.headers, name).ok_or_else(Problem::unauthorized)?;
+    app.authenticate_session(cookie).await?.ok_or_else(Problem::unauthorized)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

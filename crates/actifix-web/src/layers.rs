@@ -1,6 +1,7 @@
 //! What stands around every route: request id, security headers, host check, one log line.
 
 use crate::client::TrustedProxies;
+use crate::dashboard;
 use crate::ingest::Facts;
 use crate::problem::Problem;
 use actifix_app::App;
@@ -19,6 +20,10 @@ pub struct RequestId(pub String);
 
 /// Two years. Told over HTTPS only: over plain HTTP anybody on the way could have written it.
 const HSTS: &str = "max-age=63072000; includeSubDomains";
+
+/// What a page may load and do: its own stylesheet, icons and script, forms to itself; nothing inline, nobody else's.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; \
+                           form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -49,8 +54,17 @@ pub async fn finish(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let wants_page = dashboard::is_page_path(request.uri().path())
+        && request
+            .headers()
+            .get(header::ACCEPT)
+            .is_some_and(|accept| accept.to_str().unwrap_or_default().contains("text/html"));
     let mut response = next.run(request).await;
-    write_problem(&mut response, &id, ingest);
+    write_problem(&mut response, &id, ingest, wants_page.then_some(&*app));
+    let page = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
     let headers = response.headers_mut();
     if client.https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
@@ -60,6 +74,9 @@ pub async fn finish(
             continue;
         }
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if page {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -76,17 +93,17 @@ pub async fn finish(
     response
 }
 
-/// Error answers without a document of their own get one, so that 404 and 405 look like all others.
-fn write_problem(response: &mut Response, request_id: &str, ingest: bool) {
+/// Error answers without a document of their own get one, so that 404 and 405 look like all others; a person who asked
+/// for a page gets a page.
+fn write_problem(response: &mut Response, request_id: &str, ingest: bool, page_of: Option<&App>) {
     let attached = response.extensions_mut().remove::<Problem>();
     let status = response.status();
     let problem = match attached {
         Some(problem) => problem,
         None if status.is_client_error() || status.is_server_error() => {
-            let has_document = response
-                .headers()
-                .get(header::CONTENT_TYPE)
-                .is_some_and(|value| value.as_bytes().starts_with(b"application/"));
+            let has_document = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+                value.as_bytes().starts_with(b"application/") || value.as_bytes().starts_with(b"text/html")
+            });
             // Ingest answers bring their own document; a path that does not exist has none.
             if has_document || (ingest && status != StatusCode::NOT_FOUND) {
                 return;
@@ -95,10 +112,14 @@ fn write_problem(response: &mut Response, request_id: &str, ingest: bool) {
         }
         None => return,
     };
-    let body = problem.body(request_id).to_string();
+    let page = page_of.and_then(|app| dashboard::message(app, &problem, request_id));
+    let (content_type, body) = match page {
+        Some(page) => ("text/html; charset=utf-8", page),
+        None => ("application/problem+json", problem.body(request_id).to_string()),
+    };
     *response.body_mut() = Body::from(body);
     response.headers_mut().remove(header::CONTENT_LENGTH);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
 }
 
 fn default_detail(status: StatusCode) -> &'static str {

@@ -1,4 +1,4 @@
-//! The HTTP faces: ingest, API, health, metrics. Translation only; every decision is made in `actifix-app`.
+//! The HTTP faces: ingest, API, pages, health, metrics. Translation only; every decision is made in `actifix-app`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -6,6 +6,7 @@ pub mod api;
 pub mod client;
 pub mod cookies;
 pub mod cors;
+pub mod dashboard;
 pub mod extract;
 pub mod health;
 pub mod ingest;

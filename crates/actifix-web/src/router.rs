@@ -3,7 +3,7 @@
 use crate::client::TrustedProxies;
 use crate::cors::Origins;
 use crate::layers::{self, Hosts};
-use crate::{api, cors, health, ingest, limits};
+use crate::{api, cors, dashboard, health, ingest, limits};
 use actifix_app::App;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -19,6 +19,8 @@ pub enum Module {
     Ingest,
     /// `/api/v1`.
     Api,
+    /// Pages for people.
+    Dashboard,
     /// `/metrics`.
     Metrics,
 }
@@ -41,6 +43,9 @@ pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<Pr
     let mut guarded = Router::new();
     if modules.contains(&Module::Api) {
         guarded = guarded.merge(api::router(Arc::clone(app)));
+    }
+    if modules.contains(&Module::Dashboard) {
+        guarded = guarded.merge(dashboard::router(Arc::clone(app)));
     }
     if let (true, Some(handle)) = (modules.contains(&Module::Metrics), metrics) {
         guarded = guarded.merge(health::metrics(Arc::clone(app), handle));

@@ -184,8 +184,9 @@ pub fn modules(list: &[Module]) -> Vec<actifix_web::Module> {
             Module::Ingest => Some(actifix_web::Module::Ingest),
             Module::Api => Some(actifix_web::Module::Api),
             Module::Metrics => Some(actifix_web::Module::Metrics),
-            // They carry nothing yet.
-            Module::Dashboard | Module::Mcp => None,
+            Module::Dashboard => Some(actifix_web::Module::Dashboard),
+            // It carries nothing yet.
+            Module::Mcp => None,
         })
         .collect()
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
+use actifix_app::ports::HourCount;
 use actifix_app::ports::{
     AccountStore, ActivityEntry, AnswerStore, ApiCounter, Attachment, AttachmentInfo, AuditHead, AuditQuery,
     AuditReport, AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState,
@@ -53,6 +54,11 @@ impl TicketStore for SqliteStore {
     async fn ticket_detail(&self, id: &TicketId) -> Result<Option<TicketDetail>> {
         let (id, now) = (id.clone(), self.clock.now());
         self.read(move |db| tickets::detail(db, &id, now)).await
+    }
+
+    async fn trends(&self, ids: &[TicketId], since: Timestamp) -> Result<Vec<(TicketId, Vec<HourCount>)>> {
+        let ids = ids.iter().take(200).cloned().collect::<Vec<_>>();
+        self.read(move |db| tickets::trends(db, &ids, since)).await
     }
 
     async fn similar(&self, project: ProjectId, near_key: Fingerprint, limit: u32) -> Result<Vec<Ticket>> {

@@ -65,11 +65,28 @@ pub(crate) fn detail(db: &Connection, id: &TicketId, now: Timestamp) -> Result<O
     }))
 }
 
+/// Hours of several tickets at once, for the small charts of a list.
+pub(crate) fn trends(
+    db: &Connection,
+    ids: &[TicketId],
+    since: Timestamp,
+) -> Result<Vec<(TicketId, Vec<HourCount>)>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(row) = ticket_by_id(db, id)? else { continue };
+        found.push((id.clone(), hours_since(db, &row, since.hour())?));
+    }
+    Ok(found)
+}
+
 /// The last seven days by hour; the one that goes on is in the ticket itself.
 fn hours(db: &Connection, row: &TicketRow, now: Timestamp) -> Result<Vec<HourCount>> {
+    hours_since(db, row, now.hour() - 168)
+}
+
+fn hours_since(db: &Connection, row: &TicketRow, first: i64) -> Result<Vec<HourCount>> {
     let sql = "SELECT hour, quantity FROM ticket_hours WHERE project_id = ?1 AND ticket_seq = ?2 AND hour > ?3 \
          ORDER BY hour LIMIT 168";
-    let first = now.hour() - 168;
     let at = |hour: i64| Timestamp::from_micros(hour.saturating_mul(HOUR));
     let mut found = collect(db, sql, params![row.ticket.project.0, row.seq, first], |row| {
         let mut c = Columns::new(row);

@@ -61,6 +61,10 @@ impl TicketStore for NullStore {
         Err(NOTHING)
     }
 
+    async fn trends(&self, _: &[TicketId], _: Timestamp) -> Result<Vec<(TicketId, Vec<HourCount>)>> {
+        unused()
+    }
+
     async fn similar(&self, _project: ProjectId, _near_key: Fingerprint, _limit: u32) -> Result<Vec<Ticket>> {
         Err(NOTHING)
     }

@@ -1,0 +1,193 @@
+//! What stands around every page: menu, person, status line; and pages that say what went wrong.
+
+use super::assets::NAMES;
+use super::text::grouped;
+use crate::problem::Problem;
+use actifix_app::App;
+use actifix_app::error::Error;
+use actifix_app::ports::StoreStats;
+use actifix_app::sessions::LiveSession;
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::throttle::Brake;
+use actifix_domain::ticket::Status;
+use actifix_domain::time::Timestamp;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+
+/// Which entry of the menu a page belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nav {
+    /// Overview.
+    Overview,
+    /// Tickets.
+    Tickets,
+    /// Held tickets.
+    Held,
+    /// Findings.
+    Findings,
+    /// Projects.
+    Projects,
+}
+
+/// What stands around a page.
+#[derive(Debug)]
+pub struct Shell {
+    /// Title of the document.
+    pub title: String,
+    /// Entry of the menu.
+    pub nav: Nav,
+    /// Path in front of every link, without a slash at its end.
+    pub base: String,
+    /// Name of the person.
+    pub user: String,
+    /// Token that forms carry.
+    pub csrf: String,
+    /// Unresolved tickets.
+    pub unresolved: String,
+    /// Held tickets; empty when there are none.
+    pub held: String,
+    /// The brake is on.
+    pub brake: &'static str,
+    /// Stored events.
+    pub events: String,
+    /// Size of the database.
+    pub disk: String,
+    /// Submissions that wait.
+    pub queue: usize,
+    /// Hour and minute, UTC.
+    pub clock: String,
+    /// Version of the program.
+    pub version: &'static str,
+    /// All of the figures above.
+    pub stats: StoreStats,
+    /// Now.
+    pub now: Timestamp,
+    /// May decide about tickets.
+    pub may_triage: bool,
+}
+
+impl Shell {
+    /// Loads what every page shows.
+    pub async fn load(app: &App, live: &LiveSession, nav: Nav, title: &str) -> Result<Self, Error> {
+        let stats = app.stats(&live.actor).await?;
+        let of = |statuses: &[Status]| -> u64 {
+            stats.tickets.iter().filter(|(status, ..)| statuses.contains(status)).map(|(.., many)| many).sum()
+        };
+        let held = of(&[Status::Held]);
+        let now = app.now();
+        let (user, may_triage) = match &live.actor {
+            Actor::User { name, scopes, .. } => (name.clone(), scopes.contains(&Scope::TicketsTriage)),
+            _ => (String::new(), false),
+        };
+        Ok(Self {
+            title: title.to_owned(),
+            nav,
+            base: base(app),
+            user,
+            csrf: live.csrf.clone(),
+            unresolved: grouped(of(&[Status::Open, Status::InProgress, Status::InReview])),
+            held: if held > 0 { grouped(held) } else { String::new() },
+            brake: match stats.brake {
+                Brake::Off => "",
+                Brake::Soft => "brake on: new P2 to P4 are held",
+                Brake::Hard => "brake on: all new tickets are held",
+            },
+            events: grouped(stats.events),
+            disk: bytes(stats.db_size_bytes.saturating_add(stats.wal_size_bytes)),
+            queue: app.queue_depth(),
+            clock: now.to_string().get(11..16).unwrap_or_default().to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            stats,
+            now,
+            may_triage,
+        })
+    }
+
+    /// Tickets of one status.
+    pub fn of_status(&self, wanted: Status) -> u64 {
+        self.stats.tickets.iter().filter(|(status, ..)| *status == wanted).map(|(.., many)| many).sum()
+    }
+
+    /// A file's address.
+    pub fn css(&self) -> String {
+        format!("{}/assets/{}", self.base, NAMES.css)
+    }
+
+    /// An icon's address.
+    pub fn icon(&self, name: &str) -> String {
+        format!("{}/assets/{}#{name}", self.base, NAMES.icons)
+    }
+
+    /// The script's address.
+    pub fn script(&self) -> String {
+        format!("{}/assets/{}", self.base, NAMES.script)
+    }
+}
+
+/// The path that `public_url` adds in front of every other.
+pub fn base(app: &App) -> String {
+    let url = url::Url::parse(&app.settings().public_url);
+    url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+}
+
+/// Bytes in a unit that a person reads.
+pub fn bytes(number: u64) -> String {
+    match number {
+        n if n < 10_000 => format!("{n} B"),
+        n if n < 10_000_000 => format!("{} kB", n / 1_000),
+        n if n < 10_000_000_000 => format!("{} MB", n / 1_000_000),
+        n => format!("{} GB", n / 1_000_000_000),
+    }
+}
+
+/// A page that could not be made: what, why, what to do.
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message {
+    base: String,
+    css: String,
+    status: u16,
+    title: &'static str,
+    detail: String,
+    request_id: String,
+}
+
+/// Writes an error as a page.
+pub fn message(app: &App, problem: &Problem, request_id: &str) -> Option<String> {
+    let base = base(app);
+    let title = match problem.status {
+        StatusCode::NOT_FOUND => "There is nothing here",
+        StatusCode::FORBIDDEN => "This may not be done",
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => "It changed meanwhile",
+        StatusCode::TOO_MANY_REQUESTS => "Too many requests",
+        StatusCode::SERVICE_UNAVAILABLE => "The database does not answer",
+        status if status.is_server_error() => "This did not work",
+        _ => "This cannot be done",
+    };
+    let page = Message {
+        css: format!("{base}/assets/{}", NAMES.css),
+        base,
+        status: problem.status.as_u16(),
+        title,
+        detail: problem.detail.clone(),
+        request_id: request_id.to_owned(),
+    };
+    page.render().ok()
+}
+
+/// A page, or what says why there is none; [`crate::layers::finish`] writes that out.
+pub fn answer(page: Result<Response, Error>) -> Response {
+    page.unwrap_or_else(|error| Problem::from(error).into_response())
+}
+
+/// Renders a template.
+pub fn render(page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "dashboard.template_failed");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made").into_response()
+        }
+    }
+}
