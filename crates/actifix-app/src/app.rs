@@ -4,7 +4,7 @@ use crate::accounts::Verifiers;
 use crate::audit::Rollup;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
-use crate::ingest::{Counters, Gate};
+use crate::ingest::{Counters, Gate, Refusals};
 use crate::limits::{ApiLimits, Limiter};
 use crate::login::LoginGate;
 use crate::ports::{Clock, Ids, Store, Vault};
@@ -63,6 +63,7 @@ pub struct App {
     pub(crate) token_cache: TokenCache,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
+    pub(crate) refusals: Refusals,
     pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
     readiness: Readiness,
@@ -105,6 +106,7 @@ impl App {
             keys: KeyCache::default(),
             token_cache: TokenCache::default(),
             counters: Counters::default(),
+            refusals: Refusals::default(),
             in_flight: Arc::default(),
             readiness: Readiness::default(),
             rollup: Rollup::default(),

@@ -376,10 +376,36 @@ fn merged(settings: &ProjectSettings, changes: &Map<String, Value>) -> Result<Pr
     if let Some(map) = merged.as_object_mut() {
         map.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
-    serde_json::from_value(merged).map_err(|_| {
-        let message = "an unknown name or a value of the wrong form; read the project to see all names";
-        Error::invalid("settings", message)
-    })
+    serde_json::from_value(merged).map_err(|_| blame(changes))
+}
+
+/// The first change that alone is refused.
+fn blame(changes: &Map<String, Value>) -> Error {
+    let all = ProjectSettings { sample_after: Some(0), ..ProjectSettings::default() };
+    let Ok(Value::Object(all)) = serde_json::to_value(&all) else {
+        return Error::invalid("settings", "not an object");
+    };
+    let names: Vec<&str> = all.keys().map(String::as_str).collect();
+    for (name, value) in changes {
+        let Some(usual) = all.get(name) else {
+            return Error::invalid("settings", format!("an unknown name; there are {}", names.join(", ")));
+        };
+        let mut alone = all.clone();
+        alone.insert(name.clone(), value.clone());
+        if serde_json::from_value::<ProjectSettings>(Value::Object(alone)).is_err() {
+            let form = match usual {
+                Value::Bool(_) => "true or false".to_owned(),
+                Value::Number(_) => "a number from 0".to_owned(),
+                Value::Array(_) => "a list".to_owned(),
+                _ => "keep, mask or hash".to_owned(),
+            };
+            return Error::invalid(
+                format!("settings.{name}"),
+                format!("a value of the wrong form; it is {form}"),
+            );
+        }
+    }
+    Error::invalid("settings", "values that do not go together")
 }
 
 fn check_key_change(change: &KeyChange) -> Result<()> {

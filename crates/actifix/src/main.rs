@@ -21,6 +21,7 @@ mod lifecycle;
 mod process;
 mod production;
 mod scan;
+mod served;
 mod system;
 mod telemetry;
 mod vault;

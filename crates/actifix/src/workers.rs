@@ -38,7 +38,8 @@ pub fn start(
     tasks.spawn(every(CERTIFICATES, stop.clone(), Arc::clone(app), move |app| {
         let live = Arc::clone(&live);
         async move {
-            crate::certificate::reload_all(&live.certificates, app.now());
+            // What is wrong is in the log.
+            let _renewal = crate::certificate::reload_all(&live.certificates, app.now());
         }
     }));
     tasks.spawn(ticker(Arc::clone(app), home.throttle_history(), stop.clone()));

@@ -64,7 +64,11 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Outcome", "outcome:string reason:string category:string quantity:integer"),
     ("Retention", "policy:object"),
     ("RetentionRun", "deleted:object dry_run:boolean"),
-    ("Throttle", "throttle:object held:object"),
+    ("Throttle", "throttle:object held:object refused:[RefusedRequests]"),
+    (
+        "RefusedRequests",
+        "reason:string project:integer? asked_project:integer? count:integer first_seen:time last_seen:time",
+    ),
     (
         "ThrottleDecision",
         "at:time project:integer decision:string priority:string? reason:string count:integer",

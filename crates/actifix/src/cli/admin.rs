@@ -4,7 +4,9 @@
 //! which other processes and histories see.
 
 use super::client::{Client, encoded};
-use super::output::{self, items, number, text, time};
+use super::ids;
+use super::output::{self, ago, items, number, text, time};
+use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
 use clap::{Subcommand, ValueEnum};
 use console::Term;
@@ -45,8 +47,10 @@ pub enum UserCommand {
         stdin: bool,
     },
     /// All accounts.
+    #[command(after_help = "Example:\n  actifix user list")]
     List,
     /// Give another role; ends their sessions.
+    #[command(after_help = "Example:\n  actifix user set-role jo admin")]
     SetRole {
         /// Name.
         name: String,
@@ -55,21 +59,25 @@ pub enum UserCommand {
         role: UserRole,
     },
     /// Close an account; ends its sessions at once.
+    #[command(after_help = "Example:\n  actifix user disable jo")]
     Disable {
         /// Name.
         name: String,
     },
     /// Open a closed account again.
+    #[command(after_help = "Example:\n  actifix user enable jo")]
     Enable {
         /// Name.
         name: String,
     },
     /// Let an account in again that failed too often.
+    #[command(after_help = "Example:\n  actifix user unlock jo")]
     Unlock {
         /// Name.
         name: String,
     },
     /// Set a password; ends their sessions.
+    #[command(after_help = "Example:\n  actifix user passwd jo")]
     Passwd {
         /// Name.
         name: String,
@@ -104,6 +112,7 @@ impl UserRole {
 #[derive(Debug, Subcommand)]
 pub enum SessionsCommand {
     /// All of them.
+    #[command(after_help = "Example:\n  actifix sessions list")]
     List,
     /// End one at once, or all.
     #[command(
@@ -181,18 +190,27 @@ async fn user_command(
 fn users(answer: &Value) -> Result<(), CliError> {
     let one = [answer.clone()];
     let rows = if answer.get("items").is_some() { items(answer) } else { &one };
-    let mut table = output::table(&["NAME", "ROLE", "STATE", "FAILURES", "PASSWORD SET (UTC)"]);
+    let mut sheet = Sheet::new(&[
+        ("NAME", Fit::Cut),
+        ("ROLE", Fit::Whole),
+        ("STATE", Fit::Whole),
+        ("FAILURES", Fit::Spare(1)),
+        ("PASSWORD SET (UTC)", Fit::Spare(2)),
+    ]);
     for item in rows {
         let open = text(item, "disabled_at").is_empty();
-        table.add_row(vec![
+        sheet.row([
             text(item, "name").to_owned(),
             text(item, "role").to_owned(),
             if open { "open" } else { "disabled" }.to_owned(),
             number(item, "failures").to_string(),
             time(item, "password_at"),
         ]);
+        if !open {
+            sheet.look(2, Look::Strong);
+        }
     }
-    output::line(table.to_string())
+    sheet.print("No accounts yet: set the administrator's password with `actifix admin set-password`.")
 }
 
 /// `actifix sessions …`
@@ -200,31 +218,45 @@ pub async fn sessions(global: &Global, command: SessionsCommand) -> Result<ExitC
     let client = Client::connect_existing(global).await?;
     let result = match command {
         SessionsCommand::List => client.get("/api/v1/sessions", &[("all", "true")]).await,
-        SessionsCommand::Kill { id, .. } => {
-            let id = id.unwrap_or_else(|| "all".to_owned());
-            client.delete(&format!("/api/v1/sessions/{}", encoded(&id))).await
-        }
+        SessionsCommand::Kill { id, .. } => kill(&client, id).await,
     };
     client.close().await?;
     let answer = result?;
     if global.json {
         output::json(&answer)?;
     } else if answer.get("items").is_some() {
-        let mut table = output::table(&["ID", "USER", "SINCE (UTC)", "SEEN (UTC)", "FROM"]);
+        let mut sheet = Sheet::new(&[
+            ("ID", Fit::Whole),
+            ("USER", Fit::Cut),
+            ("SINCE", Fit::Spare(2)),
+            ("SEEN", Fit::Whole),
+            ("FROM", Fit::Spare(1)),
+        ]);
         for item in items(&answer) {
-            table.add_row(vec![
+            sheet.row([
                 text(item, "id").to_owned(),
                 text(item, "user").to_owned(),
-                time(item, "created_at"),
-                time(item, "seen_at"),
+                ago(item, "created_at"),
+                ago(item, "seen_at"),
                 text(item, "network").to_owned(),
             ]);
         }
-        output::line(table.to_string())?;
+        sheet.print("Nobody is logged in.")?;
     } else {
         output::line("ended")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn kill(client: &Client, id: Option<String>) -> Result<Value, CliError> {
+    let id = match id {
+        Some(typed) => {
+            let path = "/api/v1/sessions?all=true";
+            ids::listed(client, path, "session", &typed, "actifix sessions list").await?
+        }
+        None => "all".to_owned(),
+    };
+    client.delete(&format!("/api/v1/sessions/{}", encoded(&id))).await
 }
 
 /// A password from standard input, without its final line end, or asked for twice without echo.

@@ -59,8 +59,18 @@ impl Client {
             }));
         }
         let socket = Home::at(&global.home).socket();
-        let reached = connect_socket(&socket).await.is_ok();
+        let reached = Self::serves(&Home::at(&global.home)).await;
         Ok(reached.then_some(Self { transport: Transport::Socket(socket) }))
+    }
+
+    /// Whether a server runs on this home.
+    pub async fn serves(home: &Home) -> bool {
+        connect_socket(&home.socket()).await.is_ok()
+    }
+
+    /// Whether the App is in this process: no server runs.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.transport, Transport::InProcess { .. })
     }
 
     async fn choose(global: &Global, existing: bool) -> Result<Self, CliError> {
@@ -79,7 +89,8 @@ impl Client {
             )));
         }
         let loaded = wire::load_config(&home)?;
-        let wired = wire::open(&home, loaded.config, None, Ask::Terminal).await?;
+        let last_url = crate::served::last_url(&home, &loaded);
+        let wired = wire::open(&home, loaded.config, last_url, Ask::Terminal).await?;
         let router = wired.api();
         Ok(Self { transport: Transport::InProcess { router, wired: Box::new(wired) } })
     }
@@ -137,7 +148,14 @@ impl Client {
         if detail.is_empty() {
             detail = format!("the server answered {status}");
         }
-        Err(CliError::from_status(status.as_u16(), &detail))
+        if let (StatusCode::UNAUTHORIZED, Transport::Remote(_)) = (status, &self.transport) {
+            detail = "ACTIFIX_TOKEN: the server does not know it: it was revoked, has expired, or is of another server; make one there with `actifix token create`".to_owned();
+        }
+        let wrong = answer.get("errors").and_then(Value::as_array);
+        let fields = wrong.into_iter().flatten().map(|wrong| {
+            (super::output::text(wrong, "field").to_owned(), super::output::text(wrong, "message").to_owned())
+        });
+        Err(CliError::from_answer(status.as_u16(), &detail, fields.collect()))
     }
 
     async fn exchange(
@@ -220,7 +238,6 @@ where
     Ok((status, bytes))
 }
 
-/// Appends a query; names are ours, values are encoded.
 /// An answer as a terminal may see it. The server takes control characters out of events; a terminal must not depend
 /// on every server, old rows and all, having done so.
 fn shown(value: Value) -> Value {
@@ -239,10 +256,11 @@ fn shown(value: Value) -> Value {
     }
 }
 
+/// Appends a query; names are ours, values are encoded.
 fn with_query(path: &str, query: &[(&str, &str)]) -> String {
     let mut out = path.to_owned();
     for (place, (name, value)) in query.iter().enumerate() {
-        out.push(if place == 0 { '?' } else { '&' });
+        out.push(if place == 0 && !path.contains('?') { '?' } else { '&' });
         out.push_str(name);
         out.push('=');
         out.push_str(&encoded(value));

@@ -8,6 +8,8 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct CliError {
     message: String,
+    /// Fields of the API that were wrong, and why; then this is said instead of the message.
+    fields: Vec<(String, String)>,
     code: u8,
 }
 
@@ -30,7 +32,7 @@ pub mod exit {
 impl CliError {
     /// An error with its exit code.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { message: message.into(), code }
+        Self { message: message.into(), fields: Vec::new(), code }
     }
 
     /// Wrong arguments or input.
@@ -70,21 +72,23 @@ impl CliError {
         Self::new(code, error.to_string())
     }
 
-    /// From an answer of the API.
-    pub fn from_status(status: u16, detail: &str) -> Self {
+    /// From an answer of the API: its status, its `detail`, and the fields that were wrong.
+    pub fn from_answer(status: u16, detail: &str, fields: Vec<(String, String)>) -> Self {
         let code = match status {
             429 | 503 => exit::TRY_LATER,
             500..=599 => exit::UNAVAILABLE,
             _ => exit::USAGE,
         };
-        Self::new(code, detail)
+        Self { fields, ..Self::new(code, detail) }
     }
 
-    /// With names of the API in its text replaced by those of the command line.
-    pub fn renamed(mut self, names: &[(&str, &str)]) -> Self {
-        for (ours, theirs) in names {
-            self.message = self.message.replace(ours, theirs);
+    /// With other names of the fields that were wrong, and other words about them.
+    pub fn map_fields(mut self, name: impl Fn(&str) -> String, words: impl Fn(&str) -> String) -> Self {
+        for (field, message) in &mut self.fields {
+            *field = name(field);
+            *message = words(message);
         }
+        self.message = words(&self.message);
         self
     }
 
@@ -96,7 +100,13 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        if self.fields.is_empty() {
+            return f.write_str(&self.message);
+        }
+        for (place, (field, message)) in self.fields.iter().enumerate() {
+            write!(f, "{}{field}: {message}", if place > 0 { "; " } else { "" })?;
+        }
+        Ok(())
     }
 }
 
@@ -105,6 +115,11 @@ impl From<Error> for CliError {
         match &error {
             Error::Unavailable { .. } | Error::Throttled { .. } => {
                 Self::new(exit::TRY_LATER, error.to_string())
+            }
+            Error::Invalid(fields) => {
+                let fields =
+                    fields.iter().map(|wrong| (wrong.field.clone(), wrong.message.clone())).collect();
+                Self { fields, ..Self::usage(error.to_string()) }
             }
             Error::Internal(source) => Self::new(exit::IO, format!("internal error: {source}")),
             _ => Self::usage(error.to_string()),

@@ -1,6 +1,7 @@
 //! Tables that fit the terminal and can be copied from: an id, a key or a DSN is never wrapped or cut, a row is one
 //! line, and where the line is too short the least needed columns go before anything is cut.
 
+use super::{CliError, output};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use console::{Term, measure_text_width, truncate_str};
 
@@ -82,6 +83,11 @@ impl Sheet {
         if let Some(cell) = self.rows.last_mut().and_then(|row| row.get_mut(column)) {
             cell.1 = look;
         }
+    }
+
+    /// Prints it; where it has no row, what to do next.
+    pub fn print(&self, empty: &str) -> Result<(), CliError> {
+        output::line(if self.rows.is_empty() { empty.to_owned() } else { self.render() })
     }
 
     /// The text for standard output: laid out for the terminal, whole in a pipe.
