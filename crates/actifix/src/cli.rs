@@ -224,15 +224,20 @@ pub fn main() -> ExitCode {
 
 /// What was asked for instead of a command (help, version), or why the arguments are none.
 fn told(error: &clap::Error) -> ExitCode {
-    let bare = std::env::args_os().len() <= 1;
-    if bare || matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // A closed pipe has read what it wanted.
         let _closed = error.print();
-        return ExitCode::from(if bare { exit::USAGE } else { 0 });
+        return ExitCode::SUCCESS;
     }
-    let json =
-        Cli::command().ignore_errors(true).try_get_matches().is_ok_and(|matches| matches.get_flag("json"));
-    let error = usage::refused(error);
+    if std::env::args_os().len() <= 1 {
+        // Whoever types the name alone asks what there is.
+        output::note(Cli::command().render_help().to_string().trim_end());
+        return ExitCode::from(exit::USAGE);
+    }
+    let understood = Cli::command().ignore_errors(true).try_get_matches();
+    let chosen = understood.map(|matches| usage::chosen(&matches)).unwrap_or_default();
+    let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    let error = usage::refused(error, &chosen);
     output::error(&error, json);
     ExitCode::from(error.exit_code())
 }

@@ -226,7 +226,7 @@ pub async fn sessions(global: &Global, command: SessionsCommand) -> Result<ExitC
         output::json(&answer)?;
     } else if answer.get("items").is_some() {
         let mut sheet = Sheet::new(&[
-            ("ID", Fit::Whole),
+            ("ID", Fit::Start(8)),
             ("USER", Fit::Cut),
             ("SINCE", Fit::Spare(2)),
             ("SEEN", Fit::Whole),

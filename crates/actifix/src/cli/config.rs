@@ -132,8 +132,10 @@ async fn show(global: &Global) -> Result<(), CliError> {
         columns.push(("RUNNING", Fit::Cut));
     }
     let mut sheet = Sheet::new(&columns);
-    for (key, value) in &values {
-        let mut row = vec![key.clone(), value.to_string(), source(&loaded, key)];
+    let only_running = differing.iter().filter(|key| !values.contains_key(*key));
+    for key in values.keys().chain(only_running) {
+        let value = values.get(key).map_or_else(|| "–".to_owned(), Value::to_string);
+        let mut row = vec![key.clone(), value, source(&loaded, key)];
         let differs = differing.contains(key);
         if !differing.is_empty() {
             row.push(if differs {

@@ -7,6 +7,7 @@ use super::ids;
 use super::output::{self, ago, items, number, text, time};
 use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
+use actifix_domain::access::Role;
 use actifix_protocol::dsn::Dsn;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -233,14 +234,11 @@ pub async fn dsn(global: &Global, project: &str) -> Result<ExitCode, CliError> {
     client.close().await?;
     let answer = answer?;
     if alone {
-        if text(&answer, "dsn").contains(":0/") {
-            return Err(CliError::config(
-                "listeners: the port is chosen at the start (port 0), and no server has run here: start it with `actifix serve` first",
-            ));
-        }
-        output::note(
-            "no server runs on this home: this is where it is expected, or was last; `actifix serve` starts it",
-        );
+        output::note(if text(&answer, "dsn").contains(":0/") {
+            "no server runs on this home, and its port is chosen at the start: ask again once `actifix serve` runs"
+        } else {
+            "no server runs on this home: this is where it is expected, or was last; `actifix serve` starts it"
+        });
     }
     if global.json {
         output::json(&answer)?;
@@ -397,6 +395,23 @@ fn key_table(answer: &Value) -> Result<(), CliError> {
     output::line(sheet.render())
 }
 
+/// What a token may do: its role, if it has all that one may, else its scopes.
+fn may(token: &Value) -> String {
+    let scopes = token.get("scopes").unwrap_or(&Value::Null);
+    let roles = [
+        ("viewer", Role::Viewer),
+        ("agent", Role::Agent),
+        ("operator", Role::Operator),
+        ("admin", Role::Admin),
+    ];
+    match roles.iter().find(|(_, role)| json!(role.scopes()) == *scopes) {
+        Some((name, _)) => (*name).to_owned(),
+        None => {
+            scopes.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
 /// Path of the tokens.
 const TOKENS: &str = "/api/v1/tokens";
 
@@ -448,24 +463,17 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
                 return output::json(&answer);
             }
             let mut sheet = Sheet::new(&[
-                ("ID", Fit::Whole),
+                ("ID", Fit::Start(8)),
                 ("NAME", Fit::Cut),
-                ("SCOPES", Fit::Cut),
+                ("MAY", Fit::Cut),
                 ("EXPIRES (UTC)", Fit::Whole),
                 ("REVOKED (UTC)", Fit::Spare(1)),
             ]);
             for item in items(&answer) {
-                let scopes: Vec<&str> = item
-                    .get("scopes")
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                    .collect();
                 sheet.row([
                     text(item, "id").to_owned(),
                     text(item, "name").to_owned(),
-                    scopes.join(" "),
+                    may(item),
                     time(item, "expires_at"),
                     time(item, "revoked_at"),
                 ]);

@@ -151,6 +151,11 @@ pub fn refused_lines(answer: &Value) -> Vec<String> {
             style(format!("{} more kinds of refusals: --json", all.len() - REFUSED_MAX)).dim().to_string(),
         );
     }
+    if !lines.is_empty() {
+        let advice =
+            "counted since the start; a DSN is wrong there: `actifix project key list` shows the right ones";
+        lines.push(style(advice).dim().to_string());
+    }
     lines
 }
 
@@ -170,14 +175,14 @@ fn refused_line(refused: &Value) -> String {
         ("conflict", ..) => "with several keys that differ".to_owned(),
         (other, ..) => other.to_owned(),
     };
+    let when = match ago(refused, "last_seen").as_str() {
+        "now" => "just now".to_owned(),
+        ago if ago.contains(':') => format!("{ago} UTC"),
+        ago => format!("{ago} ago"),
+    };
     format!(
-        "{} {} {why} since the start, the last {}: check the DSN there (`actifix project key list`)",
+        "{} {} {why}; the last {when}",
         style("refused:").red().bold(),
         counted(number(refused, "count"), "request", "requests"),
-        match ago(refused, "last_seen").as_str() {
-            "now" => "just now".to_owned(),
-            ago if ago.contains(':') => format!("at {ago} UTC"),
-            ago => format!("{ago} ago"),
-        },
     )
 }

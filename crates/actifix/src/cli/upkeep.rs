@@ -318,7 +318,7 @@ fn print_finding(finding: &Value) -> Result<(), CliError> {
 
 fn findings_table(answer: &Value) -> Result<(), CliError> {
     let mut sheet = Sheet::new(&[
-        ("ID", Fit::Whole),
+        ("ID", Fit::Start(8)),
         ("RULE", Fit::Whole),
         ("SEVERITY", Fit::Spare(2)),
         ("VALUE", Fit::Cut),
@@ -399,7 +399,7 @@ async fn quarantine_command(client: &Client, command: &QuarantineCommand) -> Res
 
 fn quarantine_table(answer: &Value) -> Result<(), CliError> {
     let mut sheet = Sheet::new(&[
-        ("ID", Fit::Whole),
+        ("ID", Fit::Start(8)),
         ("RECEIVED", Fit::Whole),
         ("KIND", Fit::Spare(1)),
         ("BYTES", Fit::Whole),

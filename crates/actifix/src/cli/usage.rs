@@ -66,16 +66,19 @@ fn name_of(arg: &Arg) -> String {
 }
 
 /// What the parser refused, in one line: what, why, what to do.
-pub fn refused(error: &clap::Error) -> CliError {
-    let command = command_of(error);
+///
+/// `chosen` are the commands as far as they were understood.
+pub fn refused(error: &clap::Error, chosen: &[String]) -> CliError {
+    let command =
+        std::iter::once("actifix").chain(chosen.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
     let help = format!("`{command} --help` tells more");
     let argument = all(error, ContextKind::InvalidArg).join(", ");
     let value = one(error, ContextKind::InvalidValue);
     CliError::usage(match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = word(&one(error, ContextKind::InvalidSubcommand));
-            let near = nearest(error, ContextKind::SuggestedSubcommand, "");
-            format!("{word}unknown command{near}; `{command} --help` lists all")
+            let near = nearest(error, ContextKind::SuggestedSubcommand);
+            format!("{word}unknown command{near} `{command} --help` lists all")
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let known = all(error, ContextKind::ValidSubcommand);
@@ -89,16 +92,20 @@ pub fn refused(error: &clap::Error) -> CliError {
         }
         ErrorKind::UnknownArgument => {
             let name = argument.split('=').next().unwrap_or_default();
-            let near = nearest(error, ContextKind::SuggestedArg, "");
-            format!("{}: unknown option of `{command}`{near}; {help}", cut(name, VALUE_CHARS_MAX))
+            let near = nearest(error, ContextKind::SuggestedArg);
+            format!("{}: unknown option of `{command}`{near} {help}", cut(name, VALUE_CHARS_MAX))
         }
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("{}: its value is missing; {help}", bare(&argument))
         }
         ErrorKind::InvalidValue => {
             let known = all(error, ContextKind::ValidValue).join(", ");
-            let near = nearest(error, ContextKind::SuggestedValue, "");
-            format!("{}: {:?} is not one of {known}{near}", bare(&argument), cut(&value, VALUE_CHARS_MAX))
+            let near = nearest(error, ContextKind::SuggestedValue);
+            format!(
+                "{}: {:?} is not one of {known}{near} {help}",
+                bare(&argument),
+                cut(&value, VALUE_CHARS_MAX)
+            )
         }
         ErrorKind::ValueValidation => {
             let why = error.source().map(ToString::to_string).unwrap_or_else(|| "not right".to_owned());
@@ -144,10 +151,10 @@ fn word(typed: &str) -> String {
     if is_word { format!("{typed}: ") } else { String::new() }
 }
 
-fn nearest(error: &clap::Error, kind: ContextKind, sign: &str) -> String {
+fn nearest(error: &clap::Error, kind: ContextKind) -> String {
     match all(error, kind).first() {
-        Some(near) => format!(", did you mean `{sign}{near}`?"),
-        None => String::new(),
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => ";".to_owned(),
     }
 }
 
@@ -170,17 +177,6 @@ fn all(error: &clap::Error, kind: ContextKind) -> Vec<String> {
 fn usage(error: &clap::Error) -> Option<String> {
     let text = one(error, ContextKind::Usage);
     let line = text.trim_start().strip_prefix("Usage:")?.lines().next()?.trim();
-    (!line.is_empty()).then(|| line.to_owned())
-}
-
-/// `actifix ticket list`
-fn command_of(error: &clap::Error) -> String {
-    let line = usage(error).unwrap_or_default();
-    let words: Vec<&str> = line
-        .split_whitespace()
-        .take_while(|word| {
-            word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !word.starts_with('-')
-        })
-        .collect();
-    if words.is_empty() { "actifix".to_owned() } else { words.join(" ") }
+    // Where its variable is set, the parser takes it for a part of the command.
+    (!line.is_empty()).then(|| line.replace("--home <DIR> ", "").replace("[OPTIONS] ", ""))
 }

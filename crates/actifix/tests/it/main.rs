@@ -30,6 +30,7 @@ mod keyring;
 mod leaks;
 mod matrix;
 mod network;
+mod newcomer;
 mod processes;
 mod protocol;
 mod proxies;

@@ -174,9 +174,12 @@ fn now() -> Timestamp {
     crate::system::SystemClock::new().now()
 }
 
+/// Characters of the end of a ticket's id: what tells those of one day apart.
+const SHORT_ID: usize = 5;
+
 fn sheet(tickets: &[Value]) -> Sheet {
     let mut sheet = Sheet::new(&[
-        ("TICKET", Fit::Whole),
+        ("TICKET", Fit::End(SHORT_ID)),
         ("PRIO", Fit::Whole),
         ("STATUS", Fit::Whole),
         ("EVENTS", Fit::Whole),
