@@ -8,6 +8,7 @@ mod error;
 mod hook;
 mod ids;
 mod ingest;
+mod interrupt;
 mod output;
 mod project;
 mod proxy_config;

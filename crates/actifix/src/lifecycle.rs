@@ -63,35 +63,17 @@ pub struct Live {
     pub certificates: Vec<Certificate>,
 }
 
-/// A server that runs.
-pub struct Running {
-    stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
-    socket: PathBuf,
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
-    /// SIGTERM, SIGINT.
-    Stop,
-    /// SIGHUP.
-    HangUp,
-}
-
-/// Signals of a server.
-pub struct Wakes {
+/// The signals that steer a server. From the moment this exists they are kept until somebody asks, so that none is lost
+/// while the server still starts.
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
-impl Wakes {
-    /// Listens from now on: what comes before somebody waits is not lost.
-    ///
-    /// # Errors
-    /// The system refuses: only kill -9 would stop this process.
-    pub fn new() -> io::Result<Self> {
+impl Signals {
+    /// Starts to receive.
+    pub fn install() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -107,6 +89,22 @@ impl Wakes {
             _ = self.hangup.recv() => Wake::HangUp,
         }
     }
+}
+
+/// A server that runs.
+pub struct Running {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    socket: PathBuf,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    HangUp,
 }
 
 /// Starts listeners and workers.

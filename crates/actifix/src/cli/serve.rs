@@ -7,7 +7,7 @@ use super::{CliError, Global};
 use crate::certificate::Certificate;
 use crate::config::{Config, Exposure, ListenerConfig, exposure};
 use crate::home::Home;
-use crate::lifecycle::{self, Bound, Live, Wake, Wakes};
+use crate::lifecycle::{self, Bound, Live, Signals, Wake};
 use crate::served::Served;
 use crate::vault::Ask;
 use crate::wire;
@@ -59,10 +59,10 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     };
     let log = crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
         .map_err(CliError::other)?;
-    let mut wakes = Wakes::new().map_err(CliError::other)?;
     let token = first_token(&wired, args.demo).await?;
     let listening: Vec<(String, Exposure)> =
         bound.iter().map(|bound| (bound.url(), bound.exposure)).collect();
+    let mut signals = Signals::install().map_err(CliError::other)?;
     let running = lifecycle::start(&home, &wired, bound, &live.0, live.1).await?;
     let password = if args.demo { demo_password(&wired).await? } else { None };
     announce(&home, &wired, &listening, token.as_deref(), password.as_deref()).await?;
@@ -76,7 +76,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
         values: wired.config.values(),
     };
     reload::note_served(&home, &served);
-    while wakes.next().await == Wake::HangUp {
+    while signals.next().await == Wake::HangUp {
         // A demo belongs to its terminal, and ends with it.
         if args.demo {
             break;

@@ -2,6 +2,7 @@
 
 use super::client::{Client, encoded};
 use super::ids;
+use super::interrupt::Interrupt;
 use super::output::{self, ago, grouped, items, number, text, time};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
@@ -179,10 +180,11 @@ pub async fn logs(global: &Global, command: LogsCommand) -> Result<ExitCode, Cli
     if !follow {
         return Ok(ExitCode::SUCCESS);
     }
+    let mut interrupt = Interrupt::install().map_err(CliError::other)?;
     loop {
         tokio::select! {
             () = tokio::time::sleep(TAIL_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => break,
+            () = interrupt.came() => break,
         }
         let mut more = Vec::new();
         file.read_to_end(&mut more).map_err(|error| CliError::io(&path, error))?;
@@ -220,6 +222,7 @@ const TAIL_SEEN_MAX: usize = 10_000;
 async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result<(), CliError> {
     let mut seen: HashSet<(String, u64)> = HashSet::new();
     let mut first = true;
+    let mut interrupt = Interrupt::install().map_err(CliError::other)?;
     loop {
         let mut query = vec![("sort", "last_seen"), ("limit", TAIL_LIMIT)];
         query.extend(project.map(|project| ("project", project)));
@@ -249,7 +252,7 @@ async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result
         first = false;
         tokio::select! {
             () = tokio::time::sleep(TAIL_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = interrupt.came() => return Ok(()),
         }
     }
 }
