@@ -29,6 +29,29 @@ pub mod exit {
     pub const CONFIG: u8 = 78;
 }
 
+/// Where things are listed that were not found.
+const LISTS: [(&str, &str); 7] = [
+    ("project", "project list"),
+    ("key", "project key list PROJECT"),
+    ("ticket", "ticket list --all"),
+    ("finding", "findings list"),
+    ("account", "user list"),
+    ("token", "token list"),
+    ("secret", "secrets list"),
+];
+
+/// What the system says about a file, and what to do about it.
+fn advised(said: &str) -> String {
+    let words = said.split(" (os error").next().unwrap_or(said);
+    match words {
+        "No such file or directory" => "no such file: check the path".to_owned(),
+        "Permission denied" => "permission denied: run this as the user that it belongs to".to_owned(),
+        "Is a directory" => "is a directory: name a file".to_owned(),
+        "No space left on device" => "no space left on the device: make room, then try again".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 impl CliError {
     /// An error with its exit code.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
@@ -47,7 +70,7 @@ impl CliError {
 
     /// A file that cannot be read or written.
     pub fn io(path: &Path, error: impl fmt::Display) -> Self {
-        Self::new(exit::IO, format!("{}: {error}", path.display()))
+        Self::new(exit::IO, format!("{}: {}", path.display(), advised(&error.to_string())))
     }
 
     /// Anything else of the system.
@@ -79,6 +102,12 @@ impl CliError {
             500..=599 => exit::UNAVAILABLE,
             _ => exit::USAGE,
         };
+        let list =
+            LISTS.iter().find(|(what, _)| status == 404 && detail.strip_suffix(" not found") == Some(what));
+        let detail = match list {
+            Some((_, list)) => format!("{detail}: `actifix {list}` shows all"),
+            None => detail.to_owned(),
+        };
         Self { fields, ..Self::new(code, detail) }
     }
 
@@ -88,7 +117,11 @@ impl CliError {
             *field = name(field);
             *message = words(message);
         }
-        self.message = words(&self.message);
+        self.message = match self.message.split_once(": ") {
+            // A text of the API that begins with a field.
+            Some((field, rest)) if name(field) != field => format!("{}: {}", name(field), words(rest)),
+            _ => words(&self.message),
+        };
         self
     }
 

@@ -109,7 +109,7 @@ pub fn refused(error: &clap::Error, chosen: &[String]) -> CliError {
         }
         ErrorKind::ValueValidation => {
             let why = error.source().map(ToString::to_string).unwrap_or_else(|| "not right".to_owned());
-            format!("{}: {}; {help}", bare(&argument), why.lines().next().unwrap_or_default())
+            format!("{}: {}; {help}", bare(&argument), plain(why.lines().next().unwrap_or_default()))
         }
         ErrorKind::MissingRequiredArgument => {
             let missing: Vec<String> =
@@ -135,6 +135,15 @@ pub fn refused(error: &clap::Error, chosen: &[String]) -> CliError {
             format!("{}; {help}", first.trim_start_matches("error: "))
         }
     })
+}
+
+/// What the parser says of numbers, in the words of people.
+fn plain(why: &str) -> &str {
+    match why {
+        "invalid digit found in string" | "cannot parse integer from empty string" => "not a whole number",
+        "number too large to fit in target type" => "the number is too large",
+        other => other,
+    }
 }
 
 /// `--sort <SORT>` without its placeholder, `<MESSAGE>` without brackets.
