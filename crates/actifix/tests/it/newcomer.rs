@@ -116,19 +116,11 @@ fn an_id_that_fits_several_names_them() {
     let home = Home::new();
     let _server = home.serve_busy();
     // Thirty-three tickets and thirty-two digits: two end alike.
-    let ids: Vec<String> = (0..33)
+    let ids: Vec<String> = (0..33_u8)
         .map(|number| {
-            home.cli(&[
-                "record",
-                &format!("failure {}", "x".repeat(number + 1)),
-                "--priority",
-                "P1",
-                "--json",
-            ])
-            .json()["ticket_id"]
-                .as_str()
-                .expect("an id")
-                .to_owned()
+            let kind = format!("Error{}{}", char::from(b'A' + number % 26), char::from(b'A' + number / 26));
+            let arguments = ["record", "no answer", "--type", &kind, "--priority", "P1", "--json"];
+            home.cli(&arguments).json()["ticket_id"].as_str().expect("an id").to_owned()
         })
         .collect();
     let last = |id: &str| id.chars().last().expect("a digit");
