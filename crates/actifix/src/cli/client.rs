@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -28,6 +29,11 @@ use tower::ServiceExt;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// A request must be answered within this time.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// After this time people wonder.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the sign of life turns.
+const SPIN_EVERY: Duration = Duration::from_millis(120);
 
 /// A way to the App.
 pub struct Client {
@@ -126,7 +132,7 @@ impl Client {
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let sent = tokio::time::timeout(TIMEOUT, self.exchange(method, path, bytes));
-        let (status, bytes) = sent
+        let (status, bytes) = patiently(sent)
             .await
             .map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))??;
         if status.is_redirection() {
@@ -199,6 +205,21 @@ impl Client {
             }
         }
     }
+}
+
+/// Shows on a terminal that something is still going on, once it takes longer than one expects.
+async fn patiently<T>(work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    let spinner = ProgressBar::new_spinner().with_message("working; Ctrl-C stops waiting");
+    spinner.enable_steady_tick(SPIN_EVERY);
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
 }
 
 async fn connect_socket(path: &std::path::Path) -> std::io::Result<UnixStream> {
