@@ -103,7 +103,7 @@ impl CliError {
             _ => exit::USAGE,
         };
         let list =
-            LISTS.iter().find(|(what, _)| status == 404 && detail.strip_suffix(" not found") == Some(what));
+            LISTS.iter().find(|(what, _)| status == 404 && detail.strip_suffix(" not found") == Some(*what));
         let detail = match list {
             Some((_, list)) => format!("{detail}: `actifix {list}` shows all"),
             None => detail.to_owned(),
