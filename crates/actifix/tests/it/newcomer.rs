@@ -549,3 +549,19 @@ fn a_configuration_that_cannot_work_is_refused() {
         }
     }
 }
+
+/// An SDK says what it has scrubbed itself, by the names of what was secret: that is no leak.
+#[test]
+fn what_an_sdk_has_scrubbed_is_no_finding() {
+    let home = Home::new();
+    let server = home.serve();
+    home.import_projects();
+    let event = serde_json::json!({
+        "message": "no answer", "extra": { "api_key": "[Filtered]" },
+        "_meta": { "extra": { "api_key": { "": { "rem": [["!config", "s"]], "len": 12 } } } },
+    });
+    let request = Request::post(&format!("/api/42/store/?sentry_key={KEY_42}"), event.to_string());
+    assert_eq!(server.send(&request).status, 200);
+    let findings = home.cli(&["findings", "list", "--json"]).json();
+    assert_eq!(findings["items"].as_array().map(Vec::len), Some(0), "{findings}");
+}
