@@ -182,7 +182,6 @@ const HABITS: &[(&str, &[&str])] = &[
             "[Environment]::SetEnvironmentVariable(\"{N}\", \"§\", \"User\")",
             "Host : db1\n{C} : §\nPort : 5432",
             "@{Host=db1; {C}=§}",
-            "{C}\n--------\n§\n",
             "./run --{k} § --host db1",
             "./run --{k}=§ --host db1",
             "./run -{c}:§",
@@ -274,6 +273,7 @@ const HABITS: &[(&str, &[&str])] = &[
 
 /// Forms in which a plain word could as well be a state, a type or a label: only other values go.
 const LOOSE: &[&str] = &[
+    "{C}\n--------\n§\n",
     "INFO settings loaded | {n} → §",
     "[:{n}, \"§\"]",
     "Parameter '{c}' has the illegal value '§'",
