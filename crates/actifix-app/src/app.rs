@@ -104,7 +104,7 @@ impl App {
             engine: Engine::builtin(),
             settings,
             keys: KeyCache::default(),
-            token_cache: TokenCache::default(),
+            token_cache: crate::tokens::token_cache(),
             counters: Counters::default(),
             refusals: Refusals::default(),
             in_flight: Arc::default(),

@@ -205,6 +205,7 @@ impl App {
             let decoded = app.decode(&pass, &delivery, received_at)?;
             let source = app.source(&pass, decoded.transport, delivery.peer);
             let mut decoded = app.limit(&pass, decoded);
+            app.read_crashes(&mut decoded)?;
             let seen: Vec<_> =
                 decoded.items.iter_mut().filter_map(|item| item.seen.take().map(|seen| *seen)).collect();
             let clean = app.redact(&source, 1, decoded)?;

@@ -15,6 +15,7 @@ pub mod login;
 pub mod monitors;
 pub mod ports;
 pub mod projects;
+mod recall;
 pub mod secrets;
 pub mod sessions;
 pub mod tickets;

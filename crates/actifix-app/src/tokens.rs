@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::TokenRecord;
+use crate::recall::{Recall, Recalled};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::ProjectId;
@@ -10,9 +11,8 @@ use actifix_domain::project::ProjectSettings;
 use actifix_domain::time::{DAY, HOUR, SECOND};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Mutex;
 
 /// Longest life of a token, days.
 pub const TOKEN_DAYS_MAX: u32 = 90;
@@ -20,7 +20,8 @@ pub const TOKEN_DAYS_MAX: u32 = 90;
 pub const OVERLAP_HOURS_MAX: u32 = 7 * 24;
 /// Tokens whose rows are remembered between requests.
 const CACHE_MAX: usize = 1_000;
-/// How long a remembered row is believed; a revocation by another process takes effect within this time.
+/// How long a row is believed, from before it was read. A revocation by this process takes effect at once, one by
+/// another process within this time.
 const CACHE_MICROS: i64 = SECOND;
 
 /// The text of a token. Shown once by whoever made it; no `Debug` prints it.
@@ -53,27 +54,12 @@ pub struct NewToken {
     pub days: u32,
 }
 
-/// Rows of tokens that were seen lately.
-#[derive(Default)]
-pub(crate) struct TokenCache(Mutex<HashMap<[u8; 32], (i64, TokenRecord)>>);
+/// Rows of tokens that were seen lately, by the hash of the text.
+pub(crate) type TokenCache = Recall<[u8; 32], TokenRecord>;
 
-impl TokenCache {
-    fn get(&self, hash: &[u8; 32], now: i64) -> Option<TokenRecord> {
-        let map = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        map.get(hash).filter(|(at, _)| now.saturating_sub(*at) < CACHE_MICROS).map(|(_, row)| row.clone())
-    }
-
-    fn put(&self, hash: [u8; 32], now: i64, row: TokenRecord) {
-        let mut map = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if map.len() >= CACHE_MAX {
-            map.clear();
-        }
-        map.insert(hash, (now, row));
-    }
-
-    fn clear(&self) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
-    }
+/// An empty one.
+pub(crate) fn token_cache() -> TokenCache {
+    Recall::new(CACHE_MAX, CACHE_MICROS)
 }
 
 impl App {
@@ -162,7 +148,7 @@ impl App {
         let audit = self.audit(actor, Action::TokenRotated, format!("token:{id}"), new.project, detail);
         let ends_at = now.plus(i64::from(overlap_hours) * HOUR);
         self.store.rotate_token(id, ends_at, &new, &audit).await?;
-        self.token_cache.clear();
+        self.token_cache.forget();
         Ok((new, text))
     }
 
@@ -172,13 +158,14 @@ impl App {
             return Ok(None);
         }
         let hash = hash(text);
-        let monotonic = self.clock.monotonic_micros();
-        let row = match self.token_cache.get(&hash, monotonic) {
-            Some(row) => Some(row),
-            None => self.store.token_by_hash(&hash).await?,
+        let row = match self.token_cache.get(&hash, self.clock.monotonic_micros()) {
+            Recalled::Known(row) => row,
+            Recalled::Ask(read) => {
+                let Some(row) = self.store.token_by_hash(&hash).await? else { return Ok(None) };
+                self.token_cache.put(read, hash, row.clone());
+                row
+            }
         };
-        let Some(row) = row else { return Ok(None) };
-        self.token_cache.put(hash, monotonic, row.clone());
         let alive = row.revoked_at.is_none() && self.now() < row.expires_at;
         Ok(alive.then_some(Actor::Token { id: row.id, scopes: row.scopes, project: row.project }))
     }
@@ -195,7 +182,7 @@ impl App {
         let target = format!("token:{}", id.unwrap_or("all"));
         let audit = self.audit(actor, Action::TokenRevoked, target, None, json!({}));
         let revoked = self.store.revoke_tokens(id, self.now(), &audit).await?;
-        self.token_cache.clear();
+        self.token_cache.forget();
         if revoked == 0 && id.is_some() {
             return Err(Error::NotFound { what: "token" });
         }
