@@ -205,7 +205,10 @@ impl App {
             let audit = self.audit(actor, action, format!("user:{name}"), None, detail);
             match self.store.save_user(&user, end_sessions, &audit).await {
                 Err(Error::Conflict { stale: true, .. }) if tries < SAVE_TRIES => {}
-                saved => return saved,
+                saved => {
+                    self.access_cache.clear();
+                    return saved;
+                }
             }
         }
     }

@@ -5,10 +5,13 @@ use crate::audit::Rollup;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate};
+use crate::jwt::KeyRing;
 use crate::limits::{ApiLimits, Limiter};
 use crate::login::LoginGate;
+use crate::ports::{AccessRecord, Holder};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
+use crate::row_cache::RowCache;
 use crate::tokens::TokenCache;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::bucket::RateLimits;
@@ -61,6 +64,10 @@ pub struct App {
     pub(crate) settings: AppSettings,
     pub(crate) keys: KeyCache,
     pub(crate) token_cache: TokenCache,
+    pub(crate) access_cache: RowCache<String, (AccessRecord, Holder)>,
+    pub(crate) key_ring: KeyRing,
+    /// How this installation is named in what it signs: not by an address, which may be another one tomorrow.
+    pub(crate) installation: String,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
     pub(crate) limiter: Limiter,
@@ -85,6 +92,12 @@ impl fmt::Debug for App {
     }
 }
 
+/// A name that no other installation has, and that tells nothing.
+fn installation(vault: &dyn Vault) -> String {
+    let id = vault.derive("installation");
+    format!("urn:actifix:{}", crate::login::hex(id.first_chunk::<16>().map_or(&id[..], |half| half)))
+}
+
 impl App {
     /// Wires the ports together.
     pub fn new(
@@ -104,6 +117,9 @@ impl App {
             settings,
             keys: KeyCache::default(),
             token_cache: TokenCache::default(),
+            access_cache: RowCache::default(),
+            key_ring: KeyRing::default(),
+            installation: installation(vault.as_ref()),
             counters: Counters::default(),
             in_flight: Arc::default(),
             readiness: Readiness::default(),

@@ -5,6 +5,7 @@
 
 mod data;
 
+pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
     AuditReport, AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace,
@@ -65,6 +66,7 @@ pub trait Store:
     + TicketStore
     + ProjectStore
     + TokenStore
+    + AccessStore
     + AccountStore
     + AuditStore
     + CareStore
@@ -82,6 +84,8 @@ impl<T> Store for T where
         + TicketStore
         + ProjectStore
         + TokenStore
+        + AccessStore
+        + AccessStore
         + AccountStore
         + AuditStore
         + CareStore
@@ -236,6 +240,34 @@ pub trait TokenStore {
     /// Revokes one, or all when `id` is none; returns how many.
     async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp, audit: &AuditRecord) -> Result<u64>;
 }
+
+/// Short-lived access tokens and the keys that sign them.
+#[async_trait]
+pub trait AccessStore {
+    /// Keys that sign or verify, the latest first; at most [`SIGNING_KEYS_MAX`].
+    async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SigningKeyRecord>>;
+    /// Lets `new` sign in the place of `former`, which then verifies until `former_retires_at`; keys that retired by the
+    /// time that `new` was made go. `Conflict` when another key signs than `former` (none: when any does), or when more
+    /// than [`SIGNING_KEYS_MAX`] would verify.
+    async fn replace_signing_key(
+        &self,
+        former: Option<&str>,
+        former_retires_at: Timestamp,
+        new: &SigningKeyRecord,
+        audit: &AuditRecord,
+    ) -> Result<()>;
+    /// A holder as its rows say; none when there is no such token or session.
+    async fn holder(&self, id: &HolderId) -> Result<Option<Holder>>;
+    /// Adds the row of an access token. `Throttled` when its holder, or everybody together, has as many as may be.
+    async fn add_access(&self, access: &AccessRecord, audit: &AuditRecord) -> Result<()>;
+    /// The row of an access token with its holder; none when either is gone.
+    async fn access(&self, id: &str) -> Result<Option<(AccessRecord, Holder)>>;
+    /// Ends an access token; false when it is gone already.
+    async fn end_access(&self, id: &str, audit: &AuditRecord) -> Result<bool>;
+}
+
+/// Keys that verify access tokens at the same time: the one that signs and the one before.
+pub const SIGNING_KEYS_MAX: usize = 2;
 
 /// People and their sessions; of passwords and cookies only verifiers and hashes are kept.
 #[async_trait]

@@ -14,6 +14,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Mutex;
 
+/// How the text of every API token begins, so that scanners find it.
+pub const API_TOKEN_PREFIX: &str = "afx_";
 /// Longest life of a token, days.
 pub const TOKEN_DAYS_MAX: u32 = 90;
 /// Longest time that a rotated token stays good, hours.
@@ -79,6 +81,7 @@ impl TokenCache {
 impl App {
     /// Makes a token. Never wider than its maker.
     pub async fn create_token(&self, actor: &Actor, new: NewToken) -> Result<(TokenRecord, TokenText)> {
+        Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, new.project)?;
         if let Some(bound) = actor.bound_project()
             && new.project != Some(bound)
@@ -136,6 +139,7 @@ impl App {
         id: &str,
         overlap_hours: u32,
     ) -> Result<(TokenRecord, TokenText)> {
+        Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, None)?;
         if overlap_hours > OVERLAP_HOURS_MAX {
             return Err(Error::invalid("overlap_hours", format!("0 to {OVERLAP_HOURS_MAX}")));
@@ -163,6 +167,7 @@ impl App {
         let ends_at = now.plus(i64::from(overlap_hours) * HOUR);
         self.store.rotate_token(id, ends_at, &new, &audit).await?;
         self.token_cache.clear();
+        self.access_cache.clear();
         Ok((new, text))
     }
 
@@ -196,6 +201,7 @@ impl App {
         let audit = self.audit(actor, Action::TokenRevoked, target, None, json!({}));
         let revoked = self.store.revoke_tokens(id, self.now(), &audit).await?;
         self.token_cache.clear();
+        self.access_cache.clear();
         if revoked == 0 && id.is_some() {
             return Err(Error::NotFound { what: "token" });
         }
@@ -224,7 +230,7 @@ impl App {
             self.ids.random(&mut random);
         }
         let checksum = checksum(&body);
-        TokenText(format!("afx_{body}{checksum}"))
+        TokenText(format!("{API_TOKEN_PREFIX}{body}{checksum}"))
     }
 }
 
@@ -235,7 +241,7 @@ fn hash(text: &str) -> [u8; 32] {
 
 /// Shape and checksum, so that noise costs no lookup.
 fn looks_like_token(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("afx_") else { return false };
+    let Some(rest) = text.strip_prefix(API_TOKEN_PREFIX) else { return false };
     if rest.len() != 40 || !rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return false;
     }

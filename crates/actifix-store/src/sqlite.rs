@@ -10,6 +10,7 @@ mod connection;
 mod events;
 mod findings;
 mod ingest;
+mod jwt;
 mod limits;
 mod lists;
 mod migrate;

@@ -6,6 +6,7 @@ mod auth;
 mod care;
 mod events;
 mod idempotency;
+mod jwt;
 mod openapi;
 mod schemas;
 mod secrets;
@@ -184,6 +185,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(secrets::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());
+    all.extend(jwt::operations());
     all.extend(users::operations());
     all
 }

@@ -17,6 +17,7 @@ mod scan;
 mod secrets;
 mod serve;
 mod sheet;
+mod signing_keys;
 mod ticket;
 mod upkeep;
 

@@ -5,6 +5,7 @@ mod accounts;
 mod audit;
 mod care;
 mod ingest;
+mod jwt;
 mod tickets;
 mod vault;
 
@@ -21,6 +22,7 @@ pub use ingest::{
     Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, Ingested, OutcomeCount, Recorded,
     SealedInput, SessionCount, Submission,
 };
+pub use jwt::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,
     TicketQuery, TicketSave,

@@ -150,6 +150,17 @@ pub(crate) fn session(db: &Connection, hash: &[u8; 32]) -> Result<Option<(Sessio
     Ok(one(db, "user_id", &found.user_id)?.map(|user| (found, user)))
 }
 
+/// A session and whose it is, by its id.
+pub(crate) fn session_by_id(db: &Connection, id: &str) -> Result<Option<(SessionRecord, UserRecord)>> {
+    let sql = format!(
+        "SELECT {SESSION} FROM sessions s JOIN users u ON u.user_id = s.user_id WHERE s.session_id = ?1"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([id])?;
+    let Some(found) = rows.next()?.map(session_row).transpose()? else { return Ok(None) };
+    Ok(one(db, "user_id", &found.user_id)?.map(|user| (found, user)))
+}
+
 /// Says that a session was used, or that its password was given again.
 pub(crate) fn touch(
     work: &mut Work<'_>,

@@ -1,6 +1,7 @@
 //! A store that takes everything and keeps nothing.
 
 use actifix_app::error::{Error, Result};
+use actifix_app::ports::{AccessRecord, AccessStore, Holder, HolderId, SigningKeyRecord};
 use actifix_app::ports::{AccountStore, SessionRecord, SessionsOf, UserRecord};
 use actifix_app::ports::{
     ActivityEntry, Admitted, AnswerStore, ApiCounter, Attachment, AttachmentInfo, AuditHead, AuditQuery,
@@ -246,6 +247,39 @@ impl TokenStore for NullStore {
     }
 
     async fn revoke_tokens(&self, _id: Option<&str>, _now: Timestamp, _audit: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl AccessStore for NullStore {
+    async fn signing_keys(&self, _now: Timestamp) -> Result<Vec<SigningKeyRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn replace_signing_key(
+        &self,
+        _former: Option<&str>,
+        _former_retires_at: Timestamp,
+        _new: &SigningKeyRecord,
+        _audit: &AuditRecord,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn holder(&self, _id: &HolderId) -> Result<Option<Holder>> {
+        Err(NOTHING)
+    }
+
+    async fn add_access(&self, _access: &AccessRecord, _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn access(&self, _id: &str) -> Result<Option<(AccessRecord, Holder)>> {
+        Err(NOTHING)
+    }
+
+    async fn end_access(&self, _id: &str, _audit: &AuditRecord) -> Result<bool> {
         Err(NOTHING)
     }
 }

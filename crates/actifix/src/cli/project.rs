@@ -3,6 +3,7 @@
 use super::client::{Client, encoded};
 use super::output::{self, ago, items, text, time};
 use super::sheet::{Fit, Sheet};
+use super::signing_keys::{self, SigningKeyCommand};
 use super::{CliError, Global};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -173,6 +174,9 @@ pub enum TokenCommand {
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
+    /// Keys that sign short-lived tokens.
+    #[command(subcommand)]
+    Keys(SigningKeyCommand),
 }
 
 /// `actifix dsn`
@@ -336,6 +340,7 @@ pub async fn token(global: &Global, command: TokenCommand) -> Result<ExitCode, C
 
 async fn token_command(global: &Global, client: &Client, command: TokenCommand) -> Result<(), CliError> {
     match command {
+        TokenCommand::Keys(command) => signing_keys::run(global, client, command).await,
         TokenCommand::Create { name, role, scope, project, expires } => {
             let days: u32 = expires
                 .strip_suffix('d')

@@ -26,6 +26,7 @@ mod harness;
 mod hook;
 mod hostile;
 mod http;
+mod jwt;
 mod keyring;
 mod leaks;
 mod matrix;
