@@ -8,6 +8,7 @@ use crate::ingest::{Counters, Gate};
 use crate::jwt::KeyRing;
 use crate::limits::{ApiLimits, Limiter};
 use crate::login::LoginGate;
+use crate::oidc::SignInCell;
 use crate::ports::{AccessRecord, Holder};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
@@ -66,6 +67,7 @@ pub struct App {
     pub(crate) token_cache: TokenCache,
     pub(crate) access_cache: RowCache<String, (AccessRecord, Holder)>,
     pub(crate) key_ring: KeyRing,
+    pub(crate) sign_in: SignInCell,
     /// How this installation is named in what it signs: not by an address, which may be another one tomorrow.
     pub(crate) installation: String,
     pub(crate) gate: Gate,
@@ -119,6 +121,7 @@ impl App {
             token_cache: TokenCache::default(),
             access_cache: RowCache::default(),
             key_ring: KeyRing::default(),
+            sign_in: SignInCell::new(),
             installation: installation(vault.as_ref()),
             counters: Counters::default(),
             in_flight: Arc::default(),

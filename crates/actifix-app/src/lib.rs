@@ -15,6 +15,7 @@ pub mod jwt;
 pub mod limits;
 pub mod login;
 pub mod monitors;
+pub mod oidc;
 pub mod ports;
 pub mod projects;
 mod row_cache;

@@ -15,6 +15,7 @@ pub use data::{
     SealedSecret, SecretRecord, SessionCount, SessionRecord, SessionsOf, Sort, StoreStats, StoredEvent,
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UserRecord, VaultStatus,
 };
+pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 
 use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;
@@ -68,6 +69,7 @@ pub trait Store:
     + TokenStore
     + AccessStore
     + AccountStore
+    + IdentityStore
     + AuditStore
     + CareStore
     + AnswerStore
@@ -87,6 +89,8 @@ impl<T> Store for T where
         + AccessStore
         + AccessStore
         + AccountStore
+        + IdentityStore
+        + IdentityStore
         + AuditStore
         + CareStore
         + AnswerStore
@@ -301,6 +305,37 @@ pub trait AccountStore {
     async fn sessions(&self, user_id: Option<&str>, now: Timestamp) -> Result<Vec<SessionRecord>>;
     /// Ends sessions; returns how many.
     async fn end_sessions(&self, which: SessionsOf, audit: &AuditRecord) -> Result<u64>;
+}
+
+/// Accounts as a sign-in provider names their owners.
+#[async_trait]
+pub trait IdentityStore {
+    /// Whose account somebody at a provider may open.
+    async fn identity(&self, issuer: &str, subject: &str) -> Result<Option<UserRecord>>;
+    /// All identities of an account; at most [`IDENTITIES_MAX`].
+    async fn identities(&self, user_id: &str) -> Result<Vec<IdentityRecord>>;
+    /// Links one with an account, which is made with it where `new_user` is given. `Conflict` when it is linked, the
+    /// account has as many as it may have, or the name of the new one is taken.
+    async fn link_identity(
+        &self,
+        identity: &IdentityRecord,
+        new_user: Option<&UserRecord>,
+        audit: &[AuditRecord],
+    ) -> Result<()>;
+    /// Takes all identities from an account; returns how many.
+    async fn unlink_identities(&self, user_id: &str, audit: &AuditRecord) -> Result<u64>;
+    /// Remembers a sign-in that came back until nobody could bring it again; false when it did before.
+    async fn spend_sign_in(&self, hash: &[u8; 32], expires_at: Timestamp, now: Timestamp) -> Result<bool>;
+}
+
+/// Identities of one account.
+pub const IDENTITIES_MAX: usize = 10;
+
+/// The way to the sign-in provider: https, to hosts that the configuration names, bounded in time and size.
+#[async_trait]
+pub trait ProviderWire: Send + Sync + 'static {
+    /// Sends a request and reads the answer.
+    async fn exchange(&self, request: ProviderRequest) -> Result<ProviderAnswer, ProviderFault>;
 }
 
 /// The audit log. Verbs that change something take the record of it, and do both or neither; where the record cannot

@@ -9,6 +9,7 @@ mod care;
 mod connection;
 mod events;
 mod findings;
+mod identities;
 mod ingest;
 mod jwt;
 mod limits;

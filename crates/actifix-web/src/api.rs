@@ -7,6 +7,7 @@ mod care;
 mod events;
 mod idempotency;
 mod jwt;
+pub(crate) mod oidc;
 mod openapi;
 mod schemas;
 mod secrets;
@@ -186,6 +187,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(audit::operations());
     all.extend(auth::operations());
     all.extend(jwt::operations());
+    all.extend(oidc::operations());
     all.extend(users::operations());
     all
 }

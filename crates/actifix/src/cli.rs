@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod error;
 mod hook;
+mod identity;
 mod ingest;
 mod output;
 mod project;
@@ -22,6 +23,7 @@ mod ticket;
 mod upkeep;
 
 pub use error::{CliError, exit};
+pub use remote::connector as remote_connector;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -115,6 +117,9 @@ enum Command {
     /// Accounts of people.
     #[command(subcommand)]
     User(admin::UserCommand),
+    /// Who at the sign-in provider may open which account.
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Logins that go on.
     #[command(subcommand)]
     Sessions(admin::SessionsCommand),
@@ -194,6 +199,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Throttle(command) => upkeep::throttle(&global, command).await,
             Command::Admin(command) => admin::admin(&global, command).await,
             Command::User(command) => admin::user(&global, command).await,
+            Command::Identity(command) => identity::run(&global, command).await,
             Command::Sessions(command) => admin::sessions(&global, command).await,
             Command::Audit(command) => audit::run(&global, command).await,
             Command::Retention(command) => upkeep::retention(&global, command).await,

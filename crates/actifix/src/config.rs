@@ -7,12 +7,14 @@ mod environment;
 mod fields;
 mod load;
 mod network;
+mod oidc;
 mod secret;
 
 pub use environment::{environment, environment_all};
 pub use fields::{FIELDS, known};
 pub use load::{Loaded, Source, load};
 pub use network::{CorsConfig, Exposure, OutboundConfig, TlsConfig, exposure};
+pub use oidc::OidcConfig;
 pub use secret::{SECRET_FORM, SecretRef, variable as secret_variable};
 
 use actifix_app::ports::RetentionPolicy;
@@ -36,6 +38,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `[outbound]`
     pub outbound: OutboundConfig,
+    /// `[oidc]`
+    pub oidc: OidcConfig,
     /// `[throttle]`
     pub throttle: ThrottleConfig,
     /// `[retention]`
@@ -226,6 +230,7 @@ impl Config {
             ("cors", self.cors != other.cors),
             ("limits", self.limits != other.limits),
             ("outbound", self.outbound != other.outbound),
+            ("oidc", self.oidc != other.oidc),
             ("throttle", self.throttle != other.throttle),
             ("retention", self.retention != other.retention),
         ];

@@ -6,6 +6,7 @@ mod audit;
 mod care;
 mod ingest;
 mod jwt;
+mod oidc;
 mod tickets;
 mod vault;
 
@@ -23,6 +24,7 @@ pub use ingest::{
     SealedInput, SessionCount, Submission,
 };
 pub use jwt::{AccessRecord, Holder, HolderId, SigningKeyRecord};
+pub use oidc::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,
     TicketQuery, TicketSave,

@@ -33,7 +33,6 @@ CREATE TABLE identities (
   subject    TEXT    NOT NULL,
   user_id    TEXT    NOT NULL REFERENCES users (user_id),
   created_at INTEGER NOT NULL,
-  seen_at    INTEGER NOT NULL,
   PRIMARY KEY (issuer, subject)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX identities_by_user ON identities (user_id);

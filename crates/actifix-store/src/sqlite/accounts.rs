@@ -50,6 +50,10 @@ pub(crate) fn by_name(db: &Connection, name: &str) -> Result<Option<UserRecord>>
     one(db, "name", name)
 }
 
+pub(crate) fn by_id(db: &Connection, id: &str) -> Result<Option<UserRecord>> {
+    one(db, "user_id", id)
+}
+
 fn one(db: &Connection, column: &str, value: &str) -> Result<Option<UserRecord>> {
     let sql = format!("SELECT {USER} FROM users WHERE {column} = ?1");
     let mut statement = db.prepare_cached(&sql)?;

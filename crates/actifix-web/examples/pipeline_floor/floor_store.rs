@@ -11,6 +11,7 @@ use actifix_app::ports::{
     RetentionPolicy, RetentionReport, SealedSecret, SecretRecord, SecretStore, StoreStats, StoredEvent,
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
+use actifix_app::ports::{IdentityRecord, IdentityStore};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
@@ -280,6 +281,34 @@ impl AccessStore for NullStore {
     }
 
     async fn end_access(&self, _id: &str, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl IdentityStore for NullStore {
+    async fn identity(&self, _issuer: &str, _subject: &str) -> Result<Option<UserRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn identities(&self, _user_id: &str) -> Result<Vec<IdentityRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn link_identity(
+        &self,
+        _identity: &IdentityRecord,
+        _new_user: Option<&UserRecord>,
+        _audit: &[AuditRecord],
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn unlink_identities(&self, _user_id: &str, _audit: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+
+    async fn spend_sign_in(&self, _hash: &[u8; 32], _expires_at: Timestamp, _now: Timestamp) -> Result<bool> {
         Err(NOTHING)
     }
 }

@@ -97,7 +97,8 @@ fn ends_the_session(op: &Op) -> bool {
 
 /// What outlives a short-lived token is not made with one: refused, or not even looked at.
 fn makes_what_lasts(op: &Op) -> bool {
-    matches!(op.id.as_str(), "create_token" | "rotate_token" | "create_user" | "change_user" | "set_password")
+    let ids = ["create_token", "rotate_token", "create_user", "change_user", "set_password", "link_identity"];
+    ids.contains(&op.id.as_str())
 }
 
 /// An access token for the holder of a request's credential.
