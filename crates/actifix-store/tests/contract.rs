@@ -43,6 +43,7 @@ contract! {
     access: open_gates();
     answers: open_gates();
     audit: open_gates();
+    identities: open_gates();
     ingest: open_gates();
     regressions: open_gates();
     throttle: three_held();

@@ -5,6 +5,7 @@ pub mod answers;
 pub mod audit;
 pub mod care;
 pub mod events;
+pub mod identities;
 pub mod ingest;
 pub mod limits;
 pub mod lists;

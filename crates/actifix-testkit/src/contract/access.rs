@@ -9,7 +9,7 @@ use actifix_app::ports::{
 };
 use actifix_domain::access::{Role, Scope};
 use actifix_domain::id::ProjectId;
-use actifix_domain::time::{DAY, MINUTE};
+use actifix_domain::time::{DAY, MINUTE, Timestamp};
 use std::sync::Arc;
 
 /// All cases.
@@ -108,11 +108,11 @@ async fn tokens(store: &dyn Store, clock: &FakeClock) {
     store.add_access(&later, &act()).await.unwrap();
 }
 
-async fn begin_session(store: &dyn Store, clock: &FakeClock) {
-    let now = clock.now();
-    let user = UserRecord {
-        id: "user1".to_owned(),
-        name: "jo".to_owned(),
+/// An account that nobody logs in to.
+pub(crate) fn user(id: &str, name: &str, now: Timestamp) -> UserRecord {
+    UserRecord {
+        id: id.to_owned(),
+        name: name.to_owned(),
         role: Role::Viewer,
         verifier: "v".to_owned(),
         created_at: now,
@@ -120,7 +120,12 @@ async fn begin_session(store: &dyn Store, clock: &FakeClock) {
         disabled_at: None,
         failures: 0,
         version: 1,
-    };
+    }
+}
+
+async fn begin_session(store: &dyn Store, clock: &FakeClock) {
+    let now = clock.now();
+    let user = user("user1", "jo", now);
     store.add_user(&user, &act()).await.unwrap();
     let session = SessionRecord {
         hash: [5; 32],

@@ -136,7 +136,7 @@ fn validate_public_url(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     match Host::parse(text) {
         Ok(Host::Domain(name)) => name.eq_ignore_ascii_case(text) && !name.contains('*'),
         Ok(host) => host.to_string().eq_ignore_ascii_case(text),

@@ -1,5 +1,6 @@
 //! `[oidc]`: the provider that people may sign in with.
 
+use super::network::is_host;
 use super::{Config, SecretRef};
 use actifix_app::oidc::{GroupRole, SignInSettings, issuer_url};
 use actifix_app::secrets::SecretText;
@@ -84,8 +85,6 @@ impl OidcConfig {
                 return Err(format!("oidc.{key}: {length} entries; at most {LIST_MAX}"));
             }
         }
-        let is_host =
-            |text: &str| url::Host::parse(text).is_ok_and(|host| host.to_string().eq_ignore_ascii_case(text));
         if let Some(host) = self.hosts.iter().chain(&self.allowed_domains).find(|host| !is_host(host)) {
             return Err(format!(
                 "oidc.hosts, oidc.allowed_domains: {host:?} is not a name such as example.net"
