@@ -51,11 +51,20 @@ impl App {
         let name = new_name(name)?;
         require_human(role)?;
         self.check_password(&name, password)?;
+        let user = self.new_user(name, role, password).await?;
+        let target = format!("user:{}", user.name);
+        let audit = self.audit(actor, Action::UserCreated, target, None, json!({ "role": role }));
+        self.store.add_user(&user, &audit).await?;
+        Ok(user)
+    }
+
+    /// An account that is not stored yet.
+    pub(crate) async fn new_user(&self, name: String, role: Role, password: &str) -> Result<UserRecord> {
         let verifier = self.verifiers.make(password).await?;
         let mut id = [0u8; 8];
         self.ids.random(&mut id);
         let now = self.now();
-        let user = UserRecord {
+        Ok(UserRecord {
             id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
             name,
             role,
@@ -65,11 +74,7 @@ impl App {
             disabled_at: None,
             failures: 0,
             version: 1,
-        };
-        let target = format!("user:{}", user.name);
-        let audit = self.audit(actor, Action::UserCreated, target, None, json!({ "role": role }));
-        self.store.add_user(&user, &audit).await?;
-        Ok(user)
+        })
     }
 
     /// Whether anybody can log in as an administrator.
@@ -205,7 +210,10 @@ impl App {
             let audit = self.audit(actor, action, format!("user:{name}"), None, detail);
             match self.store.save_user(&user, end_sessions, &audit).await {
                 Err(Error::Conflict { stale: true, .. }) if tries < SAVE_TRIES => {}
-                saved => return saved,
+                saved => {
+                    self.access_cache.forget();
+                    return saved;
+                }
             }
         }
     }
@@ -220,7 +228,7 @@ impl App {
     }
 }
 
-fn new_name(text: &str) -> Result<String> {
+pub(crate) fn new_name(text: &str) -> Result<String> {
     let name = canonical_name(text);
     let valid = (1..=NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))

@@ -5,10 +5,14 @@ use crate::audit::Rollup;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate, Refusals};
+use crate::jwt::KeyRing;
 use crate::limits::{ApiLimits, Limiter};
 use crate::login::LoginGate;
+use crate::oidc::SignInCell;
+use crate::ports::{AccessRecord, Holder};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
+use crate::recall::Recall;
 use crate::tokens::TokenCache;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::bucket::RateLimits;
@@ -61,6 +65,11 @@ pub struct App {
     pub(crate) settings: AppSettings,
     pub(crate) keys: KeyCache,
     pub(crate) token_cache: TokenCache,
+    pub(crate) access_cache: Recall<String, (AccessRecord, Holder)>,
+    pub(crate) key_ring: KeyRing,
+    pub(crate) sign_in: SignInCell,
+    /// How this installation is named in what it signs: not by an address, which may be another one tomorrow.
+    pub(crate) installation: String,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
     pub(crate) refusals: Refusals,
@@ -86,6 +95,12 @@ impl fmt::Debug for App {
     }
 }
 
+/// A name that no other installation has, and that tells nothing.
+fn installation(vault: &dyn Vault) -> String {
+    let id = vault.derive("installation");
+    format!("urn:actifix:{}", crate::login::hex(id.first_chunk::<16>().map_or(&id[..], |half| half)))
+}
+
 impl App {
     /// Wires the ports together.
     pub fn new(
@@ -104,7 +119,11 @@ impl App {
             engine: Engine::builtin(),
             settings,
             keys: KeyCache::default(),
-            token_cache: crate::tokens::token_cache(),
+            token_cache: Recall::of_credentials(),
+            access_cache: Recall::of_credentials(),
+            key_ring: Recall::of_credentials(),
+            sign_in: SignInCell::new(),
+            installation: installation(vault.as_ref()),
             counters: Counters::default(),
             refusals: Refusals::default(),
             in_flight: Arc::default(),

@@ -180,7 +180,12 @@ impl App {
             Some(user) if user.failures >= FAILURES_MAX && known_device.is_none() => "locked",
             Some(user) => {
                 self.login_gate.succeeded(&budget);
-                return self.begin(user.clone(), password).await.map(Ok);
+                let begun = self.begin(user.clone(), "password").await?;
+                if Verifiers::is_weak(&begun.user.verifier) {
+                    let stronger = self.verifiers.make(password).await?;
+                    self.store.upgrade_verifier(&begun.user.id, &begun.user.verifier, &stronger).await?;
+                }
+                return Ok(Ok(begun));
             }
         };
         self.login_gate.failed(&budget, self.clock.monotonic_micros());
@@ -193,7 +198,8 @@ impl App {
         Ok(Err(Refused))
     }
 
-    async fn begin(&self, user: UserRecord, password: &str) -> Result<LoggedIn> {
+    /// Begins a session of a person who proved who they are, and says how.
+    pub(crate) async fn begin(&self, user: UserRecord, by: &'static str) -> Result<LoggedIn> {
         let (now, mut random) = (self.now(), [0u8; 32]);
         self.ids.random(&mut random);
         let cookie = SessionText::of(&random);
@@ -212,12 +218,8 @@ impl App {
         };
         let actor = Self::actor_of(&session, &user);
         let target = format!("session:{}", session.id);
-        let record = self.audit(&actor, Action::LoginOk, target, None, json!({}));
+        let record = self.audit(&actor, Action::LoginOk, target, None, json!({ "by": by }));
         self.store.begin_session(&session, &user.verifier, &record).await?;
-        if Verifiers::is_weak(&user.verifier) {
-            let stronger = self.verifiers.make(password).await?;
-            self.store.upgrade_verifier(&user.id, &user.verifier, &stronger).await?;
-        }
         let mut device = [0u8; 16];
         self.ids.random(&mut device);
         let device = self.device_text(&user, &hex(&device));

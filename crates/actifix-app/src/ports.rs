@@ -5,6 +5,7 @@
 
 mod data;
 
+pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
     AuditReport, AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace,
@@ -14,6 +15,7 @@ pub use data::{
     SealedSecret, SecretRecord, SessionCount, SessionRecord, SessionsOf, Sort, StoreStats, StoredEvent,
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UserRecord, VaultStatus,
 };
+pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 
 use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;
@@ -65,7 +67,9 @@ pub trait Store:
     + TicketStore
     + ProjectStore
     + TokenStore
+    + AccessStore
     + AccountStore
+    + IdentityStore
     + AuditStore
     + CareStore
     + AnswerStore
@@ -82,7 +86,11 @@ impl<T> Store for T where
         + TicketStore
         + ProjectStore
         + TokenStore
+        + AccessStore
+        + AccessStore
         + AccountStore
+        + IdentityStore
+        + IdentityStore
         + AuditStore
         + CareStore
         + AnswerStore
@@ -237,6 +245,34 @@ pub trait TokenStore {
     async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp, audit: &AuditRecord) -> Result<u64>;
 }
 
+/// Short-lived access tokens and the keys that sign them.
+#[async_trait]
+pub trait AccessStore {
+    /// Keys that sign or verify, the latest first; at most [`SIGNING_KEYS_MAX`].
+    async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SigningKeyRecord>>;
+    /// Lets `new` sign in the place of `former`, which then verifies until `former_retires_at`; keys that retired by the
+    /// time that `new` was made go. `Conflict` when another key signs than `former` (none: when any does), or when more
+    /// than [`SIGNING_KEYS_MAX`] would verify.
+    async fn replace_signing_key(
+        &self,
+        former: Option<&str>,
+        former_retires_at: Timestamp,
+        new: &SigningKeyRecord,
+        audit: &AuditRecord,
+    ) -> Result<()>;
+    /// A holder as its rows say; none when there is no such token or session.
+    async fn holder(&self, id: &HolderId) -> Result<Option<Holder>>;
+    /// Adds the row of an access token. `Throttled` when its holder, or everybody together, has as many as may be.
+    async fn add_access(&self, access: &AccessRecord, audit: &AuditRecord) -> Result<()>;
+    /// The row of an access token with its holder; none when either is gone.
+    async fn access(&self, id: &str) -> Result<Option<(AccessRecord, Holder)>>;
+    /// Ends an access token; false when it is gone already.
+    async fn end_access(&self, id: &str, audit: &AuditRecord) -> Result<bool>;
+}
+
+/// Keys that verify access tokens at the same time: the one that signs and the one before.
+pub const SIGNING_KEYS_MAX: usize = 2;
+
 /// People and their sessions; of passwords and cookies only verifiers and hashes are kept.
 #[async_trait]
 pub trait AccountStore {
@@ -269,6 +305,37 @@ pub trait AccountStore {
     async fn sessions(&self, user_id: Option<&str>, now: Timestamp) -> Result<Vec<SessionRecord>>;
     /// Ends sessions; returns how many.
     async fn end_sessions(&self, which: SessionsOf, audit: &AuditRecord) -> Result<u64>;
+}
+
+/// Accounts as a sign-in provider names their owners.
+#[async_trait]
+pub trait IdentityStore {
+    /// Whose account somebody at a provider may open.
+    async fn identity(&self, issuer: &str, subject: &str) -> Result<Option<UserRecord>>;
+    /// All identities of an account; at most [`IDENTITIES_MAX`].
+    async fn identities(&self, user_id: &str) -> Result<Vec<IdentityRecord>>;
+    /// Links one with an account, which is made with it where `new_user` is given. `Conflict` when it is linked, the
+    /// account has as many as it may have, or the name of the new one is taken.
+    async fn link_identity(
+        &self,
+        identity: &IdentityRecord,
+        new_user: Option<&UserRecord>,
+        audit: &[AuditRecord],
+    ) -> Result<()>;
+    /// Takes all identities from an account; returns how many.
+    async fn unlink_identities(&self, user_id: &str, audit: &AuditRecord) -> Result<u64>;
+    /// Remembers a sign-in that came back until nobody could bring it again; false when it did before.
+    async fn spend_sign_in(&self, hash: &[u8; 32], expires_at: Timestamp, now: Timestamp) -> Result<bool>;
+}
+
+/// Identities of one account.
+pub const IDENTITIES_MAX: usize = 10;
+
+/// The way to the sign-in provider: https, to hosts that the configuration names, bounded in time and size.
+#[async_trait]
+pub trait ProviderWire: Send + Sync + 'static {
+    /// Sends a request and reads the answer.
+    async fn exchange(&self, request: ProviderRequest) -> Result<ProviderAnswer, ProviderFault>;
 }
 
 /// The audit log. Verbs that change something take the record of it, and do both or neither; where the record cannot

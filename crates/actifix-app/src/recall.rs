@@ -4,6 +4,7 @@
 //! entries and begins a new epoch; what was read in an older one is not remembered any more, so that a read that was
 //! under way while a token was revoked cannot bring the token back.
 
+use actifix_domain::time::SECOND;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,17 @@ pub(crate) enum Recalled<V> {
     Ask(Read),
 }
 
+/// Credentials that are remembered.
+const CREDENTIALS_MAX: usize = 1_000;
+/// How long a credential is believed; a change by another process takes effect within this time.
+const CREDENTIAL_MICROS: i64 = SECOND;
+
 impl<K: Eq + Hash, V: Clone> Recall<K, V> {
+    /// For rows of credentials.
+    pub(crate) fn of_credentials() -> Self {
+        Self::new(CREDENTIALS_MAX, CREDENTIAL_MICROS)
+    }
+
     pub(crate) fn new(entries_max: usize, life_micros: i64) -> Self {
         let state = State { epoch: 0, entries: HashMap::new() };
         Self { entries_max, life_micros, state: Mutex::new(state) }

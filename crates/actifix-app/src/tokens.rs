@@ -14,15 +14,12 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// How the text of every API token begins, so that scanners find it.
+pub const API_TOKEN_PREFIX: &str = "afx_";
 /// Longest life of a token, days.
 pub const TOKEN_DAYS_MAX: u32 = 90;
 /// Longest time that a rotated token stays good, hours.
 pub const OVERLAP_HOURS_MAX: u32 = 7 * 24;
-/// Tokens whose rows are remembered between requests.
-const CACHE_MAX: usize = 1_000;
-/// How long a row is believed, from before it was read. A revocation by this process takes effect at once, one by
-/// another process within this time.
-const CACHE_MICROS: i64 = SECOND;
 
 /// The text of a token. Shown once by whoever made it; no `Debug` prints it.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,14 +54,10 @@ pub struct NewToken {
 /// Rows of tokens that were seen lately, by the hash of the text.
 pub(crate) type TokenCache = Recall<[u8; 32], TokenRecord>;
 
-/// An empty one.
-pub(crate) fn token_cache() -> TokenCache {
-    Recall::new(CACHE_MAX, CACHE_MICROS)
-}
-
 impl App {
     /// Makes a token. Never wider than its maker.
     pub async fn create_token(&self, actor: &Actor, new: NewToken) -> Result<(TokenRecord, TokenText)> {
+        Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, new.project)?;
         if let Some(bound) = actor.bound_project()
             && new.project != Some(bound)
@@ -122,6 +115,7 @@ impl App {
         id: &str,
         overlap_hours: u32,
     ) -> Result<(TokenRecord, TokenText)> {
+        Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, None)?;
         if overlap_hours > OVERLAP_HOURS_MAX {
             return Err(Error::invalid("overlap_hours", format!("0 to {OVERLAP_HOURS_MAX}")));
@@ -149,6 +143,7 @@ impl App {
         let ends_at = now.plus(i64::from(overlap_hours) * HOUR);
         self.store.rotate_token(id, ends_at, &new, &audit).await?;
         self.token_cache.forget();
+        self.access_cache.forget();
         Ok((new, text))
     }
 
@@ -183,6 +178,7 @@ impl App {
         let audit = self.audit(actor, Action::TokenRevoked, target, None, json!({}));
         let revoked = self.store.revoke_tokens(id, self.now(), &audit).await?;
         self.token_cache.forget();
+        self.access_cache.forget();
         if revoked == 0 && id.is_some() {
             return Err(Error::NotFound { what: "token" });
         }
@@ -211,7 +207,7 @@ impl App {
             self.ids.random(&mut random);
         }
         let checksum = checksum(&body);
-        TokenText(format!("afx_{body}{checksum}"))
+        TokenText(format!("{API_TOKEN_PREFIX}{body}{checksum}"))
     }
 }
 
@@ -222,7 +218,7 @@ fn hash(text: &str) -> [u8; 32] {
 
 /// Shape and checksum, so that noise costs no lookup.
 fn looks_like_token(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("afx_") else { return false };
+    let Some(rest) = text.strip_prefix(API_TOKEN_PREFIX) else { return false };
     if rest.len() != 40 || !rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return false;
     }

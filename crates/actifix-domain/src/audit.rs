@@ -59,6 +59,10 @@ actions! {
     UserUnlocked = "user.unlocked",
     /// A password was set.
     PasswordChanged = "password.changed",
+    /// Somebody at a sign-in provider may open an account from now on.
+    IdentityLinked = "identity.linked",
+    /// Nobody at a sign-in provider may open an account any more.
+    IdentityUnlinked = "identity.unlinked",
     /// Enrolment of a second factor began.
     TotpStarted = "totp.started",
     /// A second factor is asked for from now on.

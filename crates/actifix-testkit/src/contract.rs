@@ -1,9 +1,11 @@
 //! What every store must do, whatever database is behind it. Each file is one noun; `run` takes a fresh store.
 
+pub mod access;
 pub mod answers;
 pub mod audit;
 pub mod care;
 pub mod events;
+pub mod identities;
 pub mod ingest;
 pub mod limits;
 pub mod lists;

@@ -3,6 +3,7 @@
 //! The layer stands around every route but ingest and health, the ones that do not exist included, so that no spelling
 //! of a path and no method goes uncounted. Header fields follow draft-ietf-httpapi-ratelimit-headers.
 
+use crate::api::oidc::CALLBACK;
 use crate::client::client;
 use crate::cookies;
 use crate::extract::{Refused, Who};
@@ -34,7 +35,9 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     if who.local {
         return next.run(request).await;
     }
-    let login = request.method() == Method::POST && LOGIN_PATHS.contains(&request.uri().path());
+    // A return from the provider costs us a request to it.
+    let login = (request.method() == Method::POST && LOGIN_PATHS.contains(&request.uri().path()))
+        || request.uri().path() == CALLBACK;
     // A known device has a budget of its own, which logging in keeps, so that a stranger of its network cannot shut it
     // out. A forged one gains nothing: it counts there as any other.
     let device = cookies::value(request.headers(), cookies::device_name(who.https)).is_some();

@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod hook;
 mod ids;
+mod identity;
 mod ingest;
 mod interrupt;
 mod output;
@@ -20,11 +21,13 @@ mod secrets;
 mod serve;
 mod sheet;
 mod throttle;
+mod signing_keys;
 mod ticket;
 mod upkeep;
 mod usage;
 
 pub use error::{CliError, exit};
+pub use remote::connector as remote_connector;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -146,6 +149,9 @@ enum Command {
         after_help = "Examples:\n  actifix user create jo --role operator\n  actifix user list\n  actifix user disable jo"
     )]
     User(admin::UserCommand),
+    /// Who at the sign-in provider may open which account.
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Logins that go on.
     #[command(subcommand, after_help = "Examples:\n  actifix sessions list\n  actifix sessions kill --all")]
     Sessions(admin::SessionsCommand),
@@ -265,6 +271,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Throttle(command) => throttle::throttle(&global, command).await,
             Command::Admin(command) => admin::admin(&global, command).await,
             Command::User(command) => admin::user(&global, command).await,
+            Command::Identity(command) => identity::run(&global, command).await,
             Command::Sessions(command) => admin::sessions(&global, command).await,
             Command::Audit(command) => audit::run(&global, command).await,
             Command::Retention(command) => upkeep::retention(&global, command).await,

@@ -7,6 +7,7 @@ mod environment;
 mod fields;
 mod load;
 mod network;
+mod oidc;
 mod secret;
 mod values;
 
@@ -14,6 +15,7 @@ pub use environment::{environment, environment_all};
 pub use fields::{FIELDS, known};
 pub use load::{Loaded, Source, load};
 pub use network::{CorsConfig, Exposure, OutboundConfig, TlsConfig, exposure};
+pub use oidc::OidcConfig;
 pub use secret::{SECRET_FORM, SecretRef, variable as secret_variable};
 pub use values::{RELOADED, Values, changed};
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `[outbound]`
     pub outbound: OutboundConfig,
+    /// `[oidc]`
+    pub oidc: OidcConfig,
     /// `[throttle]`
     pub throttle: ThrottleConfig,
     /// `[retention]`

@@ -18,6 +18,7 @@ mod demo;
 mod files;
 mod home;
 mod lifecycle;
+mod outbound_provider;
 mod process;
 mod production;
 mod scan;

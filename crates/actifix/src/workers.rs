@@ -17,6 +17,8 @@ use tokio::time::MissedTickBehavior;
 const TICK: Duration = Duration::from_secs(1);
 /// Monitors that missed a run or run too long.
 const MONITORS: Duration = Duration::from_secs(30);
+/// The age of the key that signs short-lived tokens.
+const SIGNING_KEYS: Duration = Duration::from_secs(3_600);
 /// Figures of the process.
 const FIGURES: Duration = Duration::from_secs(5);
 /// Retention.
@@ -46,6 +48,11 @@ pub fn start(
     tasks.spawn(every(MONITORS, stop.clone(), Arc::clone(app), |app| async move {
         if let Err(error) = app.check_monitors().await {
             tracing::error!(error = %error, "monitors were not checked");
+        }
+    }));
+    tasks.spawn(every(SIGNING_KEYS, stop.clone(), Arc::clone(app), |app| async move {
+        if let Err(error) = app.tend_signing_keys().await {
+            tracing::error!(error = %error, "the signing key was not replaced");
         }
     }));
     crate::process::started_at(app.now().seconds());

@@ -5,6 +5,8 @@ mod accounts;
 mod audit;
 mod care;
 mod ingest;
+mod jwt;
+mod oidc;
 mod tickets;
 mod vault;
 
@@ -21,6 +23,8 @@ pub use ingest::{
     Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, Ingested, OutcomeCount, Recorded,
     SealedInput, SessionCount, Submission,
 };
+pub use jwt::{AccessRecord, Holder, HolderId, SigningKeyRecord};
+pub use oidc::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,
     TicketQuery, TicketSave,

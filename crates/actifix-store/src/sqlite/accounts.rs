@@ -50,6 +50,10 @@ pub(crate) fn by_name(db: &Connection, name: &str) -> Result<Option<UserRecord>>
     one(db, "name", name)
 }
 
+pub(crate) fn by_id(db: &Connection, id: &str) -> Result<Option<UserRecord>> {
+    one(db, "user_id", id)
+}
+
 fn one(db: &Connection, column: &str, value: &str) -> Result<Option<UserRecord>> {
     let sql = format!("SELECT {USER} FROM users WHERE {column} = ?1");
     let mut statement = db.prepare_cached(&sql)?;
@@ -146,6 +150,17 @@ pub(crate) fn session(db: &Connection, hash: &[u8; 32]) -> Result<Option<(Sessio
         format!("SELECT {SESSION} FROM sessions s JOIN users u ON u.user_id = s.user_id WHERE s.hash = ?1");
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query([hash.as_slice()])?;
+    let Some(found) = rows.next()?.map(session_row).transpose()? else { return Ok(None) };
+    Ok(one(db, "user_id", &found.user_id)?.map(|user| (found, user)))
+}
+
+/// A session and whose it is, by its id.
+pub(crate) fn session_by_id(db: &Connection, id: &str) -> Result<Option<(SessionRecord, UserRecord)>> {
+    let sql = format!(
+        "SELECT {SESSION} FROM sessions s JOIN users u ON u.user_id = s.user_id WHERE s.session_id = ?1"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([id])?;
     let Some(found) = rows.next()?.map(session_row).transpose()? else { return Ok(None) };
     Ok(one(db, "user_id", &found.user_id)?.map(|user| (found, user)))
 }

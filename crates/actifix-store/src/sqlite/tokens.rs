@@ -59,6 +59,13 @@ pub(crate) fn by_hash(db: &Connection, hash: &[u8; 32]) -> Result<Option<TokenRe
     rows.next()?.map(token).transpose()
 }
 
+pub(crate) fn by_id(db: &Connection, id: &str) -> Result<Option<TokenRecord>> {
+    let sql = format!("SELECT {COLUMNS} FROM tokens WHERE token_id = ?1");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([id])?;
+    rows.next()?.map(token).transpose()
+}
+
 pub(crate) fn all(db: &Connection) -> Result<Vec<TokenRecord>> {
     let sql = format!("SELECT {COLUMNS} FROM tokens ORDER BY created_at DESC, token_id LIMIT {TOKENS_MAX}");
     collect(db, &sql, [], token)

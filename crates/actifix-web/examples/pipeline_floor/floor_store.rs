@@ -1,6 +1,7 @@
 //! A store that takes everything and keeps nothing.
 
 use actifix_app::error::{Error, Result};
+use actifix_app::ports::{AccessRecord, AccessStore, Holder, HolderId, SigningKeyRecord};
 use actifix_app::ports::{AccountStore, SessionRecord, SessionsOf, UserRecord};
 use actifix_app::ports::{
     ActivityEntry, Admitted, AnswerStore, ApiCounter, Attachment, AttachmentInfo, AuditHead, AuditQuery,
@@ -10,6 +11,7 @@ use actifix_app::ports::{
     RetentionPolicy, RetentionReport, SealedSecret, SecretRecord, SecretStore, StoreStats, StoredEvent,
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
+use actifix_app::ports::{IdentityRecord, IdentityStore};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
@@ -246,6 +248,67 @@ impl TokenStore for NullStore {
     }
 
     async fn revoke_tokens(&self, _id: Option<&str>, _now: Timestamp, _audit: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl AccessStore for NullStore {
+    async fn signing_keys(&self, _now: Timestamp) -> Result<Vec<SigningKeyRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn replace_signing_key(
+        &self,
+        _former: Option<&str>,
+        _former_retires_at: Timestamp,
+        _new: &SigningKeyRecord,
+        _audit: &AuditRecord,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn holder(&self, _id: &HolderId) -> Result<Option<Holder>> {
+        Err(NOTHING)
+    }
+
+    async fn add_access(&self, _access: &AccessRecord, _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn access(&self, _id: &str) -> Result<Option<(AccessRecord, Holder)>> {
+        Err(NOTHING)
+    }
+
+    async fn end_access(&self, _id: &str, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl IdentityStore for NullStore {
+    async fn identity(&self, _issuer: &str, _subject: &str) -> Result<Option<UserRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn identities(&self, _user_id: &str) -> Result<Vec<IdentityRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn link_identity(
+        &self,
+        _identity: &IdentityRecord,
+        _new_user: Option<&UserRecord>,
+        _audit: &[AuditRecord],
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn unlink_identities(&self, _user_id: &str, _audit: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+
+    async fn spend_sign_in(&self, _hash: &[u8; 32], _expires_at: Timestamp, _now: Timestamp) -> Result<bool> {
         Err(NOTHING)
     }
 }

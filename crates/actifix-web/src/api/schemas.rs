@@ -79,6 +79,14 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time?",
     ),
     ("NewToken", "+Token token:string"),
+    (
+        "AccessToken",
+        "id:string access_token:string token_type:string expires_in:integer expires_at:time scopes:[string] \
+         project:integer?",
+    ),
+    ("Identity", "issuer:string subject:string created_at:time"),
+    ("Unlinked", "unlinked:integer"),
+    ("SigningKey", "id:string created_at:time retires_at:time?"),
     ("Secret", "name:string size:integer created_at:time updated_at:time version:integer"),
     ("SecretValue", "name:string value:string"),
     (
@@ -144,6 +152,12 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_tokens", "*Token"),
     ("create_token", "NewToken"),
     ("rotate_token", "NewToken"),
+    ("issue_access_token", "AccessToken"),
+    ("list_identities", "*Identity"),
+    ("link_identity", "Identity"),
+    ("unlink_identities", "Unlinked"),
+    ("list_signing_keys", "*SigningKey"),
+    ("rotate_signing_key", "SigningKey"),
     ("list_users", "*User"),
     ("create_user", "User"),
     ("change_user", "User"),

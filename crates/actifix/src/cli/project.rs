@@ -6,6 +6,7 @@ use super::client::{Client, encoded};
 use super::ids;
 use super::output::{self, ago, items, number, text, time};
 use super::sheet::{Fit, Look, Sheet};
+use super::signing_keys::{self, SigningKeyCommand};
 use super::{CliError, Global};
 use actifix_domain::access::Role;
 use actifix_protocol::dsn::Dsn;
@@ -200,6 +201,9 @@ pub enum TokenCommand {
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
+    /// Keys that sign short-lived tokens.
+    #[command(subcommand)]
+    Keys(SigningKeyCommand),
 }
 
 /// Roles of tokens.
@@ -438,6 +442,7 @@ pub async fn token(global: &Global, command: TokenCommand) -> Result<ExitCode, C
 
 async fn token_command(global: &Global, client: &Client, command: TokenCommand) -> Result<(), CliError> {
     match command {
+        TokenCommand::Keys(command) => signing_keys::run(global, client, command).await,
         TokenCommand::Create { name, role, scope, project, expires } => {
             let days: u32 = expires
                 .strip_suffix('d')

@@ -50,6 +50,10 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let mut bound = reserve_all(&loaded.config)?;
     let url = bound.first().map(Bound::url);
     let wired = wire::open(&home, loaded.config, url, Ask::TerminalOrInput).await?;
+    if let Err(error) = wire::enable_sign_in(&home, &wired).await {
+        wired.close().await?;
+        return Err(error);
+    }
     let live = match prepare(&home, &wired, &mut bound, args.production).await {
         Ok(live) => live,
         Err(error) => {

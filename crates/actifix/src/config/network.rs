@@ -171,7 +171,7 @@ fn is_dns_name(name: &str) -> bool {
     name.split('.').all(label)
 }
 
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     match Host::parse(text) {
         Ok(Host::Domain(name)) => name.eq_ignore_ascii_case(text) && !name.contains('*'),
         Ok(host) => host.to_string().eq_ignore_ascii_case(text),
