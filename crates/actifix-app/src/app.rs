@@ -6,10 +6,9 @@ use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate};
 use crate::limits::{ApiLimits, Limiter};
-use crate::login::LoginGate;
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
-use crate::tokens::TokenCache;
+use crate::tokens::{TokenCache, TokenUses};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
@@ -61,6 +60,7 @@ pub struct App {
     pub(crate) settings: AppSettings,
     pub(crate) keys: KeyCache,
     pub(crate) token_cache: TokenCache,
+    pub(crate) token_uses: TokenUses,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
     pub(crate) limiter: Limiter,
@@ -68,7 +68,6 @@ pub struct App {
     readiness: Readiness,
     pub(crate) rollup: Rollup,
     pub(crate) verifiers: Verifiers,
-    pub(crate) login_gate: LoginGate,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
     pub(crate) finding_key: [u8; 32],
     pub(crate) user_key: [u8; 32],
@@ -77,6 +76,9 @@ pub struct App {
     pub(crate) answer_key: [u8; 32],
     pub(crate) csrf_key: [u8; 32],
     pub(crate) device_key: [u8; 32],
+    pub(crate) login_key: [u8; 32],
+    pub(crate) challenge_key: [u8; 32],
+    pub(crate) recovery_key: [u8; 32],
 }
 
 impl fmt::Debug for App {
@@ -104,14 +106,17 @@ impl App {
             settings,
             keys: KeyCache::default(),
             token_cache: TokenCache::default(),
+            token_uses: TokenUses::default(),
             counters: Counters::default(),
             in_flight: Arc::default(),
             readiness: Readiness::default(),
             rollup: Rollup::default(),
             verifiers: Verifiers::new(vault.derive("password-pepper"), Arc::clone(&ids)),
-            login_gate: LoginGate::default(),
             csrf_key: vault.derive("csrf"),
             device_key: vault.derive("device"),
+            login_key: vault.derive("login"),
+            challenge_key: vault.derive("login-challenge"),
+            recovery_key: vault.derive("recovery-codes"),
             finding_key: vault.derive("finding-hash"),
             user_key: vault.derive("user-hash"),
             peer_key: vault.derive("peer-hash"),

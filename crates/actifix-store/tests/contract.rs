@@ -40,6 +40,9 @@ fn three_held() -> ThrottleConfig {
 }
 
 contract! {
+    accounts: open_gates();
+    factors: open_gates();
+    logins: open_gates();
     answers: open_gates();
     audit: open_gates();
     ingest: open_gates();

@@ -18,6 +18,7 @@ mod secrets;
 mod serve;
 mod sheet;
 mod ticket;
+mod totp;
 mod upkeep;
 
 pub use error::{CliError, exit};

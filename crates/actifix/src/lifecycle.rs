@@ -116,7 +116,7 @@ pub async fn start(
 
 impl Running {
     /// Returns when SIGTERM or SIGINT arrives. SIGHUP calls `reload`.
-    pub async fn wait_for_stop(&self, reload: impl Fn()) {
+    pub async fn wait_for_stop(&self, reload: impl AsyncFn()) {
         let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
             (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
         else {
@@ -127,7 +127,7 @@ impl Running {
             tokio::select! {
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
-                _ = hangup.recv() => reload(),
+                _ = hangup.recv() => reload().await,
             }
         }
     }

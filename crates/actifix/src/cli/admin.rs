@@ -5,6 +5,7 @@
 
 use super::client::{Client, encoded};
 use super::output::{self, items, number, text, time};
+use super::totp::{TotpCommand, totp};
 use super::{CliError, Global};
 use clap::{Subcommand, ValueEnum};
 use console::Term;
@@ -69,6 +70,9 @@ pub enum UserCommand {
         /// Name.
         name: String,
     },
+    /// Second factors: one-time passwords of an authenticator app.
+    #[command(subcommand)]
+    Totp(TotpCommand),
     /// Set a password; ends their sessions.
     Passwd {
         /// Name.
@@ -137,6 +141,10 @@ pub async fn admin(global: &Global, command: AdminCommand) -> Result<ExitCode, C
 
 /// `actifix user …`
 pub async fn user(global: &Global, command: UserCommand) -> Result<ExitCode, CliError> {
+    if let UserCommand::Totp(command) = command {
+        totp(global, command).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Before the home is opened: whoever is asked may take their time.
     let password = match &command {
         UserCommand::Create { stdin, .. } | UserCommand::Passwd { stdin, .. } => Some(password(*stdin)?),
@@ -165,7 +173,7 @@ async fn user_command(
             let body = json!({ "name": name, "role": role.as_str(), "password": password });
             client.post("/api/v1/users", &body).await
         }
-        UserCommand::List => client.get("/api/v1/users", &[]).await,
+        UserCommand::List | UserCommand::Totp(_) => client.get("/api/v1/users", &[]).await,
         UserCommand::SetRole { name, role } => {
             client.patch(&path(&name), &json!({ "role": role.as_str() })).await
         }
@@ -181,13 +189,20 @@ async fn user_command(
 fn users(answer: &Value) -> Result<(), CliError> {
     let one = [answer.clone()];
     let rows = if answer.get("items").is_some() { items(answer) } else { &one };
-    let mut table = output::table(&["NAME", "ROLE", "STATE", "FAILURES", "PASSWORD SET (UTC)"]);
+    let mut table =
+        output::table(&["NAME", "ROLE", "STATE", "SECOND FACTOR", "FAILURES", "PASSWORD SET (UTC)"]);
     for item in rows {
-        let open = text(item, "disabled_at").is_empty();
+        let is = |name: &str| item.get(name).and_then(Value::as_bool).unwrap_or(false);
+        let state = match text(item, "disabled_at") {
+            "" if is("locked") => "locked",
+            "" => "open",
+            _ => "disabled",
+        };
         table.add_row(vec![
             text(item, "name").to_owned(),
             text(item, "role").to_owned(),
-            if open { "open" } else { "disabled" }.to_owned(),
+            state.to_owned(),
+            if is("second_factor") { "totp" } else { "" }.to_owned(),
             number(item, "failures").to_string(),
             time(item, "password_at"),
         ]);
@@ -241,15 +256,18 @@ fn password(stdin: bool) -> Result<String, CliError> {
         }
         return Ok(text);
     }
+    let first = asked("new password (not shown): ")?;
+    if first != asked("again: ")? {
+        return Err(CliError::usage("the two are not the same: nothing was changed"));
+    }
+    Ok(first)
+}
+
+/// A password from the terminal, without echo.
+pub(super) fn asked(prompt: &str) -> Result<String, CliError> {
     let term = Term::stderr();
     if !term.is_term() {
         return Err(CliError::usage("no terminal to ask for the password: pipe it in and say --stdin"));
     }
-    let ask =
-        |prompt: &str| term.write_str(prompt).and_then(|()| term.read_secure_line()).map_err(CliError::other);
-    let first = ask("new password (not shown): ")?;
-    if first != ask("again: ")? {
-        return Err(CliError::usage("the two are not the same: nothing was changed"));
-    }
-    Ok(first)
+    term.write_str(prompt).and_then(|()| term.read_secure_line()).map_err(CliError::other)
 }

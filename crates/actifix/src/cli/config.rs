@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::output;
 use super::{CliError, Global};
-use crate::config::{self, FIELDS, Loaded, SECRET_FORM, SecretRef, Source, environment};
+use crate::config::{self, Config, FIELDS, Loaded, SECRET_FORM, SecretRef, Source, environment};
 use crate::home::Home;
 use crate::wire;
 use clap::Subcommand;
@@ -105,13 +105,19 @@ fn schema(global: &Global) -> Result<(), CliError> {
     )
 }
 
-fn show(global: &Global, loaded: &Loaded) -> Result<(), CliError> {
-    let mut config = loaded.config.clone();
+/// All settings, defaults filled in, by their keys; passwords in addresses are masked.
+pub fn flat(config: &Config) -> Result<Vec<(String, toml::Value)>, CliError> {
+    let mut config = config.clone();
     config.listeners = config.listeners();
     config.server.public_url = Some(config.public_url());
     let table = toml::Table::try_from(&config).map_err(CliError::other)?;
     let mut flat = Vec::new();
     flatten("", &table, &mut flat);
+    Ok(flat)
+}
+
+fn show(global: &Global, loaded: &Loaded) -> Result<(), CliError> {
+    let flat = flat(&loaded.config)?;
     if global.json {
         let mut map = Map::new();
         for (key, value) in &flat {

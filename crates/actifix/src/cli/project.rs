@@ -361,7 +361,8 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
             if global.json {
                 return output::json(&answer);
             }
-            let mut table = output::table(&["ID", "NAME", "SCOPES", "EXPIRES (UTC)", "REVOKED"]);
+            let mut table =
+                output::table(&["ID", "NAME", "SCOPES", "EXPIRES (UTC)", "USED (UTC)", "REVOKED"]);
             for item in items(&answer) {
                 let scopes: Vec<&str> = item
                     .get("scopes")
@@ -375,6 +376,7 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
                     text(item, "name").to_owned(),
                     scopes.join(" "),
                     time(item, "expires_at"),
+                    time(item, "last_used_at"),
                     time(item, "revoked_at"),
                 ]);
             }

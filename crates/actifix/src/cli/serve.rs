@@ -17,6 +17,7 @@ use actifix_web::server::reserve;
 use clap::Args;
 use console::style;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     };
     let log = crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
         .map_err(CliError::other)?;
+    record_settings(&wired, "start", &wired.config).await?;
     let token = first_token(&wired, args.demo).await?;
     let listening: Vec<(String, Exposure)> =
         bound.iter().map(|bound| (bound.url(), bound.exposure)).collect();
@@ -67,7 +69,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
         let summary = crate::demo::fill(&wired.app).await?;
         output::note(summary);
     }
-    running.wait_for_stop(|| reload(&home, &wired, &log, &live.0)).await;
+    running.wait_for_stop(async || reload(&home, &wired, &log, &live.0).await).await;
     output::note("stopping: open requests finish, accepted events are written");
     running.stop().await;
     wired.close().await?;
@@ -146,8 +148,21 @@ fn refuse_unready(checks: &[Check]) -> Result<(), CliError> {
     )))
 }
 
+/// Writes to the audit log which settings are others than those of the last start.
+async fn record_settings(wired: &wire::Wired, how: &'static str, config: &Config) -> Result<(), CliError> {
+    let mut settings: BTreeMap<String, String> =
+        super::config::flat(config)?.into_iter().map(|(key, value)| (key, value.to_string())).collect();
+    let disabled = wired.app.settings().rate_limit_disabled;
+    settings.insert("ACTIFIX_RATE_LIMIT_DISABLED".to_owned(), disabled.to_string());
+    let changed = wired.app.record_settings(how, settings).await?;
+    if !changed.is_empty() {
+        tracing::warn!(settings = changed.join(","), "config.changed");
+    }
+    Ok(())
+}
+
 /// SIGHUP: takes over what can change while running, and names what cannot. A bad file changes nothing.
-fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live) {
+async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live) {
     let running = &wired.config;
     let config = match wire::load_config(home) {
         Ok(loaded) => loaded.config,
@@ -158,6 +173,18 @@ fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live) {
     };
     if let Err(error) = log.reload(&config.server.log_level) {
         tracing::error!(error = %error, "log.not_reloaded");
+    }
+    // What cannot be recorded is not done.
+    let in_force = Config {
+        cors: config.cors.clone(),
+        server: ServerConfig { log_level: config.server.log_level.clone(), ..running.server.clone() },
+        ..running.clone()
+    };
+    if let Err(error) = record_settings(wired, "reload", &in_force).await {
+        tracing::error!(error = %error, "config.not_recorded");
+        return output::note(format!(
+            "SIGHUP: the audit log cannot be written, nothing but the log level changed: {error}"
+        ));
     }
     live.origins.replace(&config.cors.allowed_origins);
     let mut said = vec![format!("log level {}, log file opened anew", config.server.log_level)];
