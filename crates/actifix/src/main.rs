@@ -23,6 +23,7 @@ mod production;
 mod scan;
 mod system;
 mod telemetry;
+mod terminal;
 mod vault;
 mod wire;
 mod workers;

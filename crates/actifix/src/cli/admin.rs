@@ -7,10 +7,10 @@ use super::client::{Client, encoded};
 use super::output::{self, items, number, text, time};
 use super::totp::{TotpCommand, totp};
 use super::{CliError, Global};
+use crate::terminal::read_secret;
 use clap::{Subcommand, ValueEnum};
-use console::Term;
 use serde_json::{Value, json};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::process::ExitCode;
 
 /// Largest password that is read from standard input, bytes; one more shows that it is too large.
@@ -265,9 +265,17 @@ fn password(stdin: bool) -> Result<String, CliError> {
 
 /// A password from the terminal, without echo.
 pub(super) fn asked(prompt: &str) -> Result<String, CliError> {
-    let term = Term::stderr();
-    if !term.is_term() {
-        return Err(CliError::usage("no terminal to ask for the password: pipe it in and say --stdin"));
+    match read_secret(prompt) {
+        Ok(line) => Ok(line.as_str().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(CliError::usage("no terminal to ask for the password: pipe it in and say --stdin"))
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => {
+            Err(CliError::usage("interrupted: nothing was changed"))
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            Err(CliError::usage("the password is not UTF-8"))
+        }
+        Err(error) => Err(CliError::other(error)),
     }
-    term.write_str(prompt).and_then(|()| term.read_secure_line()).map_err(CliError::other)
 }
