@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod hook;
 mod ingest;
+mod interrupt;
 mod output;
 mod project;
 mod proxy_config;

@@ -20,7 +20,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpSocket;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -61,6 +61,25 @@ pub struct Live {
     pub origins: Origins,
     /// Certificates of the listeners that have one.
     pub certificates: Vec<Certificate>,
+}
+
+/// The signals that steer a server. From the moment this exists they are kept until somebody asks, so that none is lost
+/// while the server still starts.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Starts to receive.
+    pub fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// A server that runs.
@@ -116,18 +135,12 @@ pub async fn start(
 
 impl Running {
     /// Returns when SIGTERM or SIGINT arrives. SIGHUP calls `reload`.
-    pub async fn wait_for_stop(&self, reload: impl AsyncFn()) {
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-        else {
-            tracing::error!("signals cannot be received: only kill -9 will stop this process");
-            return std::future::pending().await;
-        };
+    pub async fn wait_for_stop(&self, mut signals: Signals, reload: impl AsyncFn()) {
         loop {
             tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
-                _ = hangup.recv() => reload().await,
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
+                _ = signals.hangup.recv() => reload().await,
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::error::exit;
+use super::interrupt::Interrupt;
 use super::output;
 use super::{CliError, Global};
 use actifix_domain::event::Level;
@@ -77,7 +78,9 @@ pub async fn run(global: &Global, command: IngestCommand) -> Result<ExitCode, Cl
     };
     let options = LogOptions { format, min_level };
     let client = Client::connect(global).await?;
-    let mut sink = Sink { global, client: &client, project: &project, sent: 0, progress: progress(), follow };
+    let interrupt = Interrupt::install().map_err(CliError::other)?;
+    let progress = progress();
+    let mut sink = Sink { global, client: &client, project: &project, sent: 0, progress, follow, interrupt };
     let result = if file == "-" {
         sink.follow = false;
         let mut reader = LogReader::new(options);
@@ -112,6 +115,7 @@ struct Sink<'a> {
     sent: u64,
     progress: ProgressBar,
     follow: bool,
+    interrupt: Interrupt,
 }
 
 /// Which file an event stands in: the same line read again makes the same event.
@@ -175,7 +179,7 @@ impl Sink<'_> {
         let stopped = loop {
             let read = tokio::select! {
                 read = input.read(&mut chunk) => read.map_err(CliError::other)?,
-                _ = tokio::signal::ctrl_c() => break Stopped::End,
+                () = self.interrupt.came() => break Stopped::End,
             };
             if let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) {
                 idle = Duration::ZERO;
@@ -194,7 +198,7 @@ impl Sink<'_> {
             }
             tokio::select! {
                 () = tokio::time::sleep(FOLLOW_EVERY) => idle += FOLLOW_EVERY,
-                _ = tokio::signal::ctrl_c() => break Stopped::End,
+                () = self.interrupt.came() => break Stopped::End,
             }
         };
         self.send(reader.flush(), place).await?;
@@ -219,7 +223,7 @@ impl Sink<'_> {
     }
 
     /// With `--follow` a server that is away or busy is waited for: the file keeps what is not read yet.
-    async fn post(&self, body: &Value) -> Result<Value, CliError> {
+    async fn post(&mut self, body: &Value) -> Result<Value, CliError> {
         let mut pause = RETRY_FIRST;
         loop {
             let error = match self.client.post("/api/v1/events", body).await {
@@ -232,7 +236,7 @@ impl Sink<'_> {
             self.progress.set_message(format!("{} events, waiting: {error}", self.sent));
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
-                _ = tokio::signal::ctrl_c() => return Err(error),
+                () = self.interrupt.came() => return Err(error),
             }
         }
     }

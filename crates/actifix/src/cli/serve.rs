@@ -62,6 +62,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let token = first_token(&wired, args.demo).await?;
     let listening: Vec<(String, Exposure)> =
         bound.iter().map(|bound| (bound.url(), bound.exposure)).collect();
+    let signals = lifecycle::Signals::install().map_err(CliError::other)?;
     let running = lifecycle::start(&home, &wired, bound, &live.0, live.1).await?;
     let password = if args.demo { demo_password(&wired).await? } else { None };
     announce(&home, &wired, &listening, token.as_deref(), password.as_deref()).await?;
@@ -69,7 +70,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
         let summary = crate::demo::fill(&wired.app).await?;
         output::note(summary);
     }
-    running.wait_for_stop(async || reload(&home, &wired, &log, &live.0).await).await;
+    running.wait_for_stop(signals, async || reload(&home, &wired, &log, &live.0).await).await;
     output::note("stopping: open requests finish, accepted events are written");
     running.stop().await;
     wired.close().await?;

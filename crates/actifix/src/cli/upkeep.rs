@@ -1,6 +1,7 @@
 //! `actifix events|findings|quarantine|throttle|retention …`
 
 use super::client::{Client, encoded};
+use super::interrupt::Interrupt;
 use super::output::{self, ago, grouped, items, number, number as number_of, text, time};
 use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
@@ -199,10 +200,11 @@ pub async fn logs(global: &Global, command: LogsCommand) -> Result<ExitCode, Cli
     if !follow {
         return Ok(ExitCode::SUCCESS);
     }
+    let mut interrupt = Interrupt::install().map_err(CliError::other)?;
     loop {
         tokio::select! {
             () = tokio::time::sleep(TAIL_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => break,
+            () = interrupt.came() => break,
         }
         let mut more = Vec::new();
         file.read_to_end(&mut more).map_err(|error| CliError::io(&path, error))?;
@@ -240,6 +242,7 @@ const TAIL_SEEN_MAX: usize = 10_000;
 async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result<(), CliError> {
     let mut seen: HashSet<(String, u64)> = HashSet::new();
     let mut first = true;
+    let mut interrupt = Interrupt::install().map_err(CliError::other)?;
     loop {
         let mut query = vec![("sort", "last_seen"), ("limit", TAIL_LIMIT)];
         query.extend(project.map(|project| ("project", project)));
@@ -269,7 +272,7 @@ async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result
         first = false;
         tokio::select! {
             () = tokio::time::sleep(TAIL_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = interrupt.came() => return Ok(()),
         }
     }
 }
