@@ -182,7 +182,8 @@ mod tests {
     async fn a_crowd_of_strangers_waits_and_who_is_known_does_not() {
         let verifiers = verifiers(1);
         // Polled once: what is free is had at once.
-        let at_once = async |caller| tokio::time::timeout(Duration::ZERO, verifiers.permit(caller)).await.ok();
+        let at_once =
+            async |caller| tokio::time::timeout(Duration::ZERO, verifiers.permit(caller)).await.ok();
         let crowd = [at_once(Caller::Stranger).await, at_once(Caller::Stranger).await];
         assert!(crowd.iter().all(Option::is_some));
         assert!(at_once(Caller::Stranger).await.is_none());

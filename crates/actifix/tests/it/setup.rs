@@ -64,8 +64,7 @@ fn ctrl_c_at_the_prompt_leaves_the_former_password() {
         assert!(!shown.contains(OTHER) && !shown.contains("is set"), "{typed:?}: {shown}");
         login(&server, "admin", PASSWORD);
     }
-    let (done, shown) =
-        at_prompts(&home, "admin set-password", &[(first, &answer), (again, &answer)]);
+    let (done, shown) = at_prompts(&home, "admin set-password", &[(first, &answer), (again, &answer)]);
     assert!(done && !shown.contains(OTHER), "{shown}");
     login(&server, "admin", OTHER);
     let refused = home.cli(&["admin", "set-password"]);
