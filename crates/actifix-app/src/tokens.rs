@@ -240,7 +240,7 @@ impl App {
             if !token.replaced && self.store.note_token_warning(&token.id, days).await? {
                 let (id, name) = (&token.id, &token.name);
                 let hours_left = left / HOUR;
-                tracing::warn!(token = %id, name = %name, hours_left, "token.expires_soon");
+                tracing::warn!(id = %id, name = %name, hours_left, "token.expires_soon");
             }
         }
         Ok(())

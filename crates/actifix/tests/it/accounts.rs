@@ -306,3 +306,46 @@ fn the_commands_of_the_guide_do_what_it_says() {
     }
     assert!(run >= 17, "{run} commands");
 }
+
+#[test]
+fn a_token_tells_when_it_was_used_and_warns_before_it_ends() {
+    let home = Home::new();
+    let made = |name: &str, days: &str| {
+        let arguments = ["token", "create", "--name", name, "--role", "viewer", "--expires", days, "--json"];
+        home.cli(&arguments).json()
+    };
+    let (used, unused, long) = (made("used", "5d"), made("unused", "1d"), made("long", "60d"));
+    let server = home.serve();
+    let bearer = format!("Bearer {}", used["token"].as_str().expect("a token"));
+    let metrics = server.send(&Request::get("/metrics").header("Authorization", &bearer)).text();
+    let seconds = |token: &Value| {
+        let line = format!("actifix_token_expires_seconds{{token=\"{}\"}} ", token["id"].as_str().expect("an id"));
+        metrics.lines().find_map(|known| known.strip_prefix(&line)?.parse::<i64>().ok())
+    };
+    assert!(seconds(&used).is_some_and(|left| (4 * 86_400..=5 * 86_400).contains(&left)), "{metrics}");
+    assert!(seconds(&unused).is_some() && seconds(&long).is_some());
+    // What is still to be written is written at the latest when the server stops.
+    server.stop();
+    let listed = home.cli(&["token", "list", "--json"]).json();
+    let last = |token: &Value| {
+        let rows = listed["items"].as_array().expect("items");
+        rows.iter().find(|row| row["id"] == token["id"]).expect("the token")["last_used_at"].clone()
+    };
+    assert!(last(&used).is_string() && last(&unused).is_null(), "{listed}");
+    let log: String = home
+        .files()
+        .into_iter()
+        .filter(|(path, _)| path.to_string_lossy().contains(".actifix/logs"))
+        .map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned())
+        .collect();
+    let warned = |token: &Value| {
+        let id = token["id"].as_str().expect("an id");
+        log.lines().filter(|line| line.contains("token.expires_soon") && line.contains(id)).count()
+    };
+    assert_eq!((warned(&used), warned(&unused), warned(&long)), (1, 1, 0), "{log}");
+    // Once, and not with each start.
+    home.serve().stop();
+    let again = home.files().into_iter().filter(|(path, _)| path.to_string_lossy().contains(".actifix/logs"));
+    let lines = again.map(|(_, bytes)| String::from_utf8_lossy(&bytes).matches("token.expires_soon").count());
+    assert_eq!(lines.sum::<usize>(), 2);
+}
