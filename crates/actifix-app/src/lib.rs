@@ -8,6 +8,7 @@ pub mod audit;
 pub mod care;
 pub mod doctor;
 pub mod error;
+pub mod factors;
 pub mod idempotency;
 pub mod ingest;
 pub mod jws;

@@ -2,22 +2,25 @@
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::ports::TokenRecord;
+use crate::ports::{TOKEN_USE_MICROS, TokenRecord};
 use crate::recall::{Recall, Recalled};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::ProjectSettings;
-use actifix_domain::time::{DAY, HOUR, SECOND};
+use actifix_domain::time::{DAY, HOUR, SECOND, Timestamp};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Mutex;
 
 /// How the text of every API token begins, so that scanners find it.
 pub const API_TOKEN_PREFIX: &str = "afx_";
 /// Longest life of a token, days.
 pub const TOKEN_DAYS_MAX: u32 = 90;
+/// People are warned when a token has so many days left, or fewer.
+pub const WARNED_DAYS: [u32; 3] = [14, 7, 1];
 /// Longest time that a rotated token stays good, hours.
 pub const OVERLAP_HOURS_MAX: u32 = 7 * 24;
 
@@ -53,6 +56,28 @@ pub struct NewToken {
 
 /// Rows of tokens that were seen lately, by the hash of the text.
 pub(crate) type TokenCache = Recall<[u8; 32], TokenRecord>;
+
+/// Tokens whose use waits to be written.
+const USES_MAX: usize = 1_000;
+
+/// Tokens that were used and whose row does not say so yet.
+#[derive(Default)]
+pub(crate) struct TokenUses(Mutex<HashMap<String, Timestamp>>);
+
+impl TokenUses {
+    fn note(&self, id: &str, now: Timestamp) {
+        let mut uses = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if uses.len() < USES_MAX || uses.contains_key(id) {
+            uses.insert(id.to_owned(), now);
+        }
+    }
+
+    fn take(&self) -> Vec<(String, Timestamp)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+            .into_iter()
+            .collect()
+    }
+}
 
 impl App {
     /// Makes a token. Never wider than its maker.
@@ -96,6 +121,9 @@ impl App {
             created_at: now,
             expires_at: now.plus(i64::from(new.days) * DAY),
             revoked_at: None,
+            replaced: false,
+            last_used_at: None,
+            warned_days: None,
         };
         let detail = json!({
             "name": record.name, "scopes": record.scopes, "project": record.project,
@@ -136,6 +164,9 @@ impl App {
             created_at: now,
             expires_at: now.plus(life),
             revoked_at: None,
+            replaced: false,
+            last_used_at: None,
+            warned_days: None,
             ..old
         };
         let detail = json!({ "new": format!("token:{}", new.id), "overlap_hours": overlap_hours });
@@ -161,8 +192,52 @@ impl App {
                 row
             }
         };
-        let alive = row.revoked_at.is_none() && self.now() < row.expires_at;
+        let now = self.now();
+        let alive = row.revoked_at.is_none() && now < row.expires_at;
+        if alive && row.last_used_at.is_none_or(|at| now.since(at) >= TOKEN_USE_MICROS) {
+            self.token_uses.note(&row.id, now);
+        }
         Ok(alive.then_some(Actor::Token { id: row.id, scopes: row.scopes, project: row.project }))
+    }
+
+    /// Writes which tokens were used; called by a worker. Requests only remember it, and that seldom.
+    pub async fn flush_token_uses(&self) -> Result<()> {
+        let uses = self.token_uses.take();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let written = self.store.note_token_uses(uses.clone()).await;
+        if written.is_err() {
+            uses.iter().for_each(|(id, at)| self.token_uses.note(id, *at));
+        }
+        written
+    }
+
+    /// Warns of tokens that end soon, once for each of [`WARNED_DAYS`]; called by a worker.
+    pub async fn warn_of_token_expiry(&self) -> Result<()> {
+        let now = self.now();
+        for token in self.live_tokens().await? {
+            let left = token.expires_at.since(now);
+            let due = WARNED_DAYS.into_iter().rfind(|days| left <= i64::from(*days) * DAY);
+            let Some(days) = due.filter(|days| token.warned_days.is_none_or(|warned| *days < warned)) else {
+                continue;
+            };
+            // Who replaced it already need not hear that it ends.
+            if !token.replaced && self.store.note_token_warning(&token.id, days).await? {
+                let (id, name) = (&token.id, &token.name);
+                let hours_left = left / HOUR;
+                tracing::warn!(id = %id, name = %name, hours_left, "token.expires_soon");
+            }
+        }
+        Ok(())
+    }
+
+    /// Tokens that end soon and were not replaced: name and whole hours left. For `doctor`.
+    pub async fn ending_tokens(&self) -> Result<Vec<(String, i64)>> {
+        let (now, [first, ..]) = (self.now(), WARNED_DAYS);
+        let ending = self.live_tokens().await?.into_iter().filter(|token| !token.replaced);
+        let left = ending.map(|token| (token.name, token.expires_at.since(now) / HOUR));
+        Ok(left.filter(|(_, hours)| *hours < i64::from(first) * 24).collect())
     }
 
     /// All tokens, without their texts.

@@ -41,6 +41,9 @@ fn three_held() -> ThrottleConfig {
 
 contract! {
     access: open_gates();
+    accounts: open_gates();
+    factors: open_gates();
+    logins: open_gates();
     answers: open_gates();
     audit: open_gates();
     identities: open_gates();

@@ -23,6 +23,7 @@ mod sheet;
 mod throttle;
 mod signing_keys;
 mod ticket;
+mod totp;
 mod upkeep;
 mod usage;
 

@@ -25,6 +25,7 @@ mod scan;
 mod served;
 mod system;
 mod telemetry;
+mod terminal;
 mod vault;
 mod wire;
 mod workers;

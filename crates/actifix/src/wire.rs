@@ -42,6 +42,7 @@ impl Wired {
         self.app.flush_counters().await?;
         self.app.tend_audit(true).await?;
         self.app.flush_limits().await?;
+        self.app.flush_token_uses().await?;
         self.app.close().await?;
         Ok(())
     }

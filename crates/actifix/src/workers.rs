@@ -24,6 +24,8 @@ const FIGURES: Duration = Duration::from_secs(5);
 /// Retention.
 const RETENTION: Duration = Duration::from_secs(3_600);
 
+/// Tokens that end soon.
+const TOKENS: Duration = Duration::from_secs(600);
 /// Certificates that were renewed.
 const CERTIFICATES: Duration = Duration::from_secs(3_600);
 
@@ -53,6 +55,11 @@ pub fn start(
     tasks.spawn(every(SIGNING_KEYS, stop.clone(), Arc::clone(app), |app| async move {
         if let Err(error) = app.tend_signing_keys().await {
             tracing::error!(error = %error, "the signing key was not replaced");
+        }
+    }));
+    tasks.spawn(every(TOKENS, stop.clone(), Arc::clone(app), |app| async move {
+        if let Err(error) = app.warn_of_token_expiry().await {
+            tracing::error!(error = %error, "tokens that end soon were not looked for");
         }
     }));
     crate::process::started_at(app.now().seconds());
@@ -117,6 +124,9 @@ async fn tick(app: &Arc<App>, history: &Path, written: &mut Option<Vec<ThrottleR
     }
     if let Err(error) = app.flush_limits().await {
         tracing::warn!(error = %error, "what was used of the limits was not written");
+    }
+    if let Err(error) = app.flush_token_uses().await {
+        tracing::warn!(error = %error, "which tokens were used was not written");
     }
     match app.promote_due().await {
         Ok(promoted) if !promoted.is_empty() => {

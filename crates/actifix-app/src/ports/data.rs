@@ -11,9 +11,10 @@ mod tickets;
 mod vault;
 
 pub use access::{
-    ApiCounter, KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord,
+    ApiCounter, KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TOKEN_USE_MICROS,
+    TokenRecord,
 };
-pub use accounts::{SessionRecord, SessionsOf, UserRecord};
+pub use accounts::{FactorRecord, LoginKey, LoginSettled, LoginTaken, SessionRecord, SessionsOf, UserRecord};
 pub use audit::{AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow};
 pub use care::{
     FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,

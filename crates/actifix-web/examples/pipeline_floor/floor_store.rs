@@ -2,7 +2,10 @@
 
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{AccessRecord, AccessStore, Holder, HolderId, SigningKeyRecord};
-use actifix_app::ports::{AccountStore, SessionRecord, SessionsOf, UserRecord};
+use actifix_app::ports::{
+    AccountStore, FactorRecord, FactorStore, LoginKey, LoginSettled, LoginTaken, SessionRecord, SessionsOf,
+    UserRecord,
+};
 use actifix_app::ports::{
     ActivityEntry, Admitted, AnswerStore, ApiCounter, Attachment, AttachmentInfo, AuditHead, AuditQuery,
     AuditReport, AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState,
@@ -20,6 +23,7 @@ use actifix_domain::throttle::ThrottleView;
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 
 /// The one key that it knows.
 pub const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -247,6 +251,14 @@ impl TokenStore for NullStore {
         Err(NOTHING)
     }
 
+    async fn note_token_uses(&self, _uses: Vec<(String, Timestamp)>) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn note_token_warning(&self, _id: &str, _days: u32) -> Result<bool> {
+        Err(NOTHING)
+    }
+
     async fn revoke_tokens(&self, _id: Option<&str>, _now: Timestamp, _audit: &AuditRecord) -> Result<u64> {
         Err(NOTHING)
     }
@@ -323,6 +335,10 @@ impl AccountStore for NullStore {
         Err(NOTHING)
     }
 
+    async fn user_by_id(&self, _id: &str) -> Result<Option<UserRecord>> {
+        Err(NOTHING)
+    }
+
     async fn users(&self) -> Result<Vec<UserRecord>> {
         Err(NOTHING)
     }
@@ -336,10 +352,6 @@ impl AccountStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn login_failed(&self, _user_id: &str) -> Result<()> {
-        Err(NOTHING)
-    }
-
     async fn upgrade_verifier(&self, _user_id: &str, _old: &str, _new: &str) -> Result<()> {
         Err(NOTHING)
     }
@@ -347,7 +359,7 @@ impl AccountStore for NullStore {
     async fn begin_session(
         &self,
         _session: &SessionRecord,
-        _verifier: &str,
+        _user: &UserRecord,
         _audit: &AuditRecord,
     ) -> Result<()> {
         Err(NOTHING)
@@ -371,8 +383,66 @@ impl AccountStore for NullStore {
 }
 
 #[async_trait]
+impl FactorStore for NullStore {
+    async fn factor(&self, _user_id: &str) -> Result<Option<FactorRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn begin_factor(&self, _factor: &FactorRecord, _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn confirm_factor(
+        &self,
+        _factor: &FactorRecord,
+        _step: i64,
+        _recovery: Vec<[u8; 32]>,
+        _keep_session: &str,
+        _now: Timestamp,
+        _audit: &AuditRecord,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn take_step(&self, _user_id: &str, _step: i64) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn take_recovery_code(
+        &self,
+        _user_id: &str,
+        _hash: &[u8; 32],
+        _now: Timestamp,
+        _audit: &AuditRecord,
+    ) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn replace_recovery_codes(
+        &self,
+        _user_id: &str,
+        _recovery: Vec<[u8; 32]>,
+        _audit: &AuditRecord,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn remove_factor(&self, _user_id: &str, _end: bool, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
 impl AuditStore for NullStore {
     async fn append_audit(&self, _records: Vec<AuditRecord>) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn note_settings(
+        &self,
+        _settings: BTreeMap<String, String>,
+        _record: &AuditRecord,
+    ) -> Result<Vec<String>> {
         Err(NOTHING)
     }
 
@@ -436,6 +506,26 @@ impl SecretStore for NullStore {
 
 #[async_trait]
 impl LimitStore for NullStore {
+    async fn login_wait(&self, _keys: &[LoginKey], _per_minute: u32, _now: Timestamp) -> Result<i64> {
+        Err(NOTHING)
+    }
+
+    async fn take_login(&self, _keys: &[LoginKey], _per_minute: u32, _now: Timestamp) -> Result<LoginTaken> {
+        Err(NOTHING)
+    }
+
+    async fn settle_login(&self, _settled: &[LoginSettled]) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn login_failures(&self, _keys: &[LoginKey]) -> Result<Vec<u32>> {
+        Err(NOTHING)
+    }
+
+    async fn forget_login(&self, _keys: &[LoginKey], _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
     async fn save_api_counters(&self, _rows: Vec<ApiCounter>, _now: Timestamp) -> Result<()> {
         Err(NOTHING)
     }

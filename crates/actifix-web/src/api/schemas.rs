@@ -76,7 +76,8 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Promoted", "promoted:[string]"),
     (
         "Token",
-        "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time?",
+        "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time? \
+         replaced:boolean last_used_at:time?",
     ),
     ("NewToken", "+Token token:string"),
     (
@@ -101,12 +102,15 @@ const SCHEMAS: &[(&str, &str)] = &[
     (
         "User",
         "id:string name:string role:string created_at:time password_at:time disabled_at:time? failures:integer \
-         version:integer",
+         locked:boolean second_factor:boolean version:integer",
     ),
     (
         "Session",
         "id:string user:string created_at:time seen_at:time authenticated_at:time expires_at:time network:string?",
     ),
+    ("SecondFactor", "enabled:boolean confirmed_at:time? recovery_codes_left:integer"),
+    ("Enrolment", "secret:string uri:string expires_at:time"),
+    ("RecoveryCodes", "recovery_codes:[string]"),
     ("LoggedIn", "user:string role:string csrf_token:string expires_at:time"),
     ("OwnSession", "actor:string session:Session? -csrf_token:string -csrf_header:string"),
     ("AuditFault", "kind:string seq:integer message:string"),
@@ -165,6 +169,10 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_sessions", "*Session"),
     ("log_in", "LoggedIn"),
     ("get_session", "OwnSession"),
+    ("get_totp", "SecondFactor"),
+    ("begin_totp", "Enrolment"),
+    ("confirm_totp", "RecoveryCodes"),
+    ("renew_recovery_codes", "RecoveryCodes"),
     ("list_secrets", "*Secret"),
     ("set_secret", "Secret"),
     ("get_secret", "Secret"),

@@ -7,11 +7,12 @@ use super::client::{Client, encoded};
 use super::ids;
 use super::output::{self, ago, items, number, text, time};
 use super::sheet::{Fit, Look, Sheet};
+use super::totp::{TotpCommand, totp};
 use super::{CliError, Global};
+use crate::terminal::read_secret;
 use clap::{Subcommand, ValueEnum};
-use console::Term;
 use serde_json::{Value, json};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::process::ExitCode;
 
 /// Largest password that is read from standard input, bytes; one more shows that it is too large.
@@ -76,6 +77,9 @@ pub enum UserCommand {
         /// Name.
         name: String,
     },
+    /// Second factors: one-time passwords of an authenticator app.
+    #[command(subcommand)]
+    Totp(TotpCommand),
     /// Set a password; ends their sessions.
     #[command(after_help = "Example:\n  actifix user passwd jo")]
     Passwd {
@@ -146,6 +150,10 @@ pub async fn admin(global: &Global, command: AdminCommand) -> Result<ExitCode, C
 
 /// `actifix user …`
 pub async fn user(global: &Global, command: UserCommand) -> Result<ExitCode, CliError> {
+    if let UserCommand::Totp(command) = command {
+        totp(global, command).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Before the home is opened: whoever is asked may take their time.
     let password = match &command {
         UserCommand::Create { stdin, .. } | UserCommand::Passwd { stdin, .. } => Some(password(*stdin)?),
@@ -174,7 +182,7 @@ async fn user_command(
             let body = json!({ "name": name, "role": role.as_str(), "password": password });
             client.post("/api/v1/users", &body).await
         }
-        UserCommand::List => client.get("/api/v1/users", &[]).await,
+        UserCommand::List | UserCommand::Totp(_) => client.get("/api/v1/users", &[]).await,
         UserCommand::SetRole { name, role } => {
             client.patch(&path(&name), &json!({ "role": role.as_str() })).await
         }
@@ -194,15 +202,22 @@ fn users(answer: &Value) -> Result<(), CliError> {
         ("NAME", Fit::Cut),
         ("ROLE", Fit::Whole),
         ("STATE", Fit::Whole),
+        ("SECOND FACTOR", Fit::Spare(3)),
         ("FAILURES", Fit::Spare(1)),
         ("PASSWORD SET (UTC)", Fit::Spare(2)),
     ]);
     for item in rows {
-        let open = text(item, "disabled_at").is_empty();
+        let is = |name: &str| item.get(name).and_then(Value::as_bool).unwrap_or(false);
+        let state = match text(item, "disabled_at") {
+            "" if is("locked") => "locked",
+            "" => "open",
+            _ => "disabled",
+        };
         sheet.row([
             text(item, "name").to_owned(),
             text(item, "role").to_owned(),
-            if open { "open" } else { "disabled" }.to_owned(),
+            state.to_owned(),
+            if is("second_factor") { "totp" } else { "" }.to_owned(),
             number(item, "failures").to_string(),
             time(item, "password_at"),
         ]);
@@ -273,15 +288,26 @@ fn password(stdin: bool) -> Result<String, CliError> {
         }
         return Ok(text);
     }
-    let term = Term::stderr();
-    if !term.is_term() {
-        return Err(CliError::usage("no terminal to ask for the password: pipe it in and say --stdin"));
-    }
-    let ask =
-        |prompt: &str| term.write_str(prompt).and_then(|()| term.read_secure_line()).map_err(CliError::other);
-    let first = ask("new password (not shown): ")?;
-    if first != ask("again: ")? {
+    let first = asked("new password (not shown): ")?;
+    if first != asked("again: ")? {
         return Err(CliError::usage("the two are not the same: nothing was changed"));
     }
     Ok(first)
+}
+
+/// A password from the terminal, without echo.
+pub(super) fn asked(prompt: &str) -> Result<String, CliError> {
+    match read_secret(prompt) {
+        Ok(line) => Ok(line.as_str().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(CliError::usage("no terminal to ask for the password: pipe it in and say --stdin"))
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => {
+            Err(CliError::usage("interrupted: nothing was changed"))
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            Err(CliError::usage("the password is not UTF-8"))
+        }
+        Err(error) => Err(CliError::other(error)),
+    }
 }

@@ -472,6 +472,7 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
                 ("NAME", Fit::Cut),
                 ("MAY", Fit::Cut),
                 ("EXPIRES (UTC)", Fit::Whole),
+                ("USED (UTC)", Fit::Spare(2)),
                 ("REVOKED (UTC)", Fit::Spare(1)),
             ]);
             for item in items(&answer) {
@@ -480,10 +481,11 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
                     text(item, "name").to_owned(),
                     may(item),
                     time(item, "expires_at"),
+                    time(item, "last_used_at"),
                     time(item, "revoked_at"),
                 ]);
                 if !text(item, "revoked_at").is_empty() {
-                    (0..5).for_each(|column| sheet.look(column, Look::Dim));
+                    (0..6).for_each(|column| sheet.look(column, Look::Dim));
                 }
             }
             sheet.print("No tokens yet: `actifix token create --name ci --role operator` makes one.")

@@ -1,6 +1,7 @@
 //! What of the configuration decides who can reach the server, and how.
 
 use super::Config;
+use actifix_domain::login::PER_MINUTE_MAX;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use url::{Host, Url};
@@ -117,11 +118,16 @@ impl Config {
             ("api_per_minute", limits.api_per_minute),
             ("api_per_hour", limits.api_per_hour),
             ("api_instance_per_day", limits.api_instance_per_day),
-            ("login_per_minute", limits.login_per_minute),
         ] {
             if !(1..=100_000_000).contains(&value) {
                 return Err(format!("limits.{key} is {value}; it must be from 1 to 100000000"));
             }
+        }
+        if !(1..=PER_MINUTE_MAX).contains(&limits.login_per_minute) {
+            return Err(format!(
+                "limits.login_per_minute is {}; it must be from 1 to {PER_MINUTE_MAX}",
+                limits.login_per_minute
+            ));
         }
         Ok(())
     }

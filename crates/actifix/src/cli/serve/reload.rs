@@ -1,7 +1,7 @@
 //! SIGHUP: takes over what can change while the server runs, and names what cannot.
 
-use crate::cli::output;
-use crate::config::{RELOADED, changed};
+use crate::cli::{CliError, output};
+use crate::config::{RELOADED, Values, changed};
 use crate::home::Home;
 use crate::lifecycle::Live;
 use crate::served::Served;
@@ -9,7 +9,8 @@ use crate::telemetry::Log;
 use crate::wire;
 use actifix_domain::access::Actor;
 use actifix_domain::audit::Action;
-use serde_json::{Value, json};
+use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Reads the configuration and the certificates again. A bad file changes nothing.
 pub async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live, served: &mut Served) {
@@ -25,13 +26,21 @@ pub async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live, se
     if let Err(error) = log.reload(&config.server.log_level) {
         tracing::error!(error = %error, "log.not_reloaded");
     }
-    live.origins.replace(&config.cors.allowed_origins);
-    let renewal = crate::certificate::reload_all(&live.certificates, wired.app.now());
+    let mut in_force = before.clone();
     for key in RELOADED {
         if let Some(value) = values.get(key) {
-            served.values.insert(key.to_owned(), value.clone());
+            in_force.insert(key.to_owned(), value.clone());
         }
     }
+    if let Err(error) = record_settings(wired, "reload", &in_force).await {
+        tracing::error!(error = %error, "config.not_recorded");
+        return output::note(format!(
+            "SIGHUP: the audit log cannot be written, nothing but the log level changed: {error}"
+        ));
+    }
+    live.origins.replace(&config.cors.allowed_origins);
+    let renewal = crate::certificate::reload_all(&live.certificates, wired.app.now());
+    served.values = in_force;
     note_served(home, served);
     let taken = changed(&before, &served.values);
     let waiting = changed(&served.values, &values);
@@ -42,7 +51,7 @@ pub async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live, se
         restart_needed_for = waiting.join(" "),
         "config.reloaded"
     );
-    audit(wired, &before, served, &renewal.replaced).await;
+    audit_certificates(wired, &renewal.replaced).await;
 
     let mut said = vec![format!("log level {}, log file opened anew", config.server.log_level)];
     if taken.iter().any(|key| key == "cors.allowed_origins") {
@@ -56,17 +65,26 @@ pub async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live, se
     output::note(format!("SIGHUP: {}", said.join("; ")));
 }
 
-/// Who may read answers, and by which certificate the server is known, are security settings: the audit log has them.
-async fn audit(wired: &wire::Wired, before: &crate::config::Values, served: &Served, replaced: &[String]) {
-    const ORIGINS: &str = "cors.allowed_origins";
-    let value = |values: &crate::config::Values| values.get(ORIGINS).cloned().unwrap_or(Value::Null);
-    let (old, new) = (value(before), value(&served.values));
-    let mut acts = Vec::new();
-    if old != new {
-        acts.push(("config:cors.allowed_origins".to_owned(), json!({ "before": old, "after": new })));
+/// Writes to the audit log which settings are others than those of the last time.
+///
+/// # Errors
+/// When the log cannot be written: what cannot be recorded is not done.
+pub async fn record_settings(wired: &wire::Wired, how: &'static str, values: &Values) -> Result<(), CliError> {
+    let mut settings: BTreeMap<String, String> =
+        values.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
+    let disabled = wired.app.settings().rate_limit_disabled;
+    settings.insert("ACTIFIX_RATE_LIMIT_DISABLED".to_owned(), disabled.to_string());
+    let changed = wired.app.record_settings(how, settings).await?;
+    if !changed.is_empty() {
+        tracing::warn!(settings = changed.join(","), "config.changed");
     }
-    acts.extend(replaced.iter().map(|name| (format!("certificate:{name}"), json!({ "replaced": true }))));
-    for (target, detail) in acts {
+    Ok(())
+}
+
+/// By which certificate the server is known is a security setting: the audit log has it.
+async fn audit_certificates(wired: &wire::Wired, replaced: &[String]) {
+    for name in replaced {
+        let (target, detail) = (format!("certificate:{name}"), json!({ "replaced": true }));
         if let Err(error) = wired.app.record_act(&Actor::System, Action::SettingChanged, target, detail).await
         {
             tracing::error!(error = %error, "audit.not_written");
