@@ -12,10 +12,10 @@ pub(crate) use keys::KeyRing;
 use keys::SigningKey;
 
 use crate::app::App;
-use crate::recall::Recalled;
 use crate::error::{Error, Result};
 use crate::jws::{Algorithm, Unverified};
 use crate::ports::{AccessRecord, Holder, HolderId};
+use crate::recall::Recalled;
 use crate::sessions::IDLE_MICROS;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;

@@ -8,7 +8,7 @@ use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::ProjectSettings;
-use actifix_domain::time::{DAY, HOUR, SECOND, Timestamp};
+use actifix_domain::time::{DAY, HOUR, Timestamp};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};

@@ -101,7 +101,8 @@ mod tests {
     fn all_addresses_of_one_client_network_share_its_rows() {
         let rollup = Rollup::default();
         let refused = |address: &str| {
-            let mut record = AuditRecord::system(Timestamp::from_micros(0), Action::LoginFailed, "user:admin");
+            let mut record =
+                AuditRecord::system(Timestamp::from_micros(0), Action::LoginFailed, "user:admin");
             record.network = Some(address.to_owned());
             rollup.admit(record, 0)
         };

@@ -337,6 +337,9 @@ fn token(role: Role) -> crate::ports::TokenRecord {
         created_at: NOW,
         expires_at: NOW.plus(ACCESS_MICROS * 2),
         revoked_at: None,
+        replaced: false,
+        last_used_at: None,
+        warned_days: None,
     }
 }
 

@@ -83,7 +83,7 @@ impl App {
             None => Ok(Ok(user)),
             Some(role) => {
                 let change = crate::accounts::UserChange { role: Some(role), ..Default::default() };
-                self.change_user(&Actor::System, &user.name, change).await.map(Ok)
+                self.change_user(&Actor::System, &user.name, change).await.map(|view| Ok(view.user))
             }
         }
     }

@@ -56,6 +56,9 @@ async fn tokens(store: &dyn Store, clock: &FakeClock) {
         created_at: now,
         expires_at: now.plus(DAY),
         revoked_at: None,
+        replaced: false,
+        last_used_at: None,
+        warned_days: None,
     };
     let access = |number: u32, holder: HolderId| AccessRecord {
         id: format!("access{number}"),
@@ -118,7 +121,8 @@ pub(crate) fn user(id: &str, name: &str, now: Timestamp) -> UserRecord {
         created_at: now,
         password_at: now,
         disabled_at: None,
-        failures: 0,
+        epoch: 1,
+        second_factor: false,
         version: 1,
     }
 }
@@ -138,5 +142,5 @@ async fn begin_session(store: &dyn Store, clock: &FakeClock) {
         expires_at: now.plus(DAY),
         network: None,
     };
-    store.begin_session(&session, &user.verifier, &act()).await.unwrap();
+    store.begin_session(&session, &user, &act()).await.unwrap();
 }

@@ -221,7 +221,7 @@ fn users(answer: &Value) -> Result<(), CliError> {
             number(item, "failures").to_string(),
             time(item, "password_at"),
         ]);
-        if !open {
+        if state != "open" {
             sheet.look(2, Look::Strong);
         }
     }

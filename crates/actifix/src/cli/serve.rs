@@ -19,7 +19,6 @@ use actifix_web::server::reserve;
 use clap::Args;
 use console::style;
 use metrics_exporter_prometheus::PrometheusHandle;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 

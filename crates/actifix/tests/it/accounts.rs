@@ -319,7 +319,8 @@ fn a_token_tells_when_it_was_used_and_warns_before_it_ends() {
     let bearer = format!("Bearer {}", used["token"].as_str().expect("a token"));
     let metrics = server.send(&Request::get("/metrics").header("Authorization", &bearer)).text();
     let seconds = |token: &Value| {
-        let line = format!("actifix_token_expires_seconds{{token=\"{}\"}} ", token["id"].as_str().expect("an id"));
+        let line =
+            format!("actifix_token_expires_seconds{{token=\"{}\"}} ", token["id"].as_str().expect("an id"));
         metrics.lines().find_map(|known| known.strip_prefix(&line)?.parse::<i64>().ok())
     };
     assert!(seconds(&used).is_some_and(|left| (4 * 86_400..=5 * 86_400).contains(&left)), "{metrics}");

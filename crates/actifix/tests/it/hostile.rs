@@ -236,8 +236,8 @@ fn heavy_packed_dumps_of_one_request_share_its_limits() {
         envelope.extend_from_slice(&packed);
         envelope.push(b'\n');
     }
-    let request =
-        Request::post(&envelope_target(), Encoding::Gzip.encode(&envelope)).header("Content-Encoding", "gzip");
+    let request = Request::post(&envelope_target(), Encoding::Gzip.encode(&envelope))
+        .header("Content-Encoding", "gzip");
     let before = server.cpu_seconds();
     let answer = server.send(&request);
     let spent = server.cpu_seconds() - before;

@@ -69,7 +69,11 @@ pub async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live, se
 ///
 /// # Errors
 /// When the log cannot be written: what cannot be recorded is not done.
-pub async fn record_settings(wired: &wire::Wired, how: &'static str, values: &Values) -> Result<(), CliError> {
+pub async fn record_settings(
+    wired: &wire::Wired,
+    how: &'static str,
+    values: &Values,
+) -> Result<(), CliError> {
     let mut settings: BTreeMap<String, String> =
         values.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
     let disabled = wired.app.settings().rate_limit_disabled;
