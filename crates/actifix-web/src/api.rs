@@ -6,6 +6,8 @@ mod auth;
 mod care;
 mod events;
 mod idempotency;
+mod jwt;
+pub(crate) mod oidc;
 mod openapi;
 mod schemas;
 mod secrets;
@@ -184,6 +186,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(secrets::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());
+    all.extend(jwt::operations());
+    all.extend(oidc::operations());
     all.extend(users::operations());
     all
 }

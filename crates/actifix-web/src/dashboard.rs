@@ -45,3 +45,22 @@ pub fn is_page_path(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     matches!(first, "" | "login" | "logout" | "tickets" | "events" | "held" | "findings" | "projects")
 }
+
+#[cfg(test)]
+mod tests {
+    /// What is written without escaping is made in one place, [`super::text`], and its type says so.
+    #[test]
+    fn no_template_switches_escaping_off() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for banned in ["safe", "escape", "<script>", "style=", "onclick", "javascript:"] {
+                assert!(!text.contains(banned), "{}: {banned}", path.display());
+            }
+            seen += 1;
+        }
+        assert!(seen > 10);
+    }
+}

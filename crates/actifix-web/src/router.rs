@@ -42,7 +42,7 @@ pub struct Edge {
 pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<PrometheusHandle>) -> Router {
     let mut guarded = Router::new();
     if modules.contains(&Module::Api) {
-        guarded = guarded.merge(api::router(Arc::clone(app)));
+        guarded = guarded.merge(api::router(Arc::clone(app))).merge(api::oidc::pages(Arc::clone(app)));
     }
     if modules.contains(&Module::Dashboard) {
         guarded = guarded.merge(dashboard::router(Arc::clone(app)));

@@ -8,6 +8,7 @@ use crate::cookies;
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::audit::from_address;
+use actifix_app::login::Login;
 use askama::Template;
 use axum::extract::{Query, Request, State};
 use axum::http::{Extensions, StatusCode};
@@ -24,8 +25,12 @@ struct Page {
     next: String,
     name: String,
     problem: String,
+    /// Of a first half that succeeded: a code is asked for.
+    challenge: String,
     /// No account exists yet: what to run.
     first: bool,
+    /// There is a sign-in provider.
+    provider: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -37,20 +42,22 @@ pub struct Next {
 /// The form.
 pub async fn form(State(app): State<Arc<App>>, Query(query): Query<Next>) -> Response {
     let first = matches!(app.has_admin().await, Ok(false));
-    page(&app, &query.next, "", "", first)
+    render(&Page { first, ..page(&app, &query.next, "", "") })
 }
 
-fn page(app: &App, next: &str, name: &str, problem: &str, first: bool) -> Response {
+fn page(app: &App, next: &str, name: &str, problem: &str) -> Page {
     let base = base(app);
-    render(&Page {
+    Page {
         css: format!("{base}/assets/{}", NAMES.css),
         icons: format!("{base}/assets/{}", NAMES.icons),
         base,
         next: own_path(next).unwrap_or_default().to_owned(),
         name: name.to_owned(),
         problem: problem.to_owned(),
-        first,
-    })
+        challenge: String::new(),
+        first: false,
+        provider: app.offers_sign_in(),
+    }
 }
 
 /// Begins a session.
@@ -70,20 +77,37 @@ pub async fn submit(State(app): State<Arc<App>>, request: Request) -> Response {
     let (name, password) =
         (fields.get("username").unwrap_or_default(), fields.get("password").unwrap_or_default());
     let next = fields.get("next").and_then(own_path).unwrap_or("/");
-    let begun = from_address(address, app.log_in(name, password, device.as_deref())).await;
-    let begun = match begun {
-        Ok(Ok(begun)) => begun,
+    let device = device.as_deref();
+    let end = match (fields.get("challenge"), fields.get("code")) {
+        (Some(challenge), Some(code)) => {
+            from_address(address, app.answer_challenge(challenge, code, device)).await
+        }
+        _ => from_address(address, app.log_in(name, password, None, device)).await,
+    };
+    let begun = match end {
+        Ok(Ok(Login::In(begun))) => begun,
+        Ok(Ok(Login::CodeNeeded(challenge))) => {
+            let wrong = "The code is wrong, or was used before. Wait for the next one.";
+            let problem = if challenge.wrong { wrong } else { "" };
+            let challenge = challenge.text.reveal().to_owned();
+            return refused(&Page { challenge, ..page(&app, next, name, problem) });
+        }
         Ok(Err(_)) => {
-            let mut response =
-                page(&app, next, name, "Name or password is wrong, or the account cannot be used.", false);
-            *response.status_mut() = StatusCode::UNAUTHORIZED;
-            return response;
+            let why = "Name or password is wrong, or the account cannot be used.";
+            return refused(&page(&app, next, name, why));
         }
         Err(error) => return Problem::from(error).into_response(),
     };
     let mut response = see(&format!("{}{next}", base(&app)));
     cookies::set_session(response.headers_mut(), begun.cookie.reveal(), https);
     cookies::set_device(response.headers_mut(), begun.device.reveal(), https);
+    response
+}
+
+/// The form once more.
+fn refused(page: &Page) -> Response {
+    let mut response = render(page);
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
     response
 }
 

@@ -159,7 +159,9 @@ fn sentence(s: &Shell, first_run: bool) -> (String, String) {
     };
     let held = s.of_status(Status::Held);
     let consequence = match (s.brake.is_empty(), held) {
-        (false, held) => format!("The {}: {} tickets wait.", s.brake, grouped(held)),
+        (false, held) => {
+            format!("The {}, {} tickets wait.", s.brake.replacen("brake on", "brake is on", 1), grouped(held))
+        }
         (true, 0) => "Nothing is held.".to_owned(),
         (true, held) => format!("{} tickets of a flood are held.", grouped(held)),
     };

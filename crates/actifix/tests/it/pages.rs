@@ -1,0 +1,187 @@
+//! Pages as a browser without script sees them, and as an attacker tries them.
+
+use serde_json::json;
+
+use crate::harness::Server;
+use crate::http::{Answer, Request};
+use crate::people::{Browser, PASSWORD, login, user, with_admin};
+
+/// Every page that shows something of the installation.
+const PAGES: [&str; 7] =
+    ["/", "/tickets", "/tickets?q=", "/held", "/findings", "/projects", "/projects/default"];
+
+fn form(path: &str, fields: &[(&str, &str)]) -> Request {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    Request::post(path, body).header("Content-Type", "application/x-www-form-urlencoded")
+}
+
+fn page(server: &Server, browser: &Browser, path: &str) -> Answer {
+    server.send(&Request::get(path).header("Accept", "text/html").header("Cookie", &browser.cookies()))
+}
+
+fn submit(server: &Server, browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
+    server.send(
+        &form(path, fields).header("Cookie", &browser.cookies()).header("Sec-Fetch-Site", "same-origin"),
+    )
+}
+
+#[test]
+fn nobody_sees_a_page_without_a_session() {
+    let (_home, server) = with_admin();
+    let event = json!({ "message": "seen by nobody", "type": "PageError" });
+    let ticket = server.post("/api/v1/events", &event)["ticket_id"].as_str().expect("an id").to_owned();
+    let one = format!("/tickets/{ticket}");
+    for path in PAGES.iter().copied().chain([one.as_str()]) {
+        let answer = server.send(&Request::get(path).header("Accept", "text/html"));
+        assert_eq!(answer.status, 303, "{path}");
+        let place = answer.header("location").expect("a location");
+        assert!(place.starts_with("/login"), "{path}: {place}");
+        assert!(!answer.text().contains("PageError"), "{path}");
+    }
+    for path in ["/tickets", one.as_str(), "/held", "/findings", "/logout"] {
+        let answer = server.send(&form(path, &[("act", "ignore"), ("id", &ticket)]));
+        assert_eq!(answer.status, 303, "{path}");
+    }
+    assert_eq!(server.get(&format!("/api/v1/tickets/{ticket}"))["status"], "open");
+    // A token of the API opens no page, so that none has to stand in an address bar.
+    let bearer = format!("Bearer {}", server.token());
+    assert_eq!(server.send(&Request::get("/tickets").header("Authorization", &bearer)).status, 303);
+}
+
+#[test]
+fn a_person_signs_in_by_a_form_and_works_a_ticket() {
+    let (_home, server) = with_admin();
+    let event = json!({ "message": "card declined", "type": "PaymentError" });
+    let ticket = server.post("/api/v1/events", &event)["ticket_id"].as_str().expect("an id").to_owned();
+    let shown = server.send(&Request::get("/login?next=/held").header("Accept", "text/html"));
+    assert!(shown.text().contains("name=\"password\"") && shown.text().contains("value=\"/held\""));
+    let wrong = server.send(&form("/login", &[("username", "admin"), ("password", "not the right one")]));
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.text().contains("is wrong") && !wrong.text().contains("not the right one"));
+    let foreign = form("/login", &[("username", "admin"), ("password", PASSWORD)]);
+    assert_eq!(server.send(&foreign.header("Sec-Fetch-Site", "cross-site")).status, 403);
+    for (next, place) in [("/held", "/held"), ("//evil.example", "/"), ("https://evil.example/", "/")] {
+        let fields = [("username", "admin"), ("password", PASSWORD), ("next", next)];
+        let answer = server.send(&form("/login", &fields));
+        assert_eq!((answer.status, answer.header("location")), (303, Some(place)), "{next}");
+        assert_eq!(answer.count("set-cookie"), 2);
+    }
+
+    let browser = login(&server, "admin", PASSWORD);
+    let list = page(&server, &browser, "/tickets").text();
+    assert!(list.contains("PaymentError:") && list.contains(&ticket), "{list}");
+    assert!(page(&server, &browser, "/").text().contains("Open by priority"));
+    let path = format!("/tickets/{ticket}");
+    let act = |fields: &[(&str, &str)]| submit(&server, &browser, &path, fields).status;
+    assert_eq!(act(&[("csrf", &browser.csrf), ("act", "mine")]), 303);
+    assert_eq!(act(&[("csrf", &browser.csrf), ("act", "note"), ("text", "looking at it")]), 303);
+    let shown = page(&server, &browser, &path).text();
+    assert!(shown.contains("looking at it") && shown.contains("Why one ticket"), "{shown}");
+    // A resolution without a reason is refused, with what is missing, on a page.
+    let refused = submit(
+        &server,
+        &browser,
+        &path,
+        &[("csrf", &browser.csrf), ("act", "resolve"), ("root_cause", "short")],
+    );
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert_eq!(act(&[("csrf", &browser.csrf), ("act", "ignore")]), 303);
+    assert_eq!(server.get(&format!("/api/v1/tickets/{ticket}"))["status"], "ignored");
+}
+
+#[test]
+fn a_form_of_another_page_changes_nothing() {
+    let (home, server) = with_admin();
+    user(&home, "viewer1", "viewer");
+    let event = json!({ "message": "planted", "type": "CsrfError" });
+    let ticket = server.post("/api/v1/events", &event)["ticket_id"].as_str().expect("an id").to_owned();
+    let path = format!("/tickets/{ticket}");
+    let browser = login(&server, "admin", PASSWORD);
+    let other = login(&server, "admin", PASSWORD);
+    let ignore =
+        |csrf: &str| form(&path, &[("csrf", csrf), ("act", "ignore")]).header("Cookie", &browser.cookies());
+    for (what, request) in [
+        ("no token", ignore("")),
+        ("a token of another session", ignore(&other.csrf)),
+        ("another site", ignore(&browser.csrf).header("Sec-Fetch-Site", "cross-site")),
+        ("another origin", ignore(&browser.csrf).header("Origin", "https://evil.example")),
+    ] {
+        assert_eq!(server.send(&request).status, 403, "{what}");
+    }
+    assert_eq!(server.get(&format!("/api/v1{path}"))["status"], "open");
+    // Who may only read is offered no action, and has none.
+    let viewer = login(&server, "viewer1", crate::people::OTHER);
+    assert!(!page(&server, &viewer, &path).text().contains("value=\"ignore\""));
+    assert_eq!(submit(&server, &viewer, &path, &[("csrf", &viewer.csrf), ("act", "ignore")]).status, 403);
+    assert_eq!(server.get(&format!("/api/v1{path}"))["status"], "open");
+}
+
+#[test]
+fn text_of_events_stays_text_on_every_page() {
+    let (_home, server) = with_admin();
+    let hostile = "</title><script>alert(1)</script>\"><img src=x onerror=alert(2)>'";
+    let event = json!({
+        "message": hostile, "type": format!("E{hostile}"), "source": format!("a{hostile}.py:3"),
+        "tags": { "browser": hostile, format!("k{hostile}"): "v" }, "extra": { hostile: { "deep": [hostile] } },
+        "release": hostile, "environment": "production", "user": { "id": hostile, "email": hostile },
+        "stacktrace": format!("Traceback (most recent call last):\n  File \"{hostile}\", line 3, in {hostile}\n    {hostile}\nE: {hostile}"),
+    });
+    let made = server.post("/api/v1/events", &event);
+    let (ticket, id) =
+        (made["ticket_id"].as_str().expect("an id"), made["event_id"].as_str().expect("an id"));
+    let browser = login(&server, "admin", PASSWORD);
+    let paths = [
+        "/".to_owned(),
+        "/tickets".to_owned(),
+        format!(
+            "/tickets?q={}",
+            url::form_urlencoded::byte_serialize(hostile.as_bytes()).collect::<String>()
+        ),
+        format!("/tickets/{ticket}"),
+        format!("/tickets/{ticket}/events"),
+        format!("/events/{id}"),
+        "/nothing<script>alert(1)</script>".to_owned(),
+        "/projects/%3Cscript%3Ealert(1)%3C%2Fscript%3E".to_owned(),
+    ];
+    for path in &paths {
+        let answer = page(&server, &browser, path);
+        let text = answer.text();
+        assert!(!text.contains("<script>alert") && !text.contains("<img src=x"), "{path}: {text}");
+    }
+    assert!(page(&server, &browser, &paths[3]).text().contains("&lt;script&gt;alert(1)"));
+}
+
+#[test]
+fn pages_load_nothing_of_others_and_are_not_kept() {
+    let (_home, server) = with_admin();
+    let browser = login(&server, "admin", PASSWORD);
+    for path in PAGES.iter().copied().chain(["/tickets/ACT-20000101-AAAAA", "/login"]) {
+        let answer = page(&server, &browser, path);
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        let text = answer.text();
+        assert!(!text.contains("style=") && !text.contains(" onclick"), "{path}");
+        assert!(!text.contains("=\"http") && !text.contains("=\"//"), "{path}: {text}");
+        assert!(text.len() < 60_000, "{path}: {} bytes", text.len());
+    }
+    let missing = page(&server, &browser, "/tickets/ACT-20000101-AAAAA");
+    assert_eq!(missing.status, 404);
+    assert!(missing.text().contains("There is nothing here"));
+    let login = server.send(&Request::get("/login")).text();
+    let css = login.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a stylesheet");
+    let file = server.send(&Request::get(css));
+    assert_eq!((file.status, file.header("content-type")), (200, Some("text/css; charset=utf-8")));
+    assert_eq!(file.header("cache-control"), Some("public, max-age=31536000, immutable"));
+}
+
+#[test]
+fn a_link_from_elsewhere_is_followed_once_more_with_the_cookie() {
+    let (_home, server) = with_admin();
+    let from_mail =
+        Request::get("/held").header("Accept", "text/html").header("Sec-Fetch-Site", "cross-site");
+    let answer = server.send(&from_mail);
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("http-equiv=\"refresh\"") && !answer.text().contains("Held"));
+}
