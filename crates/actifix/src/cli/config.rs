@@ -6,7 +6,7 @@ use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
 use crate::config::{self, FIELDS, Loaded, RELOADED, SECRET_FORM, SecretRef, Source, changed, environment};
 use crate::home::Home;
-use crate::served::Served;
+use crate::served::{self, Served};
 use crate::wire;
 use clap::Subcommand;
 use console::style;
@@ -107,11 +107,23 @@ fn schema(global: &Global) -> Result<(), CliError> {
     output::dim("Variable of a key: ACTIFIX_<SECTION>__<KEY>, such as ACTIFIX_THROTTLE__ENABLED=false")
 }
 
+/// The key whose value is where the server listens, unless it is set.
+const PUBLIC_URL: &str = "server.public_url";
+
 async fn show(global: &Global) -> Result<(), CliError> {
     let home = Home::at(&global.home);
     let loaded = wire::load_config(&home)?;
-    let values = loaded.config.values();
+    let mut values = loaded.config.values();
     let running = if Client::serves(&home).await { Served::read(&home) } else { None };
+    let running = running.map(|mut served| {
+        // Where it really listens, which for port 0 nobody knew before.
+        let url = json!(served.url);
+        if served::is_open(&loaded.config) {
+            values.insert(PUBLIC_URL.to_owned(), url.clone());
+        }
+        served.values.insert(PUBLIC_URL.to_owned(), url);
+        served
+    });
     let differing: Vec<String> =
         running.as_ref().map(|served| changed(&served.values, &values)).unwrap_or_default();
     let runs_with = |key: &str| running.as_ref().and_then(|served| served.values.get(key));

@@ -68,6 +68,13 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let listening: Vec<(String, Exposure)> =
         bound.iter().map(|bound| (bound.url(), bound.exposure)).collect();
     let mut signals = Signals::install().map_err(CliError::other)?;
+    // Before anybody can ask.
+    let mut served = Served {
+        url: wired.app.settings().public_url.clone(),
+        started_at: wired.app.now(),
+        values: wired.config.values(),
+    };
+    reload::note_served(&home, &served);
     let running = lifecycle::start(&home, &wired, bound, &live.0, live.1).await?;
     let password = if args.demo { demo_password(&wired).await? } else { None };
     announce(&home, &wired, &listening, token.as_deref(), password.as_deref()).await?;
@@ -75,12 +82,6 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
         let summary = crate::demo::fill(&wired.app).await?;
         output::note(summary);
     }
-    let mut served = Served {
-        url: wired.app.settings().public_url.clone(),
-        started_at: wired.app.now(),
-        values: wired.config.values(),
-    };
-    reload::note_served(&home, &served);
     while signals.next().await == Wake::HangUp {
         // A demo belongs to its terminal, and ends with it.
         if args.demo {

@@ -49,7 +49,7 @@ fn the_parsers_mistakes_are_one_line_with_the_nearest_name() {
             &["--expires: 1 to 90 days"],
         ),
         (&["project", "set", "default", "email=kep"], &["keep, mask or hash"]),
-        (&["ticket", "merge", "7K3QF", "no ticket"], &["7K3QF not found"]),
+        (&["ticket", "merge", "7K3QF", "no ticket"], &["not the id of a ticket"]),
     ] {
         home.cli(&["dsn"]);
         in_one_line(&home.cli(arguments), says);
@@ -75,7 +75,7 @@ fn a_part_of_an_id_is_enough_where_it_is_the_only_one() {
     let end = |id: &str| id[id.len() - 5..].to_owned();
     assert!(home.cli(&["ticket", "show", &end(&one)]).ok().contains("the cart is empty"));
     assert!(home.cli(&["ticket", "show", &one.to_lowercase()]).ok().contains("the cart is empty"));
-    home.cli(&["ticket", "claim", &end(&other)]).ok();
+    home.cli(&["ticket", "note", &end(&other), "only at night"]).ok();
     home.cli(&["ticket", "assign", &end(&one), "jo"]).ok();
     in_one_line(&home.cli(&["ticket", "show", "UUUUU"]), &["UUUUU not found", "ticket list"]);
     in_one_line(&home.cli(&["ticket", "show", "two words"]), &["not the id of a ticket", "7K3QF"]);
@@ -167,10 +167,8 @@ fn every_help_has_an_example_and_every_example_is_understood() {
     assert!(pages.len() > 60, "{}", pages.len());
     for (name, page) in &pages {
         let examples = examples(page);
-        assert!(!examples.is_empty(), "`{name} --help` has no example");
-        for example in &examples {
-            assert!(example.contains("actifix"), "{name}: {example}");
-        }
+        let is_ours = |example: &String| !commands_in(example).is_empty();
+        assert!(examples.iter().any(is_ours), "`{name} --help` has no example");
         for words in examples.iter().flat_map(|example| commands_in(example)) {
             // With --help at its end only what the words mean is looked at: unknown commands and options.
             let arguments: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
@@ -266,7 +264,7 @@ fn documented_examples_work_as_they_stand() {
     let folder = home.path().join("bin");
     fs::create_dir(&folder).expect("a folder");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_actifix"), folder.join("actifix")).expect("a link");
-    let mut ran = 0;
+    let mut worked = 0;
     for (name, page) in pages(&home) {
         for example in examples(&page) {
             if !RUN.iter().any(|start| example.starts_with(start))
@@ -304,17 +302,17 @@ fn documented_examples_work_as_they_stand() {
             command.env("PATH", format!("{}:{path}", folder.display())).stdin(Stdio::null());
             let finished = finish(command, b"");
             // An act that the ticket's state does not permit any more is an answer, not a misunderstanding.
-            let refused = finished.code() == 2 && finished.stderr.contains("ticket");
+            let refused = finished.code() == 2 && line.contains(&ticket[ticket.len() - 5..]);
             assert!(
-                finished.code() == 0 || (refused && name.contains("ticket")),
+                finished.code() == 0 || refused,
                 "{name}: {line}: {} {}",
                 finished.stdout,
                 finished.stderr
             );
-            ran += 1;
+            worked += u32::from(finished.code() == 0);
         }
     }
-    assert!(ran > 40, "only {ran} examples were run");
+    assert!(worked > 40, "only {worked} examples worked");
 }
 
 #[test]
@@ -515,8 +513,6 @@ fn a_dsn_leads_to_where_the_server_was() {
     assert_eq!(stopped.ok(), dsn);
 
     // Started with variables, asked without.
-    let plain = tempfile::tempdir().expect("a folder");
-    fs::create_dir(plain.path().join("home")).expect("a folder");
     let home = Home::with_config("");
     fs::remove_file(home.path().join("actifix.toml")).expect("a file");
     let server =
