@@ -41,6 +41,7 @@ pub(crate) fn is_base64(byte: u8) -> bool {
 }
 
 /// A look costs less than five comparisons, and most bytes of a text are looked at.
+#[allow(clippy::indexing_slicing, reason = "the compiler evaluates it")]
 static BASE64: [bool; 256] = {
     let mut set = [false; 256];
     let mut byte = 0;
