@@ -1,4 +1,5 @@
 //! Finding spans in bytes. Every detector returns spans and changes nothing.
+pub(crate) mod accepts;
 pub(crate) mod assign;
 pub(crate) mod auth;
 pub(crate) mod bare;
@@ -17,6 +18,7 @@ pub(crate) mod glued;
 pub(crate) mod grid;
 pub(crate) mod hunt;
 pub(crate) mod lines;
+pub(crate) mod memo;
 pub(crate) mod notation;
 pub(crate) mod path;
 pub(crate) mod personal;

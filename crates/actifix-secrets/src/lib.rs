@@ -41,6 +41,29 @@
 //! assert_eq!(report.findings[0].path, "event.extra.password");
 //! # Ok::<(), actifix_secrets::BudgetExceeded>(())
 //! ```
+//!
+//! The scanner reports where a secret stands, and leaves out examples, placeholders and references. Rules of your own have
+//! the format of the built-in ones; what is wrong with one is said with file and line:
+//!
+//! ```
+//! use actifix_secrets::{Engine, RuleSource, Severity};
+//!
+//! let text = r#"
+//! vendor = "Acme"
+//! fix = "Revoke it in the settings of the Acme console."
+//! [[rule]]
+//! id = "acme_key"
+//! description = "Acme deploy key"
+//! severity = "critical"
+//! keywords = ["acme_"]
+//! pattern = 'acme_[a-z0-9]{16}'
+//! "#;
+//! let own = RuleSource { name: "own.toml".to_owned(), text: text.to_owned() };
+//! let engine = Engine::from_rules(&[own])?;
+//! let found = engine.scan(b"deploy with acme_k3j4h5g6f7d8s9a0 today");
+//! assert_eq!((&*found[0].rule, found[0].severity, found[0].span.clone()), ("acme_key", Severity::Critical, 12..33));
+//! # Ok::<(), actifix_secrets::RuleError>(())
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]

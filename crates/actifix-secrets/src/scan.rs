@@ -2,6 +2,7 @@
 //! have. Redaction must not miss, a scanner must not cry wolf, so the two share the search and not the verdict.
 pub(crate) mod documented;
 pub(crate) mod filter;
+mod looks;
 pub(crate) mod place;
 pub(crate) mod words;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use crate::bytes::{is_base64, run, slice};
 use crate::detect::hunt::{Hunt, Marks};
+use crate::detect::memo::NameMemo;
 use crate::detect::{Span, checks, decode, shape};
 use crate::engine::Engine;
 use crate::finding::{Dropped, Match};
@@ -46,7 +48,13 @@ struct Weight {
 
 /// All candidates by position, each with the reason why it is not reported, if there is one.
 pub(crate) fn candidates(engine: &Engine, text: &[u8]) -> Vec<Match> {
-    let mut scan = Scan { engine, settings: Settings::default(), found: Vec::new(), decoded: 0 };
+    let mut scan = Scan {
+        engine,
+        settings: Settings::default(),
+        memo: NameMemo::default(),
+        found: Vec::new(),
+        decoded: 0,
+    };
     match utf16(text) {
         Some((plain, offset)) => {
             scan.text(plain.as_bytes(), 0);
@@ -90,6 +98,7 @@ fn to_match(engine: &Engine, candidate: &Candidate) -> Option<Match> {
 struct Scan<'e> {
     engine: &'e Engine,
     settings: Settings,
+    memo: NameMemo,
     found: Vec<Candidate>,
     /// Bytes of decoded text so far.
     decoded: usize,
@@ -123,7 +132,7 @@ impl Scan<'_> {
     }
 
     fn hunt(&self, text: &[u8]) -> (Vec<Span>, Marks) {
-        let mut hunt = Hunt::new(self.engine, &self.settings, text, false);
+        let mut hunt = Hunt::new(self.engine, &self.settings, &self.memo, text, false);
         hunt.run();
         let (mut spans, marks) = (std::mem::take(&mut hunt.spans), hunt.marks);
         if marks.seen.digit()
@@ -157,13 +166,23 @@ impl Scan<'_> {
     fn lines(&mut self, text: &[u8], marks: Marks, depth: usize) {
         let mut pos = 0;
         while pos < text.len() {
+            // Most lines have no escape.
+            let rest = slice(text, pos, text.len());
+            let next = match (marks.percent, marks.escaped) {
+                (true, true) => memchr::memchr2(b'%', b'\\', rest),
+                (true, false) => memchr::memchr(b'%', rest),
+                _ => memchr::memchr(b'\\', rest),
+            };
+            let Some(next) = next else { return };
+            let head = slice(rest, next.saturating_sub(LINE_BYTES_MAX / 2), next);
+            pos += next - head.len() + memchr::memrchr(b'\n', head).map_or(0, |found| found + 1);
             let window = slice(text, pos, pos.saturating_add(LINE_BYTES_MAX));
             let end = pos + memchr::memchr(b'\n', window).map_or(window.len(), |found| found + 1);
             let line = slice(text, pos, end);
             if marks.percent && memchr::memchr(b'%', line).is_some() {
                 self.view(line, pos, decode::percent, depth);
             }
-            if marks.escaped && (has(line, b"\\u00") || has(line, b"\\/")) {
+            if marks.escaped && has_escape(line) {
                 self.view(line, pos, decode::json_escapes, depth);
             }
             pos = end.max(pos + 1);
@@ -202,8 +221,12 @@ fn ascii_end(text: &[u8], span: &Span) -> usize {
     span.start + ascii - list
 }
 
-fn has(text: &[u8], needle: &[u8]) -> bool {
-    memchr::memmem::find(text, needle).is_some()
+/// `\u0041` or `\/`.
+fn has_escape(line: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', line).any(|at| {
+        let rest = slice(line, at + 1, at + 4);
+        rest.first() == Some(&b'/') || rest == b"u00"
+    })
 }
 
 fn weigh(engine: &Engine, text: &[u8], span: &Span, decoded: bool) -> Option<Weight> {

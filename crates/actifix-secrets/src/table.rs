@@ -22,6 +22,13 @@ const UPPER: u16 = 1 << 12;
 /// The bit in which upper and lower case differ, in each byte.
 const CASE_BITS: u64 = 0x2020_2020_2020_2020;
 
+/// Size of the set of first four bytes, in words of 64 bits: a thousand keywords fill some percent of its 32,768 bits.
+const HEAD_WORDS: usize = 512;
+/// Bytes that are looked at in one go.
+const BLOCK_BYTES: usize = 8;
+/// Longest escape before a token, in bytes.
+const ESCAPE_BYTES_MAX: usize = 6;
+
 /// Hits that are collected before they are handed out: a text of keywords must not fill the memory.
 const HITS_MAX: usize = 1_024;
 /// Groups of keywords with the same three first classes.
@@ -99,6 +106,11 @@ pub(crate) struct Table {
     third: Box<[u32; CLASSES * CLASSES]>,
     /// For each pair of classes the number of its first group; one group per bit of its mask.
     first: Box<[u16; CLASSES * CLASSES]>,
+    /// For each pair of classes a mask of the classes with which a keyword of less than four bytes begins: anywhere, and
+    /// only at the start of a token.
+    short: Box<[(u32, u32); CLASSES * CLASSES]>,
+    /// The first four bytes of all others, hashed.
+    heads: Box<[u64; HEAD_WORDS]>,
     groups: Box<[Group]>,
     entries: Box<[Entry]>,
     words: Box<[Box<[u8]>]>,
@@ -150,6 +162,8 @@ impl Table {
             classes,
             third: Box::new([0; CLASSES * CLASSES]),
             first: Box::new([0; CLASSES * CLASSES]),
+            short: Box::new([(0, 0); CLASSES * CLASSES]),
+            heads: Box::new([0; HEAD_WORDS]),
             groups: Box::default(),
             entries: Box::default(),
             words: words.iter().map(|word| word.text.as_bytes().into()).collect(),
@@ -171,6 +185,14 @@ impl Table {
             let word = words.get(usize::from(number))?;
             let group = groups.last_mut()?;
             group.to += 1;
+            if let Some(head) = word.text.as_bytes().first_chunk() {
+                let (place, bit) = head_slot(head);
+                *table.heads.get_mut(place)? |= bit;
+            } else {
+                let short = table.short.get_mut(pair)?;
+                let mask = if word.begins { &mut short.1 } else { &mut short.0 };
+                *mask |= 1 << (gram % CLASSES);
+            }
             group.fourth |= word.text.as_bytes().get(3).map_or(u32::MAX, |byte| 1 << class(*byte));
             entries.push(entry(word, number));
         }
@@ -215,11 +237,24 @@ impl Table {
     /// Walks on to the end of the text, or until the list is full: then true.
     #[inline]
     fn advance(&self, text: &[u8], walk: &mut Walk, hits: &mut Vec<Hit>) -> bool {
-        while self.candidate(text, walk) {
-            self.compare(text, walk.pos.wrapping_sub(3), hits);
+        let rest = text.get(walk.pos..).unwrap_or(&[]);
+        // Eight bytes in one go: a branch for each of them costs more than looking at it.
+        let (blocks, tail) = rest.as_chunks::<BLOCK_BYTES>();
+        for block in blocks {
+            let ends = self.look(block, walk);
+            if ends != 0 {
+                self.compare_all(text, walk.pos, ends, hits);
+            }
+            walk.pos += BLOCK_BYTES;
             if hits.len() >= HITS_MAX {
                 return true;
             }
+        }
+        let ends = self.look(tail, walk);
+        self.compare_all(text, walk.pos, ends, hits);
+        walk.pos += tail.len();
+        if hits.len() >= HITS_MAX && !tail.is_empty() {
+            return true;
         }
         // Keywords of one or two bytes at the end.
         let one = self.mask(walk.last, 0);
@@ -231,45 +266,53 @@ impl Table {
         false
     }
 
-    /// Walks on behind the next three bytes that could start a keyword; false at the end of the text.
-    #[inline(never)]
-    fn candidate(&self, text: &[u8], walk: &mut Walk) -> bool {
+    /// The places in some bytes at which the third byte of a keyword could stand, as bits.
+    #[inline]
+    fn look(&self, block: &[u8], walk: &mut Walk) -> u32 {
         let (classes, third): (&[u16; 256], &[u32; CLASSES * CLASSES]) = (&self.classes, &self.third);
-        let (mut seen, mut last, mut mask) = (walk.seen, walk.last, walk.mask);
-        let rest = text.get(walk.pos..).unwrap_or(&[]);
-        let mut step = |byte: u8| {
-            let entry = classes.get(usize::from(byte)).copied().unwrap_or(0);
+        let (mut seen, mut last, mut mask, mut ends) = (walk.seen, walk.last, walk.mask, 0);
+        for (place, byte) in block.iter().enumerate() {
+            let entry = classes.get(usize::from(*byte)).copied().unwrap_or(0);
             let class = usize::from(entry & CLASS_MASK);
-            let found = mask >> class & 1 != 0;
+            ends |= (mask >> class & 1) << place;
             mask = third.get((last & (CLASSES - 1)) * CLASSES + class).copied().unwrap_or(0);
             seen |= entry;
             last = class;
-            found
-        };
-        // By fours, because counting costs as much as looking.
-        let (fours, tail) = rest.as_chunks::<4>();
-        let mut done = 0;
-        let mut found = false;
-        'walk: {
-            for four in fours {
-                for (index, byte) in four.iter().enumerate() {
-                    if step(*byte) {
-                        (found, done) = (true, done + index + 1);
-                        break 'walk;
-                    }
-                }
-                done += 4;
-            }
-            for byte in tail {
-                done += 1;
-                if step(*byte) {
-                    found = true;
-                    break;
-                }
-            }
         }
-        *walk = Walk { pos: walk.pos + done, seen, last, mask, full: false };
-        found
+        (walk.seen, walk.last, walk.mask) = (seen, last, mask);
+        ends
+    }
+
+    /// Compares the keywords whose third byte stands at one of the places in the block at `pos`.
+    #[inline(never)]
+    fn compare_all(&self, text: &[u8], pos: usize, ends: u32, hits: &mut Vec<Hit>) {
+        let mut left = ends;
+        while left != 0 {
+            // The first keyword of a text may begin before it, as its first bytes are looked for after two of class 0.
+            let start = (pos + left.trailing_zeros() as usize).wrapping_sub(2);
+            if self.may_start(text, start) {
+                self.compare(text, start, hits);
+            }
+            left &= left - 1;
+        }
+    }
+
+    /// Whether the first four bytes at `start` are those of a keyword, or three of a shorter one: common words (`con`, `ser`,
+    /// `res`) begin as keywords do.
+    #[inline]
+    fn may_start(&self, text: &[u8], start: usize) -> bool {
+        let Some(head) = text.get(start..).and_then(<[u8]>::first_chunk::<4>) else { return true };
+        let (place, bit) = head_slot(head);
+        if self.heads.get(place).is_some_and(|word| word & bit != 0) {
+            return true;
+        }
+        let class =
+            |byte: u8| usize::from(self.classes.get(usize::from(byte)).map_or(0, |class| class & CLASS_MASK));
+        let [first, second, third, _] = *head;
+        let pair = class(first) * CLASSES + class(second);
+        let (anywhere, begins) = self.short.get(pair).copied().unwrap_or_default();
+        let third = class(third);
+        anywhere >> third & 1 != 0 || (begins >> third & 1 != 0 && may_start_token(text, start))
     }
 
     #[inline]
@@ -312,6 +355,20 @@ impl Table {
             hits.push(Hit { keyword: entry.keyword, start, end: start + word.len() });
         }
     }
+}
+
+/// Where the first four bytes of a keyword are in the set of them, case ignored.
+#[inline]
+fn head_slot(head: &[u8; 4]) -> (usize, u64) {
+    let hash = (u32::from_le_bytes(*head) | CASE_BITS as u32).wrapping_mul(0x9E37_79B1) >> 17;
+    ((hash >> 6) as usize, 1 << (hash & 63))
+}
+
+/// Whether a token could start at `pos`: not inside of a word, unless an escape stands there.
+#[inline]
+fn may_start_token(text: &[u8], pos: usize) -> bool {
+    let before = text.get(pos.saturating_sub(ESCAPE_BYTES_MAX)..pos).unwrap_or(&[]);
+    !before.last().is_some_and(u8::is_ascii_alphanumeric) || before.iter().any(|b| matches!(b, b'\\' | b'%'))
 }
 
 fn entry(word: &Word<'_>, keyword: u16) -> Entry {

@@ -649,6 +649,7 @@ const KEPT: &[&str] = &[
     "access code: denied",
     "invalid value \"abc123\" for flag -port: parse error",
     "error: invalid value 'abc1234' for '--port <PORT>': invalid digit",
+    "required: --password <PASSWORD>: a word",
     "argument --port: invalid int value: 'abc12345'",
     "Failed to convert configuration value 'abc12345' at 'App:Port' to type 'System.Int32'.",
     "Argument `port`: Invalid value provided. Expected Int, provided String 'abc12345'.",

@@ -347,7 +347,10 @@ fn is_masked(value: &[u8]) -> bool {
             tokens += 1;
             pos += token;
         } else if at(value, pos).is_ascii_whitespace()
-            || matches!(at(value, pos), b',' | b';' | b':' | b'\'' | b'"')
+            || matches!(
+                at(value, pos),
+                b',' | b';' | b':' | b'\'' | b'"' | b'{' | b'}' | b'(' | b')' | b'[' | b']'
+            )
         {
             pos += 1;
         } else {

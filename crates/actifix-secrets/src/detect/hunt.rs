@@ -1,5 +1,6 @@
 //! One pass over one text: the automaton says where something could be, the detectors look there.
 use super::Span;
+use super::memo::NameMemo;
 use super::shape::{self, UserInfo};
 use super::words::Named;
 use crate::bytes::{at, is_token, run, slice, starts_token};
@@ -37,6 +38,7 @@ pub(crate) struct Marks {
 pub(crate) struct Hunt<'a> {
     pub engine: &'a Engine,
     pub settings: &'a Settings,
+    memo: &'a NameMemo,
     pub text: &'a [u8],
     /// The text is a line of source code.
     pub code: bool,
@@ -78,10 +80,17 @@ pub(crate) struct Hunt<'a> {
 }
 
 impl<'a> Hunt<'a> {
-    pub(crate) fn new(engine: &'a Engine, settings: &'a Settings, text: &'a [u8], code: bool) -> Self {
+    pub(crate) fn new(
+        engine: &'a Engine,
+        settings: &'a Settings,
+        memo: &'a NameMemo,
+        text: &'a [u8],
+        code: bool,
+    ) -> Self {
         Self {
             engine,
             settings,
+            memo,
             text,
             code,
             spans: Vec::new(),
@@ -196,7 +205,7 @@ impl<'a> Hunt<'a> {
 
     /// The sensitive reading of a name, the project's own names included.
     pub(crate) fn named(&self, name: &[u8]) -> Option<Named> {
-        self.engine.named(self.settings, name)
+        self.memo.get(name, |name| self.engine.named(self.settings, name))
     }
 
     fn pem(&mut self, start: usize) {

@@ -1,5 +1,5 @@
 //! Notations in which the value does not simply follow its name: YAML blocks, XML, tuples, dumps of PHP, forms.
-use super::value::{Joint, Value, blanks, closed_by, quote, quoted_at, value_at, word_end};
+use super::value::{Joint, Value, blanks, closed_by, is_placeholder, quote, quoted_at, value_at, word_end};
 use crate::bytes::{at, before, has, is_name, run, slice};
 
 /// Longest tag, header or indentation that is followed.
@@ -57,7 +57,7 @@ impl Around<'_> {
             let length = memchr::memchr(b'&', slice(text, from, from + max))?;
             return self.value(from, from + length);
         }
-        if before(text, open) == b'<' {
+        if before(text, open) == b'<' && !is_placeholder(text, open) {
             let close = run(text, end, TAG_BYTES_MAX, |b| !matches!(b, b'<' | b'>' | b'\n'));
             let attributes = matches!(at(text, end), b' ' | b'\t' | b'>');
             if at(text, close) != b'>' || before(text, close) == b'/' || !attributes {

@@ -97,7 +97,7 @@ pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize, max: usize)
     } else if has(text, next, b"%5D") {
         next += 3;
     }
-    if at(text, next) == b'>' && before(text, name_start) == b'<' {
+    if at(text, next) == b'>' && before(text, name_start) == b'<' && !is_placeholder(text, name_start) {
         let start = next + 1;
         let end = run(text, start, max, |b| b != b'<');
         return Some(Value { start, end, quoted: true, joint: Joint::Element });
@@ -124,6 +124,16 @@ pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize, max: usize)
         start = run(text, start, 256, |b| b.is_ascii_whitespace());
     }
     Some(value_at(text, start, joint, max))
+}
+
+/// Whether the element that a name begins is what a usage says of a flag: `--password <PASSWORD>`.
+pub(crate) fn is_placeholder(text: &[u8], name_start: usize) -> bool {
+    const FLAG_BYTES_MAX: usize = 64;
+    let open = name_start.saturating_sub(1);
+    let head = slice(text, open.saturating_sub(FLAG_BYTES_MAX), open);
+    let flag = head.trim_ascii_end();
+    let word = flag.rsplit(|b| *b <= b' ').next().unwrap_or(flag);
+    flag.len() < head.len() && memchr::memmem::find(word, b"--").is_some()
 }
 
 /// Whether a name stands in `Symbol(password)` or `AnyHashable("password")`, which maps print as keys.

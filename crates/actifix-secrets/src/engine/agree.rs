@@ -21,7 +21,8 @@ fn is_bare(rule: &Rule) -> bool {
 /// With the keyword search and all cheap tests behind it.
 fn by_keywords(engine: &Engine, text: &[u8]) -> Found {
     let settings = Settings::default();
-    let mut hunt = Hunt::new(engine, &settings, text, false);
+    let memo = crate::detect::memo::NameMemo::default();
+    let mut hunt = Hunt::new(engine, &settings, &memo, text, false);
     hunt.run();
     let spans = hunt.spans.iter().filter_map(|span| Some((engine.rule(span.rule)?, span)));
     spans

@@ -51,7 +51,7 @@ impl Session<'_> {
         if place.len() > PLACE_BYTES_MAX || !self.engine.has_name(self.settings, place.as_bytes()) {
             return None;
         }
-        let named = self.engine.named(self.settings, place.as_bytes())?;
+        let named = self.named(place.as_bytes())?;
         (named.strength != Strength::About).then(|| place.to_owned())
     }
 }

@@ -10,6 +10,8 @@ use super::echo::Echoes;
 use super::keys::KeyMemo;
 use super::node::{Node, Part};
 use super::text::Place;
+use crate::detect::memo::NameMemo;
+use crate::detect::words::Named;
 use crate::engine::Engine;
 use crate::finding::{self, Finding, Report};
 use crate::settings::{BudgetExceeded, FREE_WORK, Settings};
@@ -28,6 +30,7 @@ pub struct Session<'e> {
     pub(crate) echoes: Echoes,
     pub(crate) keys: KeyMemo,
     pub(crate) clean: CleanMemo,
+    pub(crate) names: NameMemo,
     /// The keywords of the text at hand; kept for its memory.
     pub(crate) hits: Vec<Hit>,
     /// Set when a value could not be remembered; the next call that can fail does.
@@ -66,6 +69,7 @@ impl<'e> Session<'e> {
             echoes: Echoes::default(),
             keys: KeyMemo::default(),
             clean: CleanMemo::default(),
+            names: NameMemo::default(),
             hits: Vec::new(),
             echoes_full: false,
             spilled: Echoes::default(),
@@ -154,6 +158,11 @@ impl<'e> Session<'e> {
             }
         }
         Report { findings: self.findings, redactions }
+    }
+
+    /// The sensitive reading of a name.
+    pub(crate) fn named(&self, name: &[u8]) -> Option<Named> {
+        self.names.get(name, |name| self.engine.named(self.settings, name))
     }
 
     fn enter(&mut self, path: &str) {

@@ -159,11 +159,13 @@ impl Session<'_> {
         hits: &mut Vec<Hit>,
     ) -> Result<(Vec<Span>, bool), BudgetExceeded> {
         let (engine, settings) = (self.engine, self.settings);
-        let mut hunt = Hunt::new(engine, settings, text.as_bytes(), place.code);
+        let memo = std::mem::take(&mut self.names);
+        let mut hunt = Hunt::new(engine, settings, &memo, text.as_bytes(), place.code);
         hunt.work_max = self.work_left();
         hunt.go_on(walk, hits);
-        self.charge(hunt.work + SPAN_WORK * hunt.spans.len())?;
-        let (mut spans, marks) = (hunt.spans, hunt.marks);
+        let (mut spans, marks, work) = (hunt.spans, hunt.marks, hunt.work);
+        self.names = memo;
+        self.charge(work + SPAN_WORK * spans.len())?;
         let (bytes, seen) = (text.as_bytes(), marks.seen);
         if seen.digit()
             && bytes.len() >= CARD_BYTES_MIN

@@ -117,6 +117,7 @@ struct Touched<'p> {
 }
 
 /// What is added to the count of one value of a facet.
+#[derive(Clone, Copy)]
 pub(crate) struct FacetDelta {
     pub(crate) quantity: u64,
     first: Timestamp,
@@ -135,6 +136,13 @@ impl FacetDelta {
         delta.quantity += 1;
         delta.first = delta.first.min(at);
         delta.last = delta.last.max(at);
+    }
+
+    /// Adds what was counted for another value.
+    fn add(&mut self, other: &Self) {
+        self.quantity += other.quantity;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
     }
 }
 

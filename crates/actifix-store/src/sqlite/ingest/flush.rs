@@ -231,6 +231,8 @@ pub(crate) fn write_facets(
         "INSERT INTO ticket_facets (project_id, ticket_seq, key, value, quantity, first_seen, last_seen) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
+    // Values beyond the bound, by key: an event of fifty random tags is not to cost fifty more writes for each of them.
+    let mut others: BTreeMap<&str, FacetDelta> = BTreeMap::new();
     for ((key, value), delta) in facets {
         let (many, first, last) = (quantity(delta.quantity), delta.first.micros(), delta.last.micros());
         if !is_new && update.execute(params![project.0, seq, key, value, many, first, last])? > 0 {
@@ -245,13 +247,17 @@ pub(crate) fn write_facets(
         }
         let values = shape.entry((*key).to_owned()).or_default();
         if *values >= FACET_VALUES_MAX {
-            if update.execute(params![project.0, seq, key, OTHER, many, first, last])? == 0 {
-                insert.execute(params![project.0, seq, key, OTHER, many, first, last])?;
-            }
+            others.entry(key).and_modify(|other| other.add(delta)).or_insert(*delta);
             continue;
         }
         *values += 1;
         insert.execute(params![project.0, seq, key, value, many, first, last])?;
+    }
+    for (key, delta) in others {
+        let (many, first, last) = (quantity(delta.quantity), delta.first.micros(), delta.last.micros());
+        if update.execute(params![project.0, seq, key, OTHER, many, first, last])? == 0 {
+            insert.execute(params![project.0, seq, key, OTHER, many, first, last])?;
+        }
     }
     Ok(())
 }
