@@ -3,10 +3,12 @@
 mod admin;
 mod audit;
 mod auth;
+mod backups;
 mod care;
 mod events;
 mod idempotency;
 mod openapi;
+mod retention;
 mod schemas;
 mod secrets;
 mod tickets;
@@ -181,6 +183,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tickets::operations());
     all.extend(admin::operations());
     all.extend(care::operations());
+    all.extend(retention::operations());
+    all.extend(backups::operations());
     all.extend(secrets::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());

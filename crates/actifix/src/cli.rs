@@ -2,10 +2,13 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod client;
 mod config;
 mod error;
+mod export;
 mod hook;
+mod import;
 mod ingest;
 mod output;
 mod project;
@@ -13,6 +16,7 @@ mod proxy_config;
 mod records;
 mod reference;
 mod remote;
+mod retention;
 mod scan;
 mod secrets;
 mod serve;
@@ -122,7 +126,15 @@ enum Command {
     Audit(audit::AuditCommand),
     /// What is kept, and what is deleted.
     #[command(subcommand)]
-    Retention(upkeep::RetentionCommand),
+    Retention(retention::RetentionCommand),
+    /// Encrypted backups.
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
+    /// Write out what is kept, for other programs.
+    Export(export::ExportArgs),
+    /// Take over events of another tracker.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// The configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -195,7 +207,10 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::User(command) => admin::user(&global, command).await,
             Command::Sessions(command) => admin::sessions(&global, command).await,
             Command::Audit(command) => audit::run(&global, command).await,
-            Command::Retention(command) => upkeep::retention(&global, command).await,
+            Command::Retention(command) => retention::run(&global, command).await,
+            Command::Backup(command) => backup::run(&global, command).await,
+            Command::Export(args) => export::run(&global, args).await,
+            Command::Import(command) => import::run(&global, command).await,
             Command::Logs(command) => upkeep::logs(&global, command).await,
             Command::Config(command) => config::run(&global, command).await,
             Command::ProxyConfig(args) => proxy_config::run(&global, &args),

