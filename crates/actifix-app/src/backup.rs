@@ -141,11 +141,7 @@ impl App {
 
     /// Restores a backup into a temporary home and looks at everything in it: that is a drill, and it is recorded.
     /// Without a name the newest.
-    pub async fn verify_backup(
-        self: &Arc<Self>,
-        actor: &Actor,
-        name: Option<&str>,
-    ) -> Result<BackupVerdict> {
+    pub async fn verify_backup(self: &Arc<Self>, actor: &Actor, name: Option<&str>) -> Result<BackupVerdict> {
         Self::require(actor, Scope::Admin, None)?;
         let shelf = self.shelf()?;
         let listed_on = Arc::clone(&shelf);
@@ -340,9 +336,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 /// Does `work` to its end, whoever stops waiting for it.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let runtime = tokio::runtime::Handle::current();
     blocking(move || runtime.block_on(work)).await
 }
@@ -384,7 +378,11 @@ mod tests {
     #[test]
     fn what_is_needed_never_goes() {
         assert_eq!(surplus(&[], &plan(1, 1)), Vec::<String>::new());
-        assert_eq!(surplus(&[at(1, false), at(2, false)], &plan(0, 0)), Vec::<String>::new(), "0 and 0 is all");
+        assert_eq!(
+            surplus(&[at(1, false), at(2, false)], &plan(0, 0)),
+            Vec::<String>::new(),
+            "0 and 0 is all"
+        );
         // The newest cannot be restored: the newest that can is kept beyond the plan.
         let mut broken = at(1, true);
         broken.problem = Some("damaged".into());

@@ -2,9 +2,7 @@
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::ports::{
-    FindingQuery, FindingState, FindingView, HeldOverview, Page, StoreStats, ThrottleRecord,
-};
+use crate::ports::{FindingQuery, FindingState, FindingView, HeldOverview, Page, StoreStats, ThrottleRecord};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::{ProjectId, TicketId};

@@ -109,7 +109,8 @@ fn of_api(mut object: Map<String, Value>) -> Map<String, Value> {
         event.extend(release.get("version").cloned().map(|version| ("release".to_owned(), version)));
     }
     tags(object.remove("tags"), &mut event);
-    for entry in object.remove("entries").and_then(|entries| entries.as_array().cloned()).unwrap_or_default() {
+    for entry in object.remove("entries").and_then(|entries| entries.as_array().cloned()).unwrap_or_default()
+    {
         interface(&entry, &mut event);
     }
     if !event.contains_key("exception")
@@ -141,7 +142,9 @@ fn tags(tags: Option<Value>, event: &mut Map<String, Value>) {
 }
 
 fn interface(entry: &Value, event: &mut Map<String, Value>) {
-    let (Some(kind), Some(data)) = (entry.get("type").and_then(Value::as_str), entry.get("data")) else { return };
+    let (Some(kind), Some(data)) = (entry.get("type").and_then(Value::as_str), entry.get("data")) else {
+        return;
+    };
     let mut data = data.clone();
     let name = match kind {
         "exception" => {
@@ -194,7 +197,9 @@ fn frames_of(trace: &mut Value) {
         let Some(Value::Array(context)) = map.remove("context") else { continue };
         let (mut before, mut after) = (Vec::new(), Vec::new());
         for pair in &context {
-            let (Some(number), Some(text)) = (pair.get(0).and_then(Value::as_u64), pair.get(1)) else { continue };
+            let (Some(number), Some(text)) = (pair.get(0).and_then(Value::as_u64), pair.get(1)) else {
+                continue;
+            };
             match line.map(|line| number.cmp(&line)) {
                 Some(std::cmp::Ordering::Less) => before.push(text.clone()),
                 Some(std::cmp::Ordering::Equal) => {
@@ -271,7 +276,9 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_refused() {
-        for wrong in [json!(7), json!([7]), json!({}), json!({ "results": 1 }), json!([{ "name": "a project" }])] {
+        for wrong in
+            [json!(7), json!([7]), json!({}), json!({ "results": 1 }), json!([{ "name": "a project" }])]
+        {
             assert!(events(Tracker::Sentry, wrong.clone()).is_err(), "{wrong}");
         }
     }

@@ -171,7 +171,8 @@ pub fn create_new(path: &Path) -> Result<File, FileError> {
 /// Opens a file of ours for a lock alone.
 pub(crate) fn open_for_lock(path: &Path) -> Result<File, FileError> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| FileError::system("open", path, errno))?;
+    let fd = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|errno| FileError::system("open", path, errno))?;
     Ok(File::from(fd))
 }
 
@@ -238,7 +239,11 @@ pub fn tend_tree(root: &Path, entries_max: usize) -> Vec<Unsafe> {
         match look(&path, Want::OwnerOnly) {
             Ok(seen) => {
                 if let Some(mode) = seen.repaired_from {
-                    found.push(Unsafe { path: path.clone(), what: format!("mode {mode:04o}"), repaired: true });
+                    found.push(Unsafe {
+                        path: path.clone(),
+                        what: format!("mode {mode:04o}"),
+                        repaired: true,
+                    });
                 }
                 if seen.kind == FileType::Directory {
                     match std::fs::read_dir(&path) {

@@ -104,7 +104,10 @@ async fn all_files_are_private_whatever_the_umask() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["actifix.db", "actifix.db-shm", "actifix.db-wal", "actifix.lock", "installation", "reserve"]);
+    assert_eq!(
+        names,
+        ["actifix.db", "actifix.db-shm", "actifix.db-wal", "actifix.lock", "installation", "reserve"]
+    );
 }
 
 #[tokio::test]

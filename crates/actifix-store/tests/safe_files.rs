@@ -37,7 +37,12 @@ fn chmod(path: &Path, mode: u32) {
 /// A program with an SQLite of its own: Python's.
 fn python(code: &str, database: &Path) -> Command {
     let mut command = Command::new("python3");
-    command.args(["-c", code]).arg(database).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["-c", code])
+        .arg(database)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -117,7 +122,11 @@ async fn another_sqlite_gets_at_no_live_database() {
     drop(store);
     let count = "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('select count(*) from events').fetchone()[0])";
     let output = python(count, &database).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "1", "at rest it is a database like any other");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        "1",
+        "at rest it is a database like any other"
+    );
 }
 
 #[tokio::test]
@@ -130,7 +139,8 @@ async fn nobody_starts_beside_a_stranger_who_has_the_database_open() {
         print('in', flush=True); sys.stdin.read()";
     let mut stranger = python(hold, &dir.path().join("data/actifix.db")).spawn().unwrap();
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stranger.stdout.take().unwrap()), &mut line).unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stranger.stdout.take().unwrap()), &mut line)
+        .unwrap();
     assert_eq!(line.trim(), "in");
     let error = refused(dir.path()).await;
     let pid = i32::try_from(stranger.id()).unwrap();
@@ -156,7 +166,8 @@ impl SnapshotSink for Pages {
         Ok(())
     }
     fn finish(self: Box<Self>) -> std::io::Result<actifix_app::ports::BackupFile> {
-        let path = std::env::temp_dir().join(format!("actifix-pages-{}-{}", std::process::id(), self.0.len()));
+        let path =
+            std::env::temp_dir().join(format!("actifix-pages-{}-{}", std::process::id(), self.0.len()));
         std::fs::write(&path, &self.0)?;
         Ok(actifix_app::ports::BackupFile {
             name: path.display().to_string(),
@@ -233,9 +244,8 @@ async fn heavy_flipped_bytes_are_found_or_change_nothing_that_is_shown() {
     let store = open(dir.path()).await;
     let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
     for group in 0..20u64 {
-        let many = (0..8).map(|number| {
-            EventBuilder::new(group * 100 + number, &format!("group {group}")).sample_after(0)
-        });
+        let many = (0..8)
+            .map(|number| EventBuilder::new(group * 100 + number, &format!("group {group}")).sample_after(0));
         store.ingest(submission(project, NOW, many)).await.unwrap();
     }
     store.close().await.unwrap();
@@ -258,7 +268,10 @@ async fn heavy_flipped_bytes_are_found_or_change_nothing_that_is_shown() {
         match shown(dir.path()).await {
             Err(_) => detected += 1,
             Ok(same) if same == whole => harmless += 1,
-            Ok(_) => panic!("seed {seed}: byte {place} of {} changed what is shown, and nobody noticed", clean.len()),
+            Ok(_) => panic!(
+                "seed {seed}: byte {place} of {} changed what is shown, and nobody noticed",
+                clean.len()
+            ),
         }
     }
     println!("{SEEDS} flips: {detected} detected, {harmless} without effect on what is shown");

@@ -13,8 +13,8 @@ mod shelf;
 
 pub use keys::{Identities, generate, own_identity, parse_recipient};
 use name::created_at;
-pub use restore::{NOTE, RestoreError, restore};
 pub use read::ReadError;
+pub use restore::{NOTE, RestoreError, restore};
 pub use shelf::{Shelf, verify};
 
 use actifix_domain::time::Timestamp;

@@ -33,7 +33,8 @@ pub(crate) fn of_ticket(
     let found = collect(db, sql, params![seq, place.0, rows::one_more(limit)], |row| {
         Ok((row.get::<_, i64>(0)?, whole(summary(row))?))
     })?;
-    let Page { items, next_cursor, total } = rows::page(found, limit, None, "events", |(seq, _)| Place(*seq, 0));
+    let Page { items, next_cursor, total } =
+        rows::page(found, limit, None, "events", |(seq, _)| Place(*seq, 0));
     Ok(Page { items: items.into_iter().flatten().collect(), next_cursor, total })
 }
 
@@ -137,7 +138,8 @@ fn by_seq(db: &Connection, seq: i64) -> Result<Option<StoredEvent>> {
     let mut c = Columns::new(row);
     let head = Head::read(&mut c)?;
     let ticket_id = c.parse()?;
-    let opened = body::open(c.take()?, &c.take::<Vec<u8>>()?).map_err(|_| Fault::damaged("event_bodies", seq))?;
+    let opened =
+        body::open(c.take()?, &c.take::<Vec<u8>>()?).map_err(|_| Fault::damaged("event_bodies", seq))?;
     Ok(Some(StoredEvent {
         project: ProjectId(head.project),
         ticket_id,

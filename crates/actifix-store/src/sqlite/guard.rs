@@ -42,7 +42,8 @@ mod system {
         let wrap = |source| FileError::System { action: "open", path: path.to_owned(), source };
         let file = File::open(path).map_err(wrap)?;
         let mut asked = range(libc::F_WRLCK, LOCK_BYTES);
-        fcntl(&file, FcntlArg::F_GETLK(&mut asked)).map_err(|errno| failed(path, "ask for locks of", errno))?;
+        fcntl(&file, FcntlArg::F_GETLK(&mut asked))
+            .map_err(|errno| failed(path, "ask for locks of", errno))?;
         if i32::from(asked.l_type) == libc::F_UNLCK {
             return Ok(());
         }

@@ -1,12 +1,12 @@
 //! Opening: files first, then the lock, then the engine, then the schema.
 
 use super::connection::{self, ENGINE_MIN};
+use super::guard::{self, Guard};
 use super::ingest::Cache;
 use super::migrate::{self, SchemaError};
 use super::readers::{READERS, Readers};
-use super::witness::Witness;
-use super::guard::{self, Guard};
 use super::space::{self, FreeBytes, Space};
+use super::witness::Witness;
 use super::writer::{OnFatal, QueueLimits, Start, Writer};
 use super::{SqliteStore, audit, care};
 use crate::fault::Fault;

@@ -422,14 +422,20 @@ impl CareStore for SqliteStore {
 
     async fn delete_quarantined(&self, id: &str, audit: &AuditRecord) -> Result<bool> {
         let id = id.to_owned();
-        self.audited_if(audit, |gone| *gone, move |work| {
-            if let Some(item) = quarantine::get(work.db, &id)?
-                && upkeep::is_held(work.db, item.entry.project, 0)?
-            {
-                return Err(Error::conflict("its project is under a legal hold: release that first").into());
-            }
-            quarantine::delete(work, &id)
-        })
+        self.audited_if(
+            audit,
+            |gone| *gone,
+            move |work| {
+                if let Some(item) = quarantine::get(work.db, &id)?
+                    && upkeep::is_held(work.db, item.entry.project, 0)?
+                {
+                    return Err(
+                        Error::conflict("its project is under a legal hold: release that first").into()
+                    );
+                }
+                quarantine::delete(work, &id)
+            },
+        )
         .await
     }
 

@@ -31,7 +31,8 @@ pub(crate) fn read(path: &Path, chain: &AuditChain, sink: &mut dyn SnapshotSink)
     let mut rows = statement.query([])?;
     let mut pages = 0u64;
     while let Some(row) = rows.next()? {
-        let page = row.get_ref(1)?.as_blob().map_err(|_| Fault::Defect("a page that is no blob".to_owned()))?;
+        let page =
+            row.get_ref(1)?.as_blob().map_err(|_| Fault::Defect("a page that is no blob".to_owned()))?;
         if u64::try_from(page.len()).ok() != Some(facts.page_bytes) {
             return Err(Fault::Defect(format!("page {} has another size", pages + 1)));
         }

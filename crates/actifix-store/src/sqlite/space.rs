@@ -89,7 +89,8 @@ impl Space {
     /// Puts the reserve there, whole.
     fn refill(&self) {
         let path = self.dir.join(RESERVE);
-        if std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == RESERVE_BYTES) {
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == RESERVE_BYTES)
+        {
             return;
         }
         if let Err(error) = files::reserve(&path, RESERVE_BYTES) {
@@ -113,7 +114,9 @@ mod tests {
         let reserve = dir.path().join(RESERVE);
         let blocks = || {
             use std::os::unix::fs::MetadataExt;
-            std::fs::metadata(&reserve).map(|found| (found.len(), found.blocks() * 512, found.mode() & 0o777)).ok()
+            std::fs::metadata(&reserve)
+                .map(|found| (found.len(), found.blocks() * 512, found.mode() & 0o777))
+                .ok()
         };
         space.look(0, || 0);
         let (length, really, mode) = blocks().unwrap();

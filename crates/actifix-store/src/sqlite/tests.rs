@@ -71,7 +71,11 @@ async fn with_little_room_left_events_wait_and_people_do_not() {
     store.create_project(None, "q", None, NOW, &act()).await.unwrap();
     free.store(1 << 30, Ordering::SeqCst);
     clock.advance(2_000_000);
-    assert_eq!(send(2).await.unwrap().events[0].outcome, Outcome::Accepted, "it was refused, not half stored");
+    assert_eq!(
+        send(2).await.unwrap().events[0].outcome,
+        Outcome::Accepted,
+        "it was refused, not half stored"
+    );
     assert!(reserve.exists());
 }
 

@@ -1,7 +1,7 @@
 //! Tickets: views, decisions, merge and split.
 
-use super::projects::collect;
 use super::lists::whole;
+use super::projects::collect;
 use super::rows::{
     self, Columns, TICKET_COLUMNS, TicketRow, key_hex, ticket_by_id, ticket_row, update_ticket,
 };

@@ -96,10 +96,8 @@ pub(crate) fn hold(
 
 /// Releases a hold; false when there is none.
 pub(crate) fn release(work: &Work<'_>, id: u64) -> Result<bool> {
-    let gone = work
-        .db
-        .prepare_cached("DELETE FROM legal_holds WHERE hold_id = ?1")?
-        .execute([quantity(id)])?;
+    let gone =
+        work.db.prepare_cached("DELETE FROM legal_holds WHERE hold_id = ?1")?.execute([quantity(id)])?;
     Ok(gone > 0)
 }
 

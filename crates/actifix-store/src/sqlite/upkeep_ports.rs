@@ -57,7 +57,8 @@ impl UpkeepStore for SqliteStore {
     ) -> Result<LegalHold> {
         let (ticket, reason) = (ticket.cloned(), reason.to_owned());
         let (actor, at) = (audit.actor.clone(), audit.at);
-        self.audited(audit, move |work| upkeep::hold(work, project, ticket.as_ref(), &reason, &actor, at)).await
+        self.audited(audit, move |work| upkeep::hold(work, project, ticket.as_ref(), &reason, &actor, at))
+            .await
     }
 
     async fn release_hold(&self, id: u64, audit: &AuditRecord) -> Result<bool> {

@@ -22,7 +22,8 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     ids_of_replaced_events_are_forgotten(&Case::new(&store, &clock, "replaced").await).await;
     old_things_go(&Case::new(&store, &clock, "old").await).await;
     the_oldest_bodies_go_when_there_are_too_many(&Case::new(&store, &clock, "bytes").await).await;
-    what_is_held_stays(&Case::new(&store, &clock, "held").await, &Case::new(&store, &clock, "free").await).await;
+    what_is_held_stays(&Case::new(&store, &clock, "held").await, &Case::new(&store, &clock, "free").await)
+        .await;
     closing_is_final(&store, &clock).await;
 }
 

@@ -49,13 +49,7 @@ pub(super) fn operations() -> Vec<Operation> {
             ("reason", "string!", "why, at most 500 characters"),
         ])
         .created(),
-        Operation::delete(
-            "/api/v1/retention/holds/{id}",
-            "release_hold",
-            "End a legal hold",
-            admin,
-            release,
-        ),
+        Operation::delete("/api/v1/retention/holds/{id}", "release_hold", "End a legal hold", admin, release),
     ]
 }
 

@@ -1,6 +1,8 @@
 //! A backup while it is written. Under its name it is seen only when it is whole and on the disk.
 
-use super::{BLOCK, DATABASE, DIGESTS, FILES, FORMAT, MANIFEST, MEMBER_BYTES_MAX, Manifest, Mark, WITNESS, name};
+use super::{
+    BLOCK, DATABASE, DIGESTS, FILES, FORMAT, MANIFEST, MEMBER_BYTES_MAX, Manifest, Mark, WITNESS, name,
+};
 use actifix_app::ports::{BackupFile, SnapshotFacts, SnapshotSink};
 use actifix_domain::time::Timestamp;
 use actifix_store::files;

@@ -112,7 +112,9 @@ pub fn generate(now: &str) -> (Zeroizing<String>, String) {
 /// A recipient as the configuration names it.
 pub fn parse_recipient(text: &str) -> Result<Recipient, String> {
     if text.to_ascii_lowercase().starts_with(IDENTITY_PREFIX) {
-        return Err("that is the secret side of a key: give the recipient (age1…), and replace the key".to_owned());
+        return Err(
+            "that is the secret side of a key: give the recipient (age1…), and replace the key".to_owned()
+        );
     }
     text.parse::<Recipient>().map_err(|why| format!("not a recipient of age (age1…): {why}"))
 }

@@ -1,8 +1,6 @@
 //! Reading a backup: everything in it is checked before it is believed, and nothing in it chooses a path.
 
-use super::{
-    DATABASE, DIGESTS, FILES, FORMAT, Identities, MANIFEST, MEMBER_BYTES_MAX, Manifest, WITNESS,
-};
+use super::{DATABASE, DIGESTS, FILES, FORMAT, Identities, MANIFEST, MEMBER_BYTES_MAX, Manifest, WITNESS};
 use actifix_store::files;
 use age::{DecryptError, Decryptor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +54,8 @@ pub(super) fn unpack(path: &Path, identities: &Identities, into: &Path) -> Resul
     let mut archive = tar::Archive::new(BufReader::with_capacity(BUFFER_BYTES, unpressed));
     for dir in ["", "data", ".actifix"] {
         let dir = into.join(dir);
-        files::private_dir(&dir).map_err(|error| ReadError::Io { path: dir, source: io::Error::other(error) })?;
+        files::private_dir(&dir)
+            .map_err(|error| ReadError::Io { path: dir, source: io::Error::other(error) })?;
     }
     let manifest = members(&mut archive, into)?;
     // What is behind the end of the archive is authenticated too: a file that was cut there must not pass.
@@ -99,7 +98,9 @@ fn members<R: Read>(archive: &mut tar::Archive<R>, into: &Path) -> Result<Manife
             }
             (DATABASE, Some(manifest)) => {
                 if Some(size) != manifest.pages.checked_mul(manifest.page_bytes) {
-                    return Err(ReadError::Damaged("the database has another size than was noted".to_owned()));
+                    return Err(ReadError::Damaged(
+                        "the database has another size than was noted".to_owned(),
+                    ));
                 }
                 write_out(&mut entry, &into.join(DATABASE))?
             }

@@ -64,7 +64,8 @@ pub fn restore(path: &Path, identities: &Identities, home: &Home) -> Result<Rest
         }
     }
     files::private_dir(home.root()).map_err(io(home.root()))?;
-    let stage = tempfile::Builder::new().prefix(".restore-").tempdir_in(home.root()).map_err(io(home.root()))?;
+    let stage =
+        tempfile::Builder::new().prefix(".restore-").tempdir_in(home.root()).map_err(io(home.root()))?;
     let manifest = unpack(path, identities, stage.path())?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut verdict = BackupVerdict { name: name.clone(), ..BackupVerdict::default() };

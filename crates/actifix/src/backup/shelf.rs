@@ -72,7 +72,10 @@ impl BackupShelf for Shelf {
         self.ids.random(&mut random);
         let draft = Draft::begin(&self.dir, &self.home, &all, at, random).map_err(|error| {
             if error.kind() == io::ErrorKind::StorageFull {
-                return Error::Unavailable { message: "the disk of the backups is full", retry_after_seconds: 60 };
+                return Error::Unavailable {
+                    message: "the disk of the backups is full",
+                    retry_after_seconds: 60,
+                };
             }
             Error::internal(error)
         })?;
@@ -96,10 +99,12 @@ impl BackupShelf for Shelf {
 
     fn verify(&self, name: &str) -> Result<BackupVerdict> {
         verify(&self.path(name)?, &self.own, Some(self.audit_key)).map_err(|error| match error {
-            ReadError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Error::Unavailable {
-                message: "there is no room to restore a backup into",
-                retry_after_seconds: 60,
-            },
+            ReadError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Error::Unavailable {
+                    message: "there is no room to restore a backup into",
+                    retry_after_seconds: 60,
+                }
+            }
             ReadError::WrongKey => Error::conflict(
                 "it was not made by this installation: verify it with --identity and the key that it is for",
             ),
@@ -151,7 +156,9 @@ pub fn verify(
     match unpack(path, identities, temporary.path()) {
         Ok(manifest) => look(&manifest, temporary.path(), audit_key, &mut verdict),
         // These say that nobody can tell, not that it is bad.
-        Err(error @ (ReadError::Io { .. } | ReadError::WrongKey | ReadError::Newer { .. })) => return Err(error),
+        Err(error @ (ReadError::Io { .. } | ReadError::WrongKey | ReadError::Newer { .. })) => {
+            return Err(error);
+        }
         Err(error) => verdict.faults.push(error.to_string()),
     }
     verdict.intact = verdict.faults.is_empty();

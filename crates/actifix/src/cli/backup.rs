@@ -177,7 +177,11 @@ fn tell(global: &Global, verdict: &Value) -> Result<ExitCode, CliError> {
                 counted(many("events"), "event", "events"),
                 counted(many("tickets"), "ticket", "tickets"),
                 grouped(number(verdict, "audit_head")),
-                if verdict.get("audit_verified") == Some(&Value::Bool(true)) { ", its chain whole" } else { "" },
+                if verdict.get("audit_verified") == Some(&Value::Bool(true)) {
+                    ", its chain whole"
+                } else {
+                    ""
+                },
             ))?;
         }
         for fault in verdict.get("faults").and_then(Value::as_array).into_iter().flatten() {
@@ -187,12 +191,7 @@ fn tell(global: &Global, verdict: &Value) -> Result<ExitCode, CliError> {
     Ok(if intact { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn restore(
-    global: &Global,
-    file: &Path,
-    identity: &Path,
-    to: Option<PathBuf>,
-) -> Result<ExitCode, CliError> {
+fn restore(global: &Global, file: &Path, identity: &Path, to: Option<PathBuf>) -> Result<ExitCode, CliError> {
     crate::process::keep_files_private();
     let identities = Identities::from_file(identity).map_err(CliError::usage)?;
     let home = Home::at(to.unwrap_or_else(|| global.home.clone()));
@@ -234,7 +233,11 @@ fn restore(
 /// A name that is no file here is looked for among the backups of the home.
 fn found(global: &Global, file: &Path) -> PathBuf {
     let in_home = Home::at(&global.home).backups().join(file);
-    if !file.exists() && file.components().count() == 1 && in_home.exists() { in_home } else { file.to_owned() }
+    if !file.exists() && file.components().count() == 1 && in_home.exists() {
+        in_home
+    } else {
+        file.to_owned()
+    }
 }
 
 fn cannot_read(error: ReadError) -> CliError {

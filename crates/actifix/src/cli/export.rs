@@ -14,13 +14,36 @@ use std::process::ExitCode;
 const PAGE: &str = "200";
 /// Columns of tickets in CSV.
 const TICKET_COLUMNS: [&str; 15] = [
-    "id", "project", "title", "culprit", "level", "status", "priority", "count", "users", "first_seen", "last_seen",
-    "first_release", "last_release", "assignee", "fingerprint",
+    "id",
+    "project",
+    "title",
+    "culprit",
+    "level",
+    "status",
+    "priority",
+    "count",
+    "users",
+    "first_seen",
+    "last_seen",
+    "first_release",
+    "last_release",
+    "assignee",
+    "fingerprint",
 ];
 /// Columns of events in CSV.
 const EVENT_COLUMNS: [&str; 12] = [
-    "event_id", "ticket_id", "project", "timestamp", "received_at", "level", "title", "culprit", "release",
-    "environment", "platform", "server_name",
+    "event_id",
+    "ticket_id",
+    "project",
+    "timestamp",
+    "received_at",
+    "level",
+    "title",
+    "culprit",
+    "release",
+    "environment",
+    "platform",
+    "server_name",
 ];
 /// Columns of findings in CSV.
 const FINDING_COLUMNS: [&str; 9] =
@@ -151,8 +174,7 @@ impl Out {
             What::Events => &EVENT_COLUMNS,
             What::Findings => &FINDING_COLUMNS,
         };
-        let mut writer =
-            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(target);
+        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(target);
         writer.write_record(columns).map_err(CliError::other)?;
         Ok(Self::Csv(Box::new(writer), columns, 0))
     }

@@ -96,7 +96,8 @@ fn show(answer: &Value) -> Result<(), CliError> {
     let mut sheet = Sheet::new(&[("KEPT", Fit::Whole), ("FOR", Fit::Whole), ("SETTING", Fit::Whole)]);
     for (key, what, unit) in POLICY {
         let limit = number(policy, key);
-        let limit = if limit == 0 { "without limit".to_owned() } else { format!("{} {unit}", grouped(limit)) };
+        let limit =
+            if limit == 0 { "without limit".to_owned() } else { format!("{} {unit}", grouped(limit)) };
         sheet.row([what.to_owned(), limit, format!("retention.{key}")]);
     }
     output::line(sheet.render())?;
@@ -109,7 +110,11 @@ fn show(answer: &Value) -> Result<(), CliError> {
     }
     for hold in answer.get("holds").and_then(Value::as_array).into_iter().flatten() {
         let ticket = text(hold, "ticket");
-        let what = if ticket.is_empty() { format!("project {}", number(hold, "project")) } else { ticket.to_owned() };
+        let what = if ticket.is_empty() {
+            format!("project {}", number(hold, "project"))
+        } else {
+            ticket.to_owned()
+        };
         output::line(format!(
             "hold {}: {what}, by {} since {} UTC: {}",
             number(hold, "id"),

@@ -115,7 +115,10 @@ fn heavy_a_backup_under_load_restores_to_the_acknowledged_state_at_its_mark() {
     let noted = verdict["counts"]["events"].as_u64().expect("a count");
     // The drill is in the audit log and in the table.
     let audit = home.cli(&["audit", "list", "--action", "backup.done", "--json"]).json().to_string();
-    assert!(audit.contains("\"created\"") && audit.contains("\"verified\"") && audit.contains(&name), "{audit}");
+    assert!(
+        audit.contains("\"created\"") && audit.contains("\"verified\"") && audit.contains(&name),
+        "{audit}"
+    );
     let runs = server.get("/api/v1/backups/runs").to_string();
     assert!(runs.contains("verification") && runs.contains(&name), "{runs}");
     let metrics = server.call("GET", "/metrics", None).text();
@@ -131,7 +134,9 @@ fn heavy_a_backup_under_load_restores_to_the_acknowledged_state_at_its_mark() {
     let listed = on(&into, &["export", "--project", "42"]).ok();
     let restored: BTreeSet<String> = listed
         .lines()
-        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["event_id"].as_str().unwrap().to_owned())
+        .map(|line| {
+            serde_json::from_str::<Value>(line).expect("JSON")["event_id"].as_str().unwrap().to_owned()
+        })
         .collect();
     assert_eq!(restored.len() as u64, noted, "every event is there once");
     for (number, client) in clients.iter().enumerate() {
@@ -175,7 +180,11 @@ fn wait_until(done: impl Fn() -> bool) {
 fn stock_age_opens_it_and_neither_the_root_key_nor_clear_text_is_in_it() {
     let (home, key, path) = backed_up();
     let out = tempfile::tempdir().expect("a directory");
-    shell("set -o pipefail; age -d -i \"$1\" \"$2\" | zstd -dq | tar x -C \"$3\"", &[&key.file, &path, out.path()]).ok();
+    shell(
+        "set -o pipefail; age -d -i \"$1\" \"$2\" | zstd -dq | tar x -C \"$3\"",
+        &[&key.file, &path, out.path()],
+    )
+    .ok();
     assert_eq!(
         names(out.path()),
         [".actifix", "actifix.toml", "data", "digests.json", "manifest.json"].map(str::to_owned).into()
@@ -225,7 +234,11 @@ fn what_is_damaged_or_for_others_is_never_put_back() {
         assert!(!done.stdout.contains("\"intact\":true"), "{what}");
         let done = restore(&home, &copy, &key.file, &into);
         assert!(matches!(done.code(), 1 | 2), "{what}: {} {}", done.code(), done.stderr);
-        assert!(done.stderr.starts_with("error: ") && done.stderr.trim().lines().count() == 1, "{}", done.stderr);
+        assert!(
+            done.stderr.starts_with("error: ") && done.stderr.trim().lines().count() == 1,
+            "{}",
+            done.stderr
+        );
         assert!(names(&into).is_empty(), "{what}: {:?}", names(&into));
     }
     fs::write(&copy, &whole).expect("a copy");
@@ -281,7 +294,11 @@ fn two_in_the_same_moment_are_two_and_nobody_makes_one_that_nobody_can_read() {
     let secret = fs::read_to_string(&key.file).expect("a key").lines().last().unwrap().to_owned();
     let wrong = home.cli(&["backup", "create", "--recipient", &secret]);
     assert_eq!(wrong.code(), 2);
-    assert!(wrong.stderr.contains("secret side") && !wrong.stderr.contains(&secret[20..40]), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("secret side") && !wrong.stderr.contains(&secret[20..40]),
+        "{}",
+        wrong.stderr
+    );
 }
 
 #[test]
@@ -307,7 +324,10 @@ fn a_full_disk_or_a_kill_leaves_the_backups_that_were_there() {
     let server = home.serve();
     wait_until(|| !part.exists());
     server.stop();
-    assert_eq!(names(dir), [first.file_name().unwrap().to_str().unwrap(), "notes.txt"].map(str::to_owned).into());
+    assert_eq!(
+        names(dir),
+        [first.file_name().unwrap().to_str().unwrap(), "notes.txt"].map(str::to_owned).into()
+    );
 }
 
 #[test]

@@ -14,13 +14,17 @@ use crate::http::Request;
 fn a_hold_is_set_shown_and_released_and_each_is_recorded() {
     let home = Home::new();
     home.cli(&["record", "held for a case"]).ok();
-    let ticket = home.cli(&["ticket", "list", "--json"]).json()["items"][0]["id"].as_str().unwrap().to_owned();
+    let ticket =
+        home.cli(&["ticket", "list", "--json"]).json()["items"][0]["id"].as_str().unwrap().to_owned();
     let hold = home.cli(&["retention", "hold", "--ticket", &ticket, "--reason", "case 17", "--json"]).json();
     assert_eq!((hold["id"].as_u64(), hold["ticket"].as_str()), (Some(1), Some(ticket.as_str())), "{hold}");
     assert_eq!(home.cli(&["retention", "hold", "--ticket", &ticket, "--reason", "again"]).code(), 2);
     assert_eq!(home.cli(&["retention", "hold", "--reason", "nothing"]).code(), 2);
     let shown = home.cli(&["retention", "show"]).ok();
-    assert!(shown.contains("case 17") && shown.contains(&ticket) && shown.contains("retention.events_days"), "{shown}");
+    assert!(
+        shown.contains("case 17") && shown.contains(&ticket) && shown.contains("retention.events_days"),
+        "{shown}"
+    );
     home.cli(&["retention", "run"]).ok();
     let shown = home.cli(&["retention", "show", "--json"]).json();
     assert_eq!(shown["last_run"]["ok"], json!(true), "{shown}");
@@ -55,7 +59,10 @@ fn csv_is_safe_for_spreadsheets_and_lines_hold_whole_events() {
     let lines = home.cli(&["export"]).ok();
     let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(events.len(), 2);
-    assert!(events.iter().all(|event| event["ticket_id"].is_string() && event["logentry"].is_object()), "{lines}");
+    assert!(
+        events.iter().all(|event| event["ticket_id"].is_string() && event["logentry"].is_object()),
+        "{lines}"
+    );
     let out = home.path().join("out.csv");
     let path = out.to_str().unwrap();
     home.cli(&["export", "--what", "events", "--format", "csv", "--out", path]).ok();
@@ -71,6 +78,7 @@ fn secret() -> String {
 #[test]
 fn events_of_other_trackers_come_in_redacted_and_once() {
     let home = Home::new();
+    home.cli(&["record", "our own"]).ok();
     let sentry = json!([
         { "eventID": "9999aaaaca8b46d797c23c6077c6ff01", "dateCreated": "2026-11-01T10:00:00Z", "platform": "python",
           "title": "ValueError: bad", "tags": [{ "key": "level", "value": "fatal" }],
@@ -81,15 +89,20 @@ fn events_of_other_trackers_come_in_redacted_and_once() {
     ]);
     let path = home.path().join("sentry.json");
     fs::write(&path, sentry.to_string()).unwrap();
-    let import = |tracker: &str, path: &Path| home.cli(&["import", tracker, path.to_str().unwrap(), "--json"]).json();
+    let import =
+        |tracker: &str, path: &Path| home.cli(&["import", tracker, path.to_str().unwrap(), "--json"]).json();
     assert_eq!(import("sentry", &path), json!({ "new": 2, "known": 0, "refused": 0 }));
-    assert_eq!(import("sentry", &path), json!({ "new": 0, "known": 2, "refused": 0 }), "a second time changes nothing");
+    assert_eq!(
+        import("sentry", &path),
+        json!({ "new": 0, "known": 2, "refused": 0 }),
+        "a second time changes nothing"
+    );
     let bugsink = home.path().join("bugsink.jsonl");
     let line = json!({ "id": "b", "event_id": "9999aaaaca8b46d797c23c6077c6ff03", "data": { "message": "of bugsink" } });
     fs::write(&bugsink, format!("{line}\n\n{line:#}\n")).unwrap();
     assert_eq!(import("bugsink", &bugsink), json!({ "new": 1, "known": 1, "refused": 0 }));
     let tickets = home.cli(&["ticket", "list", "--json"]).json();
-    assert_eq!(tickets["items"].as_array().unwrap().len(), 3, "{tickets}");
+    assert_eq!(tickets["items"].as_array().unwrap().len(), 4, "{tickets}");
     let event = home.cli(&["events", "show", "9999aaaaca8b46d797c23c6077c6ff01", "--json"]).json();
     assert_eq!(event["level"], "fatal");
     assert_eq!(event["exception"][0]["stacktrace"]["frames"][0]["lineno"], 2, "{event}");
@@ -145,9 +158,7 @@ fn the_commands_of_the_pages_work() {
     fs::write(dir.path().join("events.json"), "[]").unwrap();
     let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/retention.md"));
     fs::write(dir.path().join("empty"), "").unwrap();
-    let as_is = |script: &str| {
-        script.replace("import bugsink events.jsonl", "import bugsink empty")
-    };
+    let as_is = |script: &str| script.replace("import bugsink events.jsonl", "import bugsink empty");
     assert_eq!(run_page(page, &as_is, &home, dir.path()), 3);
 }
 
@@ -221,10 +232,10 @@ fn heavy_a_full_disk_lets_people_log_in_delete_and_run_retention() {
     println!("{accepted} events filled the disk, {tries} refused until there was room again");
 }
 
-/// A server whose data lies on a disk of 112 MiB, 40 of which somebody else uses until the file `free` is written.
+/// A server whose data lies on a disk of 112 MiB, 72 of which somebody else uses until the file `free` is written.
 fn small_disk(home: &Arc<Home>) -> Server {
     let script = "set -e; cp -a \"$1/data\" \"$1/seed\"; mount -t tmpfs -o size=112m,mode=0700 tmpfs \"$1/data\"; \
-        cp -a \"$1/seed/.\" \"$1/data/\"; head -c 41943040 /dev/zero > \"$1/data/ballast\"; chmod 600 \"$1/data/ballast\"; \
+        cp -a \"$1/seed/.\" \"$1/data/\"; head -c 75497472 /dev/zero > \"$1/data/ballast\"; chmod 600 \"$1/data/ballast\"; \
         mkfifo \"$1/free\"; (read -r _ < \"$1/free\"; rm \"$1/data/ballast\") & exec \"$2\" --home \"$1\" serve";
     let mut command = Command::new("unshare");
     command.args(["-rm", "bash", "-c", script, "bash"]).arg(home.path()).arg(env!("CARGO_BIN_EXE_actifix"));
