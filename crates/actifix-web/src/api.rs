@@ -7,6 +7,8 @@ mod backups;
 mod care;
 mod events;
 mod idempotency;
+mod jwt;
+pub(crate) mod oidc;
 mod openapi;
 mod retention;
 mod schemas;
@@ -188,6 +190,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(secrets::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());
+    all.extend(jwt::operations());
+    all.extend(oidc::operations());
     all.extend(users::operations());
     all
 }

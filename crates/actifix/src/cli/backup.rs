@@ -35,6 +35,7 @@ pub enum BackupCommand {
         recipient: Vec<String>,
     },
     /// Which backups there are, and when each was last restored on trial.
+    #[command(after_help = "Example:\n  actifix backup list")]
     List,
     /// Restore a backup into a temporary home, look at everything in it, remove that home.
     #[command(

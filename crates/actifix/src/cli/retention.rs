@@ -12,6 +12,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum RetentionCommand {
     /// What is kept, what is held, and what the last run did.
+    #[command(after_help = "Example:\n  actifix retention show")]
     Show,
     /// Delete what is no longer kept.
     #[command(after_help = "Example:\n  actifix retention run --dry-run")]
@@ -36,6 +37,7 @@ pub enum RetentionCommand {
         reason: String,
     },
     /// End a hold.
+    #[command(after_help = "Example:\n  actifix retention release 1")]
     Release {
         /// Number of the hold, as `retention show` tells it.
         id: u64,
