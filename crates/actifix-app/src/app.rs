@@ -2,6 +2,7 @@
 
 use crate::accounts::Verifiers;
 use crate::audit::Rollup;
+use crate::backup::Backups;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate, Refusals};
@@ -41,6 +42,8 @@ pub struct AppSettings {
     pub sample_after: u32,
     /// What is kept, and for how long.
     pub retention: crate::ports::RetentionPolicy,
+    /// Hours between two backups of the server; none: it makes none, since nobody could read them.
+    pub backup_every_hours: Option<u32>,
     /// Requests that are decoded at the same time; at least 1.
     pub decode_parallel: usize,
 }
@@ -75,6 +78,7 @@ pub struct App {
     pub(crate) refusals: Refusals,
     pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) backups: Backups,
     readiness: Readiness,
     pub(crate) rollup: Rollup,
     pub(crate) verifiers: Verifiers,
@@ -130,6 +134,7 @@ impl App {
             counters: Counters::default(),
             refusals: Refusals::default(),
             in_flight: Arc::default(),
+            backups: Backups::default(),
             readiness: Readiness::default(),
             rollup: Rollup::default(),
             verifiers: Verifiers::new(vault.derive("password-pepper"), Arc::clone(&ids)),

@@ -1,10 +1,8 @@
-//! Findings, throttle, retention: what keeps an installation healthy.
+//! Findings, throttle: what keeps an installation healthy.
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::ports::{
-    FindingQuery, FindingState, FindingView, HeldOverview, Page, RetentionReport, StoreStats, ThrottleRecord,
-};
+use crate::ports::{FindingQuery, FindingState, FindingView, HeldOverview, Page, StoreStats, ThrottleRecord};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::{ProjectId, TicketId};
@@ -132,16 +130,6 @@ impl App {
             promoted.extend(tickets.into_iter().map(|ticket| (project.id, ticket)));
         }
         Ok(promoted)
-    }
-
-    /// Deletes what the policy no longer keeps.
-    pub async fn run_retention(&self, actor: &Actor, dry_run: bool) -> Result<RetentionReport> {
-        Self::require(actor, Scope::Admin, None)?;
-        let report = self.store.run_retention(&self.settings.retention, self.now(), dry_run).await?;
-        if !dry_run && report.deleted_anything() {
-            self.record_act(actor, Action::RetentionRun, "retention", json!(report)).await?;
-        }
-        Ok(report)
     }
 
     /// Sizes and counts.

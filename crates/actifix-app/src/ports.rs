@@ -8,13 +8,15 @@ mod data;
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
-    AuditReport, AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FactorRecord,
-    FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested,
-    KeptAnswer, KeyRecord, LateMonitor, Lease, LoginKey, LoginSettled, LoginTaken, MonitorTick, MonitorView,
+    AuditReport, AuditRow, BackupFile, BackupPlan, BackupVerdict, BackupView, CheckIn, Cursor, DamagedRow,
+    DayCount, Discard, EventSummary, Facet, FactorRecord, FindingPlace, FindingQuery, FindingRecord,
+    FindingState, FindingView, HeldOverview, HourCount, Ingested, IntegrityReport, KeptAnswer, KeyRecord,
+    LateMonitor, Lease, LegalHold, LoginKey, LoginSettled, LoginTaken, MonitorTick, MonitorView,
     OutcomeCount, OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy,
-    RetentionReport, Rotation, SealedInput, SealedSecret, SecretRecord, SessionCount, SessionRecord,
-    SessionsOf, Sort, StoreStats, StoredEvent, Submission, TOKEN_USE_MICROS, ThrottleRecord, TicketDetail,
-    TicketQuery, TicketSave, TokenRecord, UserRecord, VaultStatus,
+    RetentionReport, Rotation, ScrubPlace, ScrubStep, SealedInput, SealedSecret, SecretRecord, SessionCount,
+    SessionRecord, SessionsOf, SnapshotFacts, Sort, StoreStats, StoredEvent, Submission, TOKEN_USE_MICROS,
+    ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UpkeepKind, UpkeepRun, UserRecord,
+    VaultStatus,
 };
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 
@@ -78,6 +80,7 @@ pub trait Store:
     + AnswerStore
     + SecretStore
     + LimitStore
+    + UpkeepStore
     + Send
     + Sync
     + 'static
@@ -101,6 +104,7 @@ impl<T> Store for T where
         + AnswerStore
         + SecretStore
         + LimitStore
+        + UpkeepStore
         + Send
         + Sync
         + 'static
@@ -469,6 +473,57 @@ pub trait LimitStore {
     async fn save_api_counters(&self, rows: Vec<ApiCounter>, now: Timestamp) -> Result<()>;
     /// All rows that are not older than a day; at most 20,000.
     async fn api_counters(&self, now: Timestamp) -> Result<Vec<ApiCounter>>;
+}
+
+/// Takes the pages of a snapshot, one after the other, and keeps them as a backup.
+pub trait SnapshotSink: Send {
+    /// What comes; called once, first.
+    fn begin(&mut self, facts: &SnapshotFacts) -> std::io::Result<()>;
+    /// The next page.
+    fn page(&mut self, page: &[u8]) -> std::io::Result<()>;
+    /// All pages came: makes them durable under their name. Dropped without, nothing of it is left.
+    fn finish(self: Box<Self>) -> std::io::Result<BackupFile>;
+}
+
+/// Where backups are kept. All of it blocks.
+pub trait BackupShelf: Send + Sync + 'static {
+    /// Begins a backup that these may read besides the configured recipients. `Conflict` when nobody could.
+    fn begin(&self, at: Timestamp, recipients: &[String]) -> Result<Box<dyn SnapshotSink>>;
+    /// All, newest first; at most 1,000.
+    fn list(&self) -> Result<Vec<BackupFile>>;
+    /// Restores one into a temporary home, looks at everything, and removes that again.
+    fn verify(&self, name: &str) -> Result<BackupVerdict>;
+    /// Removes one.
+    fn remove(&self, name: &str) -> Result<()>;
+    /// Removes what an earlier process left half-done.
+    fn tidy(&self) -> Result<()>;
+}
+
+/// Snapshots, integrity, legal holds, the record of upkeep.
+#[async_trait]
+pub trait UpkeepStore {
+    /// Reads the whole database as it is at one moment into `sink`; writers do not wait. The caller finishes the sink.
+    async fn snapshot(&self, sink: Box<dyn SnapshotSink>) -> Result<(SnapshotFacts, Box<dyn SnapshotSink>)>;
+    /// Looks at the next rows for damage.
+    async fn scrub(&self, place: ScrubPlace) -> Result<ScrubStep>;
+    /// What is wrong with the structure of the database; empty is good. Takes as long as reading all of it.
+    async fn check_structure(&self) -> Result<Vec<String>>;
+    /// Records that something was done for upkeep; of each kind the last 1,000 are kept.
+    async fn record_run(&self, run: &UpkeepRun, audit: Option<&AuditRecord>) -> Result<()>;
+    /// What was done, latest first, at most `limit` (1,000).
+    async fn runs(&self, kind: Option<UpkeepKind>, limit: u32) -> Result<Vec<UpkeepRun>>;
+    /// Holds a ticket, or with none the whole project. `Conflict` when it is held, or as many are as may be.
+    async fn hold(
+        &self,
+        project: ProjectId,
+        ticket: Option<&TicketId>,
+        reason: &str,
+        audit: &AuditRecord,
+    ) -> Result<LegalHold>;
+    /// Releases a hold; false when there is none.
+    async fn release_hold(&self, id: u64, audit: &AuditRecord) -> Result<bool>;
+    /// All holds, latest first; at most 1,000.
+    async fn holds(&self) -> Result<Vec<LegalHold>>;
 }
 
 /// Findings, quarantine, retention, figures.

@@ -113,6 +113,12 @@ actions! {
     FindingResolved = "finding.resolved",
     /// Retention was run by hand.
     RetentionRun = "retention.run",
+    /// A legal hold was set.
+    HoldSet = "hold.set",
+    /// A legal hold was released.
+    HoldReleased = "hold.released",
+    /// Events of another tracker were taken over.
+    EventsImported = "events.imported",
     /// A ticket was claimed.
     TicketClaimed = "ticket.claimed",
     /// A lease was prolonged.

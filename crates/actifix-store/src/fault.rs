@@ -15,6 +15,14 @@ pub(crate) enum Fault {
     /// The use case gets exactly this.
     #[error(transparent)]
     App(#[from] Error),
+    /// A row is not what we wrote: the disk, or somebody, changed it.
+    #[error("row {row} of {table} is damaged: restore it from a backup; nothing was deleted")]
+    Damaged {
+        /// In which table.
+        table: &'static str,
+        /// Its number.
+        row: i64,
+    },
     /// What was read is not what we wrote, or code of ours broke.
     #[error("{0}")]
     Defect(String),
@@ -26,6 +34,9 @@ impl From<serde_json::Error> for Fault {
         Self::Defect(format!("JSON of the store: {:?} at column {}", error.classify(), error.column()))
     }
 }
+
+/// What is told of a disk without room.
+pub(crate) const DISK_FULL: &str = "the disk is full";
 
 /// What a fault means for the store as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +50,18 @@ pub(crate) enum Weight {
 }
 
 impl Fault {
+    /// A row whose hash differs. It is told loudly: somebody has to act.
+    pub(crate) fn damaged(table: &'static str, row: i64) -> Self {
+        metrics::counter!("actifix_db_damaged_reads_total").increment(1);
+        tracing::error!(table, row, "store.row_damaged: it is not served; restore it from a backup");
+        Self::Damaged { table, row }
+    }
+
     /// How far it reaches.
     pub(crate) fn weight(&self) -> Weight {
         let Self::Sql(rusqlite::Error::SqliteFailure(failure, _)) = self else { return Weight::One };
         match failure.code {
-            ErrorCode::DiskFull => Weight::Now("the disk is full"),
+            ErrorCode::DiskFull => Weight::Now(DISK_FULL),
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
                 Weight::Now("another process holds the database")
             }

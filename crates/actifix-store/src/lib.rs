@@ -6,7 +6,10 @@ mod fault;
 pub mod files;
 mod sqlite;
 
-pub use sqlite::{OnFatal, OpenError, QueueLimits, SchemaError, StoreOptions, train_dictionary};
+pub use sqlite::{
+    FreeBytes, Inspection, OnFatal, OpenError, QueueLimits, SchemaError, StoreOptions, inspect,
+    train_dictionary,
+};
 
 use actifix_app::ports::Store;
 use std::sync::Arc;

@@ -6,12 +6,15 @@ mod answers;
 mod audit;
 mod body;
 mod care;
+mod check;
 mod connection;
 mod events;
 mod factors;
 mod findings;
+mod guard;
 mod identities;
 mod ingest;
+mod inspect;
 mod jwt;
 mod limits;
 mod lists;
@@ -26,12 +29,17 @@ mod readers;
 mod regroup;
 mod retention;
 mod rows;
+mod scrub;
 mod search;
 mod secrets;
 mod settings;
+mod snapshot;
+mod space;
 mod throttles;
 mod tickets;
 mod tokens;
+mod upkeep;
+mod upkeep_ports;
 mod witness;
 mod word;
 mod writer;
@@ -42,8 +50,10 @@ mod audit_tests;
 mod tests;
 
 pub use body::train_dictionary;
+pub use inspect::{Inspection, inspect};
 pub use migrate::SchemaError;
 pub use open::{OpenError, StoreOptions};
+pub use space::FreeBytes;
 pub use writer::{OnFatal, QueueLimits};
 
 use crate::fault::Result;
@@ -53,6 +63,7 @@ use actifix_app::error::Error;
 use actifix_app::ports::Clock;
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::throttle::ThrottleConfig;
+use guard::Guard;
 use readers::Readers;
 use rusqlite::Connection;
 use std::path::PathBuf;
@@ -69,6 +80,8 @@ pub(crate) struct SqliteStore {
     clock: Arc<dyn Clock>,
     chain: AuditChain,
     witness: Arc<Witness>,
+    /// Keeps other programs out. After the connections, which must close before it does.
+    _guard: Arc<Guard>,
     /// Held as long as anything may write.
     _lock: Lock,
 }

@@ -91,8 +91,8 @@ async fn a_second_server_is_told_the_pid_of_the_first() {
 
 #[tokio::test]
 async fn all_files_are_private_whatever_the_umask() {
-    rustix::process::umask(rustix::fs::Mode::empty());
     let dir = TempDir::new().unwrap();
+    rustix::process::umask(rustix::fs::Mode::empty());
     let store = open(dir.path()).await;
     store.create_project(None, "p", None, NOW, &act()).await.unwrap();
     let data = dir.path().join("data");
@@ -104,7 +104,10 @@ async fn all_files_are_private_whatever_the_umask() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["actifix.db", "actifix.db-shm", "actifix.db-wal", "actifix.lock", "installation"]);
+    assert_eq!(
+        names,
+        ["actifix.db", "actifix.db-shm", "actifix.db-wal", "actifix.lock", "installation", "reserve"]
+    );
 }
 
 #[tokio::test]

@@ -3,12 +3,14 @@
 mod admin;
 mod audit;
 mod auth;
+mod backups;
 mod care;
 mod events;
 mod idempotency;
 mod jwt;
 pub(crate) mod oidc;
 mod openapi;
+mod retention;
 mod schemas;
 mod secrets;
 mod tickets;
@@ -183,6 +185,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tickets::operations());
     all.extend(admin::operations());
     all.extend(care::operations());
+    all.extend(retention::operations());
+    all.extend(backups::operations());
     all.extend(secrets::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());

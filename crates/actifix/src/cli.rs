@@ -2,12 +2,15 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod client;
 mod config;
 mod error;
+mod export;
 mod hook;
 mod identity;
 mod ids;
+mod import;
 mod ingest;
 mod interrupt;
 mod output;
@@ -16,6 +19,7 @@ mod proxy_config;
 mod records;
 mod reference;
 mod remote;
+mod retention;
 mod scan;
 mod secrets;
 mod serve;
@@ -167,7 +171,18 @@ enum Command {
         subcommand,
         after_help = "Examples:\n  actifix retention show\n  actifix retention run --dry-run"
     )]
-    Retention(upkeep::RetentionCommand),
+    Retention(retention::RetentionCommand),
+    /// Encrypted backups.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix backup keygen --out backup.key\n  actifix backup create\n  actifix backup verify"
+    )]
+    Backup(backup::BackupCommand),
+    /// Write out what is kept, for other programs.
+    Export(export::ExportArgs),
+    /// Take over events of another tracker.
+    #[command(subcommand, after_help = "Example:\n  actifix import sentry events.json --project shop")]
+    Import(import::ImportCommand),
     /// The configuration.
     #[command(
         subcommand,
@@ -275,7 +290,10 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Identity(command) => identity::run(&global, command).await,
             Command::Sessions(command) => admin::sessions(&global, command).await,
             Command::Audit(command) => audit::run(&global, command).await,
-            Command::Retention(command) => upkeep::retention(&global, command).await,
+            Command::Retention(command) => retention::run(&global, command).await,
+            Command::Backup(command) => backup::run(&global, command).await,
+            Command::Export(args) => export::run(&global, args).await,
+            Command::Import(command) => import::run(&global, command).await,
             Command::Logs(command) => upkeep::logs(&global, command).await,
             Command::Config(command) => config::run(&global, command).await,
             Command::ProxyConfig(args) => proxy_config::run(&global, &args),

@@ -46,7 +46,52 @@ pub struct Config {
     pub throttle: ThrottleConfig,
     /// `[retention]`
     pub retention: RetentionPolicy,
+    /// `[backup]`
+    pub backup: BackupConfig,
 }
+
+/// `[backup]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackupConfig {
+    /// Recipients of age (`age1…`) who can read backups; none: the server makes none.
+    pub recipients: Vec<String>,
+    /// Where they are kept; none: `.actifix/backups/`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// Hours between two.
+    pub every_hours: u32,
+}
+
+impl Default for BackupConfig {
+    fn default() -> Self {
+        Self { recipients: Vec::new(), directory: None, every_hours: 24 }
+    }
+}
+
+impl BackupConfig {
+    /// Recipients, and hours that are at least one.
+    ///
+    /// # Errors
+    /// What is wrong, with the name of its key.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.recipients.len() > RECIPIENTS_MAX {
+            return Err(format!("backup.recipients: at most {RECIPIENTS_MAX}"));
+        }
+        for recipient in &self.recipients {
+            crate::backup::parse_recipient(recipient).map_err(|why| format!("backup.recipients: {why}"))?;
+        }
+        if !(1..=HOURS_MAX).contains(&self.every_hours) {
+            return Err(format!("backup.every_hours: 1 to {HOURS_MAX}"));
+        }
+        Ok(())
+    }
+}
+
+/// Recipients of a backup.
+const RECIPIENTS_MAX: usize = 16;
+/// Longest time between two backups, hours: four weeks.
+const HOURS_MAX: u32 = 672;
 
 /// `[server]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Makes a directory and its parents, each with mode 0700. Existing ones of ours are tightened to it.
@@ -16,6 +16,21 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
     }
     if meta.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Takes from everybody the right to exchange files in a directory of ours; a sticky one keeps its mode.
+pub fn close_to_others(path: &Path) -> io::Result<()> {
+    let meta = match fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mode = meta.permissions().mode() & 0o7777;
+    if mode & 0o1002 == 0o002 && meta.uid() == rustix::process::geteuid().as_raw() {
+        tracing::warn!(path = %path.display(), "files.repaired: anybody could exchange files here");
+        fs::set_permissions(path, Permissions::from_mode(mode & !0o002))?;
     }
     Ok(())
 }
@@ -47,6 +62,18 @@ pub fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The same for a key: not even the owner writes to it by accident.
 pub fn replace_read_only(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with_mode(path, bytes, 0o400)
+}
+
+/// Gives a file or directory a name that must be free.
+pub fn rename_new(from: &Path, into: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, into, RenameFlags::NOREPLACE) {
+        // A file system that cannot promise it: whoever writes here is us, under a lock.
+        Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(into).is_err() => fs::rename(from, into),
+        Err(Errno::NOTEMPTY) => Err(io::ErrorKind::AlreadyExists.into()),
+        other => Ok(other?),
+    }
 }
 
 /// Removes a file, so that it stays removed after a power failure.

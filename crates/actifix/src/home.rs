@@ -49,6 +49,11 @@ impl Home {
         self.private().join("ticket_throttle_history.json")
     }
 
+    /// `.actifix/backups/`
+    pub fn backups(&self) -> PathBuf {
+        self.private().join("backups")
+    }
+
     /// `.actifix/audit.head`: where the audit log ends, outside the database.
     pub fn audit_head(&self) -> PathBuf {
         self.private().join("audit.head")
@@ -69,8 +74,9 @@ impl Home {
         self.database().exists()
     }
 
-    /// Makes the directories.
+    /// Makes the directories. A home of ours in which anybody could exchange files is closed to them.
     pub fn create(&self) -> io::Result<()> {
+        files::close_to_others(&self.0)?;
         files::private_dir(&self.data())?;
         files::private_dir(&self.private())?;
         files::private_dir(&self.logs())

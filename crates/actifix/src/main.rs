@@ -11,6 +11,7 @@
     )
 )]
 
+mod backup;
 mod certificate;
 mod cli;
 mod config;

@@ -31,6 +31,12 @@ pub fn keep_memory_private() {
     }
 }
 
+/// What this process makes from now on is for its owner only, whatever it was started with. Called before a home is
+/// opened; programs that were started before keep what they had.
+pub fn keep_files_private() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}
+
 /// Says once when the process began, seconds since 1970.
 pub fn started_at(seconds: i64) {
     metrics::gauge!("process_start_time_seconds").set(seconds as f64);

@@ -1,5 +1,6 @@
 //! Chooses the implementations of the ports and puts the App together. The only place that does.
 
+use crate::backup::{self, Shelf};
 use crate::cli::CliError;
 use crate::config::{self, Config, Loaded, Module};
 use crate::home::Home;
@@ -15,6 +16,7 @@ use actifix_domain::access::Actor;
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
 use actifix_protocol::limits::Limits;
+use actifix_store::files::Unsafe;
 use actifix_web::Edge;
 use actifix_web::layers::Hosts;
 use axum::Router;
@@ -28,6 +30,8 @@ pub struct Wired {
     pub app: Arc<App>,
     pub config: Config,
     pub vault: Arc<HomeVault>,
+    /// What was wrong with modes and owners of files before they were opened.
+    pub files: Vec<Unsafe>,
 }
 
 impl Wired {
@@ -54,6 +58,7 @@ pub fn load_config(home: &Home) -> Result<Loaded, CliError> {
     loaded.config.throttle.validate().map_err(|why| CliError::config(format!("throttle: {why}")))?;
     rates(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     loaded.config.validate_network().map_err(CliError::config)?;
+    loaded.config.backup.validate().map_err(CliError::config)?;
     loaded.config.validate_sign_in().map_err(CliError::config)?;
     sizes(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     Ok(loaded)
@@ -62,6 +67,8 @@ pub fn load_config(home: &Home) -> Result<Loaded, CliError> {
 /// Opens a home for this process alone. `bound` is the URL of where the first listener really listens.
 pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) -> Result<Wired, CliError> {
     crate::process::keep_memory_private();
+    crate::process::keep_files_private();
+    let files = crate::workers::look_at_files(home);
     home.create().map_err(|error| CliError::io(home.root(), error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
@@ -78,10 +85,37 @@ pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) 
     let store: Arc<dyn Store> = actifix_store::open(options).await.map_err(CliError::from_open)?;
     let settings = settings(&config, bound)?;
     let port: Arc<dyn Vault> = Arc::clone(&vault) as Arc<dyn Vault>;
-    let app = App::new(store, clock, ids, port, settings);
+    let app = App::new(store, clock, Arc::clone(&ids), port, settings);
     app.bind_vault().await.map_err(CliError::config)?;
+    app.keep_backups_on(Arc::new(shelf(home, &config, &vault, ids)?));
+    record_restore(home, &app).await?;
     ensure_default_project(&app).await?;
-    Ok(Wired { app, config, vault })
+    Ok(Wired { app, config, vault, files })
+}
+
+/// Where the backups of this home lie.
+fn shelf(home: &Home, config: &Config, vault: &HomeVault, ids: Arc<dyn Ids>) -> Result<Shelf, CliError> {
+    let recipients = config.backup.recipients.iter().map(|text| backup::parse_recipient(text));
+    Ok(Shelf {
+        dir: config.backup.directory.as_ref().map_or_else(|| home.backups(), |dir| home.root().join(dir)),
+        home: home.root().to_owned(),
+        recipients: recipients.collect::<Result<_, _>>().map_err(CliError::config)?,
+        own: backup::own_identity(vault).map_err(CliError::other)?,
+        audit_key: vault.derive("audit"),
+        ids,
+    })
+}
+
+/// A home that was made from a backup says so in its audit log, once.
+async fn record_restore(home: &Home, app: &Arc<App>) -> Result<(), CliError> {
+    let path = home.private().join(backup::NOTE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(CliError::io(&path, error)),
+    };
+    app.record_restore(serde_json::from_str(&text).unwrap_or_default()).await?;
+    crate::files::remove_durably(&path).map_err(|error| CliError::io(&path, error))
 }
 
 /// Lets people sign in with the provider of the configuration, if there is one. The provider is asked when the first
@@ -147,6 +181,7 @@ fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliEr
         rate_limit_disabled: rate_limit_disabled()?,
         sample_after: limits.sample_after,
         retention: config.retention.clone(),
+        backup_every_hours: (!config.backup.recipients.is_empty()).then_some(config.backup.every_hours),
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
     })
 }

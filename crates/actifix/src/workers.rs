@@ -6,6 +6,7 @@ use crate::wire::Wired;
 use actifix_app::App;
 use actifix_app::ports::ThrottleRecord;
 use actifix_domain::access::Actor;
+use actifix_store::files::Unsafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,14 @@ const FIGURES: Duration = Duration::from_secs(5);
 /// Retention.
 const RETENTION: Duration = Duration::from_secs(3_600);
 
+/// Modes and owners of files.
+const FILES: Duration = Duration::from_secs(3_600);
+/// Files that are looked at.
+const FILES_MAX: usize = 100_000;
+/// Whether the daily look for damage is due.
+const INTEGRITY: Duration = Duration::from_secs(3_600);
+/// Whether a backup is due.
+const BACKUPS: Duration = Duration::from_secs(300);
 /// Tokens that end soon.
 const TOKENS: Duration = Duration::from_secs(600);
 /// Certificates that were renewed.
@@ -65,16 +74,76 @@ pub fn start(
     crate::process::started_at(app.now().seconds());
     crate::process::observe();
     tasks.spawn(every(FIGURES, stop.clone(), Arc::clone(app), |_| async { crate::process::observe() }));
-    tasks.spawn(every(RETENTION, stop, Arc::clone(app), |app| async move {
+    tasks.spawn(every(RETENTION, stop.clone(), Arc::clone(app), |app| async move {
         match app.run_retention(&Actor::System, false).await {
             Ok(report) => {
-                metrics::gauge!("actifix_retention_last_success_timestamp_seconds")
-                    .set(app.now().seconds() as f64);
                 tracing::info!(events = report.events, tickets = report.tickets, "retention ran");
             }
             Err(error) => tracing::error!(error = %error, "retention failed"),
         }
     }));
+    tell_files(&wired.files);
+    let tended = home.clone();
+    tasks.spawn(every(FILES, stop.clone(), Arc::clone(app), move |_| tend_files(tended.clone())));
+    tasks.spawn(until_stopped(stop.clone(), {
+        every(INTEGRITY, stop.clone(), Arc::clone(app), |app| async move {
+            if let Err(error) = app.tend_integrity().await {
+                tracing::error!(error = %error, "integrity was not checked");
+            }
+        })
+    }));
+    tasks.spawn(until_stopped(stop.clone(), backups(Arc::clone(app), stop)));
+}
+
+/// For work that takes minutes: a stop does not wait for it. A backup that is cut off leaves no file under its name.
+async fn until_stopped(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()> + Send) {
+    tokio::select! {
+        () = work => {}
+        () = stopped(&mut stop) => {}
+    }
+}
+
+/// Modes, owners, links of everything that holds data; modes are put right.
+pub fn look_at_files(home: &Home) -> Vec<Unsafe> {
+    let trees = [home.data(), home.private()];
+    trees.iter().flat_map(|tree| actifix_store::files::tend_tree(tree, FILES_MAX)).collect()
+}
+
+/// Says what was found.
+pub fn tell_files(found: &[Unsafe]) {
+    for entry in found {
+        let path = entry.path.display();
+        if entry.repaired {
+            tracing::warn!(%path, found = entry.what, "files.repaired: others could read or write this");
+        } else {
+            tracing::error!(%path, found = entry.what, "files.unsafe");
+        }
+    }
+    let bad = found.iter().filter(|entry| !entry.repaired).count();
+    metrics::gauge!("actifix_files_unsafe").set(bad as f64);
+}
+
+async fn tend_files(home: Home) {
+    match tokio::task::spawn_blocking(move || look_at_files(&home)).await {
+        Ok(found) => tell_files(&found),
+        Err(error) => tracing::error!(%error, "files were not looked at"),
+    }
+}
+
+/// Makes and verifies backups as they fall due.
+async fn backups(app: Arc<App>, stop: watch::Receiver<bool>) {
+    if let Err(error) = app.begin_backups().await {
+        tracing::error!(error = %error, "backups were not looked at");
+    }
+    if app.settings().backup_every_hours.is_none() {
+        tracing::warn!("no backups are made: set backup.recipients (docs/backups.md)");
+    }
+    every(BACKUPS, stop, app, |app| async move {
+        if let Err(error) = app.tend_backups().await {
+            tracing::error!(error = %error, "the backup that was due was not made");
+        }
+    })
+    .await;
 }
 
 /// Calls `work` at once and then again after each `period`.

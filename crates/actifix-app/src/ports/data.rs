@@ -8,6 +8,7 @@ mod ingest;
 mod jwt;
 mod oidc;
 mod tickets;
+mod upkeep;
 mod vault;
 
 pub use access::{
@@ -29,6 +30,10 @@ pub use oidc::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, Provider
 pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,
     TicketQuery, TicketSave,
+};
+pub use upkeep::{
+    BackupFile, BackupPlan, BackupVerdict, BackupView, DamagedRow, IntegrityReport, LegalHold, ScrubPlace,
+    ScrubStep, SnapshotFacts, UpkeepKind, UpkeepRun,
 };
 pub use vault::{Rotation, SealedSecret, SecretRecord, VaultStatus};
 

@@ -144,6 +144,11 @@ pub(crate) fn head(db: &Connection, chain: &AuditChain) -> Result<AuditHead> {
     }
 }
 
+/// The end of the log as it is stored, where its key is not known: an empty log has the number 0 and no hash.
+pub(crate) fn stored_head(db: &Connection) -> Result<AuditHead> {
+    head(db, &AuditChain::new([0; 32])).map(|head| if head.seq == 0 { AuditHead::default() } else { head })
+}
+
 /// What stands for the rows that retention deleted.
 struct Base {
     head: AuditHead,

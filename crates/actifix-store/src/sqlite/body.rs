@@ -92,10 +92,15 @@ fn compress_in(clear: &[u8], out: &mut Vec<u8>) -> Result<Body> {
     let data = PRESS.with_borrow_mut(|slot| -> std::io::Result<Vec<u8>> {
         let press = match slot {
             Some(press) => press,
-            None => slot.insert(match dictionary {
-                Some((_, dictionary)) => Compressor::with_prepared_dictionary(dictionary)?,
-                None => Compressor::new(LEVEL)?,
-            }),
+            None => {
+                let mut press = match dictionary {
+                    Some((_, dictionary)) => Compressor::with_prepared_dictionary(dictionary)?,
+                    None => Compressor::new(LEVEL)?,
+                };
+                // Four bytes per body, so that one that changed on the disk does not open.
+                press.include_checksum(true)?;
+                slot.insert(press)
+            }
         };
         out.clear();
         out.reserve(zstd::zstd_safe::compress_bound(clear.len()));

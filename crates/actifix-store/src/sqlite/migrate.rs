@@ -21,10 +21,11 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (8, "origins", include_str!("../../migrations/sqlite/0008_origins.sql")),
     (9, "factors", include_str!("../../migrations/sqlite/0009_factors.sql")),
     (10, "access", include_str!("../../migrations/sqlite/0010_access.sql")),
+    (11, "upkeep", include_str!("../../migrations/sqlite/0011_upkeep.sql")),
 ];
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 10;
+pub(crate) const SCHEMA_VERSION: u32 = 11;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,27 @@ pub enum SchemaError {
 /// Brings the schema to [`SCHEMA_VERSION`].
 pub(crate) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), SchemaError> {
     apply(connection, MIGRATIONS, now)
+}
+
+/// Whether the schema of a database that must not be changed is one that this program made, or can bring up to date.
+pub(crate) fn check_known(connection: &Connection) -> Result<(), SchemaError> {
+    let mark: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if mark != APPLICATION_ID {
+        return Err(SchemaError::Foreign { found: mark });
+    }
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > SCHEMA_VERSION {
+        return Err(SchemaError::Newer { found, known: SCHEMA_VERSION });
+    }
+    for (number, _, sql) in MIGRATIONS {
+        let applied: Option<String> = connection
+            .query_row("SELECT checksum FROM schema_migrations WHERE number = ?1", [number], |row| row.get(0))
+            .optional()?;
+        if applied.is_some_and(|applied| applied != blake3::hash(sql.as_bytes()).to_hex().to_string()) {
+            return Err(SchemaError::Changed { number: *number });
+        }
+    }
+    Ok(())
 }
 
 fn apply(

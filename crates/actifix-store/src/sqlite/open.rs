@@ -1,11 +1,13 @@
 //! Opening: files first, then the lock, then the engine, then the schema.
 
 use super::connection::{self, ENGINE_MIN};
+use super::guard::{self, Guard};
 use super::ingest::Cache;
 use super::migrate::{self, SchemaError};
 use super::readers::{READERS, Readers};
+use super::space::{self, FreeBytes, Space};
 use super::witness::Witness;
-use super::writer::{OnFatal, QueueLimits, Writer};
+use super::writer::{OnFatal, QueueLimits, Start, Writer};
 use super::{SqliteStore, audit, care};
 use crate::fault::Fault;
 use crate::files::{self, FileError, Found};
@@ -40,6 +42,8 @@ pub struct StoreOptions {
     pub on_fatal: Option<OnFatal>,
     /// Key of the chain of the audit log, derived by the vault for it alone.
     pub audit_key: [u8; 32],
+    /// How much is free on a disk, for tests to tell otherwise.
+    pub free_bytes: FreeBytes,
     /// File outside the database that says where the audit log ends; none only in tests.
     pub audit_witness: Option<PathBuf>,
 }
@@ -61,6 +65,7 @@ impl StoreOptions {
             readers: READERS,
             on_fatal: None,
             audit_key,
+            free_bytes: Box::new(space::free_bytes),
             audit_witness: None,
         }
     }
@@ -131,16 +136,19 @@ impl SqliteStore {
             path: options.data_dir.clone(),
             source,
         })?;
+        files::check_parents(&dir)?;
         let lock = files::lock(&dir.join(LOCK))?;
         let path = dir.join(DATABASE);
         prepare_files(&dir, &path)?;
+        guard::refuse_others(&path)?;
         let mut connection = connection::open_writer(&path)?;
         check_pages(&connection)?;
         let now = options.clock.now();
         migrate::migrate(&mut connection, now).map_err(damaged_schema)?;
         for suffix in ["-wal", "-shm"] {
-            files::check_private_file(&care::with_suffix(&path, suffix))?;
+            files::check_in_place(&care::with_suffix(&path, suffix))?;
         }
+        let guard = Arc::new(Guard::take(&path)?);
         files::write_note(&dir.join(MARKER), MARKER_TEXT)?;
         let chain = AuditChain::new(options.audit_key);
         let witness = Witness::new(options.audit_witness);
@@ -151,8 +159,18 @@ impl SqliteStore {
         let readers = Arc::new(Readers::open(&path, options.readers, Arc::clone(&options.clock))?);
         let cache = Cache::new(options.throttle.clone());
         let clock = Arc::clone(&options.clock);
-        let writer = Writer::start(connection, cache, chain.clone(), clock, options.queue, options.on_fatal)
-            .map_err(OpenError::Thread)?;
+        let space = Arc::new(Space::new(&dir, options.free_bytes));
+        let start = Start {
+            connection,
+            cache,
+            chain: chain.clone(),
+            clock,
+            space,
+            guard: Arc::clone(&guard),
+            limits: options.queue,
+            on_fatal: options.on_fatal,
+        };
+        let writer = Writer::start(start).map_err(OpenError::Thread)?;
         Ok(Self {
             path,
             readers,
@@ -161,6 +179,7 @@ impl SqliteStore {
             clock: options.clock,
             chain,
             witness: Arc::new(witness),
+            _guard: guard,
             _lock: lock,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     SqliteStore, accounts, answers, audit, care, events, findings, ingest, lists, monitors, projects,
-    quarantine, regroup, retention, settings, throttles, tickets, tokens,
+    quarantine, regroup, retention, settings, throttles, tickets, tokens, upkeep,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
@@ -453,7 +453,21 @@ impl CareStore for SqliteStore {
 
     async fn delete_quarantined(&self, id: &str, audit: &AuditRecord) -> Result<bool> {
         let id = id.to_owned();
-        self.audited_if(audit, |gone| *gone, move |work| quarantine::delete(work, &id)).await
+        self.audited_if(
+            audit,
+            |gone| *gone,
+            move |work| {
+                if let Some(item) = quarantine::get(work.db, &id)?
+                    && upkeep::is_held(work.db, item.entry.project, 0)?
+                {
+                    return Err(
+                        Error::conflict("its project is under a legal hold: release that first").into()
+                    );
+                }
+                quarantine::delete(work, &id)
+            },
+        )
+        .await
     }
 
     async fn run_retention(

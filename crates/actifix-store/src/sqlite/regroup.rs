@@ -8,7 +8,7 @@ use super::projects::collect;
 use super::rows::{self, TicketRow, insert_ticket, key_hex, ticket_by_id, ticket_by_seq, update_ticket};
 use super::tickets::{delete_ticket, move_counters, ticket_of_version};
 use super::writer::Work;
-use super::{activity, events};
+use super::{activity, events, upkeep};
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::ActivityEntry;
@@ -106,7 +106,7 @@ fn move_rows(db: &Connection, project: ProjectId, from: i64, into: i64) -> Resul
         let mut statement = db.prepare_cached(sql)?;
         statement.execute(values)?;
     }
-    Ok(())
+    upkeep::hold_moves(db, project, from, into)
 }
 
 /// What `target` is after it took `source` over: as urgent and as open as either, and looking like the latest event.
@@ -226,6 +226,7 @@ pub(crate) fn split(
     known.row.ticket.users = copy_users(db, project, seq)?;
     let row = known.row;
     insert_ticket(db, &row)?;
+    upkeep::hold_follows(db, project, source.seq, seq)?;
     index_text(db, seq, &row.ticket.title, &row.ticket.culprit, cut_words(&words_of(db, &row)?))?;
     source.ticket.count = source.ticket.count.saturating_sub(row.ticket.count);
     source.ticket.version += 1;

@@ -8,7 +8,7 @@ use super::projects::collect;
 use super::rows::{self, quantity, ticket_by_seq};
 use super::tickets::delete_ticket;
 use super::writer::Work;
-use super::{SqliteStore, audit};
+use super::{SqliteStore, audit, upkeep};
 use crate::fault::Result;
 use actifix_app::error::Error;
 use actifix_app::ports::{RetentionPolicy, RetentionReport};
@@ -50,21 +50,25 @@ pub(crate) async fn run(
         excess_events(store, policy.events_bytes_max, dry_run, &mut report).await?;
     }
     if policy.resolved_tickets_days > 0 {
-        let sql = "SELECT seq FROM tickets WHERE status = 'resolved' AND resolved_at < ?1 AND seq > ?2 \
+        let sql = "SELECT seq FROM tickets t WHERE status = 'resolved' AND resolved_at < ?1 AND seq > ?2 \
+             AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.project_id = t.project_id AND h.ticket_seq IN (0, t.seq)) \
              ORDER BY seq LIMIT ?3";
         report.tickets =
             each(store, sql, border(now, policy.resolved_tickets_days), dry_run, drop_ticket).await?;
     }
     if policy.quarantine_days > 0 {
-        let sql = "SELECT seq FROM quarantine WHERE received_at < ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+        let sql = "SELECT seq FROM quarantine q WHERE received_at < ?1 AND seq > ?2 AND NOT EXISTS (SELECT 1 \
+             FROM legal_holds h WHERE h.project_id = q.project_id AND h.ticket_seq = 0) ORDER BY seq LIMIT ?3";
         report.quarantine =
             each(store, sql, border(now, policy.quarantine_days), dry_run, drop_quarantined).await?;
     }
     if policy.findings_days > 0 {
-        let sql = "SELECT seq FROM findings WHERE last_seen < ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+        let sql = "SELECT seq FROM findings f WHERE last_seen < ?1 AND seq > ?2 AND NOT EXISTS (SELECT 1 \
+             FROM legal_holds h WHERE h.project_id = f.project_id AND h.ticket_seq = 0) ORDER BY seq LIMIT ?3";
         report.findings = each(store, sql, border(now, policy.findings_days), dry_run, drop_finding).await?;
     }
-    if policy.audit_days > 0 {
+    // The log tells what was done to what is held; a part of it cannot be kept, so all is.
+    if policy.audit_days > 0 && !store.read(upkeep::any_hold).await? {
         report.audit = old_audit(store, now, policy.audit_days, dry_run).await?;
     }
     report.remembered_ids = remembered_ids(store, now, dry_run).await?;
@@ -100,7 +104,8 @@ async fn old_events(
 ) -> Result<(), Error> {
     let mut after = 0;
     loop {
-        let (found, last) = store.read(move |db| deletable(db, after, Some(before))).await?;
+        let (found, held, last) = store.read(move |db| deletable(db, after, Some(before))).await?;
+        report.held_events += held;
         remove(store, &found, dry_run, report).await?;
         match last {
             Some(last) => after = last,
@@ -124,7 +129,7 @@ async fn excess_events(
     }
     let mut after = 0;
     while excess > 0 {
-        let (mut found, last) = store.read(move |db| deletable(db, after, None)).await?;
+        let (mut found, _, last) = store.read(move |db| deletable(db, after, None)).await?;
         let mut taken = 0;
         found.retain(|old| {
             let wanted = taken < excess;
@@ -141,26 +146,30 @@ async fn excess_events(
     Ok(())
 }
 
-/// Of the next events those that are not their ticket's latest; and where to go on, if there is more.
-fn deletable(db: &Connection, after: i64, before: Option<i64>) -> Result<(Vec<Old>, Option<i64>)> {
-    let sql = "SELECT e.seq, e.body_bytes, e.received_at, t.latest_event_seq = e.seq FROM events e \
+/// Of the next events those that are not their ticket's latest and not held; how many of the others are held; and where
+/// to go on, if there is more.
+fn deletable(db: &Connection, after: i64, before: Option<i64>) -> Result<(Vec<Old>, u64, Option<i64>)> {
+    let sql = "SELECT e.seq, e.body_bytes, e.received_at, t.latest_event_seq = e.seq, EXISTS (SELECT 1 FROM legal_holds h \
+         WHERE h.project_id = e.project_id AND h.ticket_seq IN (0, e.ticket_seq)) FROM events e \
          LEFT JOIN tickets t ON t.seq = e.ticket_seq WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
     let mut found_rows = statement.query(params![after, LOOK])?;
-    let (mut found, mut seen, mut last) = (Vec::new(), 0, None);
+    let (mut found, mut held, mut seen, mut last) = (Vec::new(), 0, 0, None);
     while let Some(row) = found_rows.next()? {
         let (seq, bytes, received_at, latest): (i64, i64, i64, Option<bool>) =
             (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         if before.is_some_and(|before| received_at >= before) {
-            return Ok((found, None));
+            return Ok((found, held, None));
         }
         seen += 1;
         last = Some(seq);
-        if latest != Some(true) {
+        if row.get(4)? {
+            held += 1;
+        } else if latest != Some(true) {
             found.push(Old { seq, bytes });
         }
     }
-    Ok((found, if seen < LOOK { None } else { last }))
+    Ok((found, held, if seen < LOOK { None } else { last }))
 }
 
 async fn remove(
@@ -187,15 +196,18 @@ async fn remove(
 fn drop_events(work: &mut Work<'_>, seqs: &[i64]) -> Result<(u64, u64)> {
     let (mut events, mut bytes) = (0, 0);
     for seq in seqs {
-        let known: Option<(i64, String)> = work
+        let known: Option<(i64, String, i64)> = work
             .db
             .prepare_cached(
-                "SELECT e.project_id, e.event_id FROM events e LEFT JOIN tickets t ON t.seq = e.ticket_seq \
+                "SELECT e.project_id, e.event_id, e.ticket_seq FROM events e LEFT JOIN tickets t ON t.seq = e.ticket_seq \
                  WHERE e.seq = ?1 AND t.latest_event_seq IS NOT e.seq",
             )?
-            .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        let Some((project, id)) = known else { continue };
+        let Some((project, id, ticket_seq)) = known else { continue };
+        if upkeep::is_held(work.db, ProjectId(project), ticket_seq)? {
+            continue;
+        }
         bytes += forget_event(work.db, ProjectId(project), *seq, &id)?;
         events += 1;
     }
@@ -250,7 +262,7 @@ fn drop_ticket(work: &mut Work<'_>, seq: i64, before: i64) -> Result<bool> {
     let Some(row) = ticket_by_seq(db, seq)? else { return Ok(false) };
     let ticket = row.ticket;
     let due = ticket.status == Status::Resolved && ticket.resolved_at.is_some_and(|at| at.micros() < before);
-    if !due {
+    if !due || upkeep::is_held(db, ticket.project, seq)? {
         return Ok(false);
     }
     let events = collect(
@@ -276,21 +288,26 @@ fn drop_ticket(work: &mut Work<'_>, seq: i64, before: i64) -> Result<bool> {
 }
 
 fn drop_quarantined(work: &mut Work<'_>, seq: i64, _before: i64) -> Result<bool> {
-    let id: Option<String> = work
+    let known: Option<(String, i64)> = work
         .db
-        .prepare_cached("SELECT input_id FROM quarantine WHERE seq = ?1")?
-        .query_row([seq], |row| row.get(0))
+        .prepare_cached("SELECT input_id, project_id FROM quarantine WHERE seq = ?1")?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    match id {
-        Some(id) => super::quarantine::delete(work, &id),
-        None => Ok(false),
+    match known {
+        Some((id, project)) if !upkeep::is_held(work.db, ProjectId(project), 0)? => {
+            super::quarantine::delete(work, &id)
+        }
+        _ => Ok(false),
     }
 }
 
 fn drop_finding(work: &mut Work<'_>, seq: i64, before: i64) -> Result<bool> {
     let project: Option<i64> = work
         .db
-        .prepare_cached("DELETE FROM findings WHERE seq = ?1 AND last_seen < ?2 RETURNING project_id")?
+        .prepare_cached(
+            "DELETE FROM findings WHERE seq = ?1 AND last_seen < ?2 AND NOT EXISTS (SELECT 1 FROM legal_holds h \
+             WHERE h.project_id = findings.project_id AND h.ticket_seq = 0) RETURNING project_id",
+        )?
         .query_row([seq, before], |row| row.get(0))
         .optional()?;
     let Some(project) = project else { return Ok(false) };

@@ -1,5 +1,6 @@
 //! Rows to domain types and back.
 
+use super::check;
 use crate::fault::{Fault, Result};
 use actifix_app::ports::{Cursor, Lease, Page};
 use actifix_domain::approval::{Approval, Origins, PEERS_MAX};
@@ -31,7 +32,7 @@ pub(crate) const TICKET_COLUMNS: &str = "seq, project_id, ticket_id, fingerprint
      status, priority, priority_reason, event_count, user_count, first_seen, last_seen, first_release, last_release, \
      platform, unhandled, resolved_at, resolved_in, regressions, raised, assignee, created_at, version, \
      latest_event_seq, latest_transient, hour, hour_count, day, day_count, indexed_hour, lease_id, lease_fence, lease_holder, \
-     lease_since, lease_expires_at, last_fence, approved, trusted_count, peers";
+     lease_since, lease_expires_at, last_fence, approved, trusted_count, peers, row_check";
 
 /// Reads columns one after the other.
 pub(crate) struct Columns<'a, 'r> {
@@ -148,7 +149,7 @@ pub(crate) fn ticket_row(row: &Row<'_>) -> Result<TicketRow> {
     let (indexed_hour, lease, last_fence) = (c.take()?, lease(&mut c)?, c.count()?);
     ticket.origins =
         Origins { approved: c.take()?, trusted_events: c.count()?, peers: peers(&c.take::<Vec<u8>>()?) };
-    Ok(TicketRow {
+    let row = TicketRow {
         seq,
         ticket,
         latest_event_seq,
@@ -160,7 +161,11 @@ pub(crate) fn ticket_row(row: &Row<'_>) -> Result<TicketRow> {
         indexed_hour,
         lease,
         last_fence,
-    })
+    };
+    match c.take::<Option<i64>>()? {
+        Some(noted) if noted != check::ticket(&row) => Err(Fault::damaged("tickets", seq)),
+        _ => Ok(row),
+    }
 }
 
 /// Hashes of addresses, eight bytes each.
@@ -196,7 +201,7 @@ pub(crate) fn update_ticket(db: &Connection, row: &TicketRow) -> Result<()> {
          latest_event_seq = ?27, latest_transient = ?28, hour = ?29, hour_count = ?30, day = ?31, day_count = ?32, \
          indexed_hour = ?33, lease_id = ?34, lease_fence = ?35, lease_holder = ?36, lease_since = ?37, \
          lease_expires_at = ?38, last_fence = ?39, approved = ?40, \
-         trusted_count = ?41, peers = ?42 \
+         trusted_count = ?41, peers = ?42, row_check = ?43 \
          WHERE seq = ?1 AND project_id = ?2 AND ticket_id = ?3 AND created_at = ?25";
     write_ticket(db, SQL, row)
 }
@@ -204,7 +209,7 @@ pub(crate) fn update_ticket(db: &Connection, row: &TicketRow) -> Result<()> {
 fn const_insert() -> &'static str {
     static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     SQL.get_or_init(|| {
-        let places: Vec<String> = (1..=42).map(|place| format!("?{place}")).collect();
+        let places: Vec<String> = (1..=43).map(|place| format!("?{place}")).collect();
         format!("INSERT INTO tickets ({TICKET_COLUMNS}) VALUES ({})", places.join(", "))
     })
 }
@@ -254,6 +259,7 @@ fn write_ticket(db: &Connection, sql: &str, row: &TicketRow) -> Result<()> {
         t.origins.approved,
         quantity(t.origins.trusted_events),
         t.origins.peers.iter().flat_map(|hash| hash.to_le_bytes()).collect::<Vec<u8>>(),
+        check::ticket(row),
     ])?;
     if changed == 1 { Ok(()) } else { Err(Fault::Defect(format!("ticket {} is gone", t.id))) }
 }

@@ -10,7 +10,7 @@ use actifix_domain::id::ProjectId;
 use actifix_domain::outcome::Outcome;
 use actifix_domain::throttle::ThrottleConfig;
 use actifix_testkit::{EventBuilder, FakeClock, NOW, act, submission};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -47,6 +47,36 @@ async fn a_full_disk_refuses_and_recovers_unaided() {
     let stored = store.ingest(many(1)).await.unwrap();
     assert!(stored.events.iter().all(|recorded| recorded.outcome == Outcome::Accepted));
     assert!(!told.load(Ordering::SeqCst), "that was not for good");
+}
+
+#[tokio::test]
+async fn with_little_room_left_events_wait_and_people_do_not() {
+    let dir = TempDir::new().unwrap();
+    let clock = Arc::new(FakeClock::at(NOW));
+    let free = Arc::new(AtomicU64::new(1 << 40));
+    let told = Arc::clone(&free);
+    let mut options = StoreOptions::new(dir.path().join("data"), Arc::clone(&clock) as Arc<_>, [7; 32]);
+    options.free_bytes = Box::new(move |_| Ok(told.load(Ordering::SeqCst)));
+    let store = SqliteStore::open(options).unwrap();
+    let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
+    let reserve = dir.path().join("data/reserve");
+    assert!(reserve.exists());
+    let send = |number| store.ingest(submission(project, NOW, [EventBuilder::new(number, "a")]));
+    assert_eq!(send(1).await.unwrap().events.len(), 1);
+    free.store(1 << 20, Ordering::SeqCst);
+    clock.advance(2_000_000);
+    let refused = send(2).await;
+    assert!(matches!(refused, Err(Error::Unavailable { message: "the disk is full", .. })), "{refused:?}");
+    assert!(!reserve.exists(), "its room is given back");
+    store.create_project(None, "q", None, NOW, &act()).await.unwrap();
+    free.store(1 << 30, Ordering::SeqCst);
+    clock.advance(2_000_000);
+    assert_eq!(
+        send(2).await.unwrap().events[0].outcome,
+        Outcome::Accepted,
+        "it was refused, not half stored"
+    );
+    assert!(reserve.exists());
 }
 
 #[tokio::test]

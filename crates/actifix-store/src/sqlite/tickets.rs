@@ -1,5 +1,6 @@
 //! Tickets: views, decisions, merge and split.
 
+use super::lists::whole;
 use super::projects::collect;
 use super::rows::{
     self, Columns, TICKET_COLUMNS, TicketRow, key_hex, ticket_by_id, ticket_row, update_ticket,
@@ -161,7 +162,11 @@ pub(crate) fn similar(
     );
     let key = key_hex(near_key);
     let values = params![project.0, key.as_str(), limit.min(SIMILAR_MAX)];
-    let mut found: Vec<Ticket> = collect(db, &sql, values, |row| Ok(ticket_row(row)?.ticket))?;
+    let mut found: Vec<Ticket> = collect(db, &sql, values, |row| whole(ticket_row(row)))?
+        .into_iter()
+        .flatten()
+        .map(|row| row.ticket)
+        .collect();
     found.sort_by_key(|ticket| std::cmp::Reverse(ticket.last_seen));
     Ok(found)
 }

@@ -95,15 +95,20 @@ impl Witness {
     }
 }
 
-/// Whether it could be written.
-fn put(path: &std::path::Path, chain: &AuditChain, head: AuditHead) -> Result<bool> {
+/// What the file says of `head`.
+pub(crate) fn text(chain: &AuditChain, head: AuditHead) -> Result<String> {
     let note = Note {
         version: 1,
         seq: head.seq,
         hash: hex(&head.hash),
         mac: hex(&chain.witness_mac(head.seq, &head.hash)),
     };
-    let text = format!("{}\n", serde_json::to_string(&note)?);
+    Ok(format!("{}\n", serde_json::to_string(&note)?))
+}
+
+/// Whether it could be written.
+fn put(path: &std::path::Path, chain: &AuditChain, head: AuditHead) -> Result<bool> {
+    let text = text(chain, head)?;
     match files::replace_note(path, &text) {
         Ok(()) => Ok(true),
         Err(error) => {

@@ -4,7 +4,9 @@
 //! queue, and the writer takes what is there. Nobody is answered before the commit returned. A submission that
 //! cannot be stored is found by storing each of its group singly, so that it fails alone.
 
+use super::guard::Guard;
 use super::ingest::{Batch, Cache, Prepared};
+use super::space::Space;
 use crate::fault::{Fault, Result, Weight};
 use actifix_app::audit::AuditChain;
 use actifix_app::error::Error;
@@ -114,18 +116,33 @@ impl Default for QueueLimits {
 
 const STOPPING: Error = Error::Unavailable { message: "the server is stopping", retry_after_seconds: 5 };
 const FULL: Error = Error::Unavailable { message: "the write queue is full", retry_after_seconds: 2 };
+const NO_ROOM: Error = Error::Unavailable { message: "the disk is full", retry_after_seconds: 30 };
 const FAILED: Error = Error::Unavailable { message: "the database failed", retry_after_seconds: 30 };
+
+/// What the thread starts with.
+pub(crate) struct Start {
+    /// The one connection that writes.
+    pub(crate) connection: Connection,
+    /// Tickets kept in memory.
+    pub(crate) cache: Cache,
+    /// Key of the audit log's chain.
+    pub(crate) chain: AuditChain,
+    /// Time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Room on the disk.
+    pub(crate) space: Arc<Space>,
+    /// Keeps other programs out until the end.
+    pub(crate) guard: Arc<Guard>,
+    /// Bounds of the queue.
+    pub(crate) limits: QueueLimits,
+    /// Told when the database fails for good.
+    pub(crate) on_fatal: Option<OnFatal>,
+}
 
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn start(
-        connection: Connection,
-        cache: Cache,
-        chain: AuditChain,
-        clock: Arc<dyn Clock>,
-        limits: QueueLimits,
-        on_fatal: Option<OnFatal>,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn start(start: Start) -> std::io::Result<Self> {
+        let Start { connection, cache, chain, clock, space, guard, limits, on_fatal } = start;
         let (sender, receiver) = crossbeam_channel::bounded(limits.submissions.max(1));
         let shared = Arc::new(Shared {
             depth: AtomicUsize::new(0),
@@ -138,6 +155,8 @@ impl Writer {
             cache,
             chain,
             clock,
+            space,
+            guard,
             receiver,
             shared: Arc::clone(&shared),
             waiting: VecDeque::new(),
@@ -228,6 +247,9 @@ struct Loop {
     cache: Cache,
     chain: AuditChain,
     clock: Arc<dyn Clock>,
+    space: Arc<Space>,
+    /// After the connection, which must close first.
+    guard: Arc<Guard>,
     receiver: Receiver<Job>,
     shared: Arc<Shared>,
     /// Taken from the queue, not yet written: at most one group and one other job.
@@ -239,6 +261,7 @@ impl Loop {
         loop {
             let Some(job) = self.waiting.pop_front().or_else(|| self.receiver.recv().ok()) else { break };
             metrics::gauge!("actifix_queue_depth").set(depth_as_f64(&self.shared.depth));
+            self.look_at_disk();
             match job {
                 Job::Stop => break,
                 Job::Verb(verb) => self.verb(verb),
@@ -252,6 +275,12 @@ impl Loop {
         {
             tracing::warn!(%error, "store.checkpoint_failed: the log is applied at the next start");
         }
+        self.guard.release();
+    }
+
+    fn look_at_disk(&self) {
+        let connection = &self.connection;
+        self.space.look(self.clock.monotonic_micros(), || free_inside(connection));
     }
 
     /// Gathers what is queued behind `first`, and writes it.
@@ -312,6 +341,9 @@ impl Loop {
         if self.shared.failed.load(Ordering::Acquire) {
             return Err(Fault::App(FAILED));
         }
+        if self.space.is_tight() {
+            return Ok(jobs.iter().map(|_| Err(NO_ROOM)).collect());
+        }
         let started = self.clock.monotonic_micros();
         let clock = Arc::clone(&self.clock);
         self.in_transaction(|work| {
@@ -355,10 +387,14 @@ impl Loop {
                 self.give_up(&Fault::Sql(error));
             }
         }
-        if let Err(fault) = &result
-            && fault.weight() == Weight::Fatal
-        {
-            self.give_up(fault);
+        match result.as_ref().map_err(Fault::weight) {
+            Err(Weight::Fatal) => {
+                if let Err(fault) = &result {
+                    self.give_up(fault);
+                }
+            }
+            Err(Weight::Now(message)) if message == crate::fault::DISK_FULL => self.space.run_out(),
+            _ => {}
         }
         result
     }
@@ -409,6 +445,15 @@ impl Loop {
             }
         }
     }
+}
+
+/// Room in pages of the database that hold nothing, bytes.
+fn free_inside(connection: &Connection) -> u64 {
+    let number = |pragma: &str| -> u64 {
+        let found: rusqlite::Result<i64> = connection.query_row(pragma, [], |row| row.get(0));
+        found.ok().and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+    };
+    number("PRAGMA freelist_count").saturating_mul(number("PRAGMA page_size"))
 }
 
 #[allow(clippy::cast_precision_loss)] // at most QUEUE_MAX

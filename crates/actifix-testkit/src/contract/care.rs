@@ -22,6 +22,8 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     ids_of_replaced_events_are_forgotten(&Case::new(&store, &clock, "replaced").await).await;
     old_things_go(&Case::new(&store, &clock, "old").await).await;
     the_oldest_bodies_go_when_there_are_too_many(&Case::new(&store, &clock, "bytes").await).await;
+    what_is_held_stays(&Case::new(&store, &clock, "held").await, &Case::new(&store, &clock, "free").await)
+        .await;
     closing_is_final(&store, &clock).await;
 }
 
@@ -252,12 +254,54 @@ async fn the_oldest_bodies_go_when_there_are_too_many(case: &Case) {
         quarantine_days: 0,
         findings_days: 0,
         audit_days: 400,
+        ..RetentionPolicy::default()
     };
     let report = case.store.run_retention(&policy, case.now(), false).await.unwrap();
     assert!(report.events >= 19, "{report:?}");
     let list = case.list("").await;
     let kept = case.store.ticket_events(&list.items[0].id, None, 50).await.unwrap().items;
     assert_eq!((kept.len(), kept[0].event_id.0[15]), (1, 20));
+}
+
+async fn what_is_held_stays(held: &Case, free: &Case) {
+    let policy = RetentionPolicy { events_days: 10, ..RetentionPolicy::default() };
+    // Of one project a ticket is held, of the other all; each has two tickets with two old events.
+    for case in [held, free] {
+        case.send([EventBuilder::new(1, "kept"), EventBuilder::new(2, "kept")]).await;
+        case.send([EventBuilder::new(3, "gone"), EventBuilder::new(4, "gone")]).await;
+    }
+    let kept = id_of(&held.one(EventBuilder::new(1, "kept")).await);
+    let other = id_of(&held.one(EventBuilder::new(3, "gone")).await);
+    held.store.hold(held.project, Some(&kept), "case 17", &act()).await.unwrap();
+    let again = held.store.hold(held.project, Some(&kept), "case 17", &act()).await;
+    assert!(matches!(again, Err(Error::Conflict { .. })), "{again:?}");
+    let whole = free.store.hold(free.project, None, "all of it", &act()).await.unwrap();
+    assert_eq!((whole.ticket.clone(), whole.project), (None, free.project));
+    held.clock.advance(11 * DAY);
+    let stored = async |case: &Case| {
+        let mut many = 0;
+        for ticket in case.list("").await.items {
+            many += case.store.ticket_events(&ticket.id, None, 50).await.unwrap().items.len();
+        }
+        many
+    };
+    let dry = held.store.run_retention(&policy, held.now(), true).await.unwrap();
+    let done = held.store.run_retention(&policy, held.now(), false).await.unwrap();
+    assert_eq!((dry.events, dry.held_events), (done.events, done.held_events), "a dry run tells the same");
+    assert_eq!(done.held_events, 2 + 4);
+    assert_eq!((stored(held).await, stored(free).await), (2 + 1, 4), "each ticket keeps its latest");
+    // A hold follows its ticket into the one that takes it over.
+    let entry = held.entry("merged");
+    held.store.merge_tickets(&other, None, std::slice::from_ref(&kept), entry).await.unwrap();
+    let holds = held.store.holds().await.unwrap();
+    assert_eq!(holds.iter().map(|hold| hold.ticket.clone()).collect::<Vec<_>>(), [Some(other), None]);
+    for hold in holds {
+        assert!(held.store.release_hold(hold.id, &act()).await.unwrap());
+        assert!(!held.store.release_hold(hold.id, &act()).await.unwrap());
+    }
+    let done = held.store.run_retention(&policy, held.now(), false).await.unwrap();
+    assert_eq!(done.held_events, 0);
+    assert_eq!((stored(held).await, stored(free).await), (1, 2), "released, they go");
 }
 
 async fn closing_is_final(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {

@@ -1,4 +1,4 @@
-//! Findings, quarantine, throttle, retention.
+//! Findings, quarantine, throttle.
 
 use super::{Operation, path_id, tagged};
 use crate::extract::{Input, Who, if_match};
@@ -134,15 +134,6 @@ fn flood_operations() -> Vec<Operation> {
             ("ticket", "string", "only this one"),
             ("limit", "integer", "the oldest n, 1 to 1,000, default 50"),
         ]),
-        Operation::get("/api/v1/retention", "get_retention", "What is kept", Scope::Admin, retention),
-        Operation::post(
-            "/api/v1/retention/run",
-            "run_retention",
-            "Delete what is no longer kept",
-            Scope::Admin,
-            run_retention,
-        )
-        .body(&[("dry_run", "boolean", "only count")]),
     ]
 }
 
@@ -272,23 +263,4 @@ async fn promote(State(app): AppState, who: Who, Input(input): Input<PromoteInpu
     let project = input.project.as_deref().unwrap_or("default");
     let promoted = app.promote(&who.0, project, ticket.as_ref(), input.limit.unwrap_or(50)).await?;
     Ok(Json(json!({ "promoted": promoted })).into_response())
-}
-
-async fn retention(State(app): AppState, _who: Who) -> ApiResult<Response> {
-    Ok(Json(json!({ "policy": app.settings().retention })).into_response())
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RetentionInput {
-    dry_run: bool,
-}
-
-async fn run_retention(
-    State(app): AppState,
-    who: Who,
-    Input(input): Input<RetentionInput>,
-) -> ApiResult<Response> {
-    let report = app.run_retention(&who.0, input.dry_run).await?;
-    Ok(Json(json!({ "dry_run": input.dry_run, "deleted": report })).into_response())
 }

@@ -29,6 +29,8 @@ use tower::ServiceExt;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// A request must be answered within this time.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// The same of one that reads all that is kept.
+const LONG_TIMEOUT: Duration = Duration::from_secs(4 * 3_600);
 
 /// After this time people wonder.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -58,7 +60,7 @@ impl Client {
         let body = serde_json::json!({ "username": name, "password": password });
         let bytes = Bytes::from(body.to_string());
         let (status, headers, bytes) =
-            self.within(self.exchange(Method::POST, "/api/v1/auth/login", bytes, None)).await?;
+            self.within(TIMEOUT, self.exchange(Method::POST, "/api/v1/auth/login", bytes, None)).await?;
         let answer = understood(status, &bytes, false)?;
         let cookie = headers
             .get_all("set-cookie")
@@ -73,7 +75,8 @@ impl Client {
     /// POST as a person.
     pub async fn post_as(&self, person: &Person, path: &str, body: &Value) -> Result<Value, CliError> {
         let bytes = Bytes::from(body.to_string());
-        let (status, _, bytes) = self.within(self.exchange(Method::POST, path, bytes, Some(person))).await?;
+        let (status, _, bytes) =
+            self.within(TIMEOUT, self.exchange(Method::POST, path, bytes, Some(person))).await?;
         understood(status, &bytes, false)
     }
 
@@ -141,6 +144,11 @@ impl Client {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// POST for work that takes as long as all that is kept is large.
+    pub async fn post_long(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.send_within(LONG_TIMEOUT, Method::POST, path, Some(body)).await
+    }
+
     /// PATCH.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         self.send(Method::PATCH, path, Some(body)).await
@@ -160,15 +168,30 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
+        self.send_within(TIMEOUT, method, path, body).await
+    }
+
+    async fn send_within(
+        &self,
+        time: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, CliError> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let (status, _, bytes) = self.within(self.exchange(method, path, bytes, None)).await?;
+        let (status, _, bytes) = self.within(time, self.exchange(method, path, bytes, None)).await?;
         understood(status, &bytes, matches!(self.transport, Transport::Remote(_)))
     }
 
-    async fn within<T>(&self, exchange: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-        patiently(tokio::time::timeout(TIMEOUT, exchange))
-            .await
-            .map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))?
+    async fn within<T>(
+        &self,
+        time: Duration,
+        exchange: impl Future<Output = Result<T, CliError>>,
+    ) -> Result<T, CliError> {
+        patiently(tokio::time::timeout(time, exchange)).await.map_err(|_| {
+            let seconds = time.as_secs();
+            CliError::new(exit::UNAVAILABLE, format!("the server did not answer within {seconds} s"))
+        })?
     }
 
     async fn exchange(

@@ -1,4 +1,4 @@
-//! `actifix events|findings|quarantine|retention|logs …`
+//! `actifix events|findings|quarantine|logs …`
 
 use super::client::{Client, encoded};
 use super::ids;
@@ -126,21 +126,6 @@ pub enum QuarantineCommand {
     Delete {
         /// Entry id, or its start.
         id: String,
-    },
-}
-
-/// Retention.
-#[derive(Debug, Subcommand)]
-pub enum RetentionCommand {
-    /// What is kept.
-    #[command(after_help = "Example:\n  actifix retention show")]
-    Show,
-    /// Delete what is no longer kept.
-    #[command(after_help = "Example:\n  actifix retention run --dry-run")]
-    Run {
-        /// Only count.
-        #[arg(long)]
-        dry_run: bool,
     },
 }
 
@@ -436,23 +421,4 @@ fn print_quarantined(entry: &Value) -> Result<(), CliError> {
     output::dim(
         "sealed; `actifix quarantine release` runs it through the pipeline with a larger budget, `delete` drops it",
     )
-}
-
-/// `actifix retention …`
-pub async fn retention(global: &Global, command: RetentionCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect_existing(global).await?;
-    let result = match command {
-        RetentionCommand::Show => client.get("/api/v1/retention", &[]).await,
-        RetentionCommand::Run { dry_run } => {
-            client.post("/api/v1/retention/run", &json!({ "dry_run": dry_run })).await
-        }
-    };
-    client.close().await?;
-    let answer = result?;
-    if global.json {
-        output::json(&answer)?
-    } else {
-        output::line(format!("{answer:#}"))?
-    };
-    Ok(ExitCode::SUCCESS)
 }

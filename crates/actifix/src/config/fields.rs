@@ -138,6 +138,15 @@ pub const FIELDS: &[Field] = &[
     field("retention.quarantine_days", "days", "age of quarantined input, 0 = no limit"),
     field("retention.findings_days", "days", "age of findings since last seen, 0 = no limit"),
     field("retention.audit_days", "days", "age of rows of the audit log, 0 = no limit"),
+    field("retention.backups_daily", "days", "of which the newest backup is kept; 0 here and below = all"),
+    field("retention.backups_weekly", "weeks", "of which the newest backup is kept"),
+    field(
+        "backup.recipients",
+        "list of age recipients (age1…)",
+        "who can read backups; none: the server makes none (docs/backups.md)",
+    ),
+    field("backup.directory", "PATH", "where backups are kept; default .actifix/backups"),
+    field("backup.every_hours", "hours", "between two backups, 1 to 672"),
 ];
 
 /// The known key nearest to `unknown`, if one is near enough to be meant.
@@ -198,6 +207,7 @@ mod tests {
         let tls = crate::config::TlsConfig { cert: "c".into(), key: "k".into() };
         config.listeners.get_mut("default").unwrap().tls = Some(tls);
         config.outbound.extra_ca = Some("ca".into());
+        config.backup.directory = Some("d".into());
         config.oidc.issuer = Some("https://x".into());
         config.oidc.client_id = Some("x".into());
         config.oidc.client_secret = Some("env:X".parse().unwrap());

@@ -526,7 +526,20 @@ fn answers_have_the_form_that_the_contract_gives() {
     see("GET", "/api/v1/findings/{id}", &finding, None);
     let rotated = json!({ "state": "rotated" });
     see("POST", "/api/v1/findings/{id}/resolve", &format!("{finding}/resolve"), Some(&rotated));
-    for path in ["projects", "retention", "throttle", "throttle/history", "tokens"] {
+    let hold = json!({ "project": "42", "reason": "case" });
+    see("POST", "/api/v1/retention/holds", "/api/v1/retention/holds", Some(&hold));
+    see("POST", "/api/v1/integrity/check", "/api/v1/integrity/check", Some(&json!({})));
+    for path in [
+        "projects",
+        "retention",
+        "retention/holds",
+        "backups",
+        "backups/runs",
+        "integrity",
+        "throttle",
+        "throttle/history",
+        "tokens",
+    ] {
         let path = format!("/api/v1/{path}");
         see("GET", &path, &path, None);
     }

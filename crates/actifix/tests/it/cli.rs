@@ -671,6 +671,9 @@ fn help_completions_and_man_pages() {
         "findings",
         "config",
         "retention",
+        "backup",
+        "export",
+        "import",
     ] {
         assert!(help.contains(command), "{command}: {help}");
         let own = home.cli(&[command, "--help"]).ok();

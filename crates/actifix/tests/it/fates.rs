@@ -326,6 +326,15 @@ fn unredactable() -> String {
     (0..12_000).map(|n| format!("password={}\n", password(n))).collect()
 }
 
+/// Sends what cannot be redacted to project 42; the id of its entry.
+pub fn quarantined(server: &Server) -> String {
+    server.home.import_projects();
+    let event = json!({ "message": "poisoned", "extra": { "log": unredactable() } });
+    let header = json!({ "event_id": "5f".repeat(16) });
+    assert_eq!(server.send(&envelope(&header, &[item("event", &event)])).status, 200);
+    server.list("/api/v1/quarantine?project=42")[0]["id"].as_str().expect("an id").to_owned()
+}
+
 #[test]
 fn what_cannot_be_redacted_is_sealed_and_comes_back_whole() {
     let (home, server) = start();

@@ -190,7 +190,12 @@ impl Server {
     pub fn start(home: Arc<Home>, environment: &[(&str, &str)]) -> Self {
         let mut command = home.command(&["serve"]);
         command.envs(environment.iter().copied());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::run(home, command)
+    }
+
+    /// Starts what becomes the server.
+    pub fn run(home: Arc<Home>, mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server starts");
         let printed = Arc::new(Printed::default());
         let stdout = child.stdout.take().expect("a pipe");

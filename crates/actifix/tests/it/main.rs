@@ -15,6 +15,7 @@
 mod accounts;
 mod agents;
 mod api;
+mod backups;
 mod captures;
 mod cli;
 mod crash;
@@ -43,6 +44,7 @@ mod proxies;
 mod random;
 mod rates;
 mod repeats;
+mod retention;
 mod scan;
 mod scan_git;
 mod scan_hidden;

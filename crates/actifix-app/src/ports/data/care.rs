@@ -157,6 +157,10 @@ pub struct RetentionPolicy {
     pub findings_days: u32,
     /// Rows of the audit log, days.
     pub audit_days: u32,
+    /// Days of which the newest backup is kept; with a zero here and below all are.
+    pub backups_daily: u32,
+    /// Weeks of which the newest backup is kept.
+    pub backups_weekly: u32,
 }
 
 impl Default for RetentionPolicy {
@@ -168,6 +172,8 @@ impl Default for RetentionPolicy {
             quarantine_days: 30,
             findings_days: 365,
             audit_days: 400,
+            backups_daily: 7,
+            backups_weekly: 4,
         }
     }
 }
@@ -189,6 +195,8 @@ pub struct RetentionReport {
     pub audit: u64,
     /// Remembered ids of events without a body.
     pub remembered_ids: u64,
+    /// Events that are old enough and stay because of a legal hold.
+    pub held_events: u64,
 }
 
 impl RetentionReport {

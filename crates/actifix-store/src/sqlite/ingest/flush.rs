@@ -4,6 +4,7 @@ use super::cache::Known;
 use super::prepare::{FACET_KEYS_MAX, PreparedAttachment};
 use super::{Batch, FacetDelta, NewEvent, Touched};
 use crate::fault::Result;
+use crate::sqlite::check::{self, EventRow};
 use crate::sqlite::rows::{self, Hex, key_hex, quantity};
 use crate::sqlite::{activity, throttles};
 use actifix_domain::id::ProjectId;
@@ -288,17 +289,31 @@ fn write_event(db: &Connection, new: &NewEvent<'_>, late_bytes: i64) -> Result<i
         event.attachments.iter().map(|a| a.content.as_ref().map_or(0, |content| content.data.len())).sum();
     let body_bytes =
         i64::try_from(event.body.data.len() + contents).unwrap_or(i64::MAX).saturating_add(late_bytes);
+    let (id, fingerprint) = (Hex::of(&event.id.0), key_hex(event.key));
+    let noted = check::event(&EventRow {
+        seq: new.seq,
+        project: new.project.0,
+        event_id: id.as_str(),
+        fingerprint: fingerprint.as_str(),
+        timestamp: event.timestamp.micros(),
+        received_at: new.received_at.micros(),
+        outcome: new.outcome.as_str(),
+        title: &event.title,
+        release: event.release.as_deref(),
+        environment: event.environment.as_deref(),
+        user_hash: event.user_hash.map(u64::cast_signed),
+    });
     db.prepare_cached(
         "INSERT INTO events (seq, project_id, ticket_seq, event_id, fingerprint, timestamp, received_at, outcome, \
-         title, release, environment, body_bytes, user_hash) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         title, release, environment, body_bytes, user_hash, row_check) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(params![
         new.seq,
         new.project.0,
         new.ticket_seq,
-        Hex::of(&event.id.0).as_str(),
-        key_hex(event.key).as_str(),
+        id.as_str(),
+        fingerprint.as_str(),
         event.timestamp.micros(),
         new.received_at.micros(),
         new.outcome.as_str(),
@@ -307,6 +322,7 @@ fn write_event(db: &Connection, new: &NewEvent<'_>, late_bytes: i64) -> Result<i
         event.environment,
         body_bytes,
         event.user_hash.map(u64::cast_signed),
+        noted,
     ])?;
     db.prepare_cached("INSERT INTO event_bodies (event_seq, dict, data) VALUES (?1, ?2, ?3)")?
         .execute(params![new.seq, event.body.dict, event.body.data])?;

@@ -1,0 +1,392 @@
+//! Backups: made while everything goes on, readable only by whom they are for, and believed only after they were
+//! restored once.
+//!
+//! A backup is a moment of the database, page by page, with the files that belong to it; the shelf (a port) encrypts it
+//! on its way to the disk. The record of what was made and verified is kept in the database that is backed up, the truth
+//! about what is there is the shelf.
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ports::{
+    BackupFile, BackupPlan, BackupShelf, BackupVerdict, BackupView, SnapshotFacts, UpkeepKind, UpkeepRun,
+};
+use crate::retention::seconds;
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::audit::{Action, AuditRecord};
+use actifix_domain::time::{HOUR, Timestamp};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Mutex;
+
+/// Runs that are read to tell what is known of each backup.
+const RUNS_MAX: u32 = 1_000;
+/// A failed backup is tried again after this time.
+const RETRY: i64 = HOUR;
+/// Further recipients of one backup.
+const RECIPIENTS_MAX: usize = 16;
+
+/// The shelf, and whether somebody works on it.
+#[derive(Default)]
+pub(crate) struct Backups {
+    shelf: OnceLock<Arc<dyn BackupShelf>>,
+    busy: Arc<Mutex<()>>,
+}
+
+impl App {
+    /// Says where backups are kept. Called once, where the App is put together.
+    pub fn keep_backups_on(&self, shelf: Arc<dyn BackupShelf>) {
+        // The first one stays: there is one place for backups.
+        let _set_before = self.backups.shelf.set(shelf);
+    }
+
+    fn shelf(&self) -> Result<Arc<dyn BackupShelf>> {
+        let shelf = self.backups.shelf.get();
+        shelf.map(Arc::clone).ok_or_else(|| Error::conflict("this process keeps no backups"))
+    }
+
+    /// All backups, newest first, with what is known of each.
+    pub async fn list_backups(&self, actor: &Actor) -> Result<Vec<BackupView>> {
+        Self::require(actor, Scope::Admin, None)?;
+        let shelf = self.shelf()?;
+        let files = blocking(move || shelf.list()).await?;
+        let mut known: BTreeMap<String, UpkeepRun> = BTreeMap::new();
+        for run in self.store.runs(Some(UpkeepKind::Verification), RUNS_MAX).await? {
+            known.entry(run.target.clone()).or_insert(run);
+        }
+        let view = |file: BackupFile| {
+            let run = known.get(&file.name);
+            let verified_at = run.filter(|run| run.ok).map(|run| run.finished_at);
+            let problem = run.filter(|run| !run.ok).map(|run| first_fault(&run.detail));
+            BackupView { file, verified_at, problem }
+        };
+        Ok(files.into_iter().map(view).collect())
+    }
+
+    /// What was done, latest first: backups, verifications, restores.
+    pub async fn backup_runs(&self, actor: &Actor) -> Result<Vec<UpkeepRun>> {
+        Self::require(actor, Scope::Admin, None)?;
+        let mut runs = self.store.runs(None, RUNS_MAX).await?;
+        runs.retain(|run| {
+            matches!(run.kind, UpkeepKind::Backup | UpkeepKind::Verification | UpkeepKind::Restore)
+        });
+        runs.truncate(200);
+        Ok(runs)
+    }
+
+    /// Makes a backup for the configured recipients and these. It goes on when whoever asked goes away.
+    pub async fn create_backup(
+        self: &Arc<Self>,
+        actor: &Actor,
+        recipients: Vec<String>,
+    ) -> Result<BackupFile> {
+        Self::require(actor, Scope::Admin, None)?;
+        if recipients.len() > RECIPIENTS_MAX {
+            return Err(Error::invalid("recipients", format!("at most {RECIPIENTS_MAX}")));
+        }
+        let shelf = self.shelf()?;
+        let busy = Arc::clone(&self.backups.busy).try_lock_owned().map_err(|_| BUSY)?;
+        let record = self.audit(actor, Action::BackupDone, "backup", None, json!({}));
+        let app = Arc::clone(self);
+        to_the_end(async move {
+            let _busy = busy;
+            app.make(&shelf, &recipients, record).await
+        })
+        .await
+    }
+
+    async fn make(
+        &self,
+        shelf: &Arc<dyn BackupShelf>,
+        recipients: &[String],
+        mut record: AuditRecord,
+    ) -> Result<BackupFile> {
+        let started_at = self.now();
+        let made = self.copy(shelf, started_at, recipients).await;
+        let (target, detail) = match &made {
+            Ok((file, facts)) => (file.name.clone(), mark_of(file, facts)),
+            Err(error) => (String::new(), json!({ "error": told(error) })),
+        };
+        let finished_at = self.now();
+        if made.is_ok() {
+            metrics::gauge!("actifix_backup_last_success_timestamp_seconds").set(seconds(finished_at));
+            tracing::info!(name = target, "backup.made");
+        } else {
+            metrics::counter!("actifix_backup_failures_total", "step" => "create").increment(1);
+            tracing::error!(why = %detail, "backup.failed: the former backups are as they were");
+        }
+        record.target = format!("backup:{target}");
+        record.detail = json!({ "step": "created", "result": detail });
+        if made.is_err() {
+            record.result = actifix_domain::audit::Verdict::Failed;
+        }
+        let kind = UpkeepKind::Backup;
+        let run = UpkeepRun { kind, target, started_at, finished_at, ok: made.is_ok(), detail };
+        self.note_run(run, record.bounded()).await;
+        made.map(|(file, _)| file)
+    }
+
+    async fn copy(
+        &self,
+        shelf: &Arc<dyn BackupShelf>,
+        at: Timestamp,
+        recipients: &[String],
+    ) -> Result<(BackupFile, SnapshotFacts)> {
+        let (begun_on, recipients) = (Arc::clone(shelf), recipients.to_vec());
+        let sink = blocking(move || begun_on.begin(at, &recipients)).await?;
+        let (facts, sink) = self.store.snapshot(sink).await?;
+        let file = blocking(move || sink.finish().map_err(from_io)).await?;
+        Ok((file, facts))
+    }
+
+    /// Restores a backup into a temporary home and looks at everything in it: that is a drill, and it is recorded.
+    /// Without a name the newest.
+    pub async fn verify_backup(self: &Arc<Self>, actor: &Actor, name: Option<&str>) -> Result<BackupVerdict> {
+        Self::require(actor, Scope::Admin, None)?;
+        let shelf = self.shelf()?;
+        let listed_on = Arc::clone(&shelf);
+        let files = blocking(move || listed_on.list()).await?;
+        let found = files.into_iter().find(|file| name.is_none_or(|name| name == file.name));
+        let name = found.ok_or(Error::NotFound { what: "backup" })?.name;
+        let busy = Arc::clone(&self.backups.busy).try_lock_owned().map_err(|_| BUSY)?;
+        let record = self.audit(actor, Action::BackupDone, format!("backup:{name}"), None, json!({}));
+        let app = Arc::clone(self);
+        to_the_end(async move {
+            let _busy = busy;
+            app.try_restore(shelf, name, record).await
+        })
+        .await
+    }
+
+    async fn try_restore(
+        &self,
+        shelf: Arc<dyn BackupShelf>,
+        name: String,
+        mut record: AuditRecord,
+    ) -> Result<BackupVerdict> {
+        let started_at = self.now();
+        let asked = name.clone();
+        let verdict = blocking(move || shelf.verify(&asked)).await;
+        let finished_at = self.now();
+        let (ok, detail) = match &verdict {
+            Ok(verdict) => (verdict.intact, json!(verdict)),
+            Err(error) => (false, json!({ "faults": [told(error)] })),
+        };
+        if ok {
+            metrics::gauge!("actifix_backup_last_verified_timestamp_seconds").set(seconds(finished_at));
+            tracing::info!(name, "backup.verified");
+        } else {
+            metrics::counter!("actifix_backup_failures_total", "step" => "verify").increment(1);
+            tracing::error!(name, why = first_fault(&detail), "backup.not_restorable: make a new one now");
+            record.result = actifix_domain::audit::Verdict::Failed;
+        }
+        record.detail = json!({ "step": "verified", "intact": ok, "faults": detail.get("faults") });
+        let kind = UpkeepKind::Verification;
+        let run = UpkeepRun { kind, target: name, started_at, finished_at, ok, detail };
+        self.note_run(run, record.bounded()).await;
+        verdict
+    }
+
+    /// What was done is done, whether or not the database can note it.
+    async fn note_run(&self, run: UpkeepRun, audit: AuditRecord) {
+        if let Err(error) = self.store.record_run(&run, Some(&audit)).await {
+            tracing::error!(error = %error, kind = run.kind.as_str(), "upkeep.not_recorded");
+        }
+    }
+
+    /// Records that this home was made from a backup, and ends every session of it: one that was ended since the backup
+    /// would live again.
+    pub async fn record_restore(&self, detail: Value) -> Result<()> {
+        let name = detail.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let now = self.now();
+        let audit =
+            self.audit(&Actor::System, Action::SessionKilled, "all", None, json!({ "why": "restored" }));
+        self.store.end_sessions(crate::ports::SessionsOf::All, &audit).await?;
+        let audit = self.audit(
+            &Actor::System,
+            Action::BackupDone,
+            format!("backup:{name}"),
+            None,
+            json!({ "step": "restored", "mark": detail.get("mark") }),
+        );
+        let kind = UpkeepKind::Restore;
+        let run = UpkeepRun { kind, target: name, started_at: now, finished_at: now, ok: true, detail };
+        self.store.record_run(&run, Some(&audit)).await
+    }
+
+    /// Tells the figures after a start, and removes what a killed process left.
+    pub async fn begin_backups(&self) -> Result<()> {
+        let shelf = self.shelf()?;
+        blocking(move || shelf.tidy()).await?;
+        for (kind, name) in [
+            (UpkeepKind::Backup, "actifix_backup_last_success_timestamp_seconds"),
+            (UpkeepKind::Verification, "actifix_backup_last_verified_timestamp_seconds"),
+        ] {
+            let runs = self.store.runs(Some(kind), RUNS_MAX).await?;
+            let last = runs.iter().find(|run| run.ok).map_or(0.0, |run| seconds(run.finished_at));
+            metrics::gauge!(name).set(last);
+        }
+        Ok(())
+    }
+
+    /// Makes, verifies and clears away backups as the plan says. Called every few minutes.
+    pub async fn tend_backups(self: &Arc<Self>) -> Result<()> {
+        let Some(every_hours) = self.settings.backup_every_hours else { return Ok(()) };
+        let (now, views) = (self.now(), self.list_backups(&Actor::System).await?);
+        // One that cannot be restored is none.
+        let newest = views.iter().find(|view| view.problem.is_none()).map(|view| view.file.created_at);
+        let due = newest.is_none_or(|newest| now.since(newest) >= i64::from(every_hours.max(1)) * HOUR);
+        // A disk that is full for a day must not be filled anew every few minutes.
+        let mut rests = false;
+        for kind in [UpkeepKind::Backup, UpkeepKind::Verification] {
+            let last = self.store.runs(Some(kind), 1).await?.pop();
+            rests |= last.is_some_and(|run| !run.ok && now.since(run.finished_at).abs() < RETRY);
+        }
+        if due && !rests {
+            let made = self.create_backup(&Actor::System, Vec::new()).await?;
+            let verdict = self.verify_backup(&Actor::System, Some(&made.name)).await?;
+            if verdict.intact {
+                self.clear_backups().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the backups that the plan does not keep.
+    async fn clear_backups(&self) -> Result<()> {
+        let policy = &self.settings.retention;
+        let plan = BackupPlan {
+            enabled: true,
+            every_hours: self.settings.backup_every_hours.unwrap_or(24),
+            daily: policy.backups_daily,
+            weekly: policy.backups_weekly,
+        };
+        let views = self.list_backups(&Actor::System).await?;
+        for name in surplus(&views, &plan) {
+            let (shelf, gone) = (self.shelf()?, name.clone());
+            blocking(move || shelf.remove(&gone)).await?;
+            let detail = json!({ "step": "removed" });
+            self.record_act(&Actor::System, Action::BackupDone, format!("backup:{name}"), detail).await?;
+        }
+        Ok(())
+    }
+}
+
+const BUSY: Error = Error::Unavailable {
+    message: "a backup is being made or verified: wait for its end",
+    retry_after_seconds: 30,
+};
+
+/// Names that need not be kept. The newest backup of each of the last days and weeks that have one stays, and so do the
+/// newest of all and the newest that was found whole.
+fn surplus(newest_first: &[BackupView], plan: &BackupPlan) -> Vec<String> {
+    if plan.daily == 0 && plan.weekly == 0 {
+        return Vec::new();
+    }
+    let mut kept: BTreeSet<&str> = BTreeSet::new();
+    let newest_of = |length: i64, many: u32, kept: &mut BTreeSet<_>| {
+        let mut seen: BTreeSet<i64> = BTreeSet::new();
+        for view in newest_first {
+            // 1970-01-01 was a Thursday; weeks begin on Mondays.
+            let number = (view.file.created_at.day() + if length == 7 { 3 } else { 0 }).div_euclid(length);
+            if seen.len() < usize::try_from(many).unwrap_or(usize::MAX) && seen.insert(number) {
+                kept.insert(view.file.name.as_str());
+            }
+        }
+    };
+    newest_of(1, plan.daily, &mut kept);
+    newest_of(7, plan.weekly, &mut kept);
+    kept.extend(newest_first.first().map(|view| view.file.name.as_str()));
+    let verified = newest_first.iter().find(|view| view.verified_at.is_some() && view.problem.is_none());
+    kept.extend(verified.map(|view| view.file.name.as_str()));
+    let rest = newest_first.iter().filter(|view| !kept.contains(view.file.name.as_str()));
+    rest.map(|view| view.file.name.clone()).collect()
+}
+
+fn mark_of(file: &BackupFile, facts: &SnapshotFacts) -> Value {
+    json!({
+        "size": file.size, "pages": facts.pages, "schema_version": facts.schema_version,
+        "events": facts.counts.get("events"), "tickets": facts.counts.get("tickets"),
+        "last_event": facts.last_event, "audit_head": facts.audit.seq,
+    })
+}
+
+/// What may be told of an error: a fault of the system by its own text, since an operator has to act on it.
+fn told(error: &Error) -> String {
+    match error {
+        Error::Internal(source) => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn first_fault(detail: &Value) -> String {
+    let faults = detail.get("faults").and_then(Value::as_array);
+    faults.and_then(|faults| faults.first()).and_then(Value::as_str).unwrap_or("not told").to_owned()
+}
+
+fn from_io(error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        return Error::Unavailable { message: "the disk of the backups is full", retry_after_seconds: 60 };
+    }
+    Error::internal(error)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}
+
+/// Does `work` to its end, whoever stops waiting for it.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let runtime = tokio::runtime::Handle::current();
+    blocking(move || runtime.block_on(work)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actifix_domain::time::DAY;
+
+    const START: i64 = 20_000 * DAY;
+
+    fn at(hours_ago: i64, verified: bool) -> BackupView {
+        let created_at = Timestamp::from_micros(START - hours_ago * HOUR);
+        BackupView {
+            file: BackupFile { name: format!("b{hours_ago:04}"), size: 1, created_at },
+            verified_at: verified.then_some(created_at),
+            problem: None,
+        }
+    }
+
+    fn plan(daily: u32, weekly: u32) -> BackupPlan {
+        BackupPlan { enabled: true, every_hours: 24, daily, weekly }
+    }
+
+    #[test]
+    fn seven_days_and_four_weeks_are_kept() {
+        // Two a day, for 60 days.
+        let all: Vec<BackupView> = (0..120).map(|half| at(half * 12 + 1, true)).collect();
+        let gone = surplus(&all, &plan(7, 4));
+        let kept: Vec<i64> = all
+            .iter()
+            .filter(|view| !gone.contains(&view.file.name))
+            .map(|view| (START - view.file.created_at.micros()) / HOUR)
+            .collect();
+        // The last one is of a Thursday; that of the Sunday before is among the days, those of two more Sundays follow.
+        assert_eq!(kept, [1, 25, 49, 73, 97, 121, 145, 265, 433]);
+    }
+
+    #[test]
+    fn what_is_needed_never_goes() {
+        assert_eq!(surplus(&[], &plan(1, 1)), Vec::<String>::new());
+        assert_eq!(
+            surplus(&[at(1, false), at(2, false)], &plan(0, 0)),
+            Vec::<String>::new(),
+            "0 and 0 is all"
+        );
+        // The newest cannot be restored: the newest that can is kept beyond the plan.
+        let mut broken = at(1, true);
+        broken.problem = Some("damaged".into());
+        let list = [broken, at(2, false), at(3, true), at(4, true)];
+        assert_eq!(surplus(&list, &plan(1, 0)), ["b0002", "b0004"]);
+    }
+}

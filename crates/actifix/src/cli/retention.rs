@@ -1,0 +1,146 @@
+//! `actifix retention …`
+
+use super::client::Client;
+use super::output::{self, counted, grouped, number, text, time};
+use super::sheet::{Fit, Sheet};
+use super::{CliError, Global};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Retention.
+#[derive(Debug, Subcommand)]
+pub enum RetentionCommand {
+    /// What is kept, what is held, and what the last run did.
+    #[command(after_help = "Example:\n  actifix retention show")]
+    Show,
+    /// Delete what is no longer kept.
+    #[command(after_help = "Example:\n  actifix retention run --dry-run")]
+    Run {
+        /// Only count.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Keep a ticket, or a whole project, from retention until the hold is released.
+    #[command(
+        after_help = "Examples:\n  actifix retention hold --ticket ACT-20261124-7K3QF --reason 'case 17'\n  actifix retention hold --project shop --reason 'audit 2026'"
+    )]
+    Hold {
+        /// Id of a ticket.
+        #[arg(long, conflicts_with = "project", required_unless_present = "project")]
+        ticket: Option<String>,
+        /// Name or id of a project.
+        #[arg(long)]
+        project: Option<String>,
+        /// Why, at most 500 characters.
+        #[arg(long)]
+        reason: String,
+    },
+    /// End a hold.
+    #[command(after_help = "Example:\n  actifix retention release 1")]
+    Release {
+        /// Number of the hold, as `retention show` tells it.
+        id: u64,
+    },
+}
+
+/// Names of the policy with what they mean.
+const POLICY: [(&str, &str, &str); 8] = [
+    ("events_days", "events", "days"),
+    ("events_bytes_max", "events", "bytes in all"),
+    ("resolved_tickets_days", "resolved tickets", "days"),
+    ("quarantine_days", "quarantine", "days"),
+    ("findings_days", "findings", "days since last seen"),
+    ("audit_days", "audit log", "days"),
+    ("backups_daily", "backups", "days with one"),
+    ("backups_weekly", "backups", "weeks with one"),
+];
+
+/// `actifix retention …`
+pub async fn run(global: &Global, command: RetentionCommand) -> Result<ExitCode, CliError> {
+    let client = Client::connect_existing(global).await?;
+    let result = match &command {
+        RetentionCommand::Show => client.get("/api/v1/retention", &[]).await,
+        RetentionCommand::Run { dry_run } => {
+            client.post_long("/api/v1/retention/run", &json!({ "dry_run": dry_run })).await
+        }
+        RetentionCommand::Hold { ticket, project, reason } => {
+            let body = json!({ "ticket": ticket, "project": project, "reason": reason });
+            client.post("/api/v1/retention/holds", &body).await
+        }
+        RetentionCommand::Release { id } => client.delete(&format!("/api/v1/retention/holds/{id}")).await,
+    };
+    client.close().await?;
+    let answer = result?;
+    if global.json {
+        output::json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match command {
+        RetentionCommand::Show => show(&answer)?,
+        RetentionCommand::Run { dry_run } => {
+            let done = answer.get("deleted").unwrap_or(&Value::Null);
+            let verb = if dry_run { "would delete" } else { "deleted" };
+            output::line(format!("{verb} {}", report(done)))?;
+        }
+        RetentionCommand::Hold { .. } => {
+            output::line(format!("hold {}: kept until it is released", number(&answer, "id")))?;
+        }
+        RetentionCommand::Release { .. } => {
+            output::line("released: what is old enough goes with the next run")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(answer: &Value) -> Result<(), CliError> {
+    let policy = answer.get("policy").unwrap_or(&Value::Null);
+    let mut sheet = Sheet::new(&[("KEPT", Fit::Whole), ("FOR", Fit::Whole), ("SETTING", Fit::Whole)]);
+    for (key, what, unit) in POLICY {
+        let limit = number(policy, key);
+        let limit =
+            if limit == 0 { "without limit".to_owned() } else { format!("{} {unit}", grouped(limit)) };
+        sheet.row([what.to_owned(), limit, format!("retention.{key}")]);
+    }
+    output::line(sheet.render())?;
+    let last = answer.get("last_run").unwrap_or(&Value::Null);
+    if last.is_null() {
+        output::line("It has not run yet.")?;
+    } else {
+        let detail = last.get("detail").unwrap_or(&Value::Null);
+        output::line(format!("last run {} UTC: deleted {}", time(last, "finished_at"), report(detail)))?;
+    }
+    for hold in answer.get("holds").and_then(Value::as_array).into_iter().flatten() {
+        let ticket = text(hold, "ticket");
+        let what = if ticket.is_empty() {
+            format!("project {}", number(hold, "project"))
+        } else {
+            ticket.to_owned()
+        };
+        output::line(format!(
+            "hold {}: {what}, by {} since {} UTC: {}",
+            number(hold, "id"),
+            text(hold, "actor"),
+            time(hold, "created_at"),
+            text(hold, "reason"),
+        ))?;
+    }
+    Ok(())
+}
+
+fn report(done: &Value) -> String {
+    let mut told = format!(
+        "{} ({} bytes), {}, {} of the quarantine, {}, {} of the audit log",
+        counted(number(done, "events"), "event", "events"),
+        grouped(number(done, "event_bytes")),
+        counted(number(done, "tickets"), "ticket", "tickets"),
+        counted(number(done, "quarantine"), "entry", "entries"),
+        counted(number(done, "findings"), "finding", "findings"),
+        counted(number(done, "audit"), "row", "rows"),
+    );
+    let held = number(done, "held_events");
+    if held > 0 {
+        told.push_str(&format!("; {} stay under a legal hold", counted(held, "event", "events")));
+    }
+    told
+}
