@@ -1,6 +1,7 @@
 //! The only door to every use case.
 
 use crate::accounts::Verifiers;
+use crate::alerts::AlertState;
 use crate::audit::Rollup;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
@@ -11,6 +12,7 @@ use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
 use crate::tokens::TokenCache;
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::alert::AddressPolicy;
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::{SECOND, Timestamp};
@@ -40,6 +42,8 @@ pub struct AppSettings {
     pub retention: crate::ports::RetentionPolicy,
     /// Requests that are decoded at the same time; at least 1.
     pub decode_parallel: usize,
+    /// Which addresses alerts may be sent to.
+    pub outbound: AddressPolicy,
 }
 
 /// How long an answer about readiness is given again.
@@ -66,6 +70,7 @@ pub struct App {
     pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
     readiness: Readiness,
+    pub(crate) alerts: AlertState,
     pub(crate) rollup: Rollup,
     pub(crate) verifiers: Verifiers,
     pub(crate) login_gate: LoginGate,
@@ -107,6 +112,7 @@ impl App {
             counters: Counters::default(),
             in_flight: Arc::default(),
             readiness: Readiness::default(),
+            alerts: AlertState::default(),
             rollup: Rollup::default(),
             verifiers: Verifiers::new(vault.derive("password-pepper"), Arc::clone(&ids)),
             login_gate: LoginGate::default(),

@@ -88,6 +88,8 @@ pub struct StaticFacts {
     pub rate_limit_disabled: bool,
     /// `cors.allowed_origins`
     pub allowed_origins: Vec<String>,
+    /// Channels of alerts that are switched on, and what is wrong with the address of each.
+    pub webhooks: Vec<(String, Option<String>)>,
 }
 
 /// The checks that need nothing but the configuration and the files, in the order of the guide.
@@ -99,7 +101,7 @@ pub fn static_checks(facts: &StaticFacts) -> Vec<Check> {
         tls(facts),
         rate_limit(facts),
         cors(facts),
-        webhooks(),
+        webhooks(facts),
     ]
 }
 
@@ -224,9 +226,20 @@ fn is_production_origin(origin: &str) -> bool {
     !(loopback || host == "localhost" || host.ends_with(".localhost"))
 }
 
-fn webhooks() -> Check {
-    let seen = "there are no webhooks in this version".to_owned();
-    Check::of("webhooks", "webhook addresses are https", Vec::new(), seen)
+fn webhooks(facts: &StaticFacts) -> Check {
+    let wrong = facts.webhooks.iter().filter_map(|(name, wrong)| Some((name, wrong.as_ref()?)));
+    let problems = wrong
+        .map(|(name, wrong)| {
+            let advice =
+                format!("replace the channel: `actifix webhook remove {name}`, then add it with https");
+            problem(format!("webhook {name}: {wrong}"), advice)
+        })
+        .collect();
+    let seen = format!(
+        "{} channels are switched on, all of them https to addresses that are allowed",
+        facts.webhooks.len()
+    );
+    Check::of("webhooks", "webhook addresses are https", problems, seen)
 }
 
 impl App {
@@ -254,6 +267,7 @@ mod tests {
             allow_plain_http: false,
             rate_limit_disabled: false,
             allowed_origins: vec!["https://errors.example.net".into()],
+            webhooks: vec![("ops".into(), None)],
         }
     }
 
@@ -271,7 +285,7 @@ mod tests {
     fn breaking_one_line_fails_exactly_its_check() {
         assert_eq!(failed(&good()), Vec::<&str>::new());
         type Break = fn(&mut StaticFacts);
-        let breaks: [(&str, Break); 14] = [
+        let breaks: [(&str, Break); 15] = [
             ("admin_password", |facts| facts.admin_password = false),
             ("secret_backend", |facts| facts.key = KeyPlace::InHome(".actifix/root.key".into())),
             ("db_mode", |facts| facts.files.push(("data/actifix.db-wal".into(), Some("mode 0644".into())))),
@@ -286,6 +300,7 @@ mod tests {
             ("cors", |facts| facts.allowed_origins.push("https://[::1]".into())),
             ("cors", |facts| facts.allowed_origins.push("https://127.0.0.9:1".into())),
             ("cors", |facts| facts.allowed_origins.push("https://app.localhost".into())),
+            ("webhooks", |facts| facts.webhooks.push(("x".into(), Some("only https".into())))),
         ];
         for (id, break_it) in breaks {
             let mut facts = good();

@@ -3,16 +3,20 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod accounts;
+pub mod alerts;
 pub mod app;
 pub mod audit;
 pub mod care;
+pub mod delivery;
 pub mod doctor;
 pub mod error;
+pub mod hooks;
 pub mod idempotency;
 pub mod ingest;
 pub mod limits;
 pub mod login;
 pub mod monitors;
+pub mod outbox;
 pub mod ports;
 pub mod projects;
 pub mod secrets;

@@ -3,8 +3,10 @@
 //! Store verbs are coarse: one verb is one transaction. Lookups return `Option`; a write on an aggregate takes
 //! the version that the decision was made on.
 
+mod alerts;
 mod data;
 
+pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequest};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
     AuditReport, AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace,
@@ -13,6 +15,10 @@ pub use data::{
     QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, Rotation, SealedInput,
     SealedSecret, SecretRecord, SessionCount, SessionRecord, SessionsOf, Sort, StoreStats, StoredEvent,
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UserRecord, VaultStatus,
+};
+pub use data::{
+    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
+    NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
 
 use crate::error::{Error, Result};
@@ -71,6 +77,7 @@ pub trait Store:
     + AnswerStore
     + SecretStore
     + LimitStore
+    + AlertStore
     + Send
     + Sync
     + 'static
@@ -88,6 +95,7 @@ impl<T> Store for T where
         + AnswerStore
         + SecretStore
         + LimitStore
+        + AlertStore
         + Send
         + Sync
         + 'static

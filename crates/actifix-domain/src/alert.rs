@@ -283,7 +283,8 @@ pub fn default_rules() -> Vec<AlertRule> {
         rule("default-spike", &[Trigger::Spike], None),
         AlertRule { cooldown_minutes: 0, ..rule("default-brake", &[Trigger::Brake], None) },
         AlertRule {
-            cooldown_minutes: 1_440,
+            // Each has subjects for each span of time, so that it is told a few times and not each day.
+            cooldown_minutes: COOLDOWN_MINUTES_MAX,
             ..rule("default-upkeep", &[Trigger::Expiry, Trigger::Backup], None)
         },
     ]

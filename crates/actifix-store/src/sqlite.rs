@@ -2,6 +2,7 @@
 
 mod accounts;
 mod activity;
+mod alerts;
 mod answers;
 mod audit;
 mod body;
@@ -9,12 +10,14 @@ mod care;
 mod connection;
 mod events;
 mod findings;
+mod hooks;
 mod ingest;
 mod limits;
 mod lists;
 mod migrate;
 mod monitors;
 mod open;
+mod outbox;
 mod ports;
 mod projects;
 mod quarantine;

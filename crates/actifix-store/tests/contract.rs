@@ -40,6 +40,7 @@ fn three_held() -> ThrottleConfig {
 }
 
 contract! {
+    alerts: open_gates();
     answers: open_gates();
     audit: open_gates();
     ingest: open_gates();

@@ -1,5 +1,6 @@
 //! What every store must do, whatever database is behind it. Each file is one noun; `run` takes a fresh store.
 
+pub mod alerts;
 pub mod answers;
 pub mod audit;
 pub mod care;

@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod cors;
 pub mod extract;
 pub mod health;
+pub mod hooks;
 pub mod ingest;
 pub mod layers;
 pub mod limits;

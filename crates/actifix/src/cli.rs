@@ -19,6 +19,7 @@ mod serve;
 mod sheet;
 mod ticket;
 mod upkeep;
+mod webhook;
 
 pub use error::{CliError, exit};
 
@@ -94,6 +95,9 @@ enum Command {
     /// Secrets that the configuration refers to, and the root key.
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
+    /// Who is told of what: channels, rules, deliveries.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Look for secrets in files, commits and histories.
     Scan(scan::ScanArgs),
     /// Let git look for secrets before each commit.
@@ -186,6 +190,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Project(command) => project::run(&global, command).await,
             Command::Token(command) => project::token(&global, command).await,
             Command::Secrets(command) => secrets::run(&global, command).await,
+            Command::Webhook(command) => webhook::run(&global, command).await,
             Command::Scan(args) => scan::run(&global, args),
             Command::Hook(command) => hook::run(&global, command),
             Command::Findings(command) => upkeep::findings(&global, command).await,

@@ -11,6 +11,7 @@
     )
 )]
 
+mod alarms;
 mod certificate;
 mod cli;
 mod config;
@@ -18,6 +19,7 @@ mod demo;
 mod files;
 mod home;
 mod lifecycle;
+mod outbound;
 mod process;
 mod production;
 mod scan;

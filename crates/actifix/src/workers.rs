@@ -22,6 +22,9 @@ const FIGURES: Duration = Duration::from_secs(5);
 /// Retention.
 const RETENTION: Duration = Duration::from_secs(3_600);
 
+/// What ends soon, and checks of the deployment.
+const ALARMS: Duration = Duration::from_secs(3_600);
+
 /// Certificates that were renewed.
 const CERTIFICATES: Duration = Duration::from_secs(3_600);
 
@@ -34,9 +37,9 @@ pub fn start(
     stop: watch::Receiver<bool>,
 ) {
     let app = &wired.app;
-    let live = Arc::clone(live);
+    let renewed = Arc::clone(live);
     tasks.spawn(every(CERTIFICATES, stop.clone(), Arc::clone(app), move |app| {
-        let live = Arc::clone(&live);
+        let live = Arc::clone(&renewed);
         async move {
             crate::certificate::reload_all(&live.certificates, app.now());
         }
@@ -45,6 +48,17 @@ pub fn start(
     tasks.spawn(every(MONITORS, stop.clone(), Arc::clone(app), |app| async move {
         if let Err(error) = app.check_monitors().await {
             tracing::error!(error = %error, "monitors were not checked");
+        }
+    }));
+    tasks.spawn(Arc::clone(app).run_outbox(stop.clone()));
+    let (own, certificates) = (Arc::new(wired.share()), Arc::clone(live));
+    let root = home.root().to_owned();
+    tasks.spawn(every(ALARMS, stop.clone(), Arc::clone(app), move |_| {
+        let (own, certificates, home) = (Arc::clone(&own), Arc::clone(&certificates), Home::at(&root));
+        async move {
+            if let Err(error) = crate::alarms::raise(&home, &own, &certificates.certificates).await {
+                tracing::error!(error = %error, "alarms were not raised");
+            }
         }
     }));
     crate::process::started_at(app.now().seconds());

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod alerts;
 mod audit;
 mod care;
 mod ingest;
@@ -12,6 +13,10 @@ pub use access::{
     ApiCounter, KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord,
 };
 pub use accounts::{SessionRecord, SessionsOf, UserRecord};
+pub use alerts::{
+    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
+    NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+};
 pub use audit::{AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow};
 pub use care::{
     FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,

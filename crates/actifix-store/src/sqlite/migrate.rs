@@ -19,10 +19,12 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (6, "secrets", include_str!("../../migrations/sqlite/0006_secrets.sql")),
     (7, "limits", include_str!("../../migrations/sqlite/0007_limits.sql")),
     (8, "origins", include_str!("../../migrations/sqlite/0008_origins.sql")),
+    (13, "alerts", include_str!("../../migrations/sqlite/0013_alerts.sql")),
+    (14, "hooks", include_str!("../../migrations/sqlite/0014_hooks.sql")),
 ];
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 8;
+pub(crate) const SCHEMA_VERSION: u32 = 14;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -14,6 +14,7 @@
 
 mod accounts;
 mod agents;
+mod alerts;
 mod api;
 mod captures;
 mod cli;
@@ -41,6 +42,7 @@ mod scan_git;
 mod scan_hidden;
 mod sdk;
 mod secrets;
+mod sink;
 mod strangers;
 mod tls;
 mod work;
