@@ -183,7 +183,9 @@ fn install_python_packages(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let mut pip = Command::new(tools.python());
     pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--requirement"]);
     process::run(pip.arg(workspace.path(REQUIREMENTS)))?;
-    process::run(Command::new(tools.python()).args(["-c", "import sentry_sdk, flask, pre_commit"]))?;
+    process::run(
+        Command::new(tools.python()).args(["-c", "import sentry_sdk, flask, pre_commit, standardwebhooks"]),
+    )?;
     stamp(&tools.python_folder, &pins)
 }
 
@@ -205,13 +207,13 @@ fn install_node_packages(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let arguments = ["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
     process::run(Command::new("npm").args(arguments).current_dir(&tools.node_folder))?;
     let load = Command::new("node")
-        .args(["-e", "require('@sentry/node')"])
+        .args(["-e", "require('@sentry/node'); require('standardwebhooks')"])
         .current_dir(&tools.node_folder)
         .env_remove("NODE_OPTIONS")
         .status()
         .context("cannot start node")?;
     if !load.success() {
-        bail!("@sentry/node is installed but does not load");
+        bail!("@sentry/node or standardwebhooks is installed but does not load");
     }
     stamp(&tools.node_folder, &pins)
 }

@@ -1,6 +1,7 @@
 //! The only door to every use case.
 
 use crate::accounts::Verifiers;
+use crate::alerts::AlertState;
 use crate::audit::Rollup;
 use crate::backup::Backups;
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ use crate::projects::KeyCache;
 use crate::recall::Recall;
 use crate::tokens::{TokenCache, TokenUses};
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::alert::AddressPolicy;
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::{SECOND, Timestamp};
@@ -46,6 +48,8 @@ pub struct AppSettings {
     pub backup_every_hours: Option<u32>,
     /// Requests that are decoded at the same time; at least 1.
     pub decode_parallel: usize,
+    /// Which addresses alerts may be sent to.
+    pub outbound: AddressPolicy,
 }
 
 /// How long an answer about readiness is given again.
@@ -80,6 +84,7 @@ pub struct App {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) backups: Backups,
     readiness: Readiness,
+    pub(crate) alerts: AlertState,
     pub(crate) rollup: Rollup,
     pub(crate) verifiers: Verifiers,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
@@ -136,6 +141,7 @@ impl App {
             in_flight: Arc::default(),
             backups: Backups::default(),
             readiness: Readiness::default(),
+            alerts: AlertState::default(),
             rollup: Rollup::default(),
             verifiers: Verifiers::new(vault.derive("password-pepper"), Arc::clone(&ids)),
             csrf_key: vault.derive("csrf"),

@@ -90,6 +90,8 @@ pub struct StaticFacts {
     pub allowed_origins: Vec<String>,
     /// Tokens that end within [`crate::tokens::WARNED_DAYS`] and were not replaced: name, and hours left.
     pub ending_tokens: Vec<(String, i64)>,
+    /// Channels of alerts that are switched on, and what is wrong with the address of each.
+    pub webhooks: Vec<(String, Option<String>)>,
 }
 
 /// The checks that need nothing but the configuration and the files, in the order of the guide.
@@ -101,7 +103,7 @@ pub fn static_checks(facts: &StaticFacts) -> Vec<Check> {
         tls(facts),
         rate_limit(facts),
         cors(facts),
-        webhooks(),
+        webhooks(facts),
         token_expiry(facts),
     ]
 }
@@ -227,9 +229,20 @@ fn is_production_origin(origin: &str) -> bool {
     !(loopback || host == "localhost" || host.ends_with(".localhost"))
 }
 
-fn webhooks() -> Check {
-    let seen = "there are no webhooks in this version".to_owned();
-    Check::of("webhooks", "webhook addresses are https", Vec::new(), seen)
+fn webhooks(facts: &StaticFacts) -> Check {
+    let wrong = facts.webhooks.iter().filter_map(|(name, wrong)| Some((name, wrong.as_ref()?)));
+    let problems = wrong
+        .map(|(name, wrong)| {
+            let advice =
+                format!("replace the channel: `actifix webhook remove {name}`, then add it with https");
+            problem(format!("webhook {name}: {wrong}"), advice)
+        })
+        .collect();
+    let seen = format!(
+        "{} channels are switched on, all of them https to addresses that are allowed",
+        facts.webhooks.len()
+    );
+    Check::of("webhooks", "webhook addresses are https", problems, seen)
 }
 
 /// Warns: a token that ends is no reason not to start.
@@ -271,6 +284,7 @@ mod tests {
             rate_limit_disabled: false,
             allowed_origins: vec!["https://errors.example.net".into()],
             ending_tokens: Vec::new(),
+            webhooks: vec![("ops".into(), None)],
         }
     }
 
@@ -304,6 +318,7 @@ mod tests {
             ("cors", |facts| facts.allowed_origins.push("https://127.0.0.9:1".into())),
             ("cors", |facts| facts.allowed_origins.push("https://app.localhost".into())),
             ("token_expiry", |facts| facts.ending_tokens.push(("ci".into(), 30))),
+            ("webhooks", |facts| facts.webhooks.push(("x".into(), Some("only https".into())))),
         ];
         for (id, break_it) in breaks {
             let mut facts = good();

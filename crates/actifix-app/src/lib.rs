@@ -3,13 +3,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod accounts;
+pub mod alerts;
 pub mod app;
 pub mod audit;
 pub mod backup;
 pub mod care;
+pub mod delivery;
 pub mod doctor;
 pub mod error;
 pub mod factors;
+pub mod hooks;
 pub mod idempotency;
 pub mod import;
 pub mod ingest;
@@ -20,6 +23,7 @@ pub mod limits;
 pub mod login;
 pub mod monitors;
 pub mod oidc;
+pub mod outbox;
 pub mod ports;
 pub mod projects;
 mod recall;

@@ -3,8 +3,10 @@
 //! Store verbs are coarse: one verb is one transaction. Lookups return `Option`; a write on an aggregate takes
 //! the version that the decision was made on.
 
+mod alerts;
 mod data;
 
+pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequest};
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
@@ -19,6 +21,10 @@ pub use data::{
     VaultStatus,
 };
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
+pub use data::{
+    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
+    NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+};
 
 use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;
@@ -81,6 +87,7 @@ pub trait Store:
     + SecretStore
     + LimitStore
     + UpkeepStore
+    + AlertStore
     + Send
     + Sync
     + 'static
@@ -105,6 +112,7 @@ impl<T> Store for T where
         + SecretStore
         + LimitStore
         + UpkeepStore
+        + AlertStore
         + Send
         + Sync
         + 'static

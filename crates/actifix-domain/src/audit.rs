@@ -145,6 +145,10 @@ actions! {
     TicketSplit = "ticket.split",
     /// A secret of the credential store was written, read or removed, or its key replaced.
     SecretChanged = "secret.changed",
+    /// A channel of alerts or a source of signed requests was made, changed, tried or removed.
+    WebhookChanged = "webhook.changed",
+    /// A rule of alerts was made, changed or removed.
+    AlertRuleChanged = "alert_rule.changed",
     /// A backup was made, verified or restored.
     BackupDone = "backup.done",
     /// A step of incident response was taken.

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod activity;
+mod alerts;
 mod answers;
 mod audit;
 mod body;
@@ -12,6 +13,7 @@ mod events;
 mod factors;
 mod findings;
 mod guard;
+mod hooks;
 mod identities;
 mod ingest;
 mod inspect;
@@ -22,6 +24,7 @@ mod logins;
 mod migrate;
 mod monitors;
 mod open;
+mod outbox;
 mod ports;
 mod projects;
 mod quarantine;

@@ -42,6 +42,7 @@ fn three_held() -> ThrottleConfig {
 contract! {
     access: open_gates();
     accounts: open_gates();
+    alerts: open_gates();
     factors: open_gates();
     logins: open_gates();
     answers: open_gates();

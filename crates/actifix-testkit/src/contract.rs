@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod alerts;
 pub mod answers;
 pub mod audit;
 pub mod care;

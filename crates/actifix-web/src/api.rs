@@ -1,6 +1,7 @@
 //! The JSON API. One table says what exists: the router and the OpenAPI document are both made from it.
 
 mod admin;
+mod alerts;
 mod audit;
 mod auth;
 mod backups;
@@ -15,6 +16,7 @@ mod schemas;
 mod secrets;
 mod tickets;
 mod users;
+mod webhooks;
 
 use crate::client::client;
 use crate::extract::{BODY_BYTES_MAX, Who};
@@ -193,6 +195,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(jwt::operations());
     all.extend(oidc::operations());
     all.extend(users::operations());
+    all.extend(webhooks::operations());
+    all.extend(alerts::operations());
     all
 }
 

@@ -9,6 +9,7 @@ pub mod cors;
 pub mod dashboard;
 pub mod extract;
 pub mod health;
+pub mod hooks;
 pub mod ingest;
 pub mod layers;
 pub mod limits;

@@ -3,7 +3,7 @@
 use crate::client::TrustedProxies;
 use crate::cors::Origins;
 use crate::layers::{self, Hosts};
-use crate::{api, cors, dashboard, health, ingest, limits};
+use crate::{api, cors, dashboard, health, hooks, ingest, limits};
 use actifix_app::App;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -43,6 +43,7 @@ pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<Pr
     let mut guarded = Router::new();
     if modules.contains(&Module::Api) {
         guarded = guarded.merge(api::router(Arc::clone(app))).merge(api::oidc::pages(Arc::clone(app)));
+        guarded = guarded.merge(hooks::router(Arc::clone(app)));
     }
     if modules.contains(&Module::Dashboard) {
         guarded = guarded.merge(dashboard::router(Arc::clone(app)));

@@ -9,6 +9,7 @@ use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Largest file of a certificate or key, bytes.
@@ -25,6 +26,7 @@ pub struct Certificate {
     key: PathBuf,
     shown: Arc<Shown>,
     stamp: Mutex<Stamp>,
+    expires_at: AtomicI64,
 }
 
 impl Certificate {
@@ -41,6 +43,7 @@ impl Certificate {
             key,
             shown: Shown::new(&identity),
             stamp: Mutex::new(stamp),
+            expires_at: AtomicI64::new(0),
         };
         certificate.observe(&identity);
         Ok(certificate)
@@ -72,7 +75,13 @@ impl Certificate {
         Ok(true)
     }
 
+    /// Name of its listener, and when it ends.
+    pub fn end(&self) -> (&str, Timestamp) {
+        (&self.listener, Timestamp::from_micros(self.expires_at.load(Ordering::Relaxed)))
+    }
+
     fn observe(&self, identity: &Identity) {
+        self.expires_at.store(identity.expires_at.micros(), Ordering::Relaxed);
         metrics::gauge!("actifix_tls_certificate_expires_timestamp_seconds", "listener" => self.listener.clone())
             .set(identity.expires_at.seconds() as f64);
     }

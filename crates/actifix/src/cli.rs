@@ -30,6 +30,7 @@ mod ticket;
 mod totp;
 mod upkeep;
 mod usage;
+mod webhook;
 
 pub use error::{CliError, exit};
 pub use remote::connector as remote_connector;
@@ -122,6 +123,9 @@ enum Command {
         after_help = "Examples:\n  actifix secrets set smtp.password     asked for without echo\n  actifix secrets list\n  actifix secrets status"
     )]
     Secrets(secrets::SecretsCommand),
+    /// Who is told of what: channels, rules, deliveries.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Look for secrets in files, commits and histories.
     Scan(scan::ScanArgs),
     /// Let git look for secrets before each commit.
@@ -280,6 +284,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Project(command) => project::run(&global, command).await,
             Command::Token(command) => project::token(&global, command).await,
             Command::Secrets(command) => secrets::run(&global, command).await,
+            Command::Webhook(command) => webhook::run(&global, command).await,
             Command::Scan(args) => scan::run(&global, args),
             Command::Hook(command) => hook::run(&global, command),
             Command::Findings(command) => upkeep::findings(&global, command).await,

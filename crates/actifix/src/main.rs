@@ -11,6 +11,7 @@
     )
 )]
 
+mod alarms;
 mod backup;
 mod certificate;
 mod cli;
@@ -19,6 +20,7 @@ mod demo;
 mod files;
 mod home;
 mod lifecycle;
+mod outbound;
 mod outbound_provider;
 mod process;
 mod production;

@@ -34,6 +34,7 @@ pub async fn check(home: &Home, wired: &Wired) -> Result<Vec<Check>> {
         rate_limit_disabled: wired.app.settings().rate_limit_disabled,
         allowed_origins: wired.config.cors.allowed_origins.clone(),
         ending_tokens: wired.app.ending_tokens().await?,
+        webhooks: wired.app.webhook_facts().await?,
     };
     Ok(static_checks(&facts))
 }

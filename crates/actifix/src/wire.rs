@@ -2,17 +2,19 @@
 
 use crate::backup::{self, Shelf};
 use crate::cli::CliError;
-use crate::config::{self, Config, Loaded, Module};
+use crate::config::{self, Config, Loaded, Module, SecretRef};
 use crate::home::Home;
 use crate::outbound_provider::HttpsProvider;
+use crate::outbound::{Outbound, system_lookup};
 use crate::system::{SystemClock, SystemIds};
 use crate::vault::{Ask, HomeVault, KeySources};
 use actifix_app::App;
 use actifix_app::app::AppSettings;
 use actifix_app::limits::ApiLimits;
-use actifix_app::ports::{Clock, Ids, Store, Vault};
+use actifix_app::ports::{Clock, Courier, Ids, Store, Vault};
 use actifix_app::secrets::SecretText;
 use actifix_domain::access::Actor;
+use actifix_domain::alert::AddressPolicy;
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
 use actifix_protocol::limits::Limits;
@@ -22,6 +24,8 @@ use actifix_web::layers::Hosts;
 use axum::Router;
 use std::sync::Arc;
 
+/// Channels that the environment may name.
+const ENVIRONMENT_WEBHOOKS_MAX: usize = 50;
 /// Name of the project that every home has.
 pub const DEFAULT_PROJECT: &str = "default";
 
@@ -35,6 +39,11 @@ pub struct Wired {
 }
 
 impl Wired {
+    /// The same App, for a worker of its own.
+    pub fn share(&self) -> Self {
+        Self { app: Arc::clone(&self.app), config: self.config.clone(), vault: Arc::clone(&self.vault) }
+    }
+
     /// The API without a network.
     pub fn api(&self) -> Router {
         let edge = Edge { hosts: Hosts::new(&self.app.settings().public_url, [], &[]), ..Edge::default() };
@@ -89,6 +98,7 @@ pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) 
     app.bind_vault().await.map_err(CliError::config)?;
     app.keep_backups_on(Arc::new(shelf(home, &config, &vault, ids)?));
     record_restore(home, &app).await?;
+    app.set_courier(courier(home, &config)?);
     ensure_default_project(&app).await?;
     Ok(Wired { app, config, vault, files })
 }
@@ -132,6 +142,13 @@ pub async fn enable_sign_in(home: &Home, wired: &Wired) -> Result<(), CliError> 
     let Some(settings) = oidc.settings(secret).map_err(CliError::config)? else { return Ok(()) };
     let provider = HttpsProvider::new(crate::cli::remote_connector(home)?);
     wired.app.enable_sign_in(settings, Arc::new(provider)).map_err(CliError::config)
+}
+
+/// The way out: to public addresses and those that the operator allows.
+fn courier(home: &Home, config: &Config) -> Result<Arc<dyn Courier>, CliError> {
+    let policy = AddressPolicy { allow_private: config.outbound.allow_private.clone() };
+    let extra = config.outbound.extra_ca.as_ref().map(|path| home.root().join(path));
+    Ok(Arc::new(Outbound::new(policy, extra, system_lookup).map_err(CliError::config)?))
 }
 
 /// What this process was given to find the root key with.
@@ -183,7 +200,46 @@ fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliEr
         retention: config.retention.clone(),
         backup_every_hours: (!config.backup.recipients.is_empty()).then_some(config.backup.every_hours),
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
+        outbound: AddressPolicy { allow_private: config.outbound.allow_private.clone() },
     })
+}
+
+/// Makes the channels of `ACTIFIX_WEBHOOK_URLS`: `[NAME=][KIND+]URL`, several with blanks, commas or line breaks between
+/// them; or a reference (`secret:NAME`, `file:PATH`) to such a text.
+pub async fn environment_webhooks(home: &Home, wired: &Wired) -> Result<(), CliError> {
+    const VARIABLE: &str = "ACTIFIX_WEBHOOK_URLS";
+    let refused = |why: &str| CliError::config(format!("{VARIABLE}: {why}"));
+    let given =
+        config::secret_variable(VARIABLE, home.root(), &config::environment).map_err(CliError::config)?;
+    let text = match given {
+        Some(text) if text.reveal().starts_with("secret:") || text.reveal().starts_with("file:") => {
+            let reference: SecretRef = text.reveal().trim().parse().map_err(CliError::config)?;
+            reference
+                .resolve(&wired.app, home.root(), &config::environment)
+                .await
+                .map_err(CliError::config)?
+        }
+        Some(text) => text,
+        None => SecretText::new(String::new()),
+    };
+    let mut wanted = Vec::new();
+    let entries =
+        text.reveal().split(|c: char| c.is_whitespace() || c == ',').filter(|entry| !entry.is_empty());
+    for (place, entry) in entries.enumerate() {
+        if place >= ENVIRONMENT_WEBHOOKS_MAX {
+            return Err(refused("too many entries"));
+        }
+        // A `=` of the address itself stands behind its `:`.
+        let named = entry.split_once('=').filter(|(name, _)| !name.contains(':'));
+        let (name, rest) = named.unwrap_or(("", entry));
+        let kind =
+            rest.split_once('+').filter(|(kind, _)| !kind.contains(':')).map(|(kind, _)| kind.to_owned());
+        let url = kind.as_ref().map_or(rest, |kind| rest.get(kind.len() + 1..).unwrap_or_default());
+        let name = if name.is_empty() { format!("environment-{}", place + 1) } else { name.to_owned() };
+        let body = serde_json::json!({ "name": name, "kind": kind, "url": url });
+        wanted.push(serde_json::from_value(body).map_err(|_| refused("an entry does not read"))?);
+    }
+    wired.app.sync_environment_endpoints(wanted).await.map_err(|error| refused(&error.to_string()))
 }
 
 /// Whether no rate is limited, which is for tests only: exactly `1`, read at the start.

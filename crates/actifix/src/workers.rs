@@ -35,6 +35,9 @@ const INTEGRITY: Duration = Duration::from_secs(3_600);
 const BACKUPS: Duration = Duration::from_secs(300);
 /// Tokens that end soon.
 const TOKENS: Duration = Duration::from_secs(600);
+/// What ends soon, and checks of the deployment.
+const ALARMS: Duration = Duration::from_secs(3_600);
+
 /// Certificates that were renewed.
 const CERTIFICATES: Duration = Duration::from_secs(3_600);
 
@@ -47,9 +50,9 @@ pub fn start(
     stop: watch::Receiver<bool>,
 ) {
     let app = &wired.app;
-    let live = Arc::clone(live);
+    let renewed = Arc::clone(live);
     tasks.spawn(every(CERTIFICATES, stop.clone(), Arc::clone(app), move |app| {
-        let live = Arc::clone(&live);
+        let live = Arc::clone(&renewed);
         async move {
             // What is wrong is in the log.
             let _renewal = crate::certificate::reload_all(&live.certificates, app.now());
@@ -69,6 +72,17 @@ pub fn start(
     tasks.spawn(every(TOKENS, stop.clone(), Arc::clone(app), |app| async move {
         if let Err(error) = app.warn_of_token_expiry().await {
             tracing::error!(error = %error, "tokens that end soon were not looked for");
+        }
+    }));
+    tasks.spawn(Arc::clone(app).run_outbox(stop.clone()));
+    let (own, certificates) = (Arc::new(wired.share()), Arc::clone(live));
+    let root = home.root().to_owned();
+    tasks.spawn(every(ALARMS, stop.clone(), Arc::clone(app), move |_| {
+        let (own, certificates, home) = (Arc::clone(&own), Arc::clone(&certificates), Home::at(&root));
+        async move {
+            if let Err(error) = crate::alarms::raise(&home, &own, &certificates.certificates).await {
+                tracing::error!(error = %error, "alarms were not raised");
+            }
         }
     }));
     crate::process::started_at(app.now().seconds());

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod alerts;
 mod audit;
 mod care;
 mod ingest;
@@ -16,6 +17,10 @@ pub use access::{
     TokenRecord,
 };
 pub use accounts::{FactorRecord, LoginKey, LoginSettled, LoginTaken, SessionRecord, SessionsOf, UserRecord};
+pub use alerts::{
+    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
+    NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+};
 pub use audit::{AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow};
 pub use care::{
     FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,

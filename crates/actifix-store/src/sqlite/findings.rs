@@ -1,11 +1,13 @@
 //! Secrets that were found in events: where and how often, never which.
 
+use super::outbox;
 use super::projects::collect;
 use super::rows::{self, Columns, Place, page_size};
 use super::writer::Work;
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::{FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, Page};
+use actifix_domain::alert::Signal;
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -71,13 +73,27 @@ impl<'p> Sightings<'p> {
         sighted.places.truncate(PLACES_MAX);
     }
 
-    /// Writes each once. The commit is the caller's.
-    pub(crate) fn write(&self, db: &Connection) -> Result<()> {
-        self.found.iter().try_for_each(|sighted| write(db, sighted))
+    /// Writes each once, and tells those that are new. The commit is the caller's.
+    pub(crate) fn write(&self, db: &Connection) -> Result<Vec<Signal>> {
+        let mut new = Vec::new();
+        for sighted in &self.found {
+            if let Some(id) = write(db, sighted)? {
+                let finding = sighted.finding;
+                new.push(outbox::finding(
+                    sighted.first_seen,
+                    sighted.project,
+                    &id,
+                    &finding.rule,
+                    finding.severity,
+                ));
+            }
+        }
+        Ok(new)
     }
 }
 
-fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<()> {
+/// Writes a finding; its id where it is new.
+fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<Option<String>> {
     let (project, finding, many) = (sighted.project, sighted.finding, rows::quantity(sighted.quantity));
     let id = finding_id(project, finding);
     let known: Option<String> = db
@@ -85,7 +101,8 @@ fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<()> {
         .query_row(params![project.0, id], |row| row.get(0))
         .optional()?;
     if known.is_none() && rows::counter(db, project, rows::FINDINGS)? >= FINDINGS_MAX {
-        return rows::add_to_counter(db, project, "findings_beyond_cap", many);
+        rows::add_to_counter(db, project, "findings_beyond_cap", many)?;
+        return Ok(None);
     }
     let before: Places = known.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
     let fresh = sighted.places.iter().map(|(path, ticket)| ((*path).to_owned(), ticket.clone()));
@@ -101,7 +118,7 @@ fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<()> {
              WHERE project_id = ?1 AND finding_id = ?2",
         )?
         .execute(params![project.0, id, last, places, many])?;
-        return Ok(());
+        return Ok(None);
     }
     db.prepare_cached(
         "INSERT INTO findings (project_id, finding_id, rule, severity, masked, quantity, first_seen, last_seen, state, \
@@ -118,7 +135,8 @@ fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<()> {
         last,
         many
     ])?;
-    rows::add_to_counter(db, project, rows::FINDINGS, 1)
+    rows::add_to_counter(db, project, rows::FINDINGS, 1)?;
+    Ok(Some(id))
 }
 
 /// 32 hex: project, rule and keyed hash of the value, so that one value is one finding per project and rule.

@@ -8,6 +8,7 @@ mod cache;
 mod flush;
 mod prepare;
 mod side;
+mod signals;
 
 pub(crate) use admit::{free_id, row_of};
 pub(crate) use cache::{Cache, next_ticket};
@@ -24,6 +25,7 @@ use super::{monitors, quarantine};
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::{ActivityEntry, Ingested, Recorded};
+use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::fingerprint::Explanation;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
 use actifix_domain::lifecycle::{self, EventFacts, ReleaseOrder, TicketFacts};
@@ -63,6 +65,8 @@ pub(crate) struct Batch<'w, 'c, 'p> {
     new_ids: HashSet<TicketId>,
     tally: Tally,
     sightings: Sightings<'p>,
+    /// Changes that some rule listens for, with the number of their ticket.
+    signals: Vec<(Option<i64>, Signal)>,
 }
 
 /// Sums that are written once.
@@ -202,6 +206,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
             new_ids: HashSet::new(),
             tally: Tally::default(),
             sightings: Sightings::default(),
+            signals: Vec::new(),
         }
     }
 
@@ -381,6 +386,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
         }
         if status != Status::Held {
             self.raise_on_spike(event, seq, received_at)?;
+            self.count_rates(event, seq, received_at)?;
         }
         Ok(Recorded { event_id: event.id, ticket_id: Some(ticket_id), outcome, change, count })
     }
@@ -412,7 +418,11 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
             });
             ticket.resolved_at = None;
             ticket.resolved_in = None;
-            raise(touched, event, Raise::Regressed, prepared.received_at);
+            let raised = raise(touched, event, Raise::Regressed, prepared.received_at);
+            self.tell_of(Trigger::Regressed, event, seq, prepared.received_at)?;
+            if raised {
+                self.tell_of(Trigger::Raised, event, seq, prepared.received_at)?;
+            }
         }
         Ok(effect.change)
     }
@@ -442,17 +452,32 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
     fn raise_on_spike(&mut self, event: &PreparedEvent, seq: i64, at: Timestamp) -> Result<()> {
         let touched = self.touched_mut(seq)?;
         let row = &touched.known.row;
-        if row.ticket.raised || row.hour_count < priority::SPIKE_EVENTS_MIN {
+        if row.hour_count < priority::SPIKE_EVENTS_MIN {
             return Ok(());
         }
-        let mean = match touched.known.trailing {
-            Some((hour, mean)) if hour == row.hour => mean,
+        // A ticket is raised once in its life, and a spike that goes on is told once.
+        let (raised, project, hour) = (row.ticket.raised, row.ticket.project, row.hour);
+        let told = touched.known.spiked == Some(hour);
+        if raised && (told || !self.listens(project, Trigger::Spike)?) {
+            return Ok(());
+        }
+        let mean = match self.touched_mut(seq)?.known.trailing {
+            Some((of, mean)) if of == hour => mean,
             _ => self.trailing_mean(seq)?,
         };
         let touched = self.touched_mut(seq)?;
         touched.known.trailing = Some((touched.known.row.hour, mean));
         if priority::spike(touched.known.row.hour_count, mean) {
-            raise(touched, event, Raise::Spike, at);
+            let raised = raise(touched, event, Raise::Spike, at);
+            // An hour without a spike must lie between two that are told.
+            let goes_on = touched.known.spiked.is_some_and(|spiked| spiked.saturating_add(1) >= hour);
+            touched.known.spiked = Some(hour);
+            if !goes_on {
+                self.tell_of(Trigger::Spike, event, seq, at)?;
+            }
+            if raised {
+                self.tell_of(Trigger::Raised, event, seq, at)?;
+            }
         }
         Ok(())
     }
@@ -570,10 +595,11 @@ fn describe<'p>(touched: &mut Touched<'p>, event: &'p PreparedEvent) {
     }
 }
 
-fn raise(touched: &mut Touched<'_>, event: &PreparedEvent, cause: Raise, at: Timestamp) {
+/// Makes a ticket more urgent; whether it became so.
+fn raise(touched: &mut Touched<'_>, event: &PreparedEvent, cause: Raise, at: Timestamp) -> bool {
     let ticket = &mut touched.known.row.ticket;
     let Some((raised, reason)) = priority::raise(ticket.priority, ticket.raised, event.ceiling, cause) else {
-        return;
+        return false;
     };
     touched.activity.push(ActivityEntry {
         at,
@@ -585,4 +611,5 @@ fn raise(touched: &mut Touched<'_>, event: &PreparedEvent, cause: Raise, at: Tim
     ticket.version += 1;
     ticket.priority_reason = reason;
     ticket.raised = true;
+    true
 }

@@ -22,10 +22,12 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (9, "factors", include_str!("../../migrations/sqlite/0009_factors.sql")),
     (10, "access", include_str!("../../migrations/sqlite/0010_access.sql")),
     (11, "upkeep", include_str!("../../migrations/sqlite/0011_upkeep.sql")),
+    (13, "alerts", include_str!("../../migrations/sqlite/0013_alerts.sql")),
+    (14, "hooks", include_str!("../../migrations/sqlite/0014_hooks.sql")),
 ];
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 11;
+pub(crate) const SCHEMA_VERSION: u32 = 14;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]

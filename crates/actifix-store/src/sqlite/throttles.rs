@@ -1,13 +1,14 @@
 //! State and history of the throttle; promotion of held tickets.
 
-use super::activity;
 use super::ingest::Cache;
 use super::projects::{PROJECTS_MAX, collect};
 use super::rows::{self, Columns, quantity, ticket_by_id, ticket_by_seq, update_ticket};
 use super::writer::Work;
+use super::{activity, outbox};
 use crate::fault::Result;
 use actifix_app::error::Error;
 use actifix_app::ports::{ActivityEntry, HeldOverview, ThrottleRecord};
+use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::lifecycle::{self, Command};
 use actifix_domain::throttle::{Brake, BrakeChange, ThrottleConfig, ThrottleState, ThrottleView};
@@ -131,17 +132,17 @@ pub(crate) fn reset(work: &mut Work<'_>, project: ProjectId, now: Timestamp) -> 
     let mut admission = take(work.db, work.cache, project)?;
     let change = admission.throttle.reset(now);
     record(work.db, project, now.micros(), "reset", NO_PRIORITY, "", 1)?;
-    note_brake(work.db, project, change)?;
+    note_brake(work, project, change)?;
     save(work.db, project, &admission.throttle)?;
     work.cache.put_admission(project, admission);
     trim_records(work.db)
 }
 
-fn note_brake(db: &Connection, project: ProjectId, change: Option<BrakeChange>) -> Result<()> {
-    match change {
-        Some(change) => record(db, project, change.at.micros(), brake_word(change.to), NO_PRIORITY, "", 1),
-        None => Ok(()),
-    }
+fn note_brake(work: &mut Work<'_>, project: ProjectId, change: Option<BrakeChange>) -> Result<()> {
+    let Some(change) = change else { return Ok(()) };
+    let word = brake_word(change.to);
+    record(work.db, project, change.at.micros(), word, NO_PRIORITY, "", 1)?;
+    outbox::tell(work, None, outbox::brake(change.at, project, word))
 }
 
 fn take(db: &Connection, cache: &mut Cache, project: ProjectId) -> Result<Admission> {
@@ -181,7 +182,7 @@ pub(crate) fn promote(
 ) -> Result<Vec<TicketId>> {
     let config = work.cache.throttle_config.clone();
     let mut admission = take(work.db, work.cache, project)?;
-    note_brake(work.db, project, admission.throttle.tick(&config, now))?;
+    note_brake(work, project, admission.throttle.tick(&config, now))?;
     let mut promoted = Vec::new();
     let most = limit.min(PROMOTE_MAX);
     let room = |priority| {
@@ -217,6 +218,7 @@ pub(crate) fn promote(
             data: serde_json::json!({ "why": reason }),
         };
         activity::append(work.db, project, seq, &entry)?;
+        outbox::tell(work, Some(seq), Signal::of_ticket(Trigger::New, now, &row.ticket))?;
         promoted.push(row.ticket.id);
     }
     save(work.db, project, &admission.throttle)?;

@@ -6,10 +6,11 @@ use super::rows::{
     self, Columns, TICKET_COLUMNS, TicketRow, key_hex, ticket_by_id, ticket_row, update_ticket,
 };
 use super::writer::Work;
-use super::{activity, audit, events};
+use super::{activity, audit, events, outbox};
 use crate::fault::Result;
 use actifix_app::error::Error;
 use actifix_app::ports::{DayCount, Facet, HourCount, TicketDetail, TicketSave};
+use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::fingerprint::{self, Explanation, Step};
 use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::ticket::{Status, Ticket};
@@ -218,6 +219,9 @@ pub(crate) fn save(
         activity::append(work.db, row.ticket.project, row.seq, entry)?;
     }
     audit::of_ticket(work, &former, &row, save.activity.as_ref(), network, now)?;
+    if row.ticket.status == Status::Resolved && former.ticket.status != Status::Resolved {
+        outbox::tell(work, Some(row.seq), Signal::of_ticket(Trigger::Resolved, now, &row.ticket))?;
+    }
     work.cache.forget_ticket(row.seq);
     Ok(row.ticket)
 }

@@ -15,6 +15,11 @@ use actifix_app::ports::{
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_app::ports::{IdentityRecord, IdentityStore};
+use actifix_app::ports::{
+    AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
+    NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+};
+use actifix_domain::alert::{AlertRule, Failure, Mute, RuleState, Signal};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
@@ -596,5 +601,149 @@ impl CareStore for NullStore {
 
     async fn close(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl AlertStore for NullStore {
+    async fn endpoints(&self) -> Result<Vec<SealedEndpoint>> {
+        Err(NOTHING)
+    }
+
+    async fn add_endpoint(&self, _endpoint: &SealedEndpoint, _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn save_endpoint(
+        &self,
+        _endpoint: &SealedEndpoint,
+        _audit: &AuditRecord,
+    ) -> Result<EndpointRecord> {
+        Err(NOTHING)
+    }
+
+    async fn remove_endpoint(&self, _name: &str, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn alert_rules(&self) -> Result<Vec<RuleRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn save_alert_rule(
+        &self,
+        _rule: &AlertRule,
+        _now: Timestamp,
+        _audit: &AuditRecord,
+    ) -> Result<RuleRecord> {
+        Err(NOTHING)
+    }
+
+    async fn remove_alert_rule(&self, _name: &str, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn mute_ticket(&self, _id: &TicketId, _mute: Option<&Mute>, _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn ticket_mute(&self, _id: &TicketId) -> Result<Option<Mute>> {
+        Err(NOTHING)
+    }
+
+    async fn raise_signals(&self, _signals: Vec<Signal>) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn pending_signals(&self, _limit: u32) -> Result<Vec<PendingSignal>> {
+        Err(NOTHING)
+    }
+
+    async fn rule_states(&self) -> Result<Vec<(String, RuleState)>> {
+        Err(NOTHING)
+    }
+
+    async fn route(&self, _routed: Routed) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn past_signals(
+        &self,
+        _project: Option<ProjectId>,
+        _from: Timestamp,
+        _limit: u32,
+    ) -> Result<Vec<Signal>> {
+        Err(NOTHING)
+    }
+
+    async fn lease_deliveries(
+        &self,
+        _now: Timestamp,
+        _until: Timestamp,
+        _limit: u32,
+        _skip: &[String],
+    ) -> Result<Vec<LeasedDelivery>> {
+        Err(NOTHING)
+    }
+
+    async fn end_delivery_leases(&self) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn record_attempt(&self, _attempt: Attempt) -> Result<Option<EndpointRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn record_test(
+        &self,
+        _delivery: NewDelivery,
+        _failure: Option<Failure>,
+        _status: Option<u16>,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn deliveries(&self, _query: DeliveryQuery) -> Result<Page<DeliveryView>> {
+        Err(NOTHING)
+    }
+
+    async fn redeliver(&self, _id: &str, _now: Timestamp, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>> {
+        Err(NOTHING)
+    }
+
+    async fn tidy_deliveries(&self, _now: Timestamp) -> Result<u64> {
+        Err(NOTHING)
+    }
+
+    async fn issue_of(&self, _endpoint: &str, _ticket: &TicketId) -> Result<Option<u64>> {
+        Err(NOTHING)
+    }
+
+    async fn hooks(&self) -> Result<Vec<HookRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn hook(&self, _name: &str) -> Result<Option<SealedHook>> {
+        Err(NOTHING)
+    }
+
+    async fn add_hook(&self, _hook: &SealedHook, _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn remove_hook(&self, _name: &str, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn first_sight(&self, _hook: &str, _message: &str, _now: Timestamp) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn forget_sight(&self, _hook: &str, _message: &str) -> Result<()> {
+        Err(NOTHING)
     }
 }

@@ -94,6 +94,7 @@ async fn main() {
         sample_after: 0,
         retention: Default::default(),
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
+        outbound: Default::default(),
     };
     let clock = Arc::new(RealClock(Instant::now()));
     let ids = Arc::new(CountedIds(AtomicU64::new(1)));

@@ -131,6 +131,35 @@ const SCHEMAS: &[(&str, &str)] = &[
         "intact:boolean rows:integer first:integer last:integer witnessed:integer? faults:[AuditFault]",
     ),
     ("AuditWitness", "witnessed:integer"),
+    (
+        "Webhook",
+        "name:string kind:string project:integer? place:string production:boolean enabled:boolean \
+         from_environment:boolean disabled_reason:string? streak:integer last_failure:string? last_failure_at:time? \
+         last_success_at:time? next_attempt_at:time? created_at:time updated_at:time version:integer breaker:string \
+         pending:integer oldest_pending_at:time? dead:integer",
+    ),
+    ("NewWebhook", "+Webhook -secret:string -public_key:string? -former_ends_at:time?"),
+    ("WebhookSecret", "secret:string public_key:string? former_ends_at:time?"),
+    ("WebhookTest", "delivered:boolean failure:string? status:integer? id:string milliseconds:integer"),
+    (
+        "Delivery",
+        "id:string endpoint:string trigger:string? ticket:string? state:string test:boolean attempts:integer \
+         last_failure:string? last_status:integer? created_at:time attempted_at:time? expires_at:time",
+    ),
+    ("Inbound", "name:string kind:string project:integer created_at:time last_used_at:time?"),
+    ("NewInbound", "+Inbound secret:string url:string"),
+    (
+        "AlertRule",
+        "name:string project:integer? enabled:boolean triggers:[string] rate:object? users:integer? when:object \
+         endpoints:[string] cooldown_minutes:integer burst:integer digest_minutes:integer quiet:object? \
+         is_default:boolean created_at:time?",
+    ),
+    (
+        "AlertDryRun",
+        "from:time matched:integer would_have_sent:integer digests:integer repeated:integer messages:[string] \
+         inexact:[string]",
+    ),
+    ("TicketMute", "mute:object?"),
 ];
 
 /// Schema of the answer of an operation; `*Name` is a page of it. Operations that are not here answer with a free
@@ -202,6 +231,21 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_audit", "*AuditRow"),
     ("verify_audit", "AuditReport"),
     ("renew_audit_witness", "AuditWitness"),
+    ("list_webhooks", "*Webhook"),
+    ("add_webhook", "NewWebhook"),
+    ("get_webhook", "Webhook"),
+    ("enable_webhook", "Webhook"),
+    ("disable_webhook", "Webhook"),
+    ("rotate_webhook", "WebhookSecret"),
+    ("test_webhook", "WebhookTest"),
+    ("list_deliveries", "*Delivery"),
+    ("list_inbound", "*Inbound"),
+    ("add_inbound", "NewInbound"),
+    ("list_alert_rules", "*AlertRule"),
+    ("save_alert_rule", "AlertRule"),
+    ("dry_run_alert_rule", "AlertDryRun"),
+    ("mute_ticket", "TicketMute"),
+    ("unmute_ticket", "TicketMute"),
 ];
 
 /// All named schemas.

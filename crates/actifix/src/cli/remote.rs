@@ -4,12 +4,11 @@ use super::CliError;
 use super::error::exit;
 use crate::config::{environment, secret_variable};
 use crate::home::Home;
+use crate::outbound::read_roots;
 use crate::wire;
+use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use std::io::Read;
+use rustls::pki_types::ServerName;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +19,6 @@ use url::{Host, Url};
 
 /// Time for a connection and its handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest file of authorities, bytes.
-const CA_BYTES_MAX: u64 = 4 << 20;
 
 /// A server that is named by URL.
 pub struct Remote {
@@ -149,33 +146,9 @@ fn is_loopback(host: &Host<&str>) -> bool {
 
 /// TLS 1.2 and 1.3, HTTP/1.1, trusting the platform's authorities and those of `outbound.extra_ca`.
 pub fn connector(home: &Home) -> Result<TlsConnector, CliError> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    let (mut known, _unusable) = roots.add_parsable_certificates(native.certs);
-    if let Some(extra) = wire::load_config(home)?.config.outbound.extra_ca {
-        let path = home.root().join(extra);
-        let pem = read(&path)
-            .map_err(|error| CliError::config(format!("outbound.extra_ca: {}: {error}", path.display())))?;
-        let mut added = 0;
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let usable = certificate.ok().map(|certificate| roots.add(certificate));
-            if !matches!(usable, Some(Ok(()))) {
-                return Err(CliError::config(format!(
-                    "outbound.extra_ca: {}: holds what is no certificate",
-                    path.display()
-                )));
-            }
-            added += 1;
-        }
-        if added == 0 {
-            return Err(CliError::config(format!(
-                "outbound.extra_ca: {}: no certificate in PEM form",
-                path.display()
-            )));
-        }
-        known += added;
-    }
-    if known == 0 {
+    let extra = wire::load_config(home)?.config.outbound.extra_ca.map(|path| home.root().join(path));
+    let roots = read_roots(extra.as_deref()).map_err(CliError::config)?;
+    if roots.certificates().is_empty() {
         return Err(CliError::config(
             "no certificate authorities are installed: install ca-certificates, or set outbound.extra_ca",
         ));
@@ -183,14 +156,8 @@ pub fn connector(home: &Home) -> Result<TlsConnector, CliError> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(CliError::other)?
-        .with_root_certificates(roots)
+        .with_root_certificates(roots.store())
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(CA_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -64,6 +64,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let log = crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
         .map_err(CliError::other)?;
     reload::record_settings(&wired, "start", &wired.config.values()).await?;
+    crate::wire::environment_webhooks(&home, &wired).await?;
     let token = first_token(&wired, args.demo).await?;
     let listening: Vec<(String, Exposure)> =
         bound.iter().map(|bound| (bound.url(), bound.exposure)).collect();

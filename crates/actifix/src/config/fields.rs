@@ -97,6 +97,11 @@ pub const FIELDS: &[Field] = &[
         "true|false",
         "ask SDKs to stop sending kinds that are not stored",
     ),
+    field(
+        "outbound.allow_private",
+        "list of networks (CIDR)",
+        "networks that alerts may be sent to although they are not public; default none; https stays required",
+    ),
     field("outbound.extra_ca", "PATH", "PEM file of authorities that are trusted besides the platform's"),
     field("oidc.issuer", "URL", "the sign-in provider, to the letter as it names itself; default none"),
     field("oidc.client_id", "text", "name of this server at the provider"),

@@ -2,6 +2,7 @@
 
 use super::Config;
 use actifix_domain::login::PER_MINUTE_MAX;
+use actifix_domain::network::Network;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use url::{Host, Url};
@@ -34,6 +35,8 @@ pub struct CorsConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutboundConfig {
+    /// Networks that alerts may be sent to although they are not public; https stays required.
+    pub allow_private: Vec<Network>,
     /// PEM file of further certificate authorities, besides those of the platform. Relative to the home.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_ca: Option<PathBuf>,
@@ -91,6 +94,7 @@ impl Config {
             ("server.trusted_proxies", server.trusted_proxies.len()),
             ("server.hosts", server.hosts.len()),
             ("cors.allowed_origins", self.cors.allowed_origins.len()),
+            ("outbound.allow_private", self.outbound.allow_private.len()),
         ] {
             if length > LIST_MAX {
                 return Err(format!("{key}: {length} entries; at most {LIST_MAX}"));
@@ -98,6 +102,9 @@ impl Config {
         }
         if server.trusted_proxies.iter().any(actifix_domain::network::Network::is_everything) {
             return Err("server.trusted_proxies: a network of every address would believe every client's headers: name the proxies".to_owned());
+        }
+        if self.outbound.allow_private.iter().any(Network::is_everything) {
+            return Err("outbound.allow_private: a network of every address would let alerts go anywhere: name the inner networks".to_owned());
         }
         if let Some(host) = server.hosts.iter().find(|host| !is_host(host)) {
             return Err(format!(
@@ -226,6 +233,7 @@ mod tests {
             ("[cors]\nallowed_origins = [\"null\"]", "cors.allowed_origins"),
             ("[server]\ntrusted_proxies = [\"0.0.0.0/0\"]", "server.trusted_proxies"),
             ("[server]\ntrusted_proxies = [\"::/0\"]", "server.trusted_proxies"),
+            ("[outbound]\nallow_private = [\"::/0\"]", "outbound.allow_private"),
             ("[server]\npublic_url = \"errors.example.net\"", "server.public_url"),
             ("[server]\npublic_url = \"https://u:p@errors.example.net\"", "server.public_url"),
             ("[server]\npublic_url = \"https://errors.example.net/?a\"", "server.public_url"),

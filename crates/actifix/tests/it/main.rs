@@ -14,6 +14,7 @@
 
 mod accounts;
 mod agents;
+mod alerts;
 mod api;
 mod backups;
 mod captures;
@@ -51,6 +52,7 @@ mod scan_hidden;
 mod sdk;
 mod secrets;
 mod setup;
+mod sink;
 mod strangers;
 mod tls;
 mod work;

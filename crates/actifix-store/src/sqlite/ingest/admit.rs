@@ -4,8 +4,9 @@ use super::cache::{Admission, Known, next_ticket};
 use super::{Batch, NewKey, Prepared, PreparedEvent, REMEMBER_MICROS, SeenId, Touched, count_event};
 use crate::fault::{Fault, Result};
 use crate::sqlite::rows::{self, TicketRow};
-use crate::sqlite::throttles;
+use crate::sqlite::{outbox, throttles};
 use actifix_app::ports::Recorded;
+use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::approval::{Approval, Origins};
 use actifix_domain::event::Level;
 use actifix_domain::fingerprint;
@@ -39,6 +40,7 @@ impl<'p> Batch<'_, '_, 'p> {
         if let Some(change) = decision.brake_change {
             let word = throttles::brake_word(change.to);
             self.note(project, change.at.micros(), word, None, "");
+            self.tell(outbox::brake(change.at, project, word), None)?;
         }
         let minute = now.micros().div_euclid(MINUTE) * MINUTE;
         let reason = decision.reason.map_or("", |reason| reason.as_str());
@@ -71,6 +73,9 @@ impl<'p> Batch<'_, '_, 'p> {
         if status == Status::Held {
             self.admission(project)?.held += 1;
             self.add_to_counter(project, rows::HELD_EVENTS, 1);
+        } else {
+            self.tell_of(Trigger::New, event, seq, now)?;
+            self.count_rates(event, seq, now)?;
         }
         Ok(Recorded {
             event_id: event.id,
@@ -119,6 +124,7 @@ impl<'p> Batch<'_, '_, 'p> {
             ..self.blank(project, key, Status::Open, now)?
         };
         let seq = next_ticket(self.work.db)?;
+        self.tell(Signal::of_ticket(Trigger::New, now, &ticket), Some(seq))?;
         self.new_keys.insert((project, key), NewKey { ticket_seq: seq, near_key: None, explanation: None });
         self.touched.insert(seq, Touched::new(Known::new(row_of(seq, ticket)), true));
         Ok(seq)

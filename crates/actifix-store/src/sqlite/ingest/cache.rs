@@ -1,13 +1,16 @@
 //! What the writer remembers between batches, so that a hot ticket is not read again for each.
 
 use crate::fault::Result;
+use crate::sqlite::alerts;
 use crate::sqlite::rows::TicketRow;
+use actifix_domain::alert::{Interests, Window};
 use actifix_domain::id::{Fingerprint, ProjectId};
 use actifix_domain::throttle::{ThrottleConfig, ThrottleState};
 use actifix_domain::time::{MINUTE, Timestamp};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::sync::Arc;
 
 /// Tickets and keys of one generation; two generations are kept.
 const GENERATION: usize = 4_096;
@@ -20,11 +23,13 @@ pub(crate) struct Known {
     pub(crate) facets: Option<BTreeMap<String, usize>>,
     /// Mean of the 24 hours before the hour named first.
     pub(crate) trailing: Option<(i64, f64)>,
+    /// The latest hour in which it spiked.
+    pub(crate) spiked: Option<i64>,
 }
 
 impl Known {
     pub(crate) fn new(row: TicketRow) -> Self {
-        Self { row, facets: None, trailing: None }
+        Self { row, facets: None, trailing: None, spiked: None }
     }
 }
 
@@ -44,6 +49,10 @@ pub(crate) struct Cache {
     /// Errors beyond the cap of held tickets, and when the brake counted each.
     refused: Generations<(ProjectId, Fingerprint), Timestamp>,
     next_event: Option<i64>,
+    /// What rules listen for; read again after a rule or channel changed.
+    interests: Option<Arc<Interests>>,
+    /// Events that count for rates, by ticket and rule.
+    rates: Generations<(i64, String), Window>,
 }
 
 impl Cache {
@@ -55,6 +64,8 @@ impl Cache {
             admissions: HashMap::new(),
             refused: Generations::default(),
             next_event: None,
+            interests: None,
+            rates: Generations::default(),
         }
     }
 
@@ -65,6 +76,33 @@ impl Cache {
         self.admissions.clear();
         self.refused.clear();
         self.next_event = None;
+        self.interests = None;
+        self.rates.clear();
+    }
+
+    /// What rules listen for.
+    pub(crate) fn interests(&mut self, db: &Connection) -> Result<Arc<Interests>> {
+        if let Some(interests) = &self.interests {
+            return Ok(Arc::clone(interests));
+        }
+        let interests = Arc::new(alerts::interests(db)?);
+        self.interests = Some(Arc::clone(&interests));
+        Ok(interests)
+    }
+
+    /// A rule or channel changed. Rates are counted anew.
+    pub(crate) fn forget_interests(&mut self) {
+        self.interests = None;
+        self.rates.clear();
+    }
+
+    /// The events of a ticket that count for the rate of a rule; put them back.
+    pub(crate) fn take_rate(&mut self, ticket: i64, rule: &str) -> Window {
+        self.rates.take(&(ticket, rule.to_owned())).unwrap_or_default()
+    }
+
+    pub(crate) fn put_rate(&mut self, ticket: i64, rule: &str, window: Window) {
+        self.rates.put((ticket, rule.to_owned()), window);
     }
 
     /// Forgets a ticket that was changed elsewhere.

@@ -6,8 +6,10 @@ use super::{Batch, FacetDelta, NewEvent, Touched};
 use crate::fault::Result;
 use crate::sqlite::check::{self, EventRow};
 use crate::sqlite::rows::{self, Hex, key_hex, quantity};
-use crate::sqlite::{activity, throttles};
+use crate::sqlite::{activity, outbox, throttles};
+use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::id::ProjectId;
+use actifix_domain::ticket::Status;
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, HashMap};
@@ -26,8 +28,14 @@ impl Batch<'_, '_, '_> {
         let mut touched: Vec<(i64, Touched<'_>)> = self.touched.drain().collect();
         // In the order of numbers, neighbours on disk are written one after the other.
         touched.sort_unstable_by_key(|(seq, _)| *seq);
-        for (_, ticket) in &mut touched {
+        for (seq, ticket) in &mut touched {
+            let before = ticket.known.row.ticket.users;
             write_ticket(db, ticket, &mut self.tally.counters)?;
+            let ticket = &ticket.known.row.ticket;
+            if ticket.users > before && ticket.status != Status::Held {
+                let signal = Signal::of_ticket(Trigger::Users, ticket.last_seen, ticket);
+                self.tell_of_users(&signal, *seq, before)?;
+            }
         }
         for ((project, key), new) in &self.new_keys {
             let explanation = match new.explanation {
@@ -53,7 +61,10 @@ impl Batch<'_, '_, '_> {
             write_release(db, *project, release, *first)?;
         }
         self.write_tally()?;
-        self.sightings.write(db)?;
+        for signal in self.sightings.write(db)? {
+            self.tell(signal, None)?;
+        }
+        outbox::write(db, &self.signals)?;
         for (project, admission) in self.admissions.drain() {
             throttles::save(db, project, &admission.throttle)?;
             self.work.cache.put_admission(project, admission);

@@ -1,0 +1,159 @@
+//! How often a rule speaks: cooldown, quiet hours, burst, digest.
+
+use super::{AlertRule, Signal};
+use crate::time::{MINUTE, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Subjects whose cooldown is remembered per rule; beyond, the one said longest ago is forgotten.
+pub const TOLD_MAX: usize = 1_000;
+/// Signals that a digest shows; the others are counted.
+pub const SAMPLES_MAX: usize = 10;
+
+/// What becomes of a signal that matched a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Said now, in a message of its own.
+    Send,
+    /// Counted in the digest.
+    Gathered,
+    /// The same was said within the cooldown.
+    Repeated,
+}
+
+/// What was held back, to be said in one message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Digest {
+    /// The first of them, at most [`SAMPLES_MAX`].
+    pub samples: Vec<Signal>,
+    /// How many there were in all.
+    pub count: u64,
+}
+
+/// What a rule remembers. Plain bounded data, kept with the signals that it was decided on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleState {
+    /// When each subject was told last.
+    told: BTreeMap<String, Timestamp>,
+    /// When the messages of the present window were sent.
+    sent: Vec<Timestamp>,
+    /// What the digest shows.
+    samples: Vec<Signal>,
+    /// What the digest counts.
+    gathered: u64,
+    /// When the digest is said.
+    digest_at: Option<Timestamp>,
+    /// It holds what may be said in quiet hours.
+    pressing: bool,
+}
+
+impl RuleState {
+    /// Decides about a signal that matches the rule.
+    pub fn offer(&mut self, rule: &AlertRule, signal: &Signal, now: Timestamp) -> Verdict {
+        self.clamp(now);
+        let key = signal.key();
+        let cooldown = i64::from(rule.cooldown_minutes) * MINUTE;
+        if self.told.get(&key).is_some_and(|told| now.since(*told) < cooldown) {
+            return Verdict::Repeated;
+        }
+        if cooldown > 0 {
+            self.remember(key, now, cooldown);
+        }
+        let pressing = is_pressing(rule, signal);
+        if let Some(end) = quiet_until(rule, now)
+            && !pressing
+        {
+            self.gather(signal, end);
+            return Verdict::Gathered;
+        }
+        // Once a digest gathers, everything goes into it, so that what comes later is not told before it; but what
+        // may be said at night does not wait for the morning.
+        let waits = self.digest_at.is_some() && !pressing;
+        if !waits && self.has_room(rule, now) {
+            self.sent.push(now);
+            return Verdict::Send;
+        }
+        self.pressing |= pressing;
+        self.gather(signal, now.plus(window(rule)));
+        Verdict::Gathered
+    }
+
+    /// The digest, once it is due.
+    pub fn take_digest(&mut self, rule: &AlertRule, now: Timestamp) -> Option<Digest> {
+        self.clamp(now);
+        if self.digest_at.is_none_or(|at| now < at) {
+            return None;
+        }
+        if let Some(end) = quiet_until(rule, now)
+            && !self.pressing
+        {
+            self.digest_at = Some(end);
+            return None;
+        }
+        (self.digest_at, self.pressing) = (None, false);
+        let digest =
+            Digest { samples: std::mem::take(&mut self.samples), count: std::mem::take(&mut self.gathered) };
+        let _room = self.has_room(rule, now);
+        self.sent.push(now);
+        (digest.count > 0).then_some(digest)
+    }
+
+    /// When [`RuleState::take_digest`] has something.
+    pub const fn digest_at(&self) -> Option<Timestamp> {
+        self.digest_at
+    }
+
+    fn gather(&mut self, signal: &Signal, due: Timestamp) {
+        self.gathered = self.gathered.saturating_add(1);
+        if self.samples.len() < SAMPLES_MAX {
+            self.samples.push(signal.clone());
+        }
+        self.digest_at = Some(self.digest_at.map_or(due, |at| at.min(due)));
+    }
+
+    /// Whether the burst of the window that ends now has room; forgets what lies before it.
+    fn has_room(&mut self, rule: &AlertRule, now: Timestamp) -> bool {
+        let window = window(rule);
+        self.sent.retain(|at| now.since(*at) < window);
+        self.sent.len() < usize::try_from(rule.burst).unwrap_or(usize::MAX)
+    }
+
+    fn remember(&mut self, key: String, now: Timestamp, cooldown: i64) {
+        self.told.insert(key, now);
+        if self.told.len() > TOLD_MAX {
+            self.told.retain(|_, told| now.since(*told) < cooldown);
+        }
+        while self.told.len() > TOLD_MAX {
+            let Some(oldest) = self.told.iter().min_by_key(|(_, told)| **told).map(|(key, _)| key.clone())
+            else {
+                break;
+            };
+            self.told.remove(&oldest);
+        }
+    }
+
+    /// A clock that was set back must not silence a rule for longer than it says.
+    fn clamp(&mut self, now: Timestamp) {
+        if self.told.values().chain(&self.sent).any(|at| *at > now) {
+            self.told.values_mut().for_each(|at| *at = (*at).min(now));
+            self.sent.iter_mut().for_each(|at| *at = (*at).min(now));
+        }
+    }
+}
+
+fn window(rule: &AlertRule) -> i64 {
+    i64::from(rule.digest_minutes) * MINUTE
+}
+
+/// When the quiet hours end; none where there are none now.
+fn quiet_until(rule: &AlertRule, now: Timestamp) -> Option<Timestamp> {
+    let quiet = rule.quiet.as_ref()?;
+    quiet.hours.contain(now).then(|| quiet.hours.end_after(now))
+}
+
+/// Whether the signal is said in quiet hours as well.
+fn is_pressing(rule: &AlertRule, signal: &Signal) -> bool {
+    let except = rule.quiet.as_ref().and_then(|quiet| quiet.except);
+    matches!((except, signal.priority), (Some(least), Some(priority)) if priority <= least)
+}

@@ -1,0 +1,506 @@
+//! Alerts from the change to the channel, with a real store, a clock in hand and a courier that writes down what it is
+//! given.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use actifix_app::App;
+use actifix_app::alerts::AddEndpoint;
+use actifix_app::app::AppSettings;
+use actifix_app::error::{Error, Result};
+use actifix_app::ingest::OwnEvent;
+use actifix_app::ports::{
+    Clock, Courier, DeliveryQuery, OutboundAnswer, OutboundMail, OutboundRequest, Store, Vault,
+};
+use actifix_app::tickets::{Completion, ListTickets};
+use actifix_domain::access::Actor;
+use actifix_domain::alert::{AddressPolicy, AlertRule, Conditions, Failure, Mute, QuietHours, Trigger};
+use actifix_domain::bucket::RateLimits;
+use actifix_domain::id::{ProjectId, TicketId};
+use actifix_domain::lifecycle::Evidence;
+use actifix_domain::ticket::Priority;
+use actifix_domain::time::{DAY, HOUR, MINUTE, SECOND};
+use actifix_store::StoreOptions;
+use actifix_testkit::{FakeClock, NOW, OrderedIds};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+/// What the courier was given.
+#[derive(Clone, Debug)]
+struct Given {
+    url: String,
+    method: &'static str,
+    id: String,
+    body: Value,
+}
+
+/// Answers as it is told to, by a part of the address; 200 otherwise.
+#[derive(Default)]
+struct FakeCourier {
+    given: Mutex<Vec<Given>>,
+    answers: Mutex<Vec<(String, VecDeque<Result<OutboundAnswer, Failure>>)>>,
+}
+
+impl FakeCourier {
+    fn given(&self) -> Vec<Given> {
+        self.given.lock().unwrap().clone()
+    }
+
+    fn to(&self, part: &str) -> Vec<Given> {
+        self.given().into_iter().filter(|given| given.url.contains(part)).collect()
+    }
+
+    fn will(&self, part: &str, answers: impl IntoIterator<Item = Result<OutboundAnswer, Failure>>) {
+        self.answers.lock().unwrap().push((part.to_owned(), answers.into_iter().collect()));
+    }
+}
+
+fn status(status: u16) -> Result<OutboundAnswer, Failure> {
+    Ok(OutboundAnswer { status, retry_after_seconds: None, body: Vec::new() })
+}
+
+#[async_trait]
+impl Courier for FakeCourier {
+    async fn send(&self, request: OutboundRequest) -> Result<OutboundAnswer, Failure> {
+        let header = |name: &str| {
+            request
+                .headers
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.reveal().to_owned())
+        };
+        let url = request.url.reveal().to_owned();
+        self.given.lock().unwrap().push(Given {
+            url: url.clone(),
+            method: request.method,
+            id: header("webhook-id").unwrap_or_default(),
+            body: serde_json::from_slice(&request.body).unwrap_or_default(),
+        });
+        let mut answers = self.answers.lock().unwrap();
+        let told = answers.iter_mut().find(|(part, queue)| url.contains(part.as_str()) && !queue.is_empty());
+        told.and_then(|(_, queue)| queue.pop_front()).unwrap_or_else(|| status(200))
+    }
+
+    async fn mail(&self, mail: OutboundMail) -> Result<(), Failure> {
+        self.given.lock().unwrap().push(Given {
+            url: format!("mail:{}", mail.host),
+            method: "MAIL",
+            id: mail.message_id,
+            body: json!({ "subject": mail.subject, "text": mail.text }),
+        });
+        Ok(())
+    }
+}
+
+/// Seals by turning bits, which is enough to see that what is kept is not what was given.
+struct TurningVault;
+
+impl Vault for TurningVault {
+    fn derive(&self, purpose: &'static str) -> [u8; 32] {
+        let mut key = [7; 32];
+        for (slot, byte) in key.iter_mut().zip(purpose.bytes()) {
+            *slot ^= byte;
+        }
+        key
+    }
+
+    fn seal(&self, purpose: &'static str, clear: &[u8]) -> Result<Vec<u8>> {
+        Ok(purpose.bytes().chain(clear.iter().map(|byte| !byte)).collect())
+    }
+
+    fn open(&self, purpose: &'static str, sealed: &[u8]) -> Result<Vec<u8>> {
+        let rest =
+            sealed.strip_prefix(purpose.as_bytes()).ok_or_else(|| Error::conflict("another purpose"))?;
+        Ok(rest.iter().map(|byte| !byte).collect())
+    }
+}
+
+struct House {
+    app: Arc<App>,
+    store: Arc<dyn Store>,
+    clock: Arc<FakeClock>,
+    courier: Arc<FakeCourier>,
+    _dir: TempDir,
+}
+
+impl House {
+    async fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let clock = Arc::new(FakeClock::at(NOW));
+        let options = StoreOptions::new(dir.path().join("data"), clock.clone(), [7; 32]);
+        let store = actifix_store::open(options).await.unwrap();
+        let settings = AppSettings {
+            public_url: "https://errors.example.net".to_owned(),
+            limits: Default::default(),
+            announce_dropped_kinds: true,
+            rates: RateLimits::default(),
+            api_limits: Default::default(),
+            rate_limit_disabled: true,
+            sample_after: 100,
+            retention: Default::default(),
+            decode_parallel: 2,
+            outbound: AddressPolicy::default(),
+        };
+        let app = App::new(
+            store.clone(),
+            clock.clone(),
+            Arc::new(OrderedIds::default()),
+            Arc::new(TurningVault),
+            settings,
+        );
+        let courier = Arc::new(FakeCourier::default());
+        app.set_courier(courier.clone());
+        app.create_project(&Actor::System, Some(ProjectId(1)), "default").await.unwrap();
+        Self { app, store, clock, courier, _dir: dir }
+    }
+
+    async fn channel(&self, name: &str) {
+        self.add(json!({ "name": name, "kind": "webhook", "url": format!("https://{name}.example.net/in") }))
+            .await;
+    }
+
+    async fn add(&self, channel: Value) {
+        let add: AddEndpoint = serde_json::from_value(channel).unwrap();
+        self.app.add_endpoint(&Actor::System, add).await.unwrap();
+    }
+
+    async fn rule(&self, rule: AlertRule) {
+        self.app.save_rule(&Actor::System, rule).await.unwrap();
+    }
+
+    async fn record(&self, message: &str, priority: Priority) -> TicketId {
+        let event = OwnEvent { message: message.to_owned(), priority: Some(priority), ..OwnEvent::default() };
+        self.app.record(&Actor::System, event).await.unwrap().ticket_id.unwrap()
+    }
+
+    /// Routes and delivers until nothing more happens.
+    async fn settle(&self) {
+        loop {
+            let before = self.courier.given().len();
+            self.app.route_signals().await.unwrap();
+            self.app.deliver_due().await.unwrap();
+            if self.courier.given().len() == before {
+                return;
+            }
+        }
+    }
+
+    async fn log(&self, state: &str) -> usize {
+        let query = DeliveryQuery { state: Some(state.to_owned()), limit: 200, ..DeliveryQuery::default() };
+        self.app.deliveries(&Actor::System, query).await.unwrap().items.len()
+    }
+
+    async fn tickets(&self) -> Vec<String> {
+        let page = self.app.tickets(&Actor::System, ListTickets::default()).await.unwrap();
+        page.items.into_iter().map(|ticket| ticket.title).collect()
+    }
+}
+
+fn new_tickets() -> AlertRule {
+    AlertRule { name: "new".into(), triggers: vec![Trigger::New], ..AlertRule::default() }
+}
+
+#[tokio::test]
+async fn the_defaults_tell_of_p0_and_p1_and_of_what_comes_back() {
+    let house = House::new().await;
+    house.record("nobody listens", Priority::P0).await;
+    house.channel("ops").await;
+    house.settle().await;
+    assert!(house.courier.given().is_empty(), "what happened before is not told");
+    house.record("quiet", Priority::P2).await;
+    let id = house.record("loud", Priority::P1).await;
+    house.settle().await;
+    let given = house.courier.given();
+    assert_eq!(given.len(), 1, "{given:?}");
+    let data = &given[0].body["data"];
+    assert_eq!((&given[0].body["type"], &data["rule"]), (&json!("alert.new"), &json!("default-new")));
+    assert_eq!(data["changes"][0]["ticket"], json!(id));
+    assert_eq!(data["changes"][0]["url"], json!(format!("https://errors.example.net/tickets/{id}")));
+    let evidence = Evidence {
+        root_cause: "a test of what comes back".into(),
+        no_commit_reason: Some("nothing to change".into()),
+        no_test_reason: Some("nothing to change".into()),
+        ..Evidence::default()
+    };
+    let completion = Completion { evidence, resolved_in: None };
+    house.app.complete(&Actor::System, &id, completion, None, None).await.unwrap();
+    house.clock.advance(MINUTE);
+    house.record("loud", Priority::P1).await;
+    house.settle().await;
+    let types: Vec<Value> =
+        house.courier.given().into_iter().map(|given| given.body["type"].clone()).collect();
+    assert_eq!(types, [json!("alert.new"), json!("alert.regressed")]);
+}
+
+#[tokio::test]
+async fn a_flood_of_five_thousand_sends_a_handful() {
+    let house = House::new().await;
+    house.channel("ops").await;
+    for number in 0..5_000u32 {
+        // Words that differ, so that each is a ticket of its own.
+        let word: String =
+            format!("{number:04}").bytes().map(|digit| char::from(b'a' + digit - b'0')).collect();
+        house.record(&format!("flood {word} broke"), Priority::P1).await;
+        house.clock.advance(SECOND / 100);
+        if number % 500 == 0 {
+            house.settle().await;
+        }
+    }
+    house.settle().await;
+    for _ in 0..12 {
+        house.clock.advance(5 * MINUTE);
+        house.app.promote_due().await.unwrap();
+        house.settle().await;
+    }
+    let given = house.courier.given();
+    let of = |kind: &str| given.iter().filter(|given| given.body["type"] == json!(kind)).count();
+    let told: u64 = given
+        .iter()
+        .filter(|given| given.body["data"]["rule"] == json!("default-new"))
+        .map(|given| given.body["data"]["count"].as_u64().unwrap())
+        .sum();
+    assert!(given.len() <= 40, "{} messages", given.len());
+    assert!(of("alert.brake") >= 1, "the brake is told");
+    assert!(of("alert.digest") >= 1 && told >= 1_000, "{told} tickets told, in digests as well");
+}
+
+#[tokio::test]
+async fn channels_fail_alone_in_order_and_with_one_id() {
+    let house = House::new().await;
+    house.rule(new_tickets()).await;
+    house.channel("good").await;
+    house.channel("bad").await;
+    house.courier.will("bad.example", [Err(Failure::Timeout), status(503), status(200)]);
+    house.record("one", Priority::P2).await;
+    house.settle().await;
+    house.record("two", Priority::P2).await;
+    house.settle().await;
+    assert_eq!(house.courier.to("good").len(), 2, "one channel does not wait for another");
+    assert_eq!(house.courier.to("bad").len(), 1, "two waits for one");
+    for _ in 0..4 {
+        house.clock.advance(20 * SECOND);
+        house.settle().await;
+    }
+    let bad = house.courier.to("bad");
+    let titles: Vec<&str> =
+        bad.iter().map(|given| given.body["data"]["changes"][0]["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["one", "one", "one", "two"]);
+    assert!(bad[0].id == bad[1].id && bad[1].id == bad[2].id && bad[2].id != bad[3].id);
+    assert_eq!(bad[0].body, bad[2].body, "each attempt says the same");
+    assert_eq!((house.log("delivered").await, house.log("pending").await), (4, 0));
+}
+
+#[tokio::test]
+async fn what_receivers_answer_is_heeded() {
+    let house = House::new().await;
+    // Tickets about channels that fail are of P2, and not told here.
+    let when = Conditions { priority_min: Some(Priority::P1), ..Conditions::default() };
+    house.rule(AlertRule { when, ..new_tickets() }).await;
+    for name in ["slow", "gone", "wrong", "moved"] {
+        house.channel(name).await;
+    }
+    let later = OutboundAnswer { status: 429, retry_after_seconds: Some(600), body: Vec::new() };
+    house.courier.will("slow.example", [Ok(later)]);
+    house.courier.will("gone.example", [status(410)]);
+    house.courier.will("wrong.example", (0..9).map(|_| status(400)));
+    house.courier.will("moved.example", (0..99).map(|_| status(301)));
+    house.record("one", Priority::P1).await;
+    house.settle().await;
+    for _ in 0..10 {
+        house.clock.advance(59 * SECOND);
+        house.settle().await;
+    }
+    assert_eq!(house.courier.to("slow").len(), 1, "not before Retry-After");
+    house.clock.advance(20 * SECOND);
+    house.settle().await;
+    assert_eq!(house.courier.to("slow").len(), 2);
+    assert_eq!(house.courier.to("gone").len(), 1, "410 ends it");
+    let gone = house.app.endpoint(&Actor::System, "gone").await.unwrap().record;
+    assert!(!gone.enabled && gone.disabled_reason.unwrap().contains("410"));
+    assert_eq!(house.courier.to("wrong").len(), 3, "a message that is wrong is not sent for ever");
+    assert!(house.courier.to("moved").len() >= 3, "a redirect is a failure, and not followed");
+    assert!(house.courier.given().iter().all(|given| given.url.ends_with(".example.net/in")));
+    // After a day it is given up.
+    house.clock.advance(DAY);
+    house.settle().await;
+    house.app.tend_outbox().await.unwrap();
+    assert_eq!(house.log("pending").await, 0);
+    assert_eq!(house.log("dead").await, 3);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_unreachable_is_one_ticket_and_a_slow_probe() {
+    let house = House::new().await;
+    house.rule(new_tickets()).await;
+    house.channel("dead").await;
+    house.courier.will("dead.example", (0..10_000).map(|_| Err(Failure::Connect)));
+    for number in 0..30u8 {
+        let word = char::from(b'a' + number % 26).to_string().repeat(usize::from(number / 26) + 3);
+        house.record(&format!("broken {word}"), Priority::P1).await;
+        house.settle().await;
+        house.clock.advance(10 * MINUTE);
+    }
+    let about: Vec<String> =
+        house.tickets().await.into_iter().filter(|title| title.contains("WebhookUnreachable")).collect();
+    assert_eq!(about.len(), 1, "{about:?}");
+    assert!(!about[0].contains("example.net"), "the address is not told: {}", about[0]);
+    let attempts = house.courier.to("dead").len();
+    assert!(attempts < 40, "{attempts} attempts in five hours");
+    let view = house.app.endpoint(&Actor::System, "dead").await.unwrap();
+    assert!(view.breaker != "closed" && view.record.streak >= 5 && view.pending > 0);
+    assert_eq!(view.record.last_failure.as_deref(), Some("connect"));
+}
+
+#[tokio::test]
+async fn what_leaves_the_house_is_redacted_once_more() {
+    let house = House::new().await;
+    house.rule(new_tickets()).await;
+    house.channel("ops").await;
+    house.add(json!({ "name": "s", "kind": "slack", "url": "https://slack.example.net/in" })).await;
+    house.add(json!({ "name": "m", "kind": "mail", "url": "smtp://mail.example.net", "from": "a@example.net", "to": ["b@example.net"] })).await;
+    // Written into the outbox past every other guard.
+    let key = format!("AKIA{}", "Z7QX2M4N6P8R3T5V");
+    let password = ["cor", "rect", "horse9!"].concat();
+    let mut signal =
+        actifix_domain::alert::Signal::new(Trigger::New, NOW, "x", format!("login with {key} failed"));
+    signal.project = Some(ProjectId(1));
+    signal.culprit = format!("postgres://app:{password}@db.internal/shop");
+    signal.detail = format!("Authorization: Bearer {}", "d1f4".repeat(10));
+    signal.tags.insert("password".to_owned(), password.clone());
+    signal.priority = Some(Priority::P1);
+    house.store.raise_signals(vec![signal]).await.unwrap();
+    house.settle().await;
+    let given = house.courier.given();
+    assert_eq!(given.len(), 3);
+    for given in given {
+        let text = given.body.to_string();
+        for secret in [key.as_str(), password.as_str(), &"d1f4".repeat(10)] {
+            assert!(!text.contains(secret), "{} got {secret}: {text}", given.url);
+        }
+        assert!(text.contains("login with"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn mutes_quiet_hours_and_cooldown_hold_and_nothing_is_lost() {
+    let house = House::new().await;
+    let quiet = QuietHours { hours: "09:00-10:00".parse().unwrap(), except: Some(Priority::P0) };
+    house.rule(AlertRule { quiet: Some(quiet), ..new_tickets() }).await;
+    house.channel("ops").await;
+    // 09:47: quiet.
+    house.record("held back", Priority::P1).await;
+    house.record("pressing", Priority::P0).await;
+    house.settle().await;
+    assert_eq!(house.courier.given().len(), 1);
+    house.clock.advance(HOUR);
+    house.settle().await;
+    let given = house.courier.given();
+    assert_eq!(given.len(), 2, "the digest comes after the quiet hours");
+    assert_eq!(given[1].body["data"]["changes"][0]["title"], "held back");
+    let rate = AlertRule {
+        name: "busy".into(),
+        triggers: vec![Trigger::Rate],
+        rate: Some(actifix_domain::alert::Rate { count: 3, minutes: 10 }),
+        cooldown_minutes: 0,
+        ..AlertRule::default()
+    };
+    house.rule(rate).await;
+    let id = house.record("busy", Priority::P2).await;
+    house.settle().await;
+    let before = house.courier.given().len();
+    house
+        .app
+        .mute_ticket(&Actor::System, &id, Some(Mute { until_count: Some(6), ..Mute::default() }))
+        .await
+        .unwrap();
+    for _ in 0..4 {
+        house.record("busy", Priority::P2).await;
+        house.settle().await;
+    }
+    assert_eq!(house.courier.given().len(), before, "muted");
+    house.clock.advance(HOUR);
+    for _ in 0..4 {
+        house.record("busy", Priority::P2).await;
+        house.settle().await;
+    }
+    assert_eq!(house.courier.given().len(), before + 1, "the mute ended by count");
+    assert_eq!(house.store.ticket_mute(&id).await.unwrap(), None);
+    let trial = house
+        .app
+        .dry_run_rule(&Actor::System, AlertRule { name: "t".into(), ..new_tickets() })
+        .await
+        .unwrap();
+    assert_eq!((trial.matched, trial.would_have_sent, trial.digests), (3, 3, 0));
+}
+
+#[tokio::test]
+async fn an_issue_is_opened_once_and_closed_with_its_ticket() {
+    let house = House::new().await;
+    let token = ["ghp", "_", &"a1B2".repeat(9)].concat();
+    house.add(json!({ "name": "issues", "kind": "github", "target": "acme/shop", "token": token })).await;
+    let made = OutboundAnswer { status: 201, retry_after_seconds: None, body: b"{\"number\": 17}".to_vec() };
+    // The first answer is lost; the second attempt finds what the first one opened.
+    house.courier.will("/issues", [Err(Failure::Broken)]);
+    let id = house.record("refund twice", Priority::P1).await;
+    house.settle().await;
+    let marked =
+        json!([{ "number": 16, "body": "x" }, { "number": 17, "body": format!("y <!-- actifix:{id} -->") }]);
+    let found =
+        OutboundAnswer { status: 200, retry_after_seconds: None, body: marked.to_string().into_bytes() };
+    house.courier.will("/issues?", [Ok(found)]);
+    house.courier.will("/issues/17", [Ok(made.clone()), Ok(made)]);
+    house.clock.advance(MINUTE);
+    house.settle().await;
+    let evidence = Evidence {
+        root_cause: "refunds were not idempotent".into(),
+        commit: Some("0123456".into()),
+        no_test_reason: Some("covered elsewhere".into()),
+        ..Evidence::default()
+    };
+    house
+        .app
+        .complete(&Actor::System, &id, Completion { evidence, resolved_in: None }, None, None)
+        .await
+        .unwrap();
+    house.settle().await;
+    let given = house.courier.given();
+    let calls: Vec<(&str, &str)> = given
+        .iter()
+        .map(|given| (given.method, given.url.trim_start_matches("https://api.github.com/repos/acme/shop")))
+        .collect();
+    assert_eq!(
+        calls,
+        [
+            ("POST", "/issues"),
+            ("GET", "/issues?state=all&labels=actifix&per_page=100"),
+            ("PATCH", "/issues/17"),
+            ("PATCH", "/issues/17")
+        ]
+    );
+    assert_eq!(given[3].body["state"], "closed");
+    assert!(given[0].body["body"].as_str().unwrap().contains(&format!("<!-- actifix:{id} -->")));
+}
+
+#[tokio::test]
+async fn sealed_channels_cannot_be_exchanged_for_one_another() {
+    let house = House::new().await;
+    house.channel("one").await;
+    house.channel("two").await;
+    let mut all = house.store.endpoints().await.unwrap();
+    let clear: Vec<u8> = all[0].sealed.clone();
+    assert!(!String::from_utf8_lossy(&clear).contains("one.example.net"), "sealed");
+    all[0].sealed = all[1].sealed.clone();
+    house.store.save_endpoint(&all[0], &actifix_testkit::act()).await.unwrap();
+    assert!(house.app.test_endpoint(&Actor::System, "one", true).await.is_err());
+    assert!(house.app.test_endpoint(&Actor::System, "two", false).await.is_err(), "production asks");
+    assert!(house.app.test_endpoint(&Actor::System, "two", true).await.unwrap().delivered);
+    let given = house.courier.given();
+    assert_eq!(given.len(), 1);
+    assert_eq!(
+        (&given[0].body["type"], &given[0].body["data"]["test"]),
+        (&json!("alert.test"), &json!(true))
+    );
+    assert_eq!(house.clock.now(), NOW);
+}

@@ -1,0 +1,97 @@
+//! The only way out of the house: TLS to a permitted address, without redirects, without a proxy, bounded. What hangs
+//! is cut by the deadline of the attempt, which stands around every step here.
+
+mod connect;
+mod http;
+mod mail;
+mod roots;
+
+pub use connect::{Lookup, system_lookup};
+pub use roots::{Roots, read_roots};
+
+use actifix_app::ports::{Courier, OutboundAnswer, OutboundMail, OutboundRequest};
+use actifix_domain::alert::{AddressPolicy, Failure};
+use async_trait::async_trait;
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsConnector;
+
+/// Names that are asked for at the same time. The platform's resolver blocks a thread until it answers or gives up,
+/// whatever our deadline.
+const LOOKUPS_MAX: usize = 64;
+
+/// Sends to other people's servers.
+pub struct Outbound {
+    policy: AddressPolicy,
+    extra_ca: Option<PathBuf>,
+    /// Made when something is sent for the first time: reading the platform's authorities takes longer than most
+    /// commands.
+    trust: OnceLock<Option<Trust>>,
+    lookup: Lookup,
+    lookups: Arc<Semaphore>,
+}
+
+/// Who is believed.
+struct Trust {
+    tls: TlsConnector,
+    roots: Roots,
+}
+
+impl Outbound {
+    /// With the addresses that may be connected to, and a file of authorities besides those of the platform.
+    ///
+    /// # Errors
+    /// One line that names the file and what is wrong with it.
+    pub fn new(policy: AddressPolicy, extra_ca: Option<PathBuf>, lookup: Lookup) -> Result<Self, String> {
+        let out = Self {
+            policy,
+            extra_ca,
+            trust: OnceLock::new(),
+            lookup,
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+        };
+        if out.extra_ca.is_some() {
+            let trust = Trust::new(out.extra_ca.as_deref())?;
+            let _first = out.trust.set(Some(trust));
+        }
+        Ok(out)
+    }
+
+    fn trust(&self) -> Result<&Trust, Failure> {
+        let trust = self.trust.get_or_init(|| match Trust::new(self.extra_ca.as_deref()) {
+            Ok(trust) => Some(trust),
+            Err(error) => {
+                tracing::error!(error, "outbound.no_trust");
+                None
+            }
+        });
+        trust.as_ref().ok_or(Failure::Unusable)
+    }
+}
+
+impl Trust {
+    fn new(extra_ca: Option<&Path>) -> Result<Self, String> {
+        let roots = read_roots(extra_ca)?;
+        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots.store())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), roots })
+    }
+}
+
+#[async_trait]
+impl Courier for Outbound {
+    async fn send(&self, request: OutboundRequest) -> Result<OutboundAnswer, Failure> {
+        http::send(self, request).await
+    }
+
+    async fn mail(&self, mail: OutboundMail) -> Result<(), Failure> {
+        mail::send(self, mail).await
+    }
+}

@@ -1,0 +1,151 @@
+//! A connection to a permitted address. The name is asked for once and the connection made to an address of that
+//! answer, so that no second answer can lead elsewhere; and the other end is looked at once more when it stands.
+
+use super::Outbound;
+use actifix_domain::alert::Failure;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use url::Host;
+
+/// Addresses of a name that are tried.
+const ADDRESSES_TRIED_MAX: usize = 4;
+/// Addresses of a name that are judged.
+const ADDRESSES_MAX: usize = 64;
+/// Time for one of several addresses, so that a dead one leaves time for the next.
+const ADDRESS_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// Asks for the addresses of a name; blocks.
+pub type Lookup = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+
+/// The platform's resolver.
+pub fn system_lookup(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok((name, port).to_socket_addrs()?.take(ADDRESSES_MAX).collect())
+}
+
+impl Outbound {
+    /// Connects to a host as it stands in an address.
+    ///
+    /// # Errors
+    /// `Forbidden` where one of its addresses is not permitted; `Dns`, `Connect`.
+    pub(super) async fn connect(&self, host: &Host<String>, port: u16) -> Result<TcpStream, Failure> {
+        let addresses = match host {
+            Host::Ipv4(address) => vec![SocketAddr::new(IpAddr::V4(*address), port)],
+            Host::Ipv6(address) => vec![SocketAddr::new(IpAddr::V6(*address), port)],
+            Host::Domain(name) => self.resolve(name, port).await?,
+        };
+        let ips: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+        if ips.is_empty() {
+            return Err(Failure::Dns);
+        }
+        if port == 0 || !self.policy.permits_all(&ips) {
+            return Err(Failure::Forbidden);
+        }
+        for address in addresses.iter().take(ADDRESSES_TRIED_MAX) {
+            if let Ok(stream) = self.open(*address).await {
+                return Ok(stream);
+            }
+        }
+        Err(Failure::Connect)
+    }
+
+    async fn resolve(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(|_| Failure::Dns)?;
+        let (lookup, name) = (self.lookup, name.to_owned());
+        let asked = tokio::task::spawn_blocking(move || {
+            // Held until the resolver gives up, not until we do.
+            let _permit = permit;
+            lookup(&name, port)
+        });
+        asked.await.map_err(|_| Failure::Dns)?.map_err(|_| Failure::Dns)
+    }
+
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that connects out, after the address was judged"
+    )]
+    async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let stream = tokio::time::timeout(ADDRESS_TIMEOUT, TcpStream::connect(address))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        if !self.policy.permits(stream.peer_addr()?.ip()) {
+            return Err(io::Error::other("another address than the one that was judged"));
+        }
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actifix_domain::alert::AddressPolicy;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn out(allowed: &[&str], lookup: Lookup) -> Outbound {
+        let allow_private = allowed.iter().map(|network| network.parse().unwrap()).collect();
+        Outbound::new(AddressPolicy { allow_private }, None, lookup).unwrap()
+    }
+
+    fn addresses(texts: &[&str], port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), port)).collect())
+    }
+
+    /// Where a name leads, by its first word.
+    fn strange(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        match name.split('.').next().unwrap_or_default() {
+            "private" => addresses(&["10.0.0.1"], port),
+            "loopback" => addresses(&["127.0.0.1"], port),
+            "mapped" => addresses(&["::ffff:127.0.0.1"], port),
+            "nat64" => addresses(&["64:ff9b::7f00:1"], port),
+            "sixtofour" => addresses(&["2002:7f00:1::"], port),
+            "shared" => addresses(&["100.64.0.1"], port),
+            "metadata" => addresses(&["169.254.169.254"], port),
+            "mixed" => addresses(&["93.184.215.14", "2606:4700::1111", "192.168.0.1"], port),
+            "empty" => Ok(Vec::new()),
+            _ => Err(io::Error::other("no such name")),
+        }
+    }
+
+    fn host(text: &str) -> Host<String> {
+        url::Url::parse(&format!("https://{text}/")).unwrap().host().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_name_with_one_address_that_is_not_public_is_refused_as_a_whole() {
+        let out = out(&[], strange);
+        for name in ["private", "loopback", "mapped", "nat64", "sixtofour", "shared", "metadata", "mixed"] {
+            let refused = out.connect(&host(&format!("{name}.example.net")), 443).await.unwrap_err();
+            assert_eq!(refused, Failure::Forbidden, "{name}");
+        }
+        for literal in ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:10.0.0.1]", "0"] {
+            assert_eq!(out.connect(&host(literal), 443).await.unwrap_err(), Failure::Forbidden, "{literal}");
+        }
+        for name in ["empty", "unknown"] {
+            let refused = out.connect(&host(&format!("{name}.example.net")), 443).await.unwrap_err();
+            assert_eq!(refused, Failure::Dns, "{name}");
+        }
+        assert_eq!(out.connect(&host("mixed.example.net"), 0).await.unwrap_err(), Failure::Forbidden);
+    }
+
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+    /// A permitted address at first, the one that it is after from then on.
+    fn rebinding(_name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let first = ASKED.fetch_add(1, Ordering::SeqCst) == 0;
+        addresses(if first { &["127.0.0.2"] } else { &["127.0.0.1"] }, port)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_changes_its_address_leads_where_it_led_when_it_was_judged() {
+        let listener = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let out = out(&["127.0.0.2"], rebinding);
+        let stream = out.connect(&host("rebinding.example.net"), port).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
+        assert_eq!(ASKED.load(Ordering::SeqCst), 1, "asked once for one connection");
+        assert_eq!(out.connect(&host("rebinding.example.net"), port).await.unwrap_err(), Failure::Forbidden);
+    }
+}

@@ -1,0 +1,110 @@
+//! One request and its answer over a connection of its own: HTTP/1.1 over TLS. Nothing is followed and nothing kept.
+
+use super::Outbound;
+use actifix_app::ports::{OutboundAnswer, OutboundRequest};
+use actifix_domain::alert::Failure;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use std::net::IpAddr;
+use tokio::task::JoinSet;
+use url::{Host, Url};
+
+/// Bytes that are read of an answer to what we sent.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Bytes that are read of an answer to what we asked for.
+const LIST_BYTES_MAX: usize = 4 << 20;
+/// Bytes of the head of an answer.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+/// Fields of the head of an answer.
+const HEAD_FIELDS_MAX: usize = 100;
+/// Longest `Retry-After` that is believed, seconds.
+const RETRY_AFTER_SECONDS_MAX: u64 = 86_400;
+
+pub(super) async fn send(out: &Outbound, request: OutboundRequest) -> Result<OutboundAnswer, Failure> {
+    let url = Url::parse(request.url.reveal()).map_err(|_| Failure::Unusable)?;
+    if url.scheme() != "https" || !url.username().is_empty() || url.password().is_some() {
+        return Err(Failure::Forbidden);
+    }
+    let host = url.host().ok_or(Failure::Unusable)?.to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let name = match &host {
+        Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|_| Failure::Unusable)?,
+        Host::Ipv4(address) => ServerName::from(IpAddr::V4(*address)),
+        Host::Ipv6(address) => ServerName::from(IpAddr::V6(*address)),
+    };
+    let most = if request.method == "GET" { LIST_BYTES_MAX } else { ANSWER_BYTES_MAX };
+    let wire = built(request, &url)?;
+    let stream = out.connect(&host, port).await?;
+    let stream = out.trust()?.tls.connect(name, stream).await.map_err(|_| Failure::Tls)?;
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEAD_FIELDS_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| class(&error))?;
+    // Ends with this function, whatever the other end does.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let answer = sender.send_request(wire).await.map_err(|error| class(&error))?;
+    let status = answer.status().as_u16();
+    let retry_after_seconds = retry_after(answer.headers());
+    let body = read(answer.into_body(), most).await?;
+    Ok(OutboundAnswer { status, retry_after_seconds, body })
+}
+
+fn built(request: OutboundRequest, url: &Url) -> Result<Request<Full<Bytes>>, Failure> {
+    let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| Failure::Unusable)?;
+    let mut target = url.path().to_owned();
+    if let Some(query) = url.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    let authority = match url.port() {
+        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+        None => url.host_str().unwrap_or_default().to_owned(),
+    };
+    let mut builder = Request::builder()
+        .method(method)
+        .uri(target)
+        .header(HOST, authority)
+        .header(USER_AGENT, concat!("actifix/", env!("CARGO_PKG_VERSION")))
+        .header(CONTENT_LENGTH, request.body.len());
+    for (name, value) in &request.headers {
+        builder = builder.header(*name, value.reveal());
+    }
+    builder.body(Full::new(Bytes::from(request.body))).map_err(|_| Failure::Unusable)
+}
+
+/// The body as far as it is of use; what is beyond is not read.
+async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| class(&error))?;
+        let Some(data) = frame.data_ref() else { continue };
+        let room = most.saturating_sub(bytes.len());
+        bytes.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
+        if data.len() >= room {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+/// Seconds; the form of a date is rare and its clock is somebody else's.
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let digits = !text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse::<u64>().ok().filter(|_| digits).map(|seconds| seconds.min(RETRY_AFTER_SECONDS_MAX))
+}
+
+fn class(error: &hyper::Error) -> Failure {
+    if error.is_parse() || error.is_user() || error.is_parse_too_large() {
+        Failure::Protocol
+    } else {
+        Failure::Broken
+    }
+}
