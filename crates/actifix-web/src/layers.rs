@@ -1,6 +1,7 @@
 //! What stands around every route: request id, security headers, host check, one log line.
 
 use crate::client::TrustedProxies;
+use crate::extract::ReadTime;
 use crate::ingest::Facts;
 use crate::problem::Problem;
 use actifix_app::App;
@@ -12,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The id of a request, shown in its answer and in the log.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub async fn finish(
     let id = app.request_id();
     let client = proxies.client(request.extensions(), request.headers());
     request.extensions_mut().insert(client);
+    let read_seconds = app.settings().limits.request_read_seconds_max;
+    request.extensions_mut().insert(ReadTime(Duration::from_secs(read_seconds)));
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let ingest = is_ingest_path(request.uri());

@@ -20,7 +20,8 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::post("/api/v1/auth/login", "log_in", "Begin a session", Permission::Open, log_in)
             .body(&[("username", "string!", "name of the account"), ("password", "string!", "its password")]),
-        Operation::post("/api/v1/auth/logout", "log_out", "End the session", Permission::Anybody, log_out),
+        Operation::post("/api/v1/auth/logout", "log_out", "End the session", Permission::Anybody, log_out)
+            .empty(),
         Operation::get(
             "/api/v1/auth/session",
             "get_session",
@@ -35,6 +36,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Permission::Anybody,
             password,
         )
+        .empty()
         .body(&[("current", "string!", "the present one"), ("password", "string!", "15 characters or more")]),
     ]
 }
