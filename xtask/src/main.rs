@@ -12,6 +12,7 @@ mod bench;
 mod checks;
 mod deny;
 mod docs;
+mod pentest;
 mod process;
 mod tidy;
 mod tools;
@@ -57,6 +58,8 @@ enum Command {
     },
     /// Measure the release binary: ingest, redaction, lists, start-up; each beside its floor and its target
     Bench(bench::BenchArguments),
+    /// Attack a real server on loopback with outside tools; fails on any finding above info
+    Pentest(pentest::PentestArguments),
     /// Install what the tests run: Python and Node SDKs into target/test-tools, cargo-nextest
     InstallTools,
 }
@@ -82,6 +85,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Docs { check: true } => docs::check(&workspace),
         Command::Deny { advisories } => deny::run(&workspace, *advisories),
         Command::Bench(arguments) => bench::run(&workspace, arguments),
+        Command::Pentest(arguments) => pentest::run(&workspace, arguments),
         Command::InstallTools => tools::install(&workspace).map(|_| ()),
     }
 }
