@@ -37,7 +37,7 @@ const SECONDS_MAX: u64 = 3_600;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench                        everything, small scale\n  cargo xtask bench ingest --seconds 20    only ingest\n  cargo xtask bench scan                   recall and false positives of the scanner\n  cargo xtask bench list --scale full      lists at 1 M tickets and 5 M events (about 20 minutes)"
+    after_help = "Examples:\n  cargo xtask bench                        everything, small scale\n  cargo xtask bench ingest --seconds 20    only ingest\n  cargo xtask bench scan                   the scanner: recall, false positives, cost beside other scanners\n  cargo xtask bench list --scale full      lists at 1 M tickets and 5 M events (about 20 minutes)"
 )]
 pub struct BenchArguments {
     /// What to measure
@@ -55,6 +55,9 @@ pub struct BenchArguments {
     /// Keep the filled home in target/bench and use one that is there
     #[arg(long)]
     keep: bool,
+    /// Install the scanners that ours is compared with below target/peers, from PyPI
+    #[arg(long)]
+    install_peers: bool,
     /// Write the figures to a file as JSON too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -118,6 +121,9 @@ pub struct Setting {
 }
 
 pub fn run(workspace: &Workspace, arguments: &BenchArguments) -> Result<()> {
+    if arguments.install_peers {
+        peers::install(workspace)?;
+    }
     if arguments.what == What::Scan {
         // Nothing of the server is measured, so nothing of it is built.
         let mut report = Report::new(machine::describe(workspace, arguments)?);

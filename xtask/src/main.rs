@@ -13,6 +13,7 @@ mod checks;
 mod deny;
 mod docs;
 mod pentest;
+mod picture;
 mod process;
 mod tidy;
 mod tools;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Draw docs/terminal.svg anew: the output of a demo of the release binary
+    Picture,
     /// Check licences, sources and the deny list with cargo-deny, installing it when missing
     Deny {
         /// Also fetch the RustSec database and check it
@@ -83,6 +86,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Tidy => tidy::run(&workspace),
         Command::Docs { check: false } => docs::write(&workspace),
         Command::Docs { check: true } => docs::check(&workspace),
+        Command::Picture => picture::draw(&workspace),
         Command::Deny { advisories } => deny::run(&workspace, *advisories),
         Command::Bench(arguments) => bench::run(&workspace, arguments),
         Command::Pentest(arguments) => pentest::run(&workspace, arguments),

@@ -5,13 +5,15 @@ mod password;
 mod verifier;
 
 pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
-pub(crate) use verifier::Verifiers;
+pub(crate) use verifier::{Caller, Permit, Verifiers};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::ports::UserRecord;
+use crate::ports::{LoginKey, UserRecord};
 use actifix_domain::access::{Actor, Role, Scope};
 use actifix_domain::audit::Action;
+use actifix_domain::login::{FAILURES_MAX, LoginEnd};
+use serde::Serialize;
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
@@ -33,6 +35,18 @@ pub struct UserChange {
     pub unlock: bool,
 }
 
+/// An account, with what was tried at its door.
+#[derive(Clone, Debug, Serialize)]
+pub struct UserView {
+    /// The account.
+    #[serde(flatten)]
+    pub user: UserRecord,
+    /// Failed logins in a row from unknown devices.
+    pub failures: u32,
+    /// So many that only devices that it knows get in.
+    pub locked: bool,
+}
+
 /// A name as it is compared and counted: NFC, without case and outer spaces. Another spelling is not another budget.
 pub fn canonical_name(text: &str) -> String {
     text.trim().nfc().flat_map(char::to_lowercase).take(NAME_BYTES_MAX + 1).collect()
@@ -46,16 +60,25 @@ impl App {
         name: &str,
         role: Role,
         password: &str,
-    ) -> Result<UserRecord> {
+    ) -> Result<UserView> {
         Self::require(actor, Scope::Admin, None)?;
         let name = new_name(name)?;
         require_human(role)?;
         self.check_password(&name, password)?;
+        let user = self.new_user(name, role, password).await?;
+        let target = format!("user:{}", user.name);
+        let audit = self.audit(actor, Action::UserCreated, target, None, json!({ "role": role }));
+        self.store.add_user(&user, &audit).await?;
+        self.view(user).await
+    }
+
+    /// An account that is not stored yet.
+    pub(crate) async fn new_user(&self, name: String, role: Role, password: &str) -> Result<UserRecord> {
         let verifier = self.verifiers.make(password).await?;
         let mut id = [0u8; 8];
         self.ids.random(&mut id);
         let now = self.now();
-        let user = UserRecord {
+        Ok(UserRecord {
             id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
             name,
             role,
@@ -63,13 +86,10 @@ impl App {
             created_at: now,
             password_at: now,
             disabled_at: None,
-            failures: 0,
+            epoch: 1,
             version: 1,
-        };
-        let target = format!("user:{}", user.name);
-        let audit = self.audit(actor, Action::UserCreated, target, None, json!({ "role": role }));
-        self.store.add_user(&user, &audit).await?;
-        Ok(user)
+            second_factor: false,
+        })
     }
 
     /// Whether anybody can log in as an administrator.
@@ -79,13 +99,36 @@ impl App {
     }
 
     /// All accounts.
-    pub async fn users(&self, actor: &Actor) -> Result<Vec<UserRecord>> {
+    pub async fn users(&self, actor: &Actor) -> Result<Vec<UserView>> {
         Self::require(actor, Scope::Admin, None)?;
-        self.store.users().await
+        self.views(self.store.users().await?).await
+    }
+
+    /// Accounts as they are shown.
+    async fn views(&self, users: Vec<UserRecord>) -> Result<Vec<UserView>> {
+        let keys: Vec<LoginKey> = users.iter().flat_map(|user| self.closing_keys(user)).collect();
+        let failures = self.store.login_failures(&keys).await?;
+        let (failures, _) = failures.as_chunks::<2>();
+        let view = |(user, [passwords, codes]): (UserRecord, &[u32; 2])| {
+            let failures = *passwords.max(codes);
+            UserView { user, failures, locked: failures >= FAILURES_MAX }
+        };
+        Ok(users.into_iter().zip(failures).map(view).collect())
+    }
+
+    async fn view(&self, user: UserRecord) -> Result<UserView> {
+        self.views(vec![user]).await?.pop().ok_or(Error::NotFound { what: "account" })
+    }
+
+    /// Whether what was issued to a person at `epoch` may still be used: the account is open, and nothing since ended
+    /// all that was issued (password, role or state changed, sessions ended by hand).
+    pub async fn is_current_epoch(&self, user_id: &str, epoch: u64) -> Result<bool> {
+        let user = self.store.user_by_id(user_id).await?;
+        Ok(user.is_some_and(|user| user.epoch == epoch && user.disabled_at.is_none()))
     }
 
     /// Sets the password of the account [`ADMIN`], which is made if there is none and opened if it is closed.
-    pub async fn set_admin_password(&self, actor: &Actor, password: &str) -> Result<UserRecord> {
+    pub async fn set_admin_password(&self, actor: &Actor, password: &str) -> Result<UserView> {
         Self::require(actor, Scope::Admin, None)?;
         if self.store.user(ADMIN).await?.is_none() {
             return self.create_user(actor, ADMIN, Role::Admin, password).await;
@@ -97,19 +140,24 @@ impl App {
 
     /// A password that nobody can guess: 130 bits, in groups that can be read aloud.
     pub fn random_password(&self) -> String {
-        // Crockford's base 32: no letters that look like digits.
+        self.random_digits(26, 7)
+    }
+
+    /// Random digits of Crockford's base 32, five bits each, in groups: no letters that look like digits.
+    pub(crate) fn random_digits(&self, many: usize, group: usize) -> String {
         const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let mut random = [0u8; 26];
+        let mut random = vec![0u8; many];
         self.ids.random(&mut random);
         let digit = |byte: &u8| DIGITS.get(usize::from(byte % 32)).copied().map_or('0', char::from);
         let digits: Vec<char> = random.iter().map(digit).collect();
-        digits.chunks(7).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")
+        digits.chunks(group).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")
     }
 
     /// Sets somebody's password; their sessions end at once.
-    pub async fn set_password(&self, actor: &Actor, name: &str, password: &str) -> Result<UserRecord> {
+    pub async fn set_password(&self, actor: &Actor, name: &str, password: &str) -> Result<UserView> {
         Self::require(actor, Scope::Admin, None)?;
-        self.replace_password(actor, &canonical_name(name), password).await
+        let user = self.replace_password(actor, &canonical_name(name), password).await?;
+        self.view(user).await
     }
 
     /// Sets the actor's own password, who gives the present one; all their sessions end at once.
@@ -124,28 +172,26 @@ impl App {
     async fn replace_password(&self, actor: &Actor, name: &str, password: &str) -> Result<UserRecord> {
         self.check_password(name, password)?;
         let verifier = self.verifiers.make(password).await?;
-        self.save(actor, Action::PasswordChanged, name, true, |user, now| {
-            user.verifier.clone_from(&verifier);
-            user.password_at = now;
-            user.failures = 0;
-            json!({})
-        })
-        .await
+        let user = self
+            .save(actor, Action::PasswordChanged, name, true, |user, now| {
+                user.verifier.clone_from(&verifier);
+                user.password_at = now;
+                json!({})
+            })
+            .await?;
+        // What was tried was the former password.
+        self.store.settle_login(&self.closing_keys(&user).map(|key| (key, LoginEnd::Right))).await?;
+        Ok(user)
     }
 
     /// Changes an account; its sessions end where it loses rights.
-    pub async fn change_user(&self, actor: &Actor, name: &str, change: UserChange) -> Result<UserRecord> {
+    pub async fn change_user(&self, actor: &Actor, name: &str, change: UserChange) -> Result<UserView> {
         Self::require(actor, Scope::Admin, None)?;
         if let Some(role) = change.role {
             require_human(role)?;
         }
         let name = canonical_name(name);
-        let user = self.store.user(&name).await?.ok_or(Error::NotFound { what: "account" })?;
-        let loses = change.disabled == Some(true) || change.role.is_some_and(|role| role != Role::Admin);
-        if loses && user.role == Role::Admin && self.is_last_admin(&user).await? {
-            return Err(Error::conflict("this is the last administrator: make another one first"));
-        }
-        let mut changed = user;
+        let mut changed = self.store.user(&name).await?.ok_or(Error::NotFound { what: "account" })?;
         if let Some(role) = change.role.filter(|role| *role != changed.role) {
             changed = self
                 .save(actor, Action::UserRoleChanged, &name, true, |user, _| {
@@ -164,28 +210,17 @@ impl App {
                 })
                 .await?;
         }
-        if change.unlock && changed.failures > 0 {
-            changed = self
-                .save(
-                    actor,
-                    Action::UserUnlocked,
-                    &name,
-                    false,
-                    |user, _| json!({ "failures": std::mem::take(&mut user.failures) }),
-                )
-                .await?;
-        }
         if change.unlock {
-            self.login_gate.forget(&name);
+            let keys = self.closing_keys(&changed);
+            let failures = self.store.login_failures(&keys).await?;
+            if failures.iter().any(|failures| *failures > 0) {
+                let detail = json!({ "failures": failures });
+                let target = format!("user:{name}");
+                let audit = self.audit(actor, Action::UserUnlocked, target, None, detail);
+                self.store.forget_login(&keys, &audit).await?;
+            }
         }
-        Ok(changed)
-    }
-
-    async fn is_last_admin(&self, user: &UserRecord) -> Result<bool> {
-        let users = self.store.users().await?;
-        Ok(!users
-            .iter()
-            .any(|other| other.id != user.id && other.role == Role::Admin && other.disabled_at.is_none()))
+        self.view(changed).await
     }
 
     /// Saves a change of an account, again where it moved in the meantime.
@@ -205,7 +240,10 @@ impl App {
             let audit = self.audit(actor, action, format!("user:{name}"), None, detail);
             match self.store.save_user(&user, end_sessions, &audit).await {
                 Err(Error::Conflict { stale: true, .. }) if tries < SAVE_TRIES => {}
-                saved => return saved,
+                saved => {
+                    self.access_cache.forget();
+                    return saved;
+                }
             }
         }
     }
@@ -220,7 +258,7 @@ impl App {
     }
 }
 
-fn new_name(text: &str) -> Result<String> {
+pub(crate) fn new_name(text: &str) -> Result<String> {
     let name = canonical_name(text);
     let valid = (1..=NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))

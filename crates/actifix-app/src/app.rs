@@ -4,12 +4,15 @@ use crate::accounts::Verifiers;
 use crate::audit::Rollup;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
-use crate::ingest::{Counters, Gate};
+use crate::ingest::{Counters, Gate, Refusals};
+use crate::jwt::KeyRing;
 use crate::limits::{ApiLimits, Limiter};
-use crate::login::LoginGate;
+use crate::oidc::SignInCell;
+use crate::ports::{AccessRecord, Holder};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
-use crate::tokens::TokenCache;
+use crate::recall::Recall;
+use crate::tokens::{TokenCache, TokenUses};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::bucket::RateLimits;
 use actifix_domain::id::ProjectId;
@@ -61,14 +64,20 @@ pub struct App {
     pub(crate) settings: AppSettings,
     pub(crate) keys: KeyCache,
     pub(crate) token_cache: TokenCache,
+    pub(crate) access_cache: Recall<String, (AccessRecord, Holder)>,
+    pub(crate) key_ring: KeyRing,
+    pub(crate) sign_in: SignInCell,
+    /// How this installation is named in what it signs: not by an address, which may be another one tomorrow.
+    pub(crate) installation: String,
+    pub(crate) token_uses: TokenUses,
     pub(crate) gate: Gate,
     pub(crate) counters: Counters,
+    pub(crate) refusals: Refusals,
     pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
     readiness: Readiness,
     pub(crate) rollup: Rollup,
     pub(crate) verifiers: Verifiers,
-    pub(crate) login_gate: LoginGate,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
     pub(crate) finding_key: [u8; 32],
     pub(crate) user_key: [u8; 32],
@@ -77,12 +86,21 @@ pub struct App {
     pub(crate) answer_key: [u8; 32],
     pub(crate) csrf_key: [u8; 32],
     pub(crate) device_key: [u8; 32],
+    pub(crate) login_key: [u8; 32],
+    pub(crate) challenge_key: [u8; 32],
+    pub(crate) recovery_key: [u8; 32],
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+/// A name that no other installation has, and that tells nothing.
+fn installation(vault: &dyn Vault) -> String {
+    let id = vault.derive("installation");
+    format!("urn:actifix:{}", crate::login::hex(id.first_chunk::<16>().map_or(&id[..], |half| half)))
 }
 
 impl App {
@@ -103,15 +121,23 @@ impl App {
             engine: Engine::builtin(),
             settings,
             keys: KeyCache::default(),
-            token_cache: TokenCache::default(),
+            token_cache: Recall::of_credentials(),
+            access_cache: Recall::of_credentials(),
+            key_ring: Recall::of_credentials(),
+            sign_in: SignInCell::new(),
+            installation: installation(vault.as_ref()),
+            token_uses: TokenUses::default(),
             counters: Counters::default(),
+            refusals: Refusals::default(),
             in_flight: Arc::default(),
             readiness: Readiness::default(),
             rollup: Rollup::default(),
             verifiers: Verifiers::new(vault.derive("password-pepper"), Arc::clone(&ids)),
-            login_gate: LoginGate::default(),
             csrf_key: vault.derive("csrf"),
             device_key: vault.derive("device"),
+            login_key: vault.derive("login"),
+            challenge_key: vault.derive("login-challenge"),
+            recovery_key: vault.derive("recovery-codes"),
             finding_key: vault.derive("finding-hash"),
             user_key: vault.derive("user-hash"),
             peer_key: vault.derive("peer-hash"),

@@ -18,6 +18,7 @@ use actifix_domain::audit::{Action, AuditRecord, Verdict};
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::ProjectSettings;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 tokio::task_local! {
@@ -95,6 +96,21 @@ impl App {
             metrics::counter!("actifix_audit_lost_total").increment(1);
             tracing::error!(error = %error, "audit.refusal_not_recorded");
         }
+    }
+
+    /// Records that the server started (`how` is `start`) or that its configuration was read again (`reload`), and
+    /// which settings differ from those of the last time, with both values. Returns the names of these.
+    pub async fn record_settings(
+        &self,
+        how: &'static str,
+        settings: BTreeMap<String, String>,
+    ) -> Result<Vec<String>> {
+        let plain = ProjectSettings::default();
+        let settings =
+            settings.into_iter().map(|(name, value)| (name, self.redact_text(&plain, &value))).collect();
+        let detail = json!({ "how": how, "version": env!("CARGO_PKG_VERSION") });
+        let record = self.audit(&Actor::System, Action::ServerStarted, "server", None, detail);
+        self.store.note_settings(settings, &record).await
     }
 
     /// A page of the log, latest first.

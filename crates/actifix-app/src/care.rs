@@ -16,6 +16,9 @@ pub const HISTORY_MAX: u32 = 1_000;
 /// Held tickets that one call promotes.
 pub const PROMOTE_MAX: u32 = 1_000;
 
+/// Characters of a finding's id.
+const FINDING_ID_CHARS: usize = 32;
+
 impl App {
     /// A page of leaked secrets.
     pub async fn findings(&self, actor: &Actor, mut query: FindingQuery) -> Result<Page<FindingView>> {
@@ -25,6 +28,12 @@ impl App {
             limit @ 1..=200 => limit,
             _ => return Err(Error::invalid("limit", "1 to 200")),
         };
+        if let Some(id) = &mut query.id {
+            id.make_ascii_lowercase();
+            if !(1..=FINDING_ID_CHARS).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(Error::invalid("id", format!("1 to {FINDING_ID_CHARS} hex digits")));
+            }
+        }
         let mut page = self.store.findings(query).await?;
         page.items.iter_mut().for_each(|finding| self.advise(finding));
         Ok(page)

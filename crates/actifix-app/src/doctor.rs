@@ -88,6 +88,8 @@ pub struct StaticFacts {
     pub rate_limit_disabled: bool,
     /// `cors.allowed_origins`
     pub allowed_origins: Vec<String>,
+    /// Tokens that end within [`crate::tokens::WARNED_DAYS`] and were not replaced: name, and hours left.
+    pub ending_tokens: Vec<(String, i64)>,
 }
 
 /// The checks that need nothing but the configuration and the files, in the order of the guide.
@@ -100,6 +102,7 @@ pub fn static_checks(facts: &StaticFacts) -> Vec<Check> {
         rate_limit(facts),
         cors(facts),
         webhooks(),
+        token_expiry(facts),
     ]
 }
 
@@ -229,6 +232,19 @@ fn webhooks() -> Check {
     Check::of("webhooks", "webhook addresses are https", Vec::new(), seen)
 }
 
+/// Warns: a token that ends is no reason not to start.
+fn token_expiry(facts: &StaticFacts) -> Check {
+    let problems = facts.ending_tokens.iter().map(|(name, hours)| {
+        problem(format!("token {name} ends in {hours} h"), "run `actifix token rotate ID --overlap 24h`")
+    });
+    let seen = "no token ends within 14 days".to_owned();
+    let mut check = Check::of("token_expiry", "tokens are rotated before they end", problems.collect(), seen);
+    if check.state == State::Fail {
+        check.state = State::Warn;
+    }
+    check
+}
+
 impl App {
     /// Whether an administrator has a password, without which the server does not leave loopback.
     pub async fn admin_password_set(&self) -> Result<bool> {
@@ -254,12 +270,13 @@ mod tests {
             allow_plain_http: false,
             rate_limit_disabled: false,
             allowed_origins: vec!["https://errors.example.net".into()],
+            ending_tokens: Vec::new(),
         }
     }
 
     fn failed(facts: &StaticFacts) -> Vec<&'static str> {
         let checks = static_checks(facts);
-        assert_eq!(checks.len(), 7);
+        assert_eq!(checks.len(), 8);
         for check in &checks {
             assert_eq!(check.state == State::Pass, check.advice.is_empty(), "{check:?}");
             assert!(!check.evidence.is_empty(), "{check:?}");
@@ -271,7 +288,7 @@ mod tests {
     fn breaking_one_line_fails_exactly_its_check() {
         assert_eq!(failed(&good()), Vec::<&str>::new());
         type Break = fn(&mut StaticFacts);
-        let breaks: [(&str, Break); 14] = [
+        let breaks: [(&str, Break); 15] = [
             ("admin_password", |facts| facts.admin_password = false),
             ("secret_backend", |facts| facts.key = KeyPlace::InHome(".actifix/root.key".into())),
             ("db_mode", |facts| facts.files.push(("data/actifix.db-wal".into(), Some("mode 0644".into())))),
@@ -286,6 +303,7 @@ mod tests {
             ("cors", |facts| facts.allowed_origins.push("https://[::1]".into())),
             ("cors", |facts| facts.allowed_origins.push("https://127.0.0.9:1".into())),
             ("cors", |facts| facts.allowed_origins.push("https://app.localhost".into())),
+            ("token_expiry", |facts| facts.ending_tokens.push(("ci".into(), 30))),
         ];
         for (id, break_it) in breaks {
             let mut facts = good();

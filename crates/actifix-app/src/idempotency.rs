@@ -84,7 +84,7 @@ impl App {
                 format!("expected 1 to {KEY_BYTES_MAX} printable ASCII characters, such as a UUID"),
             ));
         }
-        let key = self.hash_parts(&[actor.label().as_bytes(), key.as_bytes()]);
+        let key = self.hash_parts(&[actor.credential().as_bytes(), key.as_bytes()]);
         let request = self.hash_parts(request);
         {
             let mut in_flight = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,7 @@ mod passes;
 mod quarantine;
 mod redact;
 mod redacted;
+mod refusals;
 mod rejoin;
 mod room;
 mod seal;
@@ -26,10 +27,12 @@ pub use decode::HeaderKey;
 pub use gate::{Gate, Knock, Pass};
 pub use own::{OwnEvent, UserInput};
 pub use redacted::Redacted;
+pub use refusals::{KeyFault, RefusedRequests};
 pub use room::{ByteRoom, STRANGER_BYTES_MAX};
 
 pub(crate) use admit::Source;
 pub(crate) use counters::Counters;
+pub(crate) use refusals::Refusals;
 pub(crate) use special::monitor_event;
 
 use counters::Tally;
@@ -202,6 +205,7 @@ impl App {
             let decoded = app.decode(&pass, &delivery, received_at)?;
             let source = app.source(&pass, decoded.transport, delivery.peer);
             let mut decoded = app.limit(&pass, decoded);
+            app.read_crashes(&mut decoded)?;
             let seen: Vec<_> =
                 decoded.items.iter_mut().filter_map(|item| item.seen.take().map(|seen| *seen)).collect();
             let clean = app.redact(&source, 1, decoded)?;
@@ -290,13 +294,7 @@ impl App {
     /// Counts a request that was refused before it could be read.
     pub async fn count_refusal(&self, knock: &Knock<'_>, kind: &Kind, refusal: &Refusal) {
         if refusal.reason().is_none() {
-            let reason = match refusal {
-                Refusal::NoKey => "no_key",
-                Refusal::ConflictingKeys => "conflict",
-                _ => "unknown_key",
-            };
-            metrics::counter!("actifix_auth_failures_total", "reason" => reason).increment(1);
-            return;
+            return self.count_key_refusal(knock, refusal).await;
         }
         if let Some(Found::Key(key)) = knock.keys.first()
             && let Ok(Some(known)) = self.known_key(key).await

@@ -2,7 +2,8 @@
 //!
 //! All are sliding windows on the monotonic clock (`actifix_domain::sliding`), decided under one lock, so that fifty
 //! connections at once get exactly what one would. They are written with each tick and read at the start, so that a
-//! restart gives nobody a second hour. What ingest may take is decided elsewhere (`ingest::Gate`).
+//! restart gives nobody a second hour. What ingest may take is decided elsewhere (`ingest::Gate`), and attempts to log in
+//! are (`login::gate`).
 
 use crate::app::App;
 use crate::error::Result;
@@ -41,7 +42,7 @@ pub struct ApiLimits {
     pub instance_per_day: u32,
     /// Share of the day that only administrators may use, per cent.
     pub admin_reserve_percent: u32,
-    /// Attempts to log in per minute and network.
+    /// Attempts to log in per minute, of each account, known device and network.
     pub login_per_minute: u32,
 }
 
@@ -64,8 +65,6 @@ pub enum Principal<'a> {
     Actor(&'a Actor),
     /// Nobody that is known: the client's network. None counts as one network.
     Network(Option<IpAddr>),
-    /// Who tries to log in: its network, with a quota of its own.
-    Login(Option<IpAddr>),
 }
 
 impl Principal<'_> {
@@ -74,7 +73,6 @@ impl Principal<'_> {
         match self {
             Self::Actor(_) => "api",
             Self::Network(_) => "anonymous",
-            Self::Login(_) => "login",
         }
     }
 }
@@ -111,7 +109,6 @@ type Id = [u8; 16];
 
 const KIND_ACTOR: u8 = 1;
 const KIND_NETWORK: u8 = 2;
-const KIND_LOGIN: u8 = 3;
 const KIND_SHARD: u8 = 4;
 const KIND_CREDENTIAL: u8 = 5;
 const KIND_DAY: u8 = 6;
@@ -194,10 +191,6 @@ impl Limiter {
                 let id = self.network_id(KIND_NETWORK, address);
                 (networks, id, self.shard_id(KIND_NETWORK, address), NETWORKS_MAX)
             }
-            Principal::Login(address) => {
-                let id = self.network_id(KIND_LOGIN, address);
-                (networks, id, self.shard_id(KIND_LOGIN, address), NETWORKS_MAX)
-            }
         };
         if map.len() >= bound && !map.contains_key(&id) && now.saturating_sub(*swept_at) >= SWEEP_MICROS {
             *swept_at = now;
@@ -212,10 +205,7 @@ impl Limiter {
 
     fn decide(&self, principal: Principal<'_>, charge: bool, now: i64) -> Decision {
         let limits = &self.limits;
-        let (minute, hour) = match principal {
-            Principal::Login(_) => (limits.login_per_minute, limits.login_per_minute.saturating_mul(60)),
-            _ => (limits.per_minute, limits.per_hour),
-        };
+        let (minute, hour) = (limits.per_minute, limits.per_hour);
         let reserve = match principal {
             Principal::Actor(actor) if actor.may(Scope::Admin, None) => 0,
             _ => u64::from(limits.admin_reserve_percent),
@@ -302,7 +292,7 @@ impl Limiter {
                 let mut hour = Window::restored(hour, age, HOUR, now);
                 let (map, bound) = match row.principal {
                     [KIND_ACTOR, ..] => (&mut state.credentials, CREDENTIALS_MAX),
-                    [KIND_SHARD, ..] => (&mut state.shards, 3 * usize::from(SHARDS)),
+                    [KIND_SHARD, ..] => (&mut state.shards, 2 * usize::from(SHARDS)),
                     _ => (&mut state.networks, NETWORKS_MAX),
                 };
                 if hour.used(HOUR, now) > 0 && map.len() < bound {

@@ -1,31 +1,24 @@
 //! Logging in: slow for guessers, open for who was here before, and telling nobody which names exist.
 //!
-//! Unknown name, wrong password, closed account and locked account give one answer at one cost. Budgets: by network,
-//! by account, and by device: a device that logged in before brings a signed cookie and has a budget of its own, so
-//! that strangers who use up an account's budget, or lock it, do not lock its owner out.
+//! Unknown name, wrong password, closed account and locked account give one answer at one cost. Attempts are counted by
+//! network and account, or by device ([`gate`]): a device that logged in before brings a signed cookie and has counts
+//! of its own, so that strangers who use up an account's, or lock it, do not lock its owner out.
 
-use crate::accounts::{Verifiers, canonical_name};
+mod gate;
+mod second;
+
+pub use second::{CHALLENGE_MICROS, Challenge};
+
+use crate::accounts::{Caller, PASSWORD_BYTES_MAX, Permit, Verifiers, canonical_name};
 use crate::app::App;
 use crate::audit;
 use crate::error::{Error, Result};
-use crate::ports::{SessionRecord, UserRecord};
+use crate::ports::{LoginKey, SessionRecord, UserRecord};
 use crate::sessions::{SESSION_MICROS, SessionText, hash_of};
 use actifix_domain::access::Actor;
 use actifix_domain::audit::Action;
-use actifix_domain::time::{MINUTE, SECOND};
+use actifix_domain::login::{FAILURES_MAX, LoginKind};
 use serde_json::json;
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-
-/// Failed logins in a row from unknown devices that lock an account for them.
-pub const FAILURES_MAX: u32 = 100;
-/// Failures in a row before each further one costs a wait.
-const FAILURES_FREE: u32 = 5;
-/// Longest wait, seconds.
-const WAIT_SECONDS_MAX: i64 = 300;
-/// Budgets that are remembered; the oldest go first.
-const BUDGETS_MAX: usize = 10_000;
 
 /// What a login gives.
 #[derive(Debug)]
@@ -42,105 +35,22 @@ pub struct LoggedIn {
     pub csrf: String,
 }
 
+/// How far a login came that began with the right password.
+#[derive(Debug)]
+pub enum Login {
+    /// All the way.
+    In(Box<LoggedIn>),
+    /// The account has a second factor: a code is missing, or was wrong.
+    CodeNeeded(Challenge),
+}
+
 /// The answer to every login that does not succeed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused;
 
-/// Attempts of the last minute and failures in a row, by key.
-#[derive(Default)]
-pub(crate) struct LoginGate(Mutex<HashMap<String, Budget>>);
-
-struct Budget {
-    window: i64,
-    used: u32,
-    failures: u32,
-    last_failure: i64,
-}
-
-impl LoginGate {
-    /// Takes one attempt of each key, of `per_minute` that each has; seconds to wait where one of them has none left.
-    fn take(&self, keys: &[String], per_minute: u32, now: i64) -> Result<(), u64> {
-        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if budgets.len() + keys.len() > BUDGETS_MAX {
-            budgets.retain(|_, budget| now - budget.last_failure.max(budget.window) < MINUTE * 10);
-            if budgets.len() + keys.len() > BUDGETS_MAX {
-                budgets.clear();
-            }
-        }
-        let mut wait = 0;
-        for key in keys {
-            let budget = budgets.entry(key.clone()).or_insert(Budget {
-                window: now,
-                used: 0,
-                failures: 0,
-                last_failure: i64::MIN / 2,
-            });
-            if now - budget.window >= MINUTE {
-                budget.window = now;
-                budget.used = 0;
-            }
-            if budget.used >= per_minute {
-                wait = wait.max(budget.window + MINUTE - now);
-            }
-            wait = wait.max(budget.last_failure.saturating_add(pause(budget.failures)) - now);
-        }
-        if wait > 0 {
-            return Err(u64::try_from(wait / SECOND + 1).unwrap_or(1));
-        }
-        for key in keys {
-            if let Some(budget) = budgets.get_mut(key) {
-                budget.used += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn failed(&self, key: &str, now: i64) {
-        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(budget) = budgets.get_mut(key) {
-            budget.failures = budget.failures.saturating_add(1);
-            budget.last_failure = now;
-        }
-    }
-
-    fn succeeded(&self, key: &str) {
-        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(budget) = budgets.get_mut(key) {
-            budget.failures = 0;
-        }
-    }
-
-    /// Forgets what was counted for an account.
-    pub(crate) fn forget(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&account_key(name));
-    }
-}
-
-/// The wait after so many failures in a row: 2 s, 4 s, 8 s and so on.
-fn pause(failures: u32) -> i64 {
-    match failures.saturating_sub(FAILURES_FREE) {
-        0 => 0,
-        more => (1i64 << more.min(20)).min(WAIT_SECONDS_MAX) * SECOND,
-    }
-}
-
-fn account_key(name: &str) -> String {
-    format!("account {name}")
-}
-
-/// Addresses that one person has at their hands: one of IPv4, a /64 of IPv6.
-fn network_key(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => format!("network {v4}"),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            format!("network {a:x}:{b:x}:{c:x}:{d:x}/64")
-        }
-    }
-}
-
 impl App {
-    /// Logs a person in. `device` is the value of the cookie that an earlier login left, if there is one.
+    /// Logs a person in. `code` is one of the second factor, where the account has one and it is at hand already;
+    /// `device` is the value of the cookie that an earlier login left, if there is one.
     ///
     /// # Errors
     /// `Throttled` beyond a budget, before the password is looked at; `Unavailable` when too many log in at once.
@@ -148,52 +58,95 @@ impl App {
         &self,
         name: &str,
         password: &str,
+        code: Option<&str>,
         device: Option<&str>,
-    ) -> Result<std::result::Result<LoggedIn, Refused>> {
+    ) -> Result<std::result::Result<Login, Refused>> {
         let name = canonical_name(name);
         let user = self.store.user(&name).await?;
-        let known_device = match (&user, device) {
-            (Some(user), Some(text)) => self.device_of(user, text),
+        let known = match (&user, device) {
+            (Some(user), Some(text)) => self.known_device(user, text).await?,
             _ => None,
         };
-        let budget = known_device.as_ref().map_or_else(|| account_key(&name), |id| format!("device {id}"));
-        let mut keys = vec![budget.clone()];
-        if let (Some(address), None) = (audit::address(), &known_device) {
-            keys.push(network_key(address));
-        }
-        let target = format!("user:{name}");
-        let now = self.clock.monotonic_micros();
-        if let Err(retry_after_seconds) =
-            self.login_gate.take(&keys, self.settings.api_limits.login_per_minute, now)
-        {
-            self.record_refusal(None, Action::LoginThrottled, target, json!({})).await;
-            metrics::counter!("actifix_auth_failures_total", "reason" => "throttled").increment(1);
-            return Err(Error::Throttled { retry_after_seconds });
-        }
+        let door = self.door(&name, user.as_ref(), known.as_deref());
+        let target = match &user {
+            Some(user) => format!("user:{}", user.name),
+            // People type passwords where their name belongs: what nobody is called is not written down.
+            None => "user:unknown".to_owned(),
+        };
+        let caller = if known.is_some() { Caller::Known } else { Caller::Stranger };
+        let (permit, failures) = match self.admit_login(&door.keys(), caller).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                if matches!(error, Error::Throttled { .. }) {
+                    self.login_throttled(target).await;
+                }
+                return Err(error);
+            }
+        };
         // Longer ones are refused without looking at the account: the cost must not depend on who is asked for.
-        let right = password.len() <= crate::accounts::PASSWORD_BYTES_MAX
-            && self.verifiers.check(password, user.as_ref().map(|user| user.verifier.as_str())).await?;
+        let right = password.len() <= PASSWORD_BYTES_MAX
+            && self
+                .verifiers
+                .check(permit, password, user.as_ref().map(|user| user.verifier.as_str()))
+                .await?;
         let reason = match &user {
             None => "unknown",
             Some(_) if !right => "password",
             Some(user) if user.disabled_at.is_some() => "disabled",
-            Some(user) if user.failures >= FAILURES_MAX && known_device.is_none() => "locked",
+            Some(_) if failures >= FAILURES_MAX && known.is_none() => "locked",
             Some(user) => {
-                self.login_gate.succeeded(&budget);
-                return self.begin(user.clone(), password).await.map(Ok);
+                self.login_was_right(&door).await?;
+                let user = self.strengthened(user.clone(), password).await?;
+                return self.second_half(&user, code, device).await;
             }
         };
-        self.login_gate.failed(&budget, self.clock.monotonic_micros());
-        if let (Some(user), "password", None) = (&user, reason, &known_device) {
-            self.store.login_failed(&user.id).await?;
+        if let (Some(user), Some(FAILURES_MAX), None) = (&user, failures.checked_add(1), &known) {
+            self.account_locked(user).await;
         }
-        metrics::counter!("actifix_auth_failures_total", "reason" => "login").increment(1);
-        tracing::warn!(reason, "login.failed");
-        self.record_refusal(None, Action::LoginFailed, target, json!({ "reason": reason })).await;
+        self.login_failed(target, reason).await;
         Ok(Err(Refused))
     }
 
-    async fn begin(&self, user: UserRecord, password: &str) -> Result<LoggedIn> {
+    async fn login_failed(&self, target: String, reason: &'static str) {
+        metrics::counter!("actifix_auth_failures_total", "reason" => "login").increment(1);
+        tracing::warn!(reason, "login.failed");
+        self.record_refusal(None, Action::LoginFailed, target, json!({ "reason": reason })).await;
+    }
+
+    /// The account with a verifier of today's strength, which needs the password.
+    async fn strengthened(&self, mut user: UserRecord, password: &str) -> Result<UserRecord> {
+        if Verifiers::is_weak(&user.verifier) {
+            let stronger = self.verifiers.make(password).await?;
+            self.store.upgrade_verifier(&user.id, &user.verifier, &stronger).await?;
+            user.verifier = stronger;
+        }
+        Ok(user)
+    }
+
+    /// Lets an attempt in: first at a glance, then with leave to spend what it costs, then counted. Floods are so
+    /// refused where that costs least, and nothing is written that is not looked at.
+    async fn admit_login(&self, keys: &[LoginKey], caller: Caller) -> Result<(Permit, u32)> {
+        self.glance(keys).await?;
+        let permit = self.verifiers.permit(caller).await?;
+        let failures = self.take_login(keys).await?;
+        Ok((permit, failures))
+    }
+
+    async fn login_throttled(&self, target: String) {
+        self.record_refusal(None, Action::LoginThrottled, target, json!({})).await;
+        metrics::counter!("actifix_auth_failures_total", "reason" => "throttled").increment(1);
+        metrics::counter!("actifix_rate_limited_total", "class" => "login").increment(1);
+    }
+
+    async fn account_locked(&self, user: &UserRecord) {
+        tracing::error!(user = %user.name, "login.account_locked");
+        metrics::counter!("actifix_auth_failures_total", "reason" => "locked").increment(1);
+        let detail = json!({ "failures": FAILURES_MAX });
+        self.record_refusal(None, Action::UserLocked, format!("user:{}", user.name), detail).await;
+    }
+
+    /// Begins a session of a person who proved who they are, and says how.
+    pub(crate) async fn begin(&self, user: UserRecord, by: &'static str) -> Result<LoggedIn> {
         let (now, mut random) = (self.now(), [0u8; 32]);
         self.ids.random(&mut random);
         let cookie = SessionText::of(&random);
@@ -212,12 +165,8 @@ impl App {
         };
         let actor = Self::actor_of(&session, &user);
         let target = format!("session:{}", session.id);
-        let record = self.audit(&actor, Action::LoginOk, target, None, json!({}));
-        self.store.begin_session(&session, &user.verifier, &record).await?;
-        if Verifiers::is_weak(&user.verifier) {
-            let stronger = self.verifiers.make(password).await?;
-            self.store.upgrade_verifier(&user.id, &user.verifier, &stronger).await?;
-        }
+        let record = self.audit(&actor, Action::LoginOk, target, None, json!({ "by": by }));
+        self.store.begin_session(&session, &user, &record).await?;
         let mut device = [0u8; 16];
         self.ids.random(&mut device);
         let device = self.device_text(&user, &hex(&device));
@@ -227,22 +176,29 @@ impl App {
 
     /// Requires that whoever acts proves anew that it is them.
     pub(crate) async fn confirm_password(&self, actor: &Actor, password: &str) -> Result<()> {
-        let Actor::User { name, .. } = actor else {
+        let Actor::User { name, session, .. } = actor else {
             return Err(Error::Forbidden { needs: "a person who logged in" });
         };
-        let keys = [account_key(name)];
-        let now = self.clock.monotonic_micros();
-        self.login_gate
-            .take(&keys, self.settings.api_limits.login_per_minute, now)
-            .map_err(|retry_after_seconds| Error::Throttled { retry_after_seconds })?;
+        let key = self.login_key(LoginKind::Session, session.as_bytes());
+        let (permit, failures) = self.admit_login(&[key], Caller::Known).await?;
         let user = self.store.user(name).await?;
-        if self.verifiers.check(password, user.as_ref().map(|user| user.verifier.as_str())).await? {
-            return Ok(());
+        let right = password.len() <= PASSWORD_BYTES_MAX
+            && self
+                .verifiers
+                .check(permit, password, user.as_ref().map(|user| user.verifier.as_str()))
+                .await?;
+        if right {
+            return self.confirmation_was_right(session).await;
         }
-        self.login_gate.failed(&account_key(name), now);
-        let target = format!("user:{name}");
-        self.record_refusal(Some(actor), Action::LoginFailed, target, json!({ "reason": "confirm" })).await;
-        Err(Error::Forbidden { needs: "the right password" })
+        Err(self.confirmation_failed(actor, name, session, failures, "the right password").await?)
+    }
+
+    /// The id of a device that a person logged in with, unless that failed too often since.
+    async fn known_device(&self, user: &UserRecord, text: &str) -> Result<Option<String>> {
+        let Some(id) = self.device_of(user, text) else { return Ok(None) };
+        let keys = [LoginKind::Device, LoginKind::DeviceCode].map(|kind| self.login_key(kind, id.as_bytes()));
+        let failures = self.store.login_failures(&keys).await?;
+        Ok(failures.iter().all(|failures| *failures < FAILURES_MAX).then_some(id))
     }
 
     /// Cookie of a device: an id and a keyed hash over it and the person. It opens nothing by itself.
@@ -273,43 +229,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
     // Both are hashed first: what time tells of digests tells nothing of what was hashed.
     blake3::hash(left) == blake3::hash(right)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PER_MINUTE: u32 = 10;
-
-    #[test]
-    fn waits_grow_with_failures_and_end() {
-        assert_eq!((pause(0), pause(FAILURES_FREE)), (0, 0));
-        assert_eq!(pause(FAILURES_FREE + 1), 2 * SECOND);
-        assert_eq!(pause(FAILURES_FREE + 3), 8 * SECOND);
-        assert_eq!(pause(u32::MAX), WAIT_SECONDS_MAX * SECOND);
-    }
-
-    #[test]
-    fn a_budget_is_exact_and_comes_back() {
-        let gate = LoginGate::default();
-        let keys = ["account a".to_owned(), "network 192.0.2.1".to_owned()];
-        let let_in = (0..50).filter(|_| gate.take(&keys, PER_MINUTE, 5).is_ok()).count();
-        assert_eq!(let_in, PER_MINUTE as usize);
-        assert!(gate.take(&["account a".to_owned()], PER_MINUTE, 5).is_err(), "from another network as well");
-        assert!(gate.take(&["device d".to_owned()], PER_MINUTE, 5).is_ok(), "a known device has its own");
-        assert!(gate.take(&keys, PER_MINUTE, 5 + MINUTE).is_ok());
-        for number in 0..BUDGETS_MAX * 2 {
-            let _either = gate.take(&[number.to_string()], PER_MINUTE, 5);
-        }
-        assert!(gate.0.lock().unwrap().len() <= BUDGETS_MAX);
-    }
-
-    #[test]
-    fn hops_inside_a_64_are_one_network() {
-        let key = |text: &str| network_key(text.parse().unwrap());
-        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
-    }
 }

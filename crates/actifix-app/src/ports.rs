@@ -5,15 +5,18 @@
 
 mod data;
 
+pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
-    AuditReport, AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FindingPlace,
-    FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, KeptAnswer,
-    KeyRecord, LateMonitor, Lease, MonitorTick, MonitorView, OutcomeCount, OutcomeTotal, Page,
-    QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy, RetentionReport, Rotation, SealedInput,
-    SealedSecret, SecretRecord, SessionCount, SessionRecord, SessionsOf, Sort, StoreStats, StoredEvent,
-    Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UserRecord, VaultStatus,
+    AuditReport, AuditRow, CheckIn, Cursor, DayCount, Discard, EventSummary, Facet, FactorRecord,
+    FindingPlace, FindingQuery, FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested,
+    KeptAnswer, KeyRecord, LateMonitor, Lease, LoginKey, LoginSettled, LoginTaken, MonitorTick, MonitorView,
+    OutcomeCount, OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy,
+    RetentionReport, Rotation, SealedInput, SealedSecret, SecretRecord, SessionCount, SessionRecord,
+    SessionsOf, Sort, StoreStats, StoredEvent, Submission, TOKEN_USE_MICROS, ThrottleRecord, TicketDetail,
+    TicketQuery, TicketSave, TokenRecord, UserRecord, VaultStatus,
 };
+pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 
 use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;
@@ -23,6 +26,7 @@ use actifix_domain::throttle::ThrottleView;
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 /// Wall time. The only source of "now".
@@ -65,7 +69,10 @@ pub trait Store:
     + TicketStore
     + ProjectStore
     + TokenStore
+    + AccessStore
     + AccountStore
+    + IdentityStore
+    + FactorStore
     + AuditStore
     + CareStore
     + AnswerStore
@@ -82,7 +89,13 @@ impl<T> Store for T where
         + TicketStore
         + ProjectStore
         + TokenStore
+        + AccessStore
+        + AccessStore
         + AccountStore
+        + IdentityStore
+        + IdentityStore
+        + FactorStore
+        + FactorStore
         + AuditStore
         + CareStore
         + AnswerStore
@@ -233,9 +246,42 @@ pub trait TokenStore {
         new: &TokenRecord,
         audit: &AuditRecord,
     ) -> Result<()>;
+    /// Notes that tokens were used; what was noted within [`TOKEN_USE_MICROS`] is left as it is.
+    async fn note_token_uses(&self, uses: Vec<(String, Timestamp)>) -> Result<()>;
+    /// Remembers that people were warned that a token has so few days left. False when they were already, by whoever
+    /// else.
+    async fn note_token_warning(&self, id: &str, days: u32) -> Result<bool>;
     /// Revokes one, or all when `id` is none; returns how many.
     async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp, audit: &AuditRecord) -> Result<u64>;
 }
+
+/// Short-lived access tokens and the keys that sign them.
+#[async_trait]
+pub trait AccessStore {
+    /// Keys that sign or verify, the latest first; at most [`SIGNING_KEYS_MAX`].
+    async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SigningKeyRecord>>;
+    /// Lets `new` sign in the place of `former`, which then verifies until `former_retires_at`; keys that retired by the
+    /// time that `new` was made go. `Conflict` when another key signs than `former` (none: when any does), or when more
+    /// than [`SIGNING_KEYS_MAX`] would verify.
+    async fn replace_signing_key(
+        &self,
+        former: Option<&str>,
+        former_retires_at: Timestamp,
+        new: &SigningKeyRecord,
+        audit: &AuditRecord,
+    ) -> Result<()>;
+    /// A holder as its rows say; none when there is no such token or session.
+    async fn holder(&self, id: &HolderId) -> Result<Option<Holder>>;
+    /// Adds the row of an access token. `Throttled` when its holder, or everybody together, has as many as may be.
+    async fn add_access(&self, access: &AccessRecord, audit: &AuditRecord) -> Result<()>;
+    /// The row of an access token with its holder; none when either is gone.
+    async fn access(&self, id: &str) -> Result<Option<(AccessRecord, Holder)>>;
+    /// Ends an access token; false when it is gone already.
+    async fn end_access(&self, id: &str, audit: &AuditRecord) -> Result<bool>;
+}
+
+/// Keys that verify access tokens at the same time: the one that signs and the one before.
+pub const SIGNING_KEYS_MAX: usize = 2;
 
 /// People and their sessions; of passwords and cookies only verifiers and hashes are kept.
 #[async_trait]
@@ -244,31 +290,108 @@ pub trait AccountStore {
     async fn add_user(&self, user: &UserRecord, audit: &AuditRecord) -> Result<()>;
     /// An account by its canonical name.
     async fn user(&self, name: &str) -> Result<Option<UserRecord>>;
+    /// An account by its id.
+    async fn user_by_id(&self, id: &str) -> Result<Option<UserRecord>>;
     /// All accounts by name; at most 1,000.
     async fn users(&self) -> Result<Vec<UserRecord>>;
-    /// Saves role, verifier, state. `Conflict` (stale) when the version moved. With `end_sessions` all its sessions
-    /// end in the same transaction.
+    /// Saves role, verifier, state. `Conflict` (stale) when the version moved; `Conflict` when no open administrator
+    /// would be left. With `end_sessions` all its sessions
+    /// end in the same transaction, and its epoch rises.
     async fn save_user(
         &self,
         user: &UserRecord,
         end_sessions: bool,
         audit: &AuditRecord,
     ) -> Result<UserRecord>;
-    /// Counts a failed login.
-    async fn login_failed(&self, user_id: &str) -> Result<()>;
     /// Takes a stronger verifier of the same password.
     async fn upgrade_verifier(&self, user_id: &str, old: &str, new: &str) -> Result<()>;
-    /// Begins a session if the account still has `verifier` and is open; failures are forgotten.
-    async fn begin_session(&self, session: &SessionRecord, verifier: &str, audit: &AuditRecord)
-    -> Result<()>;
+    /// Begins a session if the account is open and still has the verifier and the epoch of `user`, on which the login
+    /// was decided; else `Conflict`.
+    async fn begin_session(
+        &self,
+        session: &SessionRecord,
+        user: &UserRecord,
+        audit: &AuditRecord,
+    ) -> Result<()>;
     /// A session and whose it is, by the hash of its cookie.
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<(SessionRecord, UserRecord)>>;
     /// Says that a session was used, and whether its password was given again.
     async fn touch_session(&self, hash: &[u8; 32], seen_at: Timestamp, authenticated: bool) -> Result<()>;
     /// Sessions that go on, of one person or all; at most 1,000.
     async fn sessions(&self, user_id: Option<&str>, now: Timestamp) -> Result<Vec<SessionRecord>>;
-    /// Ends sessions; returns how many.
+    /// Ends sessions; returns how many. Where all of a person, or of everybody, end, the epoch rises.
     async fn end_sessions(&self, which: SessionsOf, audit: &AuditRecord) -> Result<u64>;
+}
+
+/// Accounts as a sign-in provider names their owners.
+#[async_trait]
+pub trait IdentityStore {
+    /// Whose account somebody at a provider may open.
+    async fn identity(&self, issuer: &str, subject: &str) -> Result<Option<UserRecord>>;
+    /// All identities of an account; at most [`IDENTITIES_MAX`].
+    async fn identities(&self, user_id: &str) -> Result<Vec<IdentityRecord>>;
+    /// Links one with an account, which is made with it where `new_user` is given. `Conflict` when it is linked, the
+    /// account has as many as it may have, or the name of the new one is taken.
+    async fn link_identity(
+        &self,
+        identity: &IdentityRecord,
+        new_user: Option<&UserRecord>,
+        audit: &[AuditRecord],
+    ) -> Result<()>;
+    /// Takes all identities from an account; returns how many.
+    async fn unlink_identities(&self, user_id: &str, audit: &AuditRecord) -> Result<u64>;
+    /// Remembers a sign-in that came back until nobody could bring it again; false when it did before.
+    async fn spend_sign_in(&self, hash: &[u8; 32], expires_at: Timestamp, now: Timestamp) -> Result<bool>;
+}
+
+/// Identities of one account.
+pub const IDENTITIES_MAX: usize = 10;
+
+/// The way to the sign-in provider: https, to hosts that the configuration names, bounded in time and size.
+#[async_trait]
+pub trait ProviderWire: Send + Sync + 'static {
+    /// Sends a request and reads the answer.
+    async fn exchange(&self, request: ProviderRequest) -> Result<ProviderAnswer, ProviderFault>;
+}
+
+/// Second factors of people. Secrets come sealed, recovery codes hashed.
+#[async_trait]
+pub trait FactorStore {
+    /// The second factor of a person, begun or confirmed.
+    async fn factor(&self, user_id: &str) -> Result<Option<FactorRecord>>;
+    /// Begins one, in the place of one that was begun before. `Conflict` when one is confirmed.
+    async fn begin_factor(&self, factor: &FactorRecord, audit: &AuditRecord) -> Result<()>;
+    /// Confirms the one that was begun, by a code of `step`, which is taken; sets its recovery codes; ends all other
+    /// sessions of the person, and raises the epoch. `Conflict` when another was begun since, or this one confirmed.
+    async fn confirm_factor(
+        &self,
+        factor: &FactorRecord,
+        step: i64,
+        recovery: Vec<[u8; 32]>,
+        keep_session: &str,
+        now: Timestamp,
+        audit: &AuditRecord,
+    ) -> Result<()>;
+    /// Takes a time step of a confirmed one; false when this or a later one was taken. Of two at once one wins.
+    async fn take_step(&self, user_id: &str, step: i64) -> Result<bool>;
+    /// Takes a recovery code; false when there is no such, or it was taken. Of two at once one wins.
+    async fn take_recovery_code(
+        &self,
+        user_id: &str,
+        hash: &[u8; 32],
+        now: Timestamp,
+        audit: &AuditRecord,
+    ) -> Result<bool>;
+    /// Sets other recovery codes; the former are void. `NotFound` when no factor is confirmed.
+    async fn replace_recovery_codes(
+        &self,
+        user_id: &str,
+        recovery: Vec<[u8; 32]>,
+        audit: &AuditRecord,
+    ) -> Result<()>;
+    /// Removes it with its recovery codes; false when there is none. With `end_sessions` all sessions of the person
+    /// end, and the epoch rises.
+    async fn remove_factor(&self, user_id: &str, end_sessions: bool, audit: &AuditRecord) -> Result<bool>;
 }
 
 /// The audit log. Verbs that change something take the record of it, and do both or neither; where the record cannot
@@ -277,6 +400,13 @@ pub trait AccountStore {
 pub trait AuditStore {
     /// Adds records that have no change to go with.
     async fn append_audit(&self, records: Vec<AuditRecord>) -> Result<()>;
+    /// Adds `record`, and before it one of each setting that differs from those of the last call; returns their
+    /// names. The first call finds none to differ from.
+    async fn note_settings(
+        &self,
+        settings: BTreeMap<String, String>,
+        record: &AuditRecord,
+    ) -> Result<Vec<String>>;
     /// A page, latest first.
     async fn audit_log(&self, query: AuditQuery) -> Result<Page<AuditRow>>;
     /// Reads all of it and compares it with its hashes and the witness.
@@ -318,9 +448,21 @@ pub trait AnswerStore {
     async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()>;
 }
 
-/// What was used of the API's limits.
+/// What was used of the API's limits, and what was tried at the door.
 #[async_trait]
 pub trait LimitStore {
+    /// Microseconds until all of these could be taken from; 0 is now. Only reads: for a glance before the cost of
+    /// [`LimitStore::take_login`].
+    async fn login_wait(&self, keys: &[LoginKey], per_minute: u32, now: Timestamp) -> Result<i64>;
+    /// Counts one attempt on all of these, or on none where one of them has none left (`actifix_domain::login`).
+    /// Exact, whoever else asks at the same time, and durable when it returns.
+    async fn take_login(&self, keys: &[LoginKey], per_minute: u32, now: Timestamp) -> Result<LoginTaken>;
+    /// Corrects counts when it is known how an attempt ended.
+    async fn settle_login(&self, settled: &[LoginSettled]) -> Result<()>;
+    /// Failures in a row, in the order of the keys.
+    async fn login_failures(&self, keys: &[LoginKey]) -> Result<Vec<u32>>;
+    /// Forgets all that was counted on these.
+    async fn forget_login(&self, keys: &[LoginKey], audit: &AuditRecord) -> Result<()>;
     /// Writes these rows, and forgets what is older than a day.
     async fn save_api_counters(&self, rows: Vec<ApiCounter>, now: Timestamp) -> Result<()>;
     /// All rows that are not older than a day; at most 20,000.

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::error::{Error, FieldError, Result};
 use crate::ports::{KeyRecord, MonitorView, OutcomeTotal};
+use crate::recall::{Recall, Recalled};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::approval;
 use actifix_domain::audit::Action;
@@ -11,10 +12,9 @@ use actifix_domain::matcher;
 use actifix_domain::project::{KeyKind, ORIGINS_MAX, Project, ProjectKey, ProjectSettings, RULES_MAX};
 use actifix_domain::time::{SECOND, Timestamp};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// Keys that are remembered between requests, unknown ones included.
+/// Keys, unknown keys and projects that are remembered between requests, each.
 const CACHE_MAX: usize = 10_000;
 /// How long a remembered key is believed; a change by another process takes effect within this time.
 const CACHE_MICROS: i64 = 2 * SECOND;
@@ -32,16 +32,29 @@ pub struct KnownKey {
     pub project: Project,
 }
 
-/// When it was looked up, and what was found: nothing, too, is remembered.
-type Remembered = (i64, Option<Arc<KnownKey>>);
+/// What ingest asked for lately. Keys that nobody has are remembered apart: whoever tries keys at random must not
+/// displace those of real senders.
+pub(crate) struct KeyCache {
+    known: Recall<PublicKey, Arc<KnownKey>>,
+    unknown: Recall<PublicKey, ()>,
+    origins: Recall<ProjectId, Arc<[Vec<String>]>>,
+}
 
-/// Keys that were asked for lately.
-#[derive(Default)]
-pub(crate) struct KeyCache(Mutex<HashMap<PublicKey, Remembered>>);
+impl Default for KeyCache {
+    fn default() -> Self {
+        Self {
+            known: Recall::new(CACHE_MAX, CACHE_MICROS),
+            unknown: Recall::new(CACHE_MAX, CACHE_MICROS),
+            origins: Recall::new(CACHE_MAX, CACHE_MICROS),
+        }
+    }
+}
 
 impl KeyCache {
     fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known.forget();
+        self.unknown.forget();
+        self.origins.forget();
     }
 }
 
@@ -64,26 +77,38 @@ impl App {
     /// The key with this public part and its project, from memory if possible.
     pub(crate) async fn known_key(&self, public_key: &PublicKey) -> Result<Option<Arc<KnownKey>>> {
         let now = self.clock.monotonic_micros();
-        {
-            let map = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((at, known)) = map.get(public_key)
-                && now.saturating_sub(*at) < CACHE_MICROS
-            {
-                return Ok(known.clone());
-            }
-        }
-        let known = match self.store.key(public_key).await? {
+        let read = match self.keys.known.get(public_key, now) {
+            Recalled::Known(known) => return Ok(Some(known)),
+            Recalled::Ask(read) => read,
+        };
+        let nothing = match self.keys.unknown.get(public_key, now) {
+            Recalled::Known(()) => return Ok(None),
+            Recalled::Ask(nothing) => nothing,
+        };
+        let found = match self.store.key(public_key).await? {
             Some(key) => {
                 self.store.project(key.project).await?.map(|project| Arc::new(KnownKey { key, project }))
             }
             None => None,
         };
-        let mut map = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if map.len() >= CACHE_MAX {
-            map.clear();
+        match &found {
+            Some(known) => self.keys.known.put(read, public_key.clone(), Arc::clone(known)),
+            None => self.keys.unknown.put(nothing, public_key.clone(), ()),
         }
-        map.insert(public_key.clone(), (now, known.clone()));
-        Ok(known)
+        Ok(found)
+    }
+
+    /// The lists of origins of a project's enabled keys, from memory if possible: every preflight asks for them.
+    pub(crate) async fn project_origins(&self, project: ProjectId) -> Result<Arc<[Vec<String>]>> {
+        let read = match self.keys.origins.get(&project, self.clock.monotonic_micros()) {
+            Recalled::Known(origins) => return Ok(origins),
+            Recalled::Ask(read) => read,
+        };
+        let keys = self.store.keys(project).await?;
+        let enabled = keys.into_iter().filter(|record| record.key.enabled);
+        let origins: Arc<[Vec<String>]> = enabled.map(|record| record.key.allowed_origins).collect();
+        self.keys.origins.put(read, project, Arc::clone(&origins));
+        Ok(origins)
     }
 
     /// Makes a project with one browser key.
@@ -376,10 +401,36 @@ fn merged(settings: &ProjectSettings, changes: &Map<String, Value>) -> Result<Pr
     if let Some(map) = merged.as_object_mut() {
         map.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
-    serde_json::from_value(merged).map_err(|_| {
-        let message = "an unknown name or a value of the wrong form; read the project to see all names";
-        Error::invalid("settings", message)
-    })
+    serde_json::from_value(merged).map_err(|_| blame(changes))
+}
+
+/// The first change that alone is refused.
+fn blame(changes: &Map<String, Value>) -> Error {
+    let all = ProjectSettings { sample_after: Some(0), ..ProjectSettings::default() };
+    let Ok(Value::Object(all)) = serde_json::to_value(&all) else {
+        return Error::invalid("settings", "not an object");
+    };
+    let names: Vec<&str> = all.keys().map(String::as_str).collect();
+    for (name, value) in changes {
+        let Some(usual) = all.get(name) else {
+            return Error::invalid("settings", format!("an unknown name; there are {}", names.join(", ")));
+        };
+        let mut alone = all.clone();
+        alone.insert(name.clone(), value.clone());
+        if serde_json::from_value::<ProjectSettings>(Value::Object(alone)).is_err() {
+            let form = match usual {
+                Value::Bool(_) => "true or false".to_owned(),
+                Value::Number(_) => "a number from 0".to_owned(),
+                Value::Array(_) => "a list".to_owned(),
+                _ => "keep, mask or hash".to_owned(),
+            };
+            return Error::invalid(
+                format!("settings.{name}"),
+                format!("a value of the wrong form; it is {form}"),
+            );
+        }
+    }
+    Error::invalid("settings", "values that do not go together")
 }
 
 fn check_key_change(change: &KeyChange) -> Result<()> {

@@ -132,7 +132,9 @@ impl App {
             return Err(Error::NotFound { what: "session" });
         }
         let audit = self.audit(actor, Action::SessionKilled, format!("session:{id}"), None, json!({}));
-        match self.store.end_sessions(SessionsOf::One(id.to_owned()), &audit).await? {
+        let ended = self.store.end_sessions(SessionsOf::One(id.to_owned()), &audit).await?;
+        self.access_cache.forget();
+        match ended {
             0 => Err(Error::NotFound { what: "session" }),
             _ => Ok(()),
         }
@@ -142,7 +144,9 @@ impl App {
     pub async fn kill_all_sessions(&self, actor: &Actor) -> Result<u64> {
         Self::require(actor, Scope::Admin, None)?;
         let audit = self.audit(actor, Action::SessionKilled, "session:all", None, json!({}));
-        self.store.end_sessions(SessionsOf::All, &audit).await
+        let ended = self.store.end_sessions(SessionsOf::All, &audit).await?;
+        self.access_cache.forget();
+        Ok(ended)
     }
 
     /// Ends the actor's own session.
@@ -152,12 +156,14 @@ impl App {
         };
         let audit = self.audit(actor, Action::Logout, format!("session:{session}"), None, json!({}));
         self.store.end_sessions(SessionsOf::One(session.clone()), &audit).await?;
+        self.access_cache.forget();
         Ok(())
     }
 
     /// For dangerous acts: a person must have given the password lately, or give it now. Others prove who they are
     /// with every request.
     pub async fn require_recent(&self, actor: &Actor, password: Option<&str>) -> Result<()> {
+        Self::require_lasting(actor)?;
         let Actor::User { authenticated_at, .. } = actor else { return Ok(()) };
         match password {
             Some(password) => self.confirm_password(actor, password).await,

@@ -369,7 +369,11 @@ impl App {
 
 /// An agent works within a lease and cannot triage; people and the local operator can.
 fn is_agent(actor: &Actor) -> bool {
-    matches!(actor, Actor::Token { scopes, .. } if !scopes.contains(&Scope::TicketsTriage))
+    match actor {
+        Actor::Token { scopes, .. } => !scopes.contains(&Scope::TicketsTriage),
+        Actor::Access { scopes, holder, .. } => !scopes.contains(&Scope::TicketsTriage) || is_agent(holder),
+        Actor::System | Actor::User { .. } | Actor::IngestKey { .. } => false,
+    }
 }
 
 fn apply(status: Status, command: Command) -> Result<Status> {

@@ -2,26 +2,27 @@
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::ports::TokenRecord;
+use crate::ports::{TOKEN_USE_MICROS, TokenRecord};
+use crate::recall::{Recall, Recalled};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::ProjectSettings;
-use actifix_domain::time::{DAY, HOUR, SECOND};
+use actifix_domain::time::{DAY, HOUR, Timestamp};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Mutex;
 
+/// How the text of every API token begins, so that scanners find it.
+pub const API_TOKEN_PREFIX: &str = "afx_";
 /// Longest life of a token, days.
 pub const TOKEN_DAYS_MAX: u32 = 90;
+/// People are warned when a token has so many days left, or fewer.
+pub const WARNED_DAYS: [u32; 3] = [14, 7, 1];
 /// Longest time that a rotated token stays good, hours.
 pub const OVERLAP_HOURS_MAX: u32 = 7 * 24;
-/// Tokens whose rows are remembered between requests.
-const CACHE_MAX: usize = 1_000;
-/// How long a remembered row is believed; a revocation by another process takes effect within this time.
-const CACHE_MICROS: i64 = SECOND;
 
 /// The text of a token. Shown once by whoever made it; no `Debug` prints it.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,32 +54,35 @@ pub struct NewToken {
     pub days: u32,
 }
 
-/// Rows of tokens that were seen lately.
+/// Rows of tokens that were seen lately, by the hash of the text.
+pub(crate) type TokenCache = Recall<[u8; 32], TokenRecord>;
+
+/// Tokens whose use waits to be written.
+const USES_MAX: usize = 1_000;
+
+/// Tokens that were used and whose row does not say so yet.
 #[derive(Default)]
-pub(crate) struct TokenCache(Mutex<HashMap<[u8; 32], (i64, TokenRecord)>>);
+pub(crate) struct TokenUses(Mutex<HashMap<String, Timestamp>>);
 
-impl TokenCache {
-    fn get(&self, hash: &[u8; 32], now: i64) -> Option<TokenRecord> {
-        let map = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        map.get(hash).filter(|(at, _)| now.saturating_sub(*at) < CACHE_MICROS).map(|(_, row)| row.clone())
-    }
-
-    fn put(&self, hash: [u8; 32], now: i64, row: TokenRecord) {
-        let mut map = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if map.len() >= CACHE_MAX {
-            map.clear();
+impl TokenUses {
+    fn note(&self, id: &str, now: Timestamp) {
+        let mut uses = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if uses.len() < USES_MAX || uses.contains_key(id) {
+            uses.insert(id.to_owned(), now);
         }
-        map.insert(hash, (now, row));
     }
 
-    fn clear(&self) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+    fn take(&self) -> Vec<(String, Timestamp)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+            .into_iter()
+            .collect()
     }
 }
 
 impl App {
     /// Makes a token. Never wider than its maker.
     pub async fn create_token(&self, actor: &Actor, new: NewToken) -> Result<(TokenRecord, TokenText)> {
+        Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, new.project)?;
         if let Some(bound) = actor.bound_project()
             && new.project != Some(bound)
@@ -117,6 +121,9 @@ impl App {
             created_at: now,
             expires_at: now.plus(i64::from(new.days) * DAY),
             revoked_at: None,
+            replaced: false,
+            last_used_at: None,
+            warned_days: None,
         };
         let detail = json!({
             "name": record.name, "scopes": record.scopes, "project": record.project,
@@ -136,6 +143,7 @@ impl App {
         id: &str,
         overlap_hours: u32,
     ) -> Result<(TokenRecord, TokenText)> {
+        Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, None)?;
         if overlap_hours > OVERLAP_HOURS_MAX {
             return Err(Error::invalid("overlap_hours", format!("0 to {OVERLAP_HOURS_MAX}")));
@@ -156,13 +164,17 @@ impl App {
             created_at: now,
             expires_at: now.plus(life),
             revoked_at: None,
+            replaced: false,
+            last_used_at: None,
+            warned_days: None,
             ..old
         };
         let detail = json!({ "new": format!("token:{}", new.id), "overlap_hours": overlap_hours });
         let audit = self.audit(actor, Action::TokenRotated, format!("token:{id}"), new.project, detail);
         let ends_at = now.plus(i64::from(overlap_hours) * HOUR);
         self.store.rotate_token(id, ends_at, &new, &audit).await?;
-        self.token_cache.clear();
+        self.token_cache.forget();
+        self.access_cache.forget();
         Ok((new, text))
     }
 
@@ -172,15 +184,60 @@ impl App {
             return Ok(None);
         }
         let hash = hash(text);
-        let monotonic = self.clock.monotonic_micros();
-        let row = match self.token_cache.get(&hash, monotonic) {
-            Some(row) => Some(row),
-            None => self.store.token_by_hash(&hash).await?,
+        let row = match self.token_cache.get(&hash, self.clock.monotonic_micros()) {
+            Recalled::Known(row) => row,
+            Recalled::Ask(read) => {
+                let Some(row) = self.store.token_by_hash(&hash).await? else { return Ok(None) };
+                self.token_cache.put(read, hash, row.clone());
+                row
+            }
         };
-        let Some(row) = row else { return Ok(None) };
-        self.token_cache.put(hash, monotonic, row.clone());
-        let alive = row.revoked_at.is_none() && self.now() < row.expires_at;
+        let now = self.now();
+        let alive = row.revoked_at.is_none() && now < row.expires_at;
+        if alive && row.last_used_at.is_none_or(|at| now.since(at) >= TOKEN_USE_MICROS) {
+            self.token_uses.note(&row.id, now);
+        }
         Ok(alive.then_some(Actor::Token { id: row.id, scopes: row.scopes, project: row.project }))
+    }
+
+    /// Writes which tokens were used; called by a worker. Requests only remember it, and that seldom.
+    pub async fn flush_token_uses(&self) -> Result<()> {
+        let uses = self.token_uses.take();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let written = self.store.note_token_uses(uses.clone()).await;
+        if written.is_err() {
+            uses.iter().for_each(|(id, at)| self.token_uses.note(id, *at));
+        }
+        written
+    }
+
+    /// Warns of tokens that end soon, once for each of [`WARNED_DAYS`]; called by a worker.
+    pub async fn warn_of_token_expiry(&self) -> Result<()> {
+        let now = self.now();
+        for token in self.live_tokens().await? {
+            let left = token.expires_at.since(now);
+            let due = WARNED_DAYS.into_iter().rfind(|days| left <= i64::from(*days) * DAY);
+            let Some(days) = due.filter(|days| token.warned_days.is_none_or(|warned| *days < warned)) else {
+                continue;
+            };
+            // Who replaced it already need not hear that it ends.
+            if !token.replaced && self.store.note_token_warning(&token.id, days).await? {
+                let (id, name) = (&token.id, &token.name);
+                let hours_left = left / HOUR;
+                tracing::warn!(id = %id, name = %name, hours_left, "token.expires_soon");
+            }
+        }
+        Ok(())
+    }
+
+    /// Tokens that end soon and were not replaced: name and whole hours left. For `doctor`.
+    pub async fn ending_tokens(&self) -> Result<Vec<(String, i64)>> {
+        let (now, [first, ..]) = (self.now(), WARNED_DAYS);
+        let ending = self.live_tokens().await?.into_iter().filter(|token| !token.replaced);
+        let left = ending.map(|token| (token.name, token.expires_at.since(now) / HOUR));
+        Ok(left.filter(|(_, hours)| *hours < i64::from(first) * 24).collect())
     }
 
     /// All tokens, without their texts.
@@ -195,7 +252,8 @@ impl App {
         let target = format!("token:{}", id.unwrap_or("all"));
         let audit = self.audit(actor, Action::TokenRevoked, target, None, json!({}));
         let revoked = self.store.revoke_tokens(id, self.now(), &audit).await?;
-        self.token_cache.clear();
+        self.token_cache.forget();
+        self.access_cache.forget();
         if revoked == 0 && id.is_some() {
             return Err(Error::NotFound { what: "token" });
         }
@@ -224,7 +282,7 @@ impl App {
             self.ids.random(&mut random);
         }
         let checksum = checksum(&body);
-        TokenText(format!("afx_{body}{checksum}"))
+        TokenText(format!("{API_TOKEN_PREFIX}{body}{checksum}"))
     }
 }
 
@@ -235,7 +293,7 @@ fn hash(text: &str) -> [u8; 32] {
 
 /// Shape and checksum, so that noise costs no lookup.
 fn looks_like_token(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("afx_") else { return false };
+    let Some(rest) = text.strip_prefix(API_TOKEN_PREFIX) else { return false };
     if rest.len() != 40 || !rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return false;
     }

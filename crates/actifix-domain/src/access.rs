@@ -156,6 +156,17 @@ pub enum Actor {
         /// When the password was last given in it.
         authenticated_at: Timestamp,
     },
+    /// Holder of a short-lived access token, which a person or the holder of an API token got for their credential.
+    Access {
+        /// Id of the access token (`jti`).
+        id: String,
+        /// Who got it, with what they may do now: it never reaches further than they do.
+        holder: Box<Self>,
+        /// What it may do of that.
+        scopes: BTreeSet<Scope>,
+        /// Bound to one project, or wherever its holder may.
+        project: Option<ProjectId>,
+    },
     /// Holder of an ingest key. It can send events and nothing else.
     IngestKey {
         /// The key.
@@ -175,6 +186,11 @@ impl Actor {
                 scopes.contains(&scope) && bound.is_none_or(|bound| Some(bound) == project)
             }
             Self::User { scopes, .. } => scopes.contains(&scope),
+            Self::Access { holder, scopes, project: bound, .. } => {
+                scopes.contains(&scope)
+                    && bound.is_none_or(|bound| Some(bound) == project)
+                    && holder.may(scope, project)
+            }
             Self::IngestKey { .. } => false,
         }
     }
@@ -184,6 +200,7 @@ impl Actor {
         match self {
             Self::System | Self::User { .. } => None,
             Self::Token { project, .. } => *project,
+            Self::Access { holder, project, .. } => project.or_else(|| holder.bound_project()),
             Self::IngestKey { project, .. } => Some(*project),
         }
     }
@@ -194,7 +211,17 @@ impl Actor {
             Self::System => "system".to_owned(),
             Self::Token { id, .. } => format!("token:{id}"),
             Self::User { name, .. } => format!("user:{name}"),
+            // Its acts and its share of the limits are its holder's.
+            Self::Access { holder, .. } => holder.label(),
             Self::IngestKey { project, .. } => format!("key:{project}"),
+        }
+    }
+
+    /// As [`Actor::label`], but tells an access token from its holder: what was answered to one is not for the other.
+    pub fn credential(&self) -> String {
+        match self {
+            Self::Access { id, .. } => format!("{} by {id}", self.label()),
+            _ => self.label(),
         }
     }
 }
@@ -222,6 +249,30 @@ mod tests {
             assert!(token.may(scope, Some(ProjectId(1))));
             assert!(!token.may(scope, None), "{scope} over the whole installation needs an unbound token");
         }
+    }
+
+    #[test]
+    fn an_access_token_reaches_no_further_than_its_holder_does_now() {
+        let access = |holder: Actor, project| Actor::Access {
+            id: "a".into(),
+            holder: Box::new(holder),
+            scopes: [Scope::TicketsRead, Scope::Admin].into(),
+            project,
+        };
+        let token = |role: Role, project| Actor::Token { id: "t".into(), scopes: role.scopes(), project };
+        let (one, two) = (Some(ProjectId(1)), Some(ProjectId(2)));
+        let wide = access(token(Role::Admin, None), None);
+        assert!(wide.may(Scope::Admin, None) && wide.may(Scope::TicketsRead, two));
+        assert!(!wide.may(Scope::TicketsWork, one), "its holder may, it was not given that");
+        let lowered = access(token(Role::Viewer, None), None);
+        assert!(lowered.may(Scope::TicketsRead, one) && !lowered.may(Scope::Admin, one));
+        for bound in [access(token(Role::Admin, None), one), access(token(Role::Admin, one), None)] {
+            assert_eq!(bound.bound_project(), one);
+            assert!(bound.may(Scope::Admin, one));
+            assert!(!bound.may(Scope::Admin, two) && !bound.may(Scope::Admin, None));
+        }
+        assert_eq!(wide.label(), "token:t");
+        assert_ne!(wide.credential(), "token:t");
     }
 
     #[test]

@@ -41,6 +41,8 @@ actions! {
     LoginOk = "login.ok",
     /// A login was refused: unknown name, wrong password, disabled, locked; the detail says which.
     LoginFailed = "login.failed",
+    /// The right password of an account with a second factor was given; a code is asked for.
+    LoginChallenged = "login.challenged",
     /// A login was not looked at: too many, too fast.
     LoginThrottled = "login.throttled",
     /// Somebody logged out.
@@ -55,10 +57,16 @@ actions! {
     UserDisabled = "user.disabled",
     /// An account was opened again.
     UserEnabled = "user.enabled",
+    /// An account failed so often that only devices that it knows get in.
+    UserLocked = "user.locked",
     /// An account that failed too often was let in again.
     UserUnlocked = "user.unlocked",
     /// A password was set.
     PasswordChanged = "password.changed",
+    /// Somebody at a sign-in provider may open an account from now on.
+    IdentityLinked = "identity.linked",
+    /// Nobody at a sign-in provider may open an account any more.
+    IdentityUnlinked = "identity.unlinked",
     /// Enrolment of a second factor began.
     TotpStarted = "totp.started",
     /// A second factor is asked for from now on.
@@ -67,6 +75,8 @@ actions! {
     TotpRemoved = "totp.removed",
     /// One of the recovery codes was used.
     TotpRecovered = "totp.recovered",
+    /// New recovery codes were made, in the place of the former ones.
+    TotpCodesReplaced = "totp.codes_replaced",
     /// An API token was made.
     TokenCreated = "token.created",
     /// An API token was replaced.

@@ -17,6 +17,7 @@ pub mod glob;
 pub mod id;
 pub mod in_app;
 pub mod lifecycle;
+pub mod login;
 pub mod matcher;
 pub mod network;
 pub mod outcome;

@@ -188,6 +188,6 @@ pub fn ceiling(actor: &Actor, key_kind: KeyKind, with_origin: bool) -> Priority 
     match actor {
         Actor::IngestKey { .. } if with_origin => KeyKind::Browser.ceiling(),
         Actor::IngestKey { .. } => key_kind.ceiling(),
-        Actor::System | Actor::User { .. } | Actor::Token { .. } => Priority::P0,
+        Actor::System | Actor::User { .. } | Actor::Token { .. } | Actor::Access { .. } => Priority::P0,
     }
 }

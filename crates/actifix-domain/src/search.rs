@@ -55,6 +55,8 @@ pub enum Condition {
     Priority(BTreeSet<Priority>),
     /// `level:error`, `level:error,fatal`, `level:>=warning`: one of these.
     Level(BTreeSet<Level>),
+    /// `id:7K3QF`: its id, or one that was merged into it, is or ends with this.
+    Id(String),
     /// `project:shop`: name or decimal id.
     Project(Pattern),
     /// `release:web@5.*`: an event of this release was seen.
@@ -119,6 +121,7 @@ impl Search {
     /// | `is` | a status or several (`open,held`), `unresolved`, `regressed`, `unhandled`, `assigned`, `unassigned` |
     /// | `priority`, `level` | one, several with commas, or `<`, `<=`, `>`, `>=` and one |
     /// | `project`, `release`, `environment`, `platform`, `assigned` | a value with wildcards; `""` for none |
+    /// | `id` | a ticket's id or its end |
     /// | `user` | a value |
     /// | `count`, `users` | a number, `a..b`, or an operator and a number |
     /// | `first_seen`, `last_seen` | an age (`-24h`: since then; units `m`, `h`, `d`, `w`), a date (that UTC day), a time, `a..b`, or an operator and one of these |
@@ -169,6 +172,7 @@ impl fmt::Display for Condition {
             Self::Assigned => f.write_str("is:assigned"),
             Self::Priority(set) => write_set(f, "priority", set.iter().map(|priority| priority.as_str())),
             Self::Level(set) => write_set(f, "level", set.iter().map(|level| level.as_str())),
+            Self::Id(end) => write!(f, "id:{end}"),
             Self::Project(value) => write!(f, "project:{value}"),
             Self::Release(value) => write!(f, "release:{value}"),
             Self::Environment(value) => write!(f, "environment:{value}"),

@@ -71,6 +71,11 @@ impl Read for Decoder<'_> {
 }
 
 impl Decoder<'_> {
+    /// Bytes that may still come out: what is left of the limit for a request.
+    pub fn left_bytes(&self) -> u64 {
+        self.inner.left
+    }
+
     /// The whole decoded body, at most `bytes_max` of it.
     ///
     /// # Errors

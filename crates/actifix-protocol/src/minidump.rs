@@ -11,7 +11,7 @@ mod read;
 
 pub use self::form::{FORM_DEPTH_MAX, FORM_FIELDS_MAX, form_fields_to_value};
 
-use self::bytes::unpack;
+use self::bytes::{first_unpacked, unpack};
 use actifix_domain::event::FreeMap;
 use serde_json::{Value, json};
 
@@ -19,8 +19,6 @@ use serde_json::{Value, json};
 pub const MODULES_MAX: usize = 1_000;
 /// Most named threads kept.
 pub const THREADS_MAX: usize = 200;
-/// Most bytes that a gzip dump may unpack to.
-pub const UNPACKED_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Longest name taken from a dump, in UTF-16 units.
 pub const NAME_UNITS_MAX: usize = 512;
 
@@ -33,8 +31,8 @@ pub enum MinidumpError {
     /// The header is cut.
     #[error("the minidump ends within its header")]
     Short,
-    /// Gzip that is broken or too large.
-    #[error("the minidump could not be unpacked within its bounds")]
+    /// Gzip that is broken, or of more than the request may still unpack.
+    #[error("the minidump could not be unpacked within the limits of a request")]
     Packed,
 }
 
@@ -78,13 +76,25 @@ pub struct MinidumpModule {
     pub code_id: Option<String>,
 }
 
-/// Reads a dump, packed with gzip or not. Time and memory are linear in the input, unpacked at most
-/// [`UNPACKED_BYTES_MAX`].
-pub fn parse(bytes: &[u8]) -> Result<MinidumpFacts, MinidumpError> {
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        return read::facts(&unpack(bytes)?);
+/// Reads a dump, packed with gzip or not. Time and memory are linear in the input and in `unpacked_bytes_max`: what is
+/// left of what its request may unpack in all, so that a file within a request is no way around the limits of it.
+pub fn parse(bytes: &[u8], unpacked_bytes_max: u64) -> Result<MinidumpFacts, MinidumpError> {
+    if is_gzip(bytes) {
+        return read::facts(&unpack(bytes, unpacked_bytes_max)?);
     }
     read::facts(bytes)
+}
+
+/// Whether the first bytes, unpacked, are those of a dump. Costs no more than these.
+pub fn is_dump(bytes: &[u8]) -> bool {
+    if !is_gzip(bytes) {
+        return read::has_magic(bytes);
+    }
+    first_unpacked(bytes).is_some_and(|first| read::has_magic(&first))
+}
+
+fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f, 0x8b])
 }
 
 /// The raw event of a crash, over which the `sentry` fields of the form are laid; to be redacted and normalised as

@@ -308,6 +308,8 @@ const FIXED: &[(&str, Trigger)] = &[
     ("bearer ", Trigger::Bearer),
     ("basic ", Trigger::Basic),
     ("insert into", Trigger::Insert),
+    ("insert ignore into", Trigger::Insert),
+    ("replace into", Trigger::Insert),
     ("identified by", Trigger::IdentifiedBy),
     (" -u ", Trigger::UserFlag),
     (" --user ", Trigger::UserFlag),
@@ -370,6 +372,10 @@ fn place(rule: &Rule, index: u16, special: &mut Special, want: &mut impl FnMut(&
         if name.contains(' ') {
             for glue in ["", "_", "-", ".", " "] {
                 want(&name.replace(' ', glue), Trigger::Name { whole: true });
+            }
+            // `one-time code`
+            if name.matches(' ').count() == 2 {
+                want(&name.replacen(' ', "-", 1), Trigger::Name { whole: true });
             }
         } else {
             want(name, Trigger::Name { whole: true });

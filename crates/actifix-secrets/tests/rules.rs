@@ -87,6 +87,7 @@ fn rules_of_vendors_name_the_page_where_to_revoke() {
         "secret_word",
         "sensitive_key",
         "session",
+        "short_code",
         "short_password",
         "token",
         "tokens",

@@ -40,8 +40,13 @@ fn three_held() -> ThrottleConfig {
 }
 
 contract! {
+    access: open_gates();
+    accounts: open_gates();
+    factors: open_gates();
+    logins: open_gates();
     answers: open_gates();
     audit: open_gates();
+    identities: open_gates();
     ingest: open_gates();
     regressions: open_gates();
     throttle: three_held();

@@ -1,12 +1,17 @@
 //! What every store must do, whatever database is behind it. Each file is one noun; `run` takes a fresh store.
 
+pub mod access;
+pub mod accounts;
 pub mod answers;
 pub mod audit;
 pub mod care;
 pub mod events;
+pub mod factors;
+pub mod identities;
 pub mod ingest;
 pub mod limits;
 pub mod lists;
+pub mod logins;
 pub mod projects;
 pub mod regressions;
 pub mod secrets;

@@ -7,6 +7,7 @@
 mod clock;
 mod fixtures;
 mod ids;
+mod vault;
 
 pub mod contract;
 pub mod corpus;
@@ -14,3 +15,4 @@ pub mod corpus;
 pub use clock::FakeClock;
 pub use fixtures::{EventBuilder, NOW, act, finding, submission};
 pub use ids::OrderedIds;
+pub use vault::OpenVault;

@@ -7,6 +7,8 @@ mod care;
 mod events;
 mod form;
 mod idempotency;
+mod jwt;
+pub(crate) mod oidc;
 mod openapi;
 mod schemas;
 mod secrets;
@@ -208,6 +210,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(secrets::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());
+    all.extend(jwt::operations());
+    all.extend(oidc::operations());
     all.extend(users::operations());
     all.push(openapi::own_operation());
     all

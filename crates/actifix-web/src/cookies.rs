@@ -1,5 +1,6 @@
 //! Cookies of sessions and devices, and what keeps other pages of a browser from using them.
 
+use actifix_app::oidc::SIGN_IN_MICROS;
 use actifix_app::sessions::SESSION_MICROS;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
@@ -11,10 +12,14 @@ const SESSION_SECURE: &str = "__Host-actifix";
 const SESSION_PLAIN: &str = "actifix";
 const DEVICE_SECURE: &str = "__Host-actifix-device";
 const DEVICE_PLAIN: &str = "actifix-device";
+const SIGN_IN_SECURE: &str = "__Host-actifix-sign-in";
+const SIGN_IN_PLAIN: &str = "actifix-sign-in";
 /// A device is known for so long, seconds.
 const DEVICE_SECONDS: i64 = 400 * 86_400;
 /// Longest value that is looked at, bytes.
 const VALUE_BYTES_MAX: usize = 256;
+/// Longest value of a sign-in's cookie, which holds all that is remembered of it, bytes.
+const SIGN_IN_BYTES_MAX: usize = 2 << 10;
 
 /// Name of the session's cookie.
 pub const fn session_name(https: bool) -> &'static str {
@@ -28,6 +33,19 @@ pub const fn device_name(https: bool) -> &'static str {
 
 /// The value of a cookie; none where it is there twice, which no browser of ours sends.
 pub fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    bounded_value(headers, name, VALUE_BYTES_MAX)
+}
+
+/// What is remembered of a sign-in that the provider sends back.
+pub fn sign_in(headers: &HeaderMap, https: bool) -> Option<&str> {
+    bounded_value(headers, sign_in_name(https), SIGN_IN_BYTES_MAX)
+}
+
+const fn sign_in_name(https: bool) -> &'static str {
+    if https { SIGN_IN_SECURE } else { SIGN_IN_PLAIN }
+}
+
+fn bounded_value<'h>(headers: &'h HeaderMap, name: &str, bytes_max: usize) -> Option<&'h str> {
     let mut found = headers
         .get_all(header::COOKIE)
         .iter()
@@ -37,7 +55,7 @@ pub fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
         .filter(|(known, _)| *known == name)
         .map(|(_, value)| value);
     let value = found.next()?;
-    (found.next().is_none() && value.len() <= VALUE_BYTES_MAX).then_some(value)
+    (found.next().is_none() && value.len() <= bytes_max).then_some(value)
 }
 
 /// Whether a browser says that the request comes from a page of ours, or it comes from no browser. `Sec-Fetch-Site`
@@ -68,9 +86,23 @@ pub fn clear_session(headers: &mut HeaderMap, https: bool) {
     set(headers, session_name(https), "", 0, https);
 }
 
+/// Sets the cookie of a sign-in. The provider's page sends the browser back, so it must come along from there (Lax).
+pub fn set_sign_in(headers: &mut HeaderMap, value: &str, https: bool) {
+    write(headers, sign_in_name(https), value, "Lax", SIGN_IN_MICROS / 1_000_000, https);
+}
+
+/// Takes the cookie of a sign-in away.
+pub fn clear_sign_in(headers: &mut HeaderMap, https: bool) {
+    write(headers, sign_in_name(https), "", "Lax", 0, https);
+}
+
 fn set(headers: &mut HeaderMap, name: &str, value: &str, seconds: i64, https: bool) {
+    write(headers, name, value, "Strict", seconds, https);
+}
+
+fn write(headers: &mut HeaderMap, name: &str, value: &str, same_site: &str, seconds: i64, https: bool) {
     let secure = if https { "; Secure" } else { "" };
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}; Max-Age={seconds}{secure}");
     if let Ok(mut line) = HeaderValue::from_str(&text) {
         line.set_sensitive(true);
         headers.append(header::SET_COOKIE, line);

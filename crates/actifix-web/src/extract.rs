@@ -5,7 +5,9 @@ use crate::cookies;
 use crate::problem::Problem;
 use crate::server::Peer;
 use actifix_app::App;
+use actifix_app::jwt::AccessRefused;
 use actifix_app::sessions::LiveSession;
+use actifix_app::tokens::API_TOKEN_PREFIX;
 use actifix_domain::access::Actor;
 use actifix_domain::audit::Action;
 use axum::body::{Body, Bytes, to_bytes};
@@ -58,22 +60,40 @@ impl FromRequestParts<Arc<App>> for Who {
         if let Some(Refused(problem)) = parts.extensions.get::<Refused>() {
             return Err(problem.clone());
         }
-        if is_local(&parts.extensions) {
+        // Whoever owns the home may do all; a command that names a session through its socket acts as that person.
+        let named = cookies::value(&parts.headers, cookies::session_name(false)).is_some();
+        if is_local(&parts.extensions) && !named {
             return Ok(Self(Actor::System));
         }
         if !parts.headers.contains_key(header::AUTHORIZATION) {
             return by_session(parts, app).await;
         }
-        let token = bearer(&parts.headers).ok_or_else(Problem::unauthorized)?;
-        match app.authenticate_token(token).await? {
-            Some(actor) => Ok(Self(actor)),
-            None => {
-                app.record_refusal(None, Action::TokenRefused, "token", json!({})).await;
-                metrics::counter!("actifix_auth_failures_total", "reason" => "token").increment(1);
+        let Some(token) = bearer(&parts.headers) else {
+            count_failure("authorization");
+            return Err(Problem::unauthorized());
+        };
+        match by_bearer(app, token).await? {
+            Ok(actor) => Ok(Self(actor)),
+            Err(reason) => {
+                app.record_refusal(None, Action::TokenRefused, "token", json!({ "reason": reason })).await;
+                count_failure(reason);
                 Err(Problem::unauthorized())
             }
         }
     }
+}
+
+/// The holder of an API token, or of a short-lived one; else why not, in a word.
+async fn by_bearer(app: &App, token: &str) -> Result<Result<Actor, &'static str>, Problem> {
+    if token.starts_with(API_TOKEN_PREFIX) {
+        return Ok(app.authenticate_token(token).await?.ok_or("token"));
+    }
+    Ok(app.authenticate_access(token).await?.map_err(AccessRefused::as_str))
+}
+
+/// The words are few: they are values of a label.
+fn count_failure(reason: &'static str) {
+    metrics::counter!("actifix_auth_failures_total", "reason" => reason).increment(1);
 }
 
 /// The session behind a request that brought its cookie.
@@ -84,7 +104,9 @@ pub struct Session(pub LiveSession);
 /// come from a page of ours and name the session's token.
 async fn by_session(parts: &mut Parts, app: &App) -> Result<Who, Problem> {
     let name = cookies::session_name(client(&parts.extensions).https);
-    let cookie = cookies::value(&parts.headers, name).ok_or_else(Problem::unauthorized)?;
+    let Some(cookie) = cookies::value(&parts.headers, name) else {
+        return Err(without_credential(parts));
+    };
     let live = app.authenticate_session(cookie).await?.ok_or_else(Problem::unauthorized)?;
     if !parts.method.is_safe() {
         let mut tokens = parts.headers.get_all(cookies::CSRF_HEADER).iter();
@@ -93,7 +115,7 @@ async fn by_session(parts: &mut Parts, app: &App) -> Result<Who, Problem> {
             _ => false,
         };
         if !named || !cookies::is_same_origin(&parts.headers) {
-            metrics::counter!("actifix_auth_failures_total", "reason" => "csrf").increment(1);
+            count_failure("csrf");
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "send the session's token in X-CSRF-Token, from a page of this server: GET /api/v1/auth/session tells it",
@@ -103,6 +125,19 @@ async fn by_session(parts: &mut Parts, app: &App) -> Result<Who, Problem> {
     let who = Who(live.actor.clone());
     parts.extensions.insert(Session(live));
     Ok(who)
+}
+
+/// A credential in the target would be in histories and logs of others: it is not looked at, and that is said.
+fn without_credential(parts: &Parts) -> Problem {
+    let query = parts.uri.query().unwrap_or_default();
+    if !query.split('&').any(|pair| pair.starts_with("access_token=") || pair.starts_with("token=")) {
+        return Problem::unauthorized();
+    }
+    count_failure("query");
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "a token in the address is not taken: send it as `Authorization: Bearer …`, and revoke this one, since addresses end up in logs",
+    )
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -185,10 +220,9 @@ fn make_whole(value: &mut Value) -> bool {
             *number = whole.into();
             true
         }
-        Value::Array(items) => items.iter_mut().fold(false, |changed, item| make_whole(item) || changed),
-        Value::Object(members) => {
-            members.values_mut().fold(false, |changed, member| make_whole(member) || changed)
-        }
+        // Each of them, so not `any`.
+        Value::Array(items) => items.iter_mut().map(make_whole).filter(|changed| *changed).count() > 0,
+        Value::Object(members) => members.values_mut().map(make_whole).filter(|changed| *changed).count() > 0,
         _ => false,
     }
 }

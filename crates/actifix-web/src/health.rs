@@ -3,14 +3,20 @@
 use crate::extract::Who;
 use crate::problem::{ApiResult, Problem};
 use actifix_app::App;
+use actifix_app::ports::TokenRecord;
 use actifix_domain::throttle::Brake;
+use actifix_domain::time::Timestamp;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::fmt::Write;
 use std::sync::Arc;
+
+/// Tokens whose end is told; there may be more.
+const TOKENS_TOLD_MAX: usize = 200;
 
 /// `/healthz` and `/readyz`: open, and without detail.
 pub fn router(app: Arc<App>) -> Router {
@@ -51,10 +57,55 @@ async fn scrape(State(app): State<Arc<App>>, who: Who, handle: PrometheusHandle)
     for (priority, count) in &stats.held_total {
         metrics::counter!("actifix_throttle_held_total", "priority" => priority.as_str()).absolute(*count);
     }
-    for token in app.live_tokens().await? {
-        let seconds = token.expires_at.since(app.now()) as f64 / 1e6;
-        metrics::gauge!("actifix_token_expires_seconds", "token" => token.id).set(seconds);
-    }
-    let body = handle.render();
+    let mut body = handle.render();
+    write_token_expiry(&mut body, &app.live_tokens().await?, app.now());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body).into_response())
+}
+
+/// Writes when tokens end, those first that end first. Written anew each time and not kept as gauges: a token that was
+/// revoked would be told of for ever, and each rotation would leave one more behind.
+fn write_token_expiry(body: &mut String, tokens: &[TokenRecord], now: Timestamp) {
+    let mut tokens: Vec<&TokenRecord> = tokens.iter().collect();
+    tokens.sort_by_key(|token| token.expires_at);
+    tokens.truncate(TOKENS_TOLD_MAX);
+    if !tokens.is_empty() {
+        body.push_str("# TYPE actifix_token_expires_seconds gauge\n");
+    }
+    for token in tokens {
+        let (id, seconds) = (&token.id, token.expires_at.since(now) / 1_000_000);
+        let _infallible = writeln!(body, "actifix_token_expires_seconds{{token=\"{id}\"}} {seconds}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actifix_domain::time::SECOND;
+
+    #[test]
+    fn tokens_that_end_first_are_told_first_and_no_more_than_so_many() {
+        let now = Timestamp::default();
+        let token = |number: i64| TokenRecord {
+            id: format!("{number:016x}"),
+            name: "a \"name\"\nof theirs".to_owned(),
+            hash: [0; 32],
+            scopes: [].into(),
+            project: None,
+            created_at: now,
+            expires_at: now.plus(number * SECOND),
+            revoked_at: None,
+            replaced: false,
+            last_used_at: None,
+            warned_days: None,
+        };
+        let mut body = String::new();
+        write_token_expiry(&mut body, &[], now);
+        assert_eq!(body, "");
+        let many: Vec<TokenRecord> = (1..=1_000).rev().map(token).collect();
+        write_token_expiry(&mut body, &many, now);
+        let lines: Vec<&str> = body.lines().collect();
+        assert_eq!(lines.len(), TOKENS_TOLD_MAX + 1);
+        assert_eq!(lines[1], "actifix_token_expires_seconds{token=\"0000000000000001\"} 1");
+        assert!(!body.contains("name"), "people's words are no labels");
+    }
 }

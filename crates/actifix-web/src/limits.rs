@@ -4,14 +4,13 @@
 //! of a path and no method goes uncounted. Header fields follow draft-ietf-httpapi-ratelimit-headers.
 
 use crate::client::client;
-use crate::cookies;
 use crate::extract::{Refused, Who};
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::audit::from_address;
 use actifix_app::limits::{Decision, Principal};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -21,8 +20,6 @@ use std::sync::Arc;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// Where a password is tried, or a credential is changed into another one.
-const LOGIN_PATHS: [&str; 2] = ["/api/v1/auth/login", "/api/v1/auth/token"];
 
 /// Counts a request on who sent it, or refuses it.
 ///
@@ -33,17 +30,6 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     // The home's own socket is for its owner, who may open the database as well.
     if who.local {
         return next.run(request).await;
-    }
-    let login = request.method() == Method::POST && LOGIN_PATHS.contains(&request.uri().path());
-    // A known device has a budget of its own, which logging in keeps, so that a stranger of its network cannot shut it
-    // out. A forged one gains nothing: it counts there as any other.
-    let device = cookies::value(request.headers(), cookies::device_name(who.https)).is_some();
-    if login
-        && !device
-        && let Some(decision) =
-            app.limit_request(Principal::Login(who.address)).filter(|decision| !decision.admitted)
-    {
-        return refused(&decision);
     }
     let (mut parts, body) = request.into_parts();
     let credential =

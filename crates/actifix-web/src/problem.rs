@@ -20,12 +20,23 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// `Retry-After`, seconds.
     pub retry_after: Option<u64>,
+    /// Its type, where the status alone does not tell what to do.
+    pub kind: Option<&'static str>,
+    /// Further members of the document, which belong to its type.
+    pub members: Vec<(&'static str, Value)>,
 }
 
 impl Problem {
     /// An error without further facts.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self {
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            kind: None,
+            members: Vec::new(),
+        }
     }
 
     /// No credential, or one that is not valid.
@@ -44,7 +55,11 @@ impl Problem {
     /// The JSON document.
     pub fn body(&self, request_id: &str) -> Value {
         let mut map = Map::new();
-        map.insert("type".into(), json!(format!("urn:actifix:problem:{}", self.status.as_u16())));
+        let kind = match self.kind {
+            Some(kind) => kind.to_owned(),
+            None => format!("urn:actifix:problem:{}", self.status.as_u16()),
+        };
+        map.insert("type".into(), json!(kind));
         map.insert("title".into(), json!(self.status.canonical_reason().unwrap_or("Error")));
         map.insert("status".into(), json!(self.status.as_u16()));
         map.insert("detail".into(), json!(self.detail));
@@ -52,6 +67,7 @@ impl Problem {
         if !self.errors.is_empty() {
             map.insert("errors".into(), json!(self.errors));
         }
+        map.extend(self.members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         Value::Object(map)
     }
 }

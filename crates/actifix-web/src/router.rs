@@ -40,7 +40,7 @@ pub struct Edge {
 pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<PrometheusHandle>) -> Router {
     let mut guarded = Router::new();
     if modules.contains(&Module::Api) {
-        guarded = guarded.merge(api::router(Arc::clone(app)));
+        guarded = guarded.merge(api::router(Arc::clone(app))).merge(api::oidc::pages(Arc::clone(app)));
     }
     if let (true, Some(handle)) = (modules.contains(&Module::Metrics), metrics) {
         guarded = guarded.merge(health::metrics(Arc::clone(app), handle));

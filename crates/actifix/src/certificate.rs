@@ -78,20 +78,32 @@ impl Certificate {
     }
 }
 
-/// Reads all certificates again and logs what became of it; gives what is wrong.
-pub fn reload_all(certificates: &[Certificate], now: Timestamp) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// What became of the certificates when they were read again.
+#[derive(Debug, Default)]
+pub struct Renewal {
+    /// Listeners that have a new one.
+    pub replaced: Vec<String>,
+    /// What is wrong with others; they keep the former one.
+    pub wrong: Vec<String>,
+}
+
+/// Reads all certificates again and logs what became of it.
+pub fn reload_all(certificates: &[Certificate], now: Timestamp) -> Renewal {
+    let mut renewal = Renewal::default();
     for certificate in certificates {
         match certificate.reload(now) {
-            Ok(true) => tracing::info!(listener = certificate.listener, "tls.certificate_replaced"),
+            Ok(true) => {
+                tracing::info!(listener = certificate.listener, "tls.certificate_replaced");
+                renewal.replaced.push(certificate.listener.clone());
+            }
             Ok(false) => {}
             Err(error) => {
                 tracing::error!(listener = certificate.listener, error, "tls.certificate_refused");
-                wrong.push(error);
+                renewal.wrong.push(error);
             }
         }
     }
-    wrong
+    renewal
 }
 
 fn read(listener: &str, cert: &Path, key: &Path, now: Timestamp) -> Result<(Identity, Stamp), String> {

@@ -6,7 +6,10 @@ mod client;
 mod config;
 mod error;
 mod hook;
+mod identity;
+mod ids;
 mod ingest;
+mod interrupt;
 mod output;
 mod project;
 mod proxy_config;
@@ -17,12 +20,18 @@ mod scan;
 mod secrets;
 mod serve;
 mod sheet;
+mod signing_keys;
+mod throttle;
 mod ticket;
+mod totp;
 mod upkeep;
+mod usage;
 
 pub use error::{CliError, exit};
+pub use remote::connector as remote_connector;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use std::io::Write;
 use std::path::PathBuf;
@@ -66,7 +75,7 @@ enum Command {
     /// Run the server.
     Serve(serve::ServeArgs),
     /// Print the DSN of a project.
-    #[command(after_help = "Example:\n  SENTRY_DSN=$(actifix dsn) python app.py")]
+    #[command(after_help = "Examples:\n  actifix dsn\n  SENTRY_DSN=$(actifix dsn shop) python app.py")]
     Dsn {
         /// Name or id.
         #[arg(default_value = "default")]
@@ -77,59 +86,98 @@ enum Command {
     /// Run a program; when it fails, record the end of its standard error.
     Run(records::RunArgs),
     /// Turn other sources into events.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  journalctl -fu shop -o cat | actifix ingest logs -")]
     Ingest(ingest::IngestCommand),
     /// Work on tickets.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix ticket list --priority P0,P1\n  actifix ticket show 7K3QF            the end of an id is enough\n  actifix ticket claim 7K3QF\n  actifix ticket complete 7K3QF --root-cause 'timeout was 2 s' --commit 3f2a91c --no-test-reason 'configuration only'"
+    )]
     Ticket(ticket::TicketCommand),
     /// Look at events.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix events tail --project shop\n  actifix events show 9ec79c33ec9942ab8353589fcb2e04dc --json"
+    )]
     Events(upkeep::EventsCommand),
     /// Projects and their ingest keys.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix project create shop\n  actifix project show shop\n  actifix project key list shop"
+    )]
     Project(project::ProjectCommand),
     /// API tokens.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix token create --name ci --role operator\n  actifix token list\n  actifix token revoke 0123456789abcdef"
+    )]
     Token(project::TokenCommand),
     /// Secrets that the configuration refers to, and the root key.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix secrets set smtp.password     asked for without echo\n  actifix secrets list\n  actifix secrets status"
+    )]
     Secrets(secrets::SecretsCommand),
     /// Look for secrets in files, commits and histories.
     Scan(scan::ScanArgs),
     /// Let git look for secrets before each commit.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  actifix hook install\n  actifix hook status")]
     Hook(hook::HookCommand),
     /// Secrets found in events.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix findings list --state open\n  actifix findings show 3f9a            the start of an id is enough\n  actifix findings resolve 3f9a --state rotated"
+    )]
     Findings(upkeep::FindingsCommand),
     /// Input that could not be redacted.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix quarantine list\n  actifix quarantine release 01f3"
+    )]
     Quarantine(upkeep::QuarantineCommand),
     /// Flood protection.
-    #[command(subcommand)]
-    Throttle(upkeep::ThrottleCommand),
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix throttle status --project shop\n  actifix throttle promote --project shop --limit 10"
+    )]
+    Throttle(throttle::ThrottleCommand),
     /// The administrator's account.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  actifix admin set-password")]
     Admin(admin::AdminCommand),
     /// Accounts of people.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix user create jo --role operator\n  actifix user list\n  actifix user disable jo"
+    )]
     User(admin::UserCommand),
-    /// Logins that go on.
+    /// Who at the sign-in provider may open which account.
     #[command(subcommand)]
+    Identity(identity::IdentityCommand),
+    /// Logins that go on.
+    #[command(subcommand, after_help = "Examples:\n  actifix sessions list\n  actifix sessions kill --all")]
     Sessions(admin::SessionsCommand),
     /// Who did what.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix audit list --action login.failed\n  actifix audit verify"
+    )]
     Audit(audit::AuditCommand),
     /// What is kept, and what is deleted.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix retention show\n  actifix retention run --dry-run"
+    )]
     Retention(upkeep::RetentionCommand),
     /// The configuration.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix config show\n  actifix config check\n  actifix config schema"
+    )]
     Config(config::ConfigCommand),
     /// Print a configuration for the reverse proxy in front.
     ProxyConfig(proxy_config::ProxyConfigArgs),
     /// This server's own log.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  actifix logs tail --lines 50 --follow")]
     Logs(upkeep::LogsCommand),
     /// Print a page of the generated reference.
     #[command(hide = true)]
@@ -138,7 +186,9 @@ enum Command {
         page: reference::Page,
     },
     /// Print completions for a shell.
-    #[command(after_help = "Example:\n  actifix completions bash > /etc/bash_completion.d/actifix")]
+    #[command(
+        after_help = "Examples:\n  actifix completions bash > ~/.local/share/bash-completion/completions/actifix\n  actifix completions zsh > ~/.zfunc/_actifix\n  actifix completions fish > ~/.config/fish/completions/actifix.fish"
+    )]
     Completions {
         /// bash, zsh, fish, …
         shell: Shell,
@@ -154,7 +204,15 @@ enum Command {
 
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut command = Cli::command();
+    let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        Ok((cli, usage::chosen(&matches)))
+    });
+    let (cli, chosen) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return told(&error),
+    };
     let json = cli.global.json;
     let result = match cli.command {
         // These need no runtime, and a hook that runs at each commit has no time for one.
@@ -165,10 +223,31 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
+            let error = usage::in_words_of(&command, &chosen, error);
             output::error(&error, json);
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// What was asked for instead of a command (help, version), or why the arguments are none.
+fn told(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A closed pipe has read what it wanted.
+        let _closed = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().len() <= 1 {
+        // Whoever types the name alone asks what there is.
+        output::note(Cli::command().render_help().to_string().trim_end());
+        return ExitCode::from(exit::USAGE);
+    }
+    let understood = Cli::command().ignore_errors(true).try_get_matches();
+    let chosen = understood.map(|matches| usage::chosen(&matches)).unwrap_or_default();
+    let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    let error = usage::refused(error, &chosen);
+    output::error(&error, json);
+    ExitCode::from(error.exit_code())
 }
 
 fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
@@ -190,9 +269,10 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Hook(command) => hook::run(&global, command),
             Command::Findings(command) => upkeep::findings(&global, command).await,
             Command::Quarantine(command) => upkeep::quarantine(&global, command).await,
-            Command::Throttle(command) => upkeep::throttle(&global, command).await,
+            Command::Throttle(command) => throttle::throttle(&global, command).await,
             Command::Admin(command) => admin::admin(&global, command).await,
             Command::User(command) => admin::user(&global, command).await,
+            Command::Identity(command) => identity::run(&global, command).await,
             Command::Sessions(command) => admin::sessions(&global, command).await,
             Command::Audit(command) => audit::run(&global, command).await,
             Command::Retention(command) => upkeep::retention(&global, command).await,

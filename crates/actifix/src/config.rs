@@ -7,13 +7,17 @@ mod environment;
 mod fields;
 mod load;
 mod network;
+mod oidc;
 mod secret;
+mod values;
 
 pub use environment::{environment, environment_all};
 pub use fields::{FIELDS, known};
 pub use load::{Loaded, Source, load};
 pub use network::{CorsConfig, Exposure, OutboundConfig, TlsConfig, exposure};
+pub use oidc::OidcConfig;
 pub use secret::{SECRET_FORM, SecretRef, variable as secret_variable};
+pub use values::{RELOADED, Values, changed};
 
 use actifix_app::ports::RetentionPolicy;
 use actifix_domain::network::Network;
@@ -36,6 +40,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `[outbound]`
     pub outbound: OutboundConfig,
+    /// `[oidc]`
+    pub oidc: OidcConfig,
     /// `[throttle]`
     pub throttle: ThrottleConfig,
     /// `[retention]`
@@ -224,20 +230,6 @@ impl Default for LimitsConfig {
 }
 
 impl Config {
-    /// Names of the sections in which the two differ.
-    pub fn changed_sections(&self, other: &Self) -> Vec<&'static str> {
-        let sections = [
-            ("server", self.server != other.server),
-            ("listeners", self.listeners != other.listeners),
-            ("cors", self.cors != other.cors),
-            ("limits", self.limits != other.limits),
-            ("outbound", self.outbound != other.outbound),
-            ("throttle", self.throttle != other.throttle),
-            ("retention", self.retention != other.retention),
-        ];
-        sections.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
-    }
-
     /// The listeners with the default filled in.
     pub fn listeners(&self) -> BTreeMap<String, ListenerConfig> {
         if self.listeners.is_empty() {

@@ -28,13 +28,12 @@ const CAPTURES: [(&str, &[u8]); 10] = [
     ("security", include_bytes!("../../../testdata/sentry/csp-report-chromium.http")),
 ];
 
-/// Fills the default project; returns one line that says what happened.
+/// The project of the flood: it must not use up the budget of the one that a newcomer's own errors go to.
+pub const FLOOD_PROJECT: &str = "flood";
+
+/// Fills the default project and one of the flood; returns one line that says what happened.
 pub async fn fill(app: &Arc<App>) -> Result<String, CliError> {
-    let keys = app.keys(&Actor::System, DEFAULT_PROJECT).await?;
-    let key = keys
-        .first()
-        .map(|record| record.key.public_key.clone())
-        .ok_or_else(|| CliError::config("the default project has no key"))?;
+    let key = key_of(app, DEFAULT_PROJECT).await?;
     for (kind, capture) in CAPTURES {
         let (headers, body) = split(capture)?;
         let kind = match kind {
@@ -46,17 +45,29 @@ pub async fn fill(app: &Arc<App>) -> Result<String, CliError> {
     }
     // A little in the past, so that the captures stay on top of the list.
     let flood_at = app.now().plus(-10 * MINUTE);
+    if !app.projects(&Actor::System).await?.iter().any(|project| project.name == FLOOD_PROJECT) {
+        app.create_project(&Actor::System, None, FLOOD_PROJECT).await?;
+    }
+    let key = key_of(app, FLOOD_PROJECT).await?;
     for number in 0..FLOOD {
         send(app, &key, Kind::Store, "", Bytes::from(flood_event(number, flood_at))).await?;
     }
-    let (_, held) = app.throttle(&Actor::System, DEFAULT_PROJECT).await?;
+    let (_, held) = app.throttle(&Actor::System, FLOOD_PROJECT).await?;
     let held: u64 = held.held.iter().sum();
     let findings = app.findings(&Actor::System, actifix_app::ports::FindingQuery::default()).await?;
     Ok(format!(
-        "demo: {} captured SDK requests and a flood of {FLOOD} new errors were sent; {} secrets were taken out, {held} tickets are held",
+        "demo: {} captured SDK requests were sent, and a flood of {FLOOD} new errors to the project `{FLOOD_PROJECT}`; {} secrets were taken out, {held} tickets are held",
         CAPTURES.len(),
         findings.items.len(),
     ))
+}
+
+async fn key_of(app: &Arc<App>, project: &str) -> Result<PublicKey, CliError> {
+    let keys = app.keys(&Actor::System, project).await?;
+    let enabled = keys.into_iter().find(|record| record.key.enabled);
+    enabled
+        .map(|record| record.key.public_key)
+        .ok_or_else(|| CliError::config(format!("demo: the project {project} has no enabled key")))
 }
 
 async fn send(

@@ -54,6 +54,11 @@ impl Home {
         self.private().join("audit.head")
     }
 
+    /// `.actifix/served.json`: what the server was told when it started.
+    pub fn served(&self) -> PathBuf {
+        self.private().join("served.json")
+    }
+
     /// `.actifix/actifix.sock`: the door for commands on the same machine.
     pub fn socket(&self) -> PathBuf {
         self.private().join("actifix.sock")

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpSocket;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -64,11 +64,48 @@ pub struct Live {
     pub certificates: Vec<Certificate>,
 }
 
+/// The signals that steer a server. From the moment this exists they are kept until somebody asks, so that none is lost
+/// while the server still starts.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Starts to receive.
+    pub fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Wake {
+        tokio::select! {
+            _ = self.terminate.recv() => Wake::Stop,
+            _ = self.interrupt.recv() => Wake::Stop,
+            _ = self.hangup.recv() => Wake::HangUp,
+        }
+    }
+}
+
 /// A server that runs.
 pub struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     socket: PathBuf,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    HangUp,
 }
 
 /// Starts listeners and workers.
@@ -118,23 +155,6 @@ pub async fn start(
 }
 
 impl Running {
-    /// Returns when SIGTERM or SIGINT arrives. SIGHUP calls `reload`.
-    pub async fn wait_for_stop(&self, reload: impl Fn()) {
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-        else {
-            tracing::error!("signals cannot be received: only kill -9 will stop this process");
-            return std::future::pending().await;
-        };
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
-                _ = hangup.recv() => reload(),
-            }
-        }
-    }
-
     /// Drains listeners, ends workers.
     pub async fn stop(mut self) {
         let _receivers_gone = self.stop.send(true);

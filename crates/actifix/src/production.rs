@@ -33,6 +33,7 @@ pub async fn check(home: &Home, wired: &Wired) -> Result<Vec<Check>> {
         allow_plain_http: server.allow_plain_http,
         rate_limit_disabled: wired.app.settings().rate_limit_disabled,
         allowed_origins: wired.config.cors.allowed_origins.clone(),
+        ending_tokens: wired.app.ending_tokens().await?,
     };
     Ok(static_checks(&facts))
 }

@@ -3,6 +3,7 @@
 use crate::cli::CliError;
 use crate::config::{self, Config, Loaded, Module};
 use crate::home::Home;
+use crate::outbound_provider::HttpsProvider;
 use crate::system::{SystemClock, SystemIds};
 use crate::vault::{Ask, HomeVault, KeySources};
 use actifix_app::App;
@@ -41,6 +42,7 @@ impl Wired {
         self.app.flush_counters().await?;
         self.app.tend_audit(true).await?;
         self.app.flush_limits().await?;
+        self.app.flush_token_uses().await?;
         self.app.close().await?;
         Ok(())
     }
@@ -52,6 +54,7 @@ pub fn load_config(home: &Home) -> Result<Loaded, CliError> {
     loaded.config.throttle.validate().map_err(|why| CliError::config(format!("throttle: {why}")))?;
     rates(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     loaded.config.validate_network().map_err(CliError::config)?;
+    loaded.config.validate_sign_in().map_err(CliError::config)?;
     sizes(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     Ok(loaded)
 }
@@ -79,6 +82,22 @@ pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) 
     app.bind_vault().await.map_err(CliError::config)?;
     ensure_default_project(&app).await?;
     Ok(Wired { app, config, vault })
+}
+
+/// Lets people sign in with the provider of the configuration, if there is one. The provider is asked when the first
+/// person comes: a server starts without it.
+pub async fn enable_sign_in(home: &Home, wired: &Wired) -> Result<(), CliError> {
+    let oidc = &wired.config.oidc;
+    let secret = match &oidc.client_secret {
+        Some(reference) => {
+            let found = reference.resolve(&wired.app, home.root(), &config::environment).await;
+            Some(found.map_err(|error| CliError::config(format!("oidc.client_secret: {error}")))?)
+        }
+        None => None,
+    };
+    let Some(settings) = oidc.settings(secret).map_err(CliError::config)? else { return Ok(()) };
+    let provider = HttpsProvider::new(crate::cli::remote_connector(home)?);
+    wired.app.enable_sign_in(settings, Arc::new(provider)).map_err(CliError::config)
 }
 
 /// What this process was given to find the root key with.

@@ -17,11 +17,15 @@ use tokio::time::MissedTickBehavior;
 const TICK: Duration = Duration::from_secs(1);
 /// Monitors that missed a run or run too long.
 const MONITORS: Duration = Duration::from_secs(30);
+/// The age of the key that signs short-lived tokens.
+const SIGNING_KEYS: Duration = Duration::from_secs(3_600);
 /// Figures of the process.
 const FIGURES: Duration = Duration::from_secs(5);
 /// Retention.
 const RETENTION: Duration = Duration::from_secs(3_600);
 
+/// Tokens that end soon.
+const TOKENS: Duration = Duration::from_secs(600);
 /// Certificates that were renewed.
 const CERTIFICATES: Duration = Duration::from_secs(3_600);
 
@@ -38,13 +42,24 @@ pub fn start(
     tasks.spawn(every(CERTIFICATES, stop.clone(), Arc::clone(app), move |app| {
         let live = Arc::clone(&live);
         async move {
-            crate::certificate::reload_all(&live.certificates, app.now());
+            // What is wrong is in the log.
+            let _renewal = crate::certificate::reload_all(&live.certificates, app.now());
         }
     }));
     tasks.spawn(ticker(Arc::clone(app), home.throttle_history(), stop.clone()));
     tasks.spawn(every(MONITORS, stop.clone(), Arc::clone(app), |app| async move {
         if let Err(error) = app.check_monitors().await {
             tracing::error!(error = %error, "monitors were not checked");
+        }
+    }));
+    tasks.spawn(every(SIGNING_KEYS, stop.clone(), Arc::clone(app), |app| async move {
+        if let Err(error) = app.tend_signing_keys().await {
+            tracing::error!(error = %error, "the signing key was not replaced");
+        }
+    }));
+    tasks.spawn(every(TOKENS, stop.clone(), Arc::clone(app), |app| async move {
+        if let Err(error) = app.warn_of_token_expiry().await {
+            tracing::error!(error = %error, "tokens that end soon were not looked for");
         }
     }));
     crate::process::started_at(app.now().seconds());
@@ -109,6 +124,9 @@ async fn tick(app: &Arc<App>, history: &Path, written: &mut Option<Vec<ThrottleR
     }
     if let Err(error) = app.flush_limits().await {
         tracing::warn!(error = %error, "what was used of the limits was not written");
+    }
+    if let Err(error) = app.flush_token_uses().await {
+        tracing::warn!(error = %error, "which tokens were used was not written");
     }
     match app.promote_due().await {
         Ok(promoted) if !promoted.is_empty() => {

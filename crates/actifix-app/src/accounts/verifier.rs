@@ -2,7 +2,8 @@
 //!
 //! The pepper is a keyed hash with a key of the vault before Argon2: whoever has the database alone cannot try
 //! passwords at all. Each verification costs memory and time by design, so that two run at once and the rest waits
-//! shortly or is refused; the permit goes into the blocking task, since that one is not ended with its request.
+//! shortly or is refused; the permit goes into the blocking task, since that one is not ended with its request. One
+//! more is kept for who is known already, so that a crowd of strangers does not lock them out.
 
 use super::password::normalised;
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use argon2::{Algorithm, Argon2, Params, Version};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Memory of a verification, KiB.
 const MEMORY_KIB: u32 = 46 << 10;
@@ -24,11 +25,27 @@ const WAIT: Duration = Duration::from_secs(2);
 
 const BUSY: Error = Error::Unavailable { message: "too many logins at once", retry_after_seconds: 3 };
 
+/// Leave to spend the time and memory of one verification.
+pub(crate) struct Permit {
+    /// Given back when it is dropped.
+    _held: OwnedSemaphorePermit,
+}
+
+/// Who asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Anybody.
+    Stranger,
+    /// A device that logged in before, somebody who is logged in, a command of this machine.
+    Known,
+}
+
 /// Makes verifiers and checks passwords against them.
 pub(crate) struct Verifiers {
     pepper: [u8; 32],
     ids: Arc<dyn Ids>,
     permits: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
     /// What an unknown name is checked against, so that it costs the same. Nothing matches it.
     nobody: String,
 }
@@ -40,13 +57,26 @@ impl Verifiers {
             base64_no_pad(&random::<16>(ids.as_ref())),
             base64_no_pad(&random::<32>(ids.as_ref()))
         );
-        Self { pepper, ids, permits: Arc::new(Semaphore::new(PARALLEL)), nobody }
+        let (permits, reserved) = (Arc::new(Semaphore::new(PARALLEL)), Arc::new(Semaphore::new(1)));
+        Self { pepper, ids, permits, reserved, nobody }
+    }
+
+    /// Waits shortly for leave to verify. `Unavailable` when too many do.
+    pub(crate) async fn permit(&self, caller: Caller) -> Result<Permit> {
+        let semaphore = match caller {
+            Caller::Known if self.permits.available_permits() == 0 => &self.reserved,
+            _ => &self.permits,
+        };
+        let waiting = Arc::clone(semaphore).acquire_owned();
+        let permit = tokio::time::timeout(WAIT, waiting).await.map_err(|_| BUSY)?.map_err(Error::internal)?;
+        Ok(Permit { _held: permit })
     }
 
     /// A verifier of `password`.
     pub(crate) async fn make(&self, password: &str) -> Result<String> {
+        let permit = self.permit(Caller::Known).await?;
         let (peppered, salt) = (self.peppered(password), random::<16>(self.ids.as_ref()));
-        self.run(move || {
+        run(permit, move || {
             let salt = SaltString::encode_b64(&salt).map_err(fault)?;
             Ok(argon2()?.hash_password(&peppered, &salt).map_err(fault)?.to_string())
         })
@@ -54,11 +84,11 @@ impl Verifiers {
     }
 
     /// Whether `password` is the one of `verifier`; without one, no, at the same cost.
-    pub(crate) async fn check(&self, password: &str, verifier: Option<&str>) -> Result<bool> {
+    pub(crate) async fn check(&self, permit: Permit, password: &str, verifier: Option<&str>) -> Result<bool> {
         let peppered = self.peppered(password);
         let known = verifier.is_some();
         let verifier = verifier.unwrap_or(&self.nobody).to_owned();
-        self.run(move || {
+        run(permit, move || {
             let parsed = PasswordHash::new(&verifier).map_err(fault)?;
             Ok(argon2()?.verify_password(&peppered, &parsed).is_ok() && known)
         })
@@ -74,17 +104,18 @@ impl Verifiers {
     fn peppered(&self, password: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.pepper, normalised(password).as_bytes()).as_bytes()
     }
+}
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let waiting = Arc::clone(&self.permits).acquire_owned();
-        let permit = tokio::time::timeout(WAIT, waiting).await.map_err(|_| BUSY)?.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        })
-        .await
-        .map_err(Error::internal)?
-    }
+async fn run<T: Send + 'static>(
+    permit: Permit,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    })
+    .await
+    .map_err(Error::internal)?
 }
 
 fn argon2() -> Result<Argon2<'static>> {
@@ -135,10 +166,31 @@ mod tests {
         assert!(verifier.starts_with("$argon2id$v=19$m=47104,t=1,p=1$"), "{verifier}");
         assert!(!Verifiers::is_weak(&verifier));
         assert!(Verifiers::is_weak(&verifier.replace("47104", "19456")));
-        assert!(made.check(&long, Some(&verifier)).await.unwrap());
+        let other = verifiers(2);
+        let check = async |verifiers: &Verifiers, password: &str, verifier: Option<&str>| {
+            let permit = verifiers.permit(Caller::Stranger).await.unwrap();
+            verifiers.check(permit, password, verifier).await.unwrap()
+        };
+        assert!(check(&made, &long, Some(&verifier)).await);
         let cut: String = long.chars().take(72).collect();
-        assert!(!made.check(&cut, Some(&verifier)).await.unwrap(), "not cut at any length");
-        assert!(!verifiers(2).check(&long, Some(&verifier)).await.unwrap(), "another pepper");
-        assert!(!made.check(&long, None).await.unwrap(), "nobody has a password");
+        assert!(!check(&made, &cut, Some(&verifier)).await, "not cut at any length");
+        assert!(!check(&other, &long, Some(&verifier)).await, "another pepper");
+        assert!(!check(&made, &long, None).await, "nobody has a password");
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_strangers_waits_and_who_is_known_does_not() {
+        let verifiers = verifiers(1);
+        // Polled once: what is free is had at once.
+        let at_once =
+            async |caller| tokio::time::timeout(Duration::ZERO, verifiers.permit(caller)).await.ok();
+        let crowd = [at_once(Caller::Stranger).await, at_once(Caller::Stranger).await];
+        assert!(crowd.iter().all(Option::is_some));
+        assert!(at_once(Caller::Stranger).await.is_none());
+        let known = at_once(Caller::Known).await;
+        assert!(known.is_some());
+        assert!(at_once(Caller::Known).await.is_none(), "each costs memory");
+        drop((crowd, known));
+        assert!(at_once(Caller::Stranger).await.is_some());
     }
 }

@@ -1,6 +1,7 @@
 //! Refusals that come in numbers: the first of a minute are written, the rest are added up.
 
 use actifix_domain::audit::{Action, AuditRecord};
+use actifix_domain::network::client_network;
 use actifix_domain::time::{MINUTE, Timestamp};
 use serde_json::json;
 use std::collections::HashMap;
@@ -26,7 +27,7 @@ impl Rollup {
     /// The record if it gets a row of its own.
     pub(crate) fn admit(&self, record: AuditRecord, monotonic: i64) -> Option<AuditRecord> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = (record.action, record.network.clone().unwrap_or_else(|| record.actor.clone()));
+        let mut key = (record.action, network_of(&record));
         if slots.len() >= NETWORKS_MAX && !slots.contains_key(&key) {
             key.1 = "others".to_owned();
         }
@@ -65,6 +66,15 @@ impl Rollup {
     }
 }
 
+/// Whose budget a refusal uses: that of the client's network, as a client of IPv6 has 2^64 addresses.
+fn network_of(record: &AuditRecord) -> String {
+    let address = record.network.as_deref();
+    match address.map(|text| text.parse().map(client_network)) {
+        Some(Ok(network)) => network.to_string(),
+        _ => address.unwrap_or(&record.actor).to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +95,21 @@ mod tests {
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].detail["further"], 1_000 - u64::from(ROWS_PER_MINUTE));
         assert!(rollup.admit(record, MINUTE).is_some(), "the next minute begins anew");
+    }
+
+    #[test]
+    fn all_addresses_of_one_client_network_share_its_rows() {
+        let rollup = Rollup::default();
+        let refused = |address: &str| {
+            let mut record =
+                AuditRecord::system(Timestamp::from_micros(0), Action::LoginFailed, "user:admin");
+            record.network = Some(address.to_owned());
+            rollup.admit(record, 0)
+        };
+        let rows: Vec<_> = (0..500).filter_map(|host| refused(&format!("2001:db8:1:2::{host:x}"))).collect();
+        assert_eq!(rows.len(), ROWS_PER_MINUTE as usize);
+        assert_eq!(rows[7].network.as_deref(), Some("2001:db8:1:2::7"), "the row names the address itself");
+        assert!(refused("2001:db8:1:3::1").is_some());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::answer::{Limited, Refusal};
 use super::gate::Pass;
+use super::special::Crash;
 use super::{Delivery, Kind, OtlpSignal};
 use crate::app::App;
 use crate::ports::OutcomeCount;
@@ -18,6 +19,7 @@ use actifix_protocol::envelope::{
 use actifix_protocol::limits::Limits;
 use actifix_protocol::otlp::DedupeKey;
 use actifix_protocol::{items, json, security};
+use bytes::Bytes;
 use serde_json::Value;
 
 /// Why a value of another form is no event.
@@ -82,11 +84,13 @@ pub(super) struct RawItem {
     pub apart: bool,
     /// What OTLP's other signal may report too; remembered once it is stored.
     pub seen: Option<Box<DedupeKey>>,
+    /// Report of the native crash that it is of; read once the event passed the limits.
+    pub crash: Option<Box<Crash>>,
 }
 
 impl RawItem {
     pub(super) const fn new(shape: Shape, value: Value) -> Self {
-        Self { shape, value, user_hash: None, event_id: None, apart: false, seen: None }
+        Self { shape, value, user_hash: None, event_id: None, apart: false, seen: None, crash: None }
     }
 }
 
@@ -96,7 +100,7 @@ pub(super) struct RawFile {
     pub name: String,
     pub content_type: String,
     pub attachment_type: String,
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// What a request held, not redacted.
@@ -117,6 +121,8 @@ pub(super) struct Decoded {
     pub limited: Option<Limited>,
     pub dropped_kinds: bool,
     pub rejected: (u64, String),
+    /// Bytes that the request may still unpack to, out of `decoded_bytes_max`.
+    pub unpack_left_bytes: u64,
     pub query: String,
     pub user_agent: String,
     pub peer: Option<std::net::IpAddr>,
@@ -138,6 +144,7 @@ impl Decoded {
             limited: None,
             dropped_kinds: false,
             rejected: (0, String::new()),
+            unpack_left_bytes: 0,
             query: String::new(),
             user_agent: String::new(),
             peer: None,
@@ -217,7 +224,11 @@ impl App {
     }
 
     /// Adds a value, taken apart where it holds several things to limit, redact and count by themselves.
-    pub(super) fn push(&self, shape: Shape, value: Value, decoded: &mut Decoded) {
+    pub(super) fn push(&self, shape: Shape, mut value: Value, decoded: &mut Decoded) {
+        if let (Shape::Event, Some(event)) = (shape, value.as_object_mut()) {
+            // What an SDK says of its own scrubbing is not kept; names of secrets in it are no findings.
+            event.retain(|name, _| name != "_meta");
+        }
         let (shape, values, left_out) = match shape {
             Shape::Log => {
                 let list = items::log_list(value);
@@ -280,11 +291,12 @@ impl App {
         decoded: &mut Decoded,
     ) -> Result<(), Refusal> {
         let limits = &self.settings.limits;
-        let reader =
+        let mut reader =
             encoding::decoder(&delivery.content_encoding, &delivery.body, limits).map_err(refuse_decode)?;
-        let read = EnvelopeReader::open(reader, limits)
+        let read = EnvelopeReader::open(&mut reader, limits)
             .map_err(EnvelopeError::from)
             .and_then(|reader| reader.read_items(|header| header.kind().want(limits)));
+        decoded.unpack_left_bytes = reader.left_bytes();
         let envelope = match read {
             Ok(whole) => whole,
             Err(error) => {
@@ -314,7 +326,7 @@ impl App {
         for item in envelope.items {
             self.decode_item(item, decoded);
         }
-        self.add_crashes(decoded);
+        self.find_crash(decoded);
         Ok(())
     }
 
@@ -342,7 +354,7 @@ impl App {
                         .header
                         .attachment_type
                         .unwrap_or_else(|| "event.attachment".to_owned()),
-                    bytes: item.payload,
+                    bytes: item.payload.into(),
                 });
                 return;
             }

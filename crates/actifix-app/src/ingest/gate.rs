@@ -231,8 +231,8 @@ impl App {
             return matches!(self.known_key(key).await, Ok(Some(known)) if echoed(&known.key.allowed_origins));
         }
         let Some(Some(project)) = knock.path_project else { return false };
-        match self.store.keys(project).await {
-            Ok(keys) => keys.iter().any(|record| record.key.enabled && echoed(&record.key.allowed_origins)),
+        match self.project_origins(project).await {
+            Ok(lists) => lists.iter().any(|allowed| echoed(allowed)),
             Err(_) => false,
         }
     }

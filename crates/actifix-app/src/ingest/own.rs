@@ -144,7 +144,13 @@ fn event_value(own: OwnEvent) -> Result<Value> {
         if let Some(error_type) = own.error_type {
             last.insert("type".into(), json!(error_type));
         }
-        last.insert("value".into(), json!(own.message));
+        // What the exception says stays; the message says more about it.
+        let said = last.get("value").and_then(Value::as_str).map(str::trim).unwrap_or_default();
+        if said.is_empty() {
+            last.insert("value".into(), json!(own.message));
+        } else if said != own.message.trim() {
+            event.insert("logentry".into(), json!({ "message": own.message }));
+        }
         if !last.contains_key("stacktrace")
             && let Some(frame) = own.source.as_deref().and_then(frame_of)
         {

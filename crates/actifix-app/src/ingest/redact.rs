@@ -152,7 +152,7 @@ impl App {
         let size = file.bytes.len() as u64;
         let bytes = match text {
             Some(text) => Some(text.into_bytes()),
-            None if keep_binary => Some(file.bytes),
+            None if keep_binary => Some(file.bytes.into()),
             None => None,
         };
         Attachment {

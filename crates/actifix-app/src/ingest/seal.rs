@@ -138,7 +138,7 @@ impl App {
                 name: file.name,
                 content_type: file.content_type,
                 attachment_type: file.attachment_type,
-                bytes: STANDARD.decode(file.bytes).map_err(|_| unreleasable())?,
+                bytes: STANDARD.decode(file.bytes).map_err(|_| unreleasable())?.into(),
             });
         }
         if clear.kind == ATTACHMENT {

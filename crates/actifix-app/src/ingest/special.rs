@@ -9,9 +9,11 @@ use actifix_domain::id::{EventId, ProjectId};
 use actifix_domain::outcome::{Outcome, Reason};
 use actifix_domain::time::Timestamp;
 use actifix_protocol::items::{IntervalUnit, MonitorConfig, Schedule};
+use actifix_protocol::minidump::{self, MinidumpError, MinidumpFacts};
 use actifix_protocol::multipart::{self, MultipartError, Part};
 use actifix_protocol::otlp::DedupeKey;
-use actifix_protocol::{applecrash, json, minidump};
+use actifix_protocol::{applecrash, json};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +22,17 @@ use std::sync::{Mutex, PoisonError};
 const QUERY_PAIRS_MAX: usize = 100;
 /// Failures whose other report is waited for.
 const RECENT_MAX: usize = 2_000;
+
+/// The report of a native crash, not read yet.
+#[derive(Clone, Debug)]
+pub(super) enum Crash {
+    /// A dump among the files of an envelope.
+    Dump(Bytes),
+    /// The dump of a form; without it the form is nothing.
+    Form(Bytes),
+    /// Apple's text.
+    AppleReport(Bytes),
+}
 
 /// Failures that OTLP reported lately, to know the same one by its other signal.
 #[derive(Debug, Default)]
@@ -117,55 +130,81 @@ pub(super) fn config_value(config: &MonitorConfig) -> Value {
 }
 
 impl App {
-    /// Crashes that come as files of an envelope. A dump beside an event completes it; alone, either kind of report
-    /// is an event of its own.
-    pub(super) fn add_crashes(&self, decoded: &mut Decoded) {
-        let mut crashes = Vec::new();
-        for file in &decoded.files {
-            match file.attachment_type.as_str() {
-                "event.minidump" => {
-                    let Ok(facts) = minidump::parse(&file.bytes) else { continue };
-                    let event = decoded.items.iter_mut().find(|item| item.shape == Shape::Event);
-                    match event {
-                        Some(item) => {
-                            item.value = minidump::to_event(facts, std::mem::take(&mut item.value));
-                        }
-                        None => crashes.push(minidump::to_event(facts, Value::Null)),
-                    }
-                }
-                "event.applecrashreport" if !decoded.items.iter().any(|item| item.shape == Shape::Event) => {
-                    crashes.push(applecrash::to_event(&file.bytes, &self.settings.limits));
-                }
-                _ => {}
-            }
+    /// The crash that comes as a file of an envelope; an event has one, so that further reports are files like any
+    /// other. A dump beside an event completes it; alone, either kind of report is an event of its own.
+    pub(super) fn find_crash(&self, decoded: &mut Decoded) {
+        let of_type = |kind: &str| decoded.files.iter().find(|file| file.attachment_type == kind);
+        let dump = of_type("event.minidump").filter(|file| minidump::is_dump(&file.bytes));
+        let report = of_type("event.applecrashreport");
+        let event = decoded.items.iter_mut().find(|item| item.shape == Shape::Event);
+        let crash = match (dump, report, &event) {
+            (Some(dump), ..) => Crash::Dump(dump.bytes.clone()),
+            (None, Some(report), None) => Crash::AppleReport(report.bytes.clone()),
+            _ => return,
+        };
+        match event {
+            Some(item) => item.crash = Some(Box::new(crash)),
+            None => self.push_crash(Value::Null, crash, decoded),
         }
-        for event in crashes {
-            self.push(Shape::Event, event, decoded);
+    }
+
+    fn push_crash(&self, event: Value, crash: Crash, decoded: &mut Decoded) {
+        let mut item = self.raw(Shape::Event, event);
+        item.crash = Some(Box::new(crash));
+        decoded.items.push(item);
+    }
+
+    /// Reads the crash reports of events that passed the limits: unpacking and walking a dump is the dearest thing
+    /// that a request can ask for, so that whoever is over a limit does not get it.
+    pub(super) fn read_crashes(&self, decoded: &mut Decoded) -> Result<(), Refusal> {
+        let mut left_bytes = decoded.unpack_left_bytes;
+        for item in &mut decoded.items {
+            let Some(crash) = item.crash.take() else { continue };
+            let sent = std::mem::take(&mut item.value);
+            item.value = match *crash {
+                Crash::Dump(dump) => match minidump::parse(&dump, std::mem::take(&mut left_bytes)) {
+                    Ok(facts) => minidump::to_event(facts, sent),
+                    // The dump is a file of the event all the same.
+                    Err(_) if !sent.is_null() => sent,
+                    Err(_) => minidump::to_event(MinidumpFacts::default(), sent),
+                },
+                Crash::Form(dump) => {
+                    let facts = minidump::parse(&dump, std::mem::take(&mut left_bytes))
+                        .map_err(|error| broken(Reason::Framing, &error.to_string()))?;
+                    minidump::to_event(facts, sent)
+                }
+                Crash::AppleReport(text) => applecrash::to_event(&text, &self.settings.limits),
+            };
         }
+        Ok(())
     }
 
     /// A native crash: facts are taken from the memory image, the image itself is a file like any other.
     pub(super) fn decode_minidump(&self, delivery: &Delivery, decoded: &mut Decoded) -> Result<(), Refusal> {
-        let body = self.whole(delivery, self.settings.limits.decoded_bytes_max)?;
+        let limits = &self.settings.limits;
+        let body = Bytes::from(self.whole(delivery, limits.decoded_bytes_max)?);
+        decoded.unpack_left_bytes = limits.decoded_bytes_max.saturating_sub(body.len() as u64);
         let parts = multipart::parse(&delivery.content_type, &body).map_err(refuse_multipart)?;
         let mut fields = Vec::new();
         let mut dump = None;
         for part in parts {
             if part.name == "upload_file_minidump" {
-                dump = Some(part.bytes.to_vec());
-                decoded.files.push(file_of(&part, "event.minidump"));
+                dump = Some(body.slice_ref(part.bytes));
+                self.push_file(&body, &part, "event.minidump", decoded);
             } else if part.filename.is_some() {
-                self.push_file(&part, decoded);
+                self.push_file(&body, &part, "event.attachment", decoded);
             } else {
                 fields.push((part.name.clone(), String::from_utf8_lossy(part.bytes).into_owned()));
             }
         }
         let dump = dump.ok_or_else(|| broken(Reason::Framing, "no field upload_file_minidump"))?;
-        let facts = minidump::parse(&dump).map_err(|error| broken(Reason::Framing, &error.to_string()))?;
-        let limits = self.settings.limits.json();
+        if !minidump::is_dump(&dump) {
+            return Err(broken(Reason::Framing, &MinidumpError::Magic.to_string()));
+        }
+        let json_limits = limits.json();
         let sentry =
-            minidump::form_fields_to_value(fields, |text| json::parse(text.as_bytes(), &limits).ok());
-        self.push(Shape::Event, minidump::to_event(facts, sentry), decoded);
+            minidump::form_fields_to_value(fields, |text| json::parse(text.as_bytes(), &json_limits).ok());
+        self.push_crash(sentry, Crash::Form(dump), decoded);
         Ok(())
     }
 
@@ -176,32 +215,29 @@ impl App {
         event_id: EventId,
         decoded: &mut Decoded,
     ) -> Result<(), Refusal> {
-        let body = self.whole(delivery, self.settings.limits.attachments_bytes_max)?;
+        let body = Bytes::from(self.whole(delivery, self.settings.limits.attachments_bytes_max)?);
         let parts = multipart::parse(&delivery.content_type, &body).map_err(refuse_multipart)?;
         decoded.files_of = Some(event_id);
         for part in parts {
             if part.filename.is_some() {
-                self.push_file(&part, decoded);
+                self.push_file(&body, &part, "event.attachment", decoded);
             }
         }
         Ok(())
     }
 
-    fn push_file(&self, part: &Part<'_>, decoded: &mut Decoded) {
+    /// Keeps a part as a file, without a copy of it.
+    fn push_file(&self, body: &Bytes, part: &Part<'_>, attachment_type: &str, decoded: &mut Decoded) {
         if part.bytes.len() as u64 > self.settings.limits.attachment_bytes_max {
             decoded.count(Outcome::Invalid, Reason::TooLarge, "attachment", 1);
             return;
         }
-        decoded.files.push(file_of(part, "event.attachment"));
-    }
-}
-
-fn file_of(part: &Part<'_>, attachment_type: &str) -> RawFile {
-    RawFile {
-        name: part.filename.clone().unwrap_or_else(|| part.name.clone()),
-        content_type: part.content_type.clone().unwrap_or_default(),
-        attachment_type: attachment_type.to_owned(),
-        bytes: part.bytes.to_vec(),
+        decoded.files.push(RawFile {
+            name: part.filename.clone().unwrap_or_else(|| part.name.clone()),
+            content_type: part.content_type.clone().unwrap_or_default(),
+            attachment_type: attachment_type.to_owned(),
+            bytes: body.slice_ref(part.bytes),
+        });
     }
 }
 

@@ -1,7 +1,6 @@
 use super::*;
 use actifix_domain::access::Role;
 use actifix_domain::time::Timestamp;
-use std::net::Ipv4Addr;
 
 fn limiter(per_minute: u32, per_hour: u32, per_day: u32) -> Limiter {
     let limits = ApiLimits {
@@ -54,7 +53,6 @@ fn one_network_of_ipv6_is_one_client_and_tokens_of_one_network_are_many() {
     for id in ["a", "b", "c"] {
         assert_eq!(admitted(&limiter, Principal::Actor(&token(id, Role::Agent)), 20, 0), 10);
     }
-    assert_eq!(admitted(&limiter, Principal::Login(Some(IpAddr::V4(Ipv4Addr::LOCALHOST))), 20, 0), 10);
 }
 
 #[test]

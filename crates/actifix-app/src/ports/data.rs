@@ -5,13 +5,16 @@ mod accounts;
 mod audit;
 mod care;
 mod ingest;
+mod jwt;
+mod oidc;
 mod tickets;
 mod vault;
 
 pub use access::{
-    ApiCounter, KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TokenRecord,
+    ApiCounter, KeptAnswer, KeyRecord, LateMonitor, MonitorTick, MonitorView, OutcomeTotal, TOKEN_USE_MICROS,
+    TokenRecord,
 };
-pub use accounts::{SessionRecord, SessionsOf, UserRecord};
+pub use accounts::{FactorRecord, LoginKey, LoginSettled, LoginTaken, SessionRecord, SessionsOf, UserRecord};
 pub use audit::{AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow};
 pub use care::{
     FindingPlace, FindingQuery, FindingState, FindingView, HeldOverview, QuarantineEntry, QuarantineItem,
@@ -21,6 +24,8 @@ pub use ingest::{
     Admitted, Attachment, AttachmentInfo, CheckIn, Discard, FindingRecord, Ingested, OutcomeCount, Recorded,
     SealedInput, SessionCount, Submission,
 };
+pub use jwt::{AccessRecord, Holder, HolderId, SigningKeyRecord};
+pub use oidc::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,
     TicketQuery, TicketSave,

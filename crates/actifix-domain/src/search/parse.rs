@@ -10,11 +10,14 @@ use std::collections::BTreeSet;
 pub(super) const TAG_PREFIX: &str = "tags.";
 /// Longest name of a tag, in bytes.
 const TAG_BYTES_MAX: usize = 200;
+/// Length of a ticket's id, in bytes.
+const ID_BYTES: usize = "ACT-20261124-7K3QF".len();
 /// Longest relative age, in its unit; keeps arithmetic far from overflow.
 const AGE_MAX: i64 = 100_000;
 /// Words that are not names of tags.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "is",
+    "id",
     "priority",
     "level",
     "project",
@@ -243,6 +246,7 @@ fn condition(raw: RawTerm, now: Timestamp) -> Result<(Condition, bool), SearchEr
             "level",
             "debug, info, warning, error and fatal",
         )?),
+        "id" => Condition::Id(id_end(&text, at)?),
         "project" => Condition::Project(value.pattern()),
         "release" => Condition::Release(value.pattern()),
         "environment" => Condition::Environment(value.pattern()),
@@ -259,6 +263,16 @@ fn condition(raw: RawTerm, now: Timestamp) -> Result<(Condition, bool), SearchEr
         }
     };
     Ok((cond, false))
+}
+
+/// A ticket's id or its end, in upper case.
+fn id_end(text: &str, at: usize) -> Result<String, SearchError> {
+    let is_end = text.len() <= ID_BYTES && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if text.is_empty() || !is_end {
+        let hint = "write id:ACT-20261124-7K3QF or id:7K3QF, or tags.id: for a tag of this name";
+        return Err(error("not the id of a ticket or its end", at, hint));
+    }
+    Ok(text.to_ascii_uppercase())
 }
 
 const LEVELS: [Level; 5] = [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Fatal];

@@ -1,6 +1,7 @@
 //! Checked reads from a dump.
 
-use super::{MinidumpError, NAME_UNITS_MAX, UNPACKED_BYTES_MAX};
+use super::read::{MAGIC_BYTES, has_magic};
+use super::{MinidumpError, NAME_UNITS_MAX};
 use crate::json::clean;
 use std::io::Read;
 
@@ -56,14 +57,24 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Undoes gzip, with a bound.
-pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<u8>, MinidumpError> {
-    let mut out = Vec::new();
-    let bound = u64::try_from(UNPACKED_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(bound);
+/// Undoes gzip, with a bound. What does not begin like a dump is not unpacked any further.
+pub(super) fn unpack(bytes: &[u8], bytes_max: u64) -> Result<Vec<u8>, MinidumpError> {
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(bytes_max.saturating_add(1));
+    let mut out = vec![0; MAGIC_BYTES];
+    reader.read_exact(&mut out).map_err(|_| MinidumpError::Packed)?;
+    if !has_magic(&out) {
+        return Err(MinidumpError::Magic);
+    }
     reader.read_to_end(&mut out).map_err(|_| MinidumpError::Packed)?;
-    if out.len() > UNPACKED_BYTES_MAX {
+    if out.len() as u64 > bytes_max {
         return Err(MinidumpError::Packed);
     }
     Ok(out)
+}
+
+/// The first bytes of what is packed.
+pub(super) fn first_unpacked(bytes: &[u8]) -> Option<[u8; MAGIC_BYTES]> {
+    let mut first = [0; MAGIC_BYTES];
+    flate2::read::MultiGzDecoder::new(bytes).read_exact(&mut first).ok()?;
+    Some(first)
 }

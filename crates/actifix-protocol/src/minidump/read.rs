@@ -33,9 +33,16 @@ struct Exception {
     context_at: usize,
 }
 
+/// Bytes by which a dump is known.
+pub(super) const MAGIC_BYTES: usize = 4;
+
+pub(super) fn has_magic(bytes: &[u8]) -> bool {
+    matches!(bytes.get(..MAGIC_BYTES), Some(b"MDMP" | b"PMDM"))
+}
+
 /// Reads a dump that is not packed.
 pub(super) fn facts(all: &[u8]) -> Result<MinidumpFacts, MinidumpError> {
-    let big_endian = match all.get(..4) {
+    let big_endian = match all.get(..MAGIC_BYTES) {
         Some(b"MDMP") => false,
         Some(b"PMDM") => true,
         _ => return Err(MinidumpError::Magic),

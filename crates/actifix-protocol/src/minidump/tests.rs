@@ -1,5 +1,17 @@
 use super::*;
 
+/// With room for more than any of these tests unpacks.
+fn parsed(bytes: &[u8]) -> Result<MinidumpFacts, MinidumpError> {
+    parse(bytes, 1 << 20)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 /// Builds a dump of one system: header, directory, then the streams.
 struct Dump {
     big_endian: bool,
@@ -141,7 +153,7 @@ fn linux(big_endian: bool) -> Vec<u8> {
 #[test]
 fn a_crash_on_linux_is_named_by_signal_and_module_of_the_instruction() {
     for big_endian in [false, true] {
-        let facts = parse(&linux(big_endian)).unwrap();
+        let facts = parsed(&linux(big_endian)).unwrap();
         assert_eq!(facts.exception.as_deref(), Some("SIGSEGV"));
         assert_eq!((facts.crash_address, facts.crashing_thread), (Some(0x10), Some(77)));
         assert_eq!(facts.crashing_module.as_deref(), Some("libfoo.so.1"));
@@ -161,7 +173,7 @@ fn a_crash_on_windows_tells_what_could_not_be_reached() {
     dump.system(9, 2, [10, 0, 19045], "");
     dump.exception(0xC000_0005, 0x40_0100, 0xdead, 0);
     dump.modules(&[("C:\\Program Files\\Shop\\shop.exe", 0x40_0000, 0x1000)], false);
-    let facts = parse(&dump.build()).unwrap();
+    let facts = parsed(&dump.build()).unwrap();
     let event = to_event(facts.clone(), Value::Null);
     assert_eq!(event["exception"]["values"][0]["value"], json!("EXCEPTION_ACCESS_VIOLATION in shop.exe"));
     assert_eq!(facts.crash_address, Some(0xdead));
@@ -173,20 +185,31 @@ fn unknown_codes_are_shown_in_hex_and_dumps_on_request_are_no_crash() {
     for (code, name) in [(0xE123_4567, Some("0xe1234567")), (0, None), (u32::MAX, None)] {
         let mut dump = Dump::new(false);
         dump.exception(code, 0x10, 0, 0);
-        assert_eq!(parse(&dump.build()).unwrap().exception.as_deref(), name);
+        assert_eq!(parsed(&dump.build()).unwrap().exception.as_deref(), name);
     }
 }
 
 #[test]
 fn packed_dumps_are_unpacked_and_others_refused() {
-    use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(&linux(false)).unwrap();
-    assert_eq!(parse(&encoder.finish().unwrap()), parse(&linux(false)));
-    assert_eq!(parse(b"\x1f\x8bgarbage"), Err(MinidumpError::Packed));
-    assert_eq!(parse(b"ELF"), Err(MinidumpError::Magic));
-    assert_eq!(parse(b""), Err(MinidumpError::Magic));
-    assert_eq!(parse(b"MDMP\x93\xa7"), Err(MinidumpError::Short));
+    assert_eq!(parsed(&gzip(&linux(false))), parsed(&linux(false)));
+    assert_eq!(parsed(b"\x1f\x8bgarbage"), Err(MinidumpError::Packed));
+    assert_eq!(parsed(b"ELF"), Err(MinidumpError::Magic));
+    assert_eq!(parsed(b""), Err(MinidumpError::Magic));
+    assert_eq!(parsed(b"MDMP\x93\xa7"), Err(MinidumpError::Short));
+}
+
+#[test]
+fn a_packed_dump_is_unpacked_within_what_its_request_has_left() {
+    let dump = linux(false);
+    let packed = gzip(&dump);
+    assert!(parse(&packed, dump.len() as u64).is_ok());
+    assert_eq!(parse(&packed, dump.len() as u64 - 1), Err(MinidumpError::Packed));
+    assert_eq!(parse(&packed, 0), Err(MinidumpError::Packed));
+    // Whatever is no dump is known by its first bytes: what follows, broken here, is not looked at.
+    let mut other = gzip(&[b"ELF and more".as_slice(), &[0; 100_000]].concat());
+    other.truncate(other.len() - 20);
+    assert_eq!(parsed(&other), Err(MinidumpError::Magic));
+    assert!(is_dump(&packed) && is_dump(&dump) && !is_dump(&other) && !is_dump(b"") && !is_dump(b"\x1f\x8b"));
 }
 
 #[test]
@@ -194,7 +217,7 @@ fn the_captured_form_becomes_the_event_of_its_crash() {
     let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/sentry");
     let bytes = std::fs::read(folder.join("hand-minidump.http")).unwrap();
     let start = bytes.windows(4).position(|four| four == b"MDMP").unwrap();
-    let facts = parse(&bytes[start..]).unwrap();
+    let facts = parsed(&bytes[start..]).unwrap();
     assert_eq!(facts, MinidumpFacts::default());
     let fields = [("sentry[release]", "native@1.4"), ("sentry[tags][gpu]", "none"), ("guid", "5f1b")];
     let fields = fields.map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec();
@@ -241,7 +264,7 @@ fn form_fields_come_as_json_in_pieces_and_in_brackets() {
 
 #[test]
 fn the_fields_of_the_program_are_laid_over_the_facts() {
-    let facts = parse(&linux(false)).unwrap();
+    let facts = parsed(&linux(false)).unwrap();
     let fields = json!({"level": "error", "contexts": {"game": {"map": "x"}}, "platform": null});
     let event = to_event(facts, fields);
     assert_eq!((&event["level"], &event["platform"]), (&json!("error"), &json!("native")));
@@ -258,14 +281,14 @@ proptest::proptest! {
             *place = byte;
         }
         dump.truncate(cut.max(4));
-        let _ = parse(&dump);
+        let _ = parsed(&dump);
     }
 
     #[test]
     fn hostile_offsets_never_panic(words in proptest::collection::vec(proptest::prelude::any::<u32>(), 0..200)) {
         let mut dump = b"MDMP".to_vec();
         dump.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        let _ = parse(&dump);
+        let _ = parsed(&dump);
     }
 
     #[test]
@@ -275,7 +298,7 @@ proptest::proptest! {
             dump.extend(word.to_le_bytes());
         }
         dump.extend([0xff; 300]);
-        if let Ok(facts) = parse(&dump) {
+        if let Ok(facts) = parsed(&dump) {
             proptest::prop_assert!(facts.modules.len() <= MODULES_MAX && facts.threads.len() <= THREADS_MAX);
         }
     }

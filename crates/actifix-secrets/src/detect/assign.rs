@@ -1,13 +1,14 @@
 //! Values of sensitive names in text: `name=value`, `name: value`, `--name value`, JSON at any level of escaping, SQL.
 use super::auth;
 use super::checks::{
-    chosen_word, is_expression, is_gibberish, is_nothing, is_prose, is_unpronounceable, looks_random,
-    looks_random_far, random_in_two_cases, secret_like,
+    chosen_word, is_expression, is_gibberish, is_nothing, is_prose, looks_random, random_in_two_cases,
+    secret_like,
 };
 use super::declared;
 use super::grid;
 use super::hunt::Hunt;
 use super::notation::{self, Around};
+use super::prose::{is_code, is_code_name};
 use super::value::{
     FIRST_BYTES_MAX, Joint, LOOK_BYTES_MAX, VALUE_BYTES_MAX, Value, after_name, blanks, closed_at, closed_by,
     quote, quoted_at, value_at, word_end,
@@ -16,24 +17,18 @@ use super::words::{NAME_BYTES_MAX, Named};
 use crate::bytes::{at, before, escape_before, has, is_name, run, slice};
 use crate::rule::{Detector, Strength};
 
-/// How far after a sensitive word a random-looking word is taken for its value.
-const PROSE_BYTES_MAX: usize = 80;
-const PROSE_WORDS_MAX: usize = 8;
 /// How far before the name of a resource its `arn:` stands.
 const ARN_BYTES_MAX: usize = 96;
 /// How far before `IDENTIFIED BY` its statement begins.
 pub(super) const STATEMENT_BYTES_MAX: usize = 120;
 
-/// How far before a name a comma makes it one of a list.
-const LIST_BYTES: usize = 24;
 /// So many refused values in one word are looked at to their ends.
 const REFUSED_MAX: u32 = 4;
-/// Work of the detectors in bytes of plain search: of one name, and per byte of the head of a value, of prose and of a
-/// row. The rest of a value costs twice as much as search.
+/// Work of the detectors in bytes of plain search: of one name, and per byte of the head of a value. The
+/// rest of a value costs twice as much as search.
 const NAME_WORK: usize = 150;
 const VALUE_WORK: usize = 8;
 const HEAD_BYTES: usize = 64;
-const PROSE_WORK: usize = 3;
 
 /// Endings that make a name a file: `token.py:33` assigns nothing.
 const FILE_ENDINGS: &[&[u8]] = &[
@@ -68,7 +63,8 @@ impl Hunt<'_> {
         if named.strength != Strength::About
             && (self.column(name_start, name_end, named.rule)
                 || (grid::may_head(text, name_start, name_end)
-                    && self.grid(name_start, name_end, named.rule)))
+                    && (self.grid(name_start, name_end, named.rule)
+                        || self.ruled(name_start, name_end, named.rule))))
         {
             return;
         }
@@ -162,7 +158,7 @@ impl Hunt<'_> {
                 .or_else(|| self.compared(self.name_done, self.look(self.name_done)))
             {
                 Some(value) => self.apart(named, value),
-                None => self.prose(named, value.start),
+                None => self.prose(named, name_start, value.start),
             },
             Joint::Flag => {
                 let value = value_at(self.text, value.start, Joint::Flag, self.look(value.start));
@@ -177,7 +173,13 @@ impl Hunt<'_> {
             }
             _ => {
                 let code = self.is_code_value(name_start, value);
-                if !code && (self.accepts(named, value) || self.is_header(named, name_start, value)) {
+                let value = self.bracketed(value).unwrap_or(value);
+                let value = self.second_word(name_start, value).unwrap_or(value);
+                if !code
+                    && (self.accepts(named, value)
+                        || self.is_header(named, name_start, value)
+                        || self.is_short_code(name_start, value))
+                {
                     return self.take(named, value);
                 }
                 self.refuse(value);
@@ -187,7 +189,7 @@ impl Hunt<'_> {
                 if let Some(value) = declared::typed(self.text, value.start, self.look(value.start)) {
                     self.apart(named, value);
                 } else if matches!(value.joint, Joint::Colon) && before(self.text, name_start) != b'"' {
-                    self.prose(named, value.start);
+                    self.prose(named, name_start, value.start);
                 }
             }
         }
@@ -256,6 +258,32 @@ impl Hunt<'_> {
         }
     }
 
+    /// `password=<x>`: a value between signs that no placeholder has.
+    fn bracketed(&self, value: Value) -> Option<Value> {
+        let start = value.start + 1;
+        let end = run(self.text, start, LOOK_BYTES_MAX, |b| b > b' ' && !matches!(b, b'<' | b'>' | b'"'));
+        let found = !value.quoted && at(self.text, value.start) == b'<' && at(self.text, end) == b'>';
+        (found && looks_random(slice(self.text, start, end), 8)).then_some(Value { start, end, ..value })
+    }
+
+    /// `credentials: bob / x`: the first word is the user's name.
+    fn second_word(&self, name_start: usize, value: Value) -> Option<Value> {
+        let name = slice(self.text, name_start, self.name_done);
+        let slash = blanks(self.text, value.end);
+        let pair = !value.quoted
+            && (has(name, 0, b"creds") || has(name, 0, b"credential"))
+            && slash > value.end
+            && has(self.text, slash, b"/ ");
+        let start = blanks(self.text, slash + 1);
+        pair.then(|| value_at(self.text, start, value.joint, self.look(start)))
+    }
+
+    /// `PIN: 4711`: after a colon a number is a secret only under a name for codes.
+    fn is_short_code(&self, name_start: usize, value: Value) -> bool {
+        let name = slice(self.text, name_start, self.name_done);
+        !self.code && is_code_name(name) && is_code(name, slice(self.text, value.start, value.end))
+    }
+
     /// Whether a value is all of a line `X-Auth-Token: word`: in a header a word is a value, too.
     fn is_header(&self, named: Named, name_start: usize, value: Value) -> bool {
         let text = self.text;
@@ -284,7 +312,20 @@ impl Hunt<'_> {
             memchr::memmem::find(line, b" login ").map_or(line.len(), |found| found + b" login ".len());
         let netrc = !slice(line, user, line.len()).trim_ascii().is_empty()
             && memchr::memmem::find(line, b"machine ").is_some();
-        matches!(line.trim_ascii(), b"ENV" | b"setx" | b"SETX") || netrc
+        // The name may be the end of a longer word: `config set //registry.example.net/:_authToken x`.
+        let words = memchr::memrchr(b' ', line).map_or(&[][..], |last| slice(line, 0, last));
+        const SETTERS: [&[u8]; 8] = [
+            b"setenv",
+            b"set -x",
+            b"set -gx",
+            b"set -Ux",
+            b"set -xg",
+            b"git config",
+            b"git config --global",
+            b"config set",
+        ];
+        let sets = SETTERS.iter().any(|setter| words.trim_ascii_end().ends_with(setter));
+        matches!(line.trim_ascii(), b"ENV" | b"setx" | b"SETX") || netrc || sets
     }
 
     /// Whether a statement about a user of a database stands before the name: `ALTER USER bob WITH PASSWORD 'x'`.
@@ -379,104 +420,6 @@ impl Hunt<'_> {
         }
     }
 
-    /// `password hunter2`, `my token is 'x'`, `password authentication failed for user "svc" (x)`.
-    fn prose(&mut self, named: Named, start: usize) {
-        if named.strength == Strength::About {
-            return;
-        }
-        let text = self.text;
-        let limit = text.len().min(start + PROSE_BYTES_MAX);
-        let mut pos = blanks(text, start);
-        let mut adjacent = true;
-        for _ in 0..PROSE_WORDS_MAX {
-            if pos >= limit || matches!(at(text, pos), b'\n' | b'\r') {
-                return;
-            }
-            let quoted = quote(text, pos).is_some();
-            if quoted && adjacent {
-                let value = value_at(text, pos, Joint::Space, self.look(pos));
-                let word = slice(text, value.start, value.end);
-                let sure = named.strength == Strength::Strong
-                    && !word.contains(&b' ')
-                    && word.len() >= 4
-                    && !is_prose(word);
-                let sure = sure && !names_a_thing(text, word, value.end);
-                if !self.code && !is_nothing(word) && (sure || secret_like(word)) && value.end < text.len() {
-                    self.add(value.start, value.end, named.rule, true);
-                    self.covered = self.covered.max(value.end);
-                    return;
-                }
-            }
-            let (from, to, next) = prose_word(text, pos);
-            self.work += PROSE_WORK * (next - pos);
-            let word = slice(text, from, to);
-            if adjacent && self.begins_with_name(word) {
-                // `secret password=x`: the second name has the value.
-                return;
-            }
-            if adjacent && self.adjacent_secret(named, word) {
-                self.add(from, to, named.rule, true);
-                return;
-            }
-            if !self.code && looks_random_far(word) {
-                if let Some(rule) = self.engine.special.secret_word {
-                    self.add(from, to, rule, true);
-                }
-                return;
-            }
-            let connector = [&b"is"[..], b"was", b"are", b"=", b":", b"to", b"->", b"with", b"value", b"set"]
-                .contains(&word);
-            adjacent = adjacent && connector;
-            pos = blanks(text, next);
-            if next == pos && at(text, next) > b' ' {
-                return;
-            }
-        }
-    }
-
-    /// `the password, hunter2`: in a list of words the next one is no value.
-    fn after_comma(&mut self, named: Named, name_start: usize, name_end: usize) {
-        let text = self.text;
-        let list = slice(text, name_start.saturating_sub(LIST_BYTES), name_start).contains(&b',')
-            || at(text, name_end) != b','
-            || at(text, name_end + 1) != b' ';
-        if list || self.code || named.strength != Strength::Strong {
-            return;
-        }
-        let (from, to, next) = prose_word(text, name_end + 2);
-        self.work += PROSE_WORK * (next - name_end);
-        if at(text, to) != b',' && self.adjacent_secret(named, slice(text, from, to)) {
-            self.add(from, to, named.rule, true);
-        }
-    }
-
-    /// `password=x`, `api_key:x`.
-    fn begins_with_name(&self, word: &[u8]) -> bool {
-        memchr::memchr2(b'=', b':', slice(word, 0, NAME_BYTES_MAX)).is_some_and(|sign| {
-            let name = slice(word, 0, sign);
-            sign > 1 && name.iter().all(|b| is_name(*b)) && self.named(name).is_some()
-        })
-    }
-
-    fn adjacent_secret(&self, named: Named, word: &[u8]) -> bool {
-        if self.code
-            || word.iter().any(|b| b"(){}<>;|\\".contains(b))
-            || is_nothing(word)
-            || word.starts_with(b"/")
-        {
-            return false;
-        }
-        match named.strength {
-            Strength::Strong => {
-                let path = word.contains(&b'/') && !looks_random(word, 32);
-                (secret_like(word) || letters_and_digits(word) || is_unpronounceable(word)) && !path
-            }
-            Strength::Prose => looks_random(word, 12),
-            Strength::Weak => looks_random(word, 16),
-            Strength::About => false,
-        }
-    }
-
     /// `-u name:password` of curl and others; `pos` is after the flag.
     pub(super) fn user_flag(&mut self, pos: usize) {
         let start = blanks(self.text, pos);
@@ -518,24 +461,6 @@ fn value_work(bytes: usize) -> usize {
     VALUE_WORK * bytes.min(HEAD_BYTES) + 2 * bytes.saturating_sub(HEAD_BYTES)
 }
 
-/// `"db-credentials" not found`: a name with parts, of something that is or is not there.
-fn names_a_thing(text: &[u8], word: &[u8], end: usize) -> bool {
-    const VERBS: [&[u8]; 8] = [
-        b"not ",
-        b"does ",
-        b"already ",
-        b"is missing",
-        b"in namespace",
-        b"could not ",
-        b"cannot ",
-        b"was not ",
-    ];
-    let named = word.iter().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_' | b'.' | b'/'))
-        && word.iter().any(|b| matches!(b, b'-' | b'_' | b'.' | b'/'));
-    let next = blanks(text, super::value::closed_by(text, end));
-    named && VERBS.iter().any(|verb| has(text, next, verb))
-}
-
 /// `config.secrets.database`: names in a row, one of which says that they are code.
 fn is_member(word: &[u8]) -> bool {
     const OWNERS: [&[u8]; 26] = [
@@ -575,16 +500,6 @@ fn is_member(word: &[u8]) -> bool {
     owner && parts.all(names)
 }
 
-/// `hunter2`, but not the names of algorithms that stand after "password" as well.
-fn letters_and_digits(word: &[u8]) -> bool {
-    const ALGORITHMS: [&[u8]; 10] =
-        [b"sha", b"md5", b"base", b"utf", b"pbkdf", b"argon", b"oauth", b"http", b"scrypt", b"bcrypt"];
-    let plain = word.len() >= 6 && word.iter().all(u8::is_ascii_alphanumeric);
-    let mixed =
-        word.iter().any(u8::is_ascii_digit) && word.iter().filter(|b| b.is_ascii_alphabetic()).count() >= 3;
-    plain && mixed && !ALGORITHMS.iter().any(|name| has(word, 0, name))
-}
-
 /// Source code up to the end of its statement or argument.
 fn statement(word: &[u8]) -> &[u8] {
     let end = word.iter().position(|b| matches!(b, b';' | b',')).unwrap_or(word.len());
@@ -622,6 +537,10 @@ pub(super) fn name_around(text: &[u8], start: usize, end: usize) -> (usize, usiz
     while from < start && matches!(at(text, from), b'-' | b'.') {
         from += 1;
     }
+    if from < start && at(text, from) == b'D' && before(text, from) == b'-' {
+        // `-DapiKey=x` of Java
+        from += 1;
+    }
     let mut to = run(text, end, NAME_BYTES_MAX / 2, is_name);
     while to > end && matches!(before(text, to), b'.' | b'-') {
         to -= 1;
@@ -634,18 +553,4 @@ fn is_file(name: &[u8]) -> bool {
         let ending = slice(name, dot + 1, name.len());
         FILE_ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
     })
-}
-
-/// The word at `pos` without quotes and brackets around it: (start, end, start of what follows).
-fn prose_word(text: &[u8], pos: usize) -> (usize, usize, usize) {
-    let next = run(text, pos, 256, |b| b > b' ');
-    let mut from = run(text, pos, 8, |b| b"\\\"'`([{<".contains(&b)).min(next);
-    if crate::bytes::redaction_token(text, from.saturating_sub(1)) > 0 {
-        from -= 1;
-    }
-    let mut to = next;
-    while to > from && b"\\\"'`)]}>.,;:!?".contains(&before(text, to)) {
-        to -= 1;
-    }
-    (from, to, next)
 }

@@ -1,5 +1,5 @@
 //! Parameters that stand apart from their statement: the placeholders of the statement say which column each is for.
-use super::checks::is_nothing;
+use super::checks::{is_nothing, looks_random_far};
 use super::hunt::Hunt;
 use super::value::{FIRST_BYTES_MAX, Joint, Value, blanks, closed_by, quote, quoted_at};
 use super::words::Named;
@@ -213,6 +213,64 @@ impl Hunt<'_> {
                 self.apart(named, value);
             }
             pos += part.len() + 1;
+        }
+    }
+
+    /// `COPY users (id, password) FROM stdin;` and rows with tabs between their values; the phrase stands at `start..end`.
+    pub(super) fn copied(&mut self, start: usize, end: usize) {
+        let text = self.text;
+        let from = start.saturating_sub(STATEMENT_BYTES_MAX);
+        let Some(open) = memchr::memrchr(b'(', slice(text, from, start)) else { return };
+        let columns: Vec<Option<Named>> = slice(text, from + open + 1, start)
+            .split(|b| *b == b',')
+            .take(PARAMETERS_MAX)
+            .map(|column| self.sure(column.trim_ascii()))
+            .collect();
+        self.work += STATEMENT_WORK * (end - from - open);
+        if columns.iter().all(Option::is_none) {
+            return;
+        }
+        let mut pos = run(text, end, STATEMENT_BYTES_MAX, |b| b != b'\n') + 1;
+        for _ in 0..ROWS_MAX {
+            let stop = run(text, pos, STATEMENT_BYTES_MAX, |b| b != b'\n');
+            let row = slice(text, pos, stop);
+            if row.is_empty() || row.starts_with(b"\\.") {
+                return;
+            }
+            self.work += row.len();
+            let mut at = pos;
+            for (index, part) in row.split(|b| *b == b'\t').enumerate() {
+                if let Some(named) = columns.get(index).copied().flatten()
+                    && !is_nothing(part)
+                    && part != b"\\N"
+                {
+                    self.add(at, at + part.len(), named.rule, true);
+                }
+                at += part.len() + 1;
+            }
+            self.covered = self.covered.max(stop);
+            pos = stop + 1;
+        }
+    }
+
+    /// `Failing row contains (1, bob, x)`: PostgreSQL names no columns here, so only what is surely random goes, and
+    /// hashes of passwords; `pos` is behind the bracket.
+    pub(super) fn failing_row(&mut self, pos: usize) {
+        const HASHES: [&[u8]; 6] = [b"$2a$", b"$2b$", b"$2y$", b"$argon2", b"$6$", b"$scrypt"];
+        let text = self.text;
+        let end = run(text, pos, STATEMENT_BYTES_MAX, |b| b != b'\n');
+        let row = slice(text, pos, end);
+        let row = slice(row, 0, memchr::memrchr(b')', row).unwrap_or(row.len()));
+        self.work += STATEMENT_WORK * row.len();
+        let mut at = pos;
+        for part in row.split(|b| *b == b',').take(PARAMETERS_MAX) {
+            let lead = part.iter().take_while(|b| **b == b' ').count();
+            let word = part.trim_ascii();
+            let hash = HASHES.iter().any(|head| word.starts_with(head));
+            if let Some(rule) = self.engine.special.secret_word.filter(|_| hash || looks_random_far(word)) {
+                self.add(at + lead, at + lead + word.len(), rule, true);
+            }
+            at += part.len() + 1;
         }
     }
 

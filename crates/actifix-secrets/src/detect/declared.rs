@@ -189,6 +189,10 @@ pub(super) fn apart(text: &[u8], pos: usize, max: usize) -> Option<Value> {
         }
         return quoted_at(text, blanks(text, equals + 1), Joint::Assigned, max);
     }
+    if has(text, next, b"\n[1] \"") {
+        // As R prints a list.
+        return quoted_at(text, next + b"\n[1] ".len(), Joint::Assigned, max);
+    }
     if matches!(at(text, next), b'\n' | b'\r' | b',') || has(text, next, b"\\n") {
         let gap =
             run(text, next, 64, |b| b.is_ascii_whitespace() || matches!(b, b',' | b'"' | b'\'' | b'\\'));

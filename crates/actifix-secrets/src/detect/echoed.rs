@@ -52,6 +52,18 @@ const PHRASES: &[Phrase] = &[
     Phrase { keyword: "struct field ", name: Where::Here, value: Where::After(b": ") },
     // Python
     Phrase { keyword: "invalid literal for ", name: Where::After(b"field "), value: Where::After(b": ") },
+    // Go, Rust, Python: arguments of a command
+    Phrase { keyword: "invalid value ", name: Where::After(b" for flag -"), value: Where::Here },
+    Phrase { keyword: "invalid value ", name: Where::After(b" for '--"), value: Where::Here },
+    Phrase { keyword: "argument --", name: Where::Here, value: Where::After(b" value: ") },
+    // .NET configuration
+    Phrase { keyword: "configuration value ", name: Where::After(b" at "), value: Where::Here },
+    // Prisma
+    Phrase {
+        keyword: "invalid value provided",
+        name: Where::Before(b"argument "),
+        value: Where::After(b"provided string "),
+    },
     // MySQL, SQL Server
     Phrase { keyword: "duplicate entry ", name: Where::After(b" for key "), value: Where::Here },
     Phrase { keyword: "duplicate key value is (", name: Where::Before(b"constraint "), value: Where::Here },
@@ -118,8 +130,8 @@ impl Hunt<'_> {
     /// The name at `pos`, without quotes around it.
     fn place_name(&self, pos: usize) -> Option<(usize, usize)> {
         let start = pos + quote(self.text, pos).map_or(0, |(length, ..)| length);
-        let end = run(self.text, start, 96, |b| is_name(b) || matches!(b, b'[' | b']'));
-        let end = if before(self.text, end) == b'.' { end - 1 } else { end };
+        let end = run(self.text, start, 96, |b| is_name(b) || matches!(b, b'[' | b']' | b':'));
+        let end = if matches!(before(self.text, end), b'.' | b':') { end - 1 } else { end };
         (start < end).then_some((start, end))
     }
 

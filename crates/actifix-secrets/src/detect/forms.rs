@@ -45,6 +45,12 @@ pub(crate) enum Form {
     AccessList,
     /// `echo x | docker login --password-stdin`.
     StandardInput,
+    /// `COPY users (id, password) FROM stdin;` and rows.
+    Copied,
+    /// `Failing row contains (1, bob, x)`.
+    FailingRow,
+    /// `/password/reset/x`: a segment of a path.
+    Segment,
 }
 
 impl Hunt<'_> {
@@ -71,6 +77,9 @@ impl Hunt<'_> {
             Form::RawHeaders => self.raw_headers(end),
             Form::AccessList => self.access_list(end),
             Form::StandardInput => self.standard_input(start),
+            Form::Copied => self.copied(start, end),
+            Form::FailingRow => self.failing_row(end),
+            Form::Segment => self.segment(end),
         }
     }
 }
@@ -80,7 +89,8 @@ pub(crate) fn keywords() -> impl Iterator<Item = (&'static str, Trigger)> {
     let phrases = super::echoed::phrases().map(|(number, keyword)| (keyword, Form::Phrase(number)));
     let calls = super::calls::functions().map(|(number, keyword)| (keyword, Form::Call(number)));
     let lines = super::lines::lines().map(|(number, keyword)| (keyword, Form::Line(number)));
-    let fixed = FIXED.iter().copied();
+    let segments = super::path::BEFORE_TOKENS.iter().map(|keyword| (*keyword, Form::Segment));
+    let fixed = FIXED.iter().copied().chain(segments);
     phrases.chain(calls).chain(lines).chain(fixed).map(|(keyword, form)| (keyword, Trigger::Form(form)))
 }
 
@@ -115,4 +125,6 @@ const FIXED: &[(&str, Form)] = &[
     ("rawheaders: [", Form::RawHeaders),
     ("acl setuser ", Form::AccessList),
     ("--password-stdin", Form::StandardInput),
+    (") from stdin", Form::Copied),
+    ("failing row contains (", Form::FailingRow),
 ];

@@ -1,5 +1,5 @@
 //! Tables with lines around them: the results of `psql` and `mysql`, Markdown.
-use super::checks::is_nothing;
+use super::checks::{is_nothing, secret_like};
 use super::hunt::Hunt;
 use crate::bytes::{at, before, has, is_name, run, slice};
 
@@ -64,6 +64,59 @@ impl Hunt<'_> {
         self.grid_done = self.grid_done.max(pos);
         true
     }
+}
+
+impl Hunt<'_> {
+    /// The name at `start..end` heads a column without bars, above a ruler: the results of PowerShell and SQL*Plus.
+    pub(super) fn ruled(&mut self, start: usize, end: usize, rule: u16) -> bool {
+        let text = self.text;
+        if start < self.grid_done {
+            return false;
+        }
+        let from = start.saturating_sub(LINE_BYTES_MAX);
+        let line = from + memchr::memrchr(b'\n', slice(text, from, start)).map_or(0, |found| found + 1);
+        let stop = run(text, end, LINE_BYTES_MAX, |b| b != b'\n');
+        let ruler_start = stop + 1;
+        let ruler = run(text, ruler_start, LINE_BYTES_MAX, |b| matches!(b, b'-' | b' '));
+        self.work += stop - line;
+        let column = start - line;
+        // The ruler has its dashes where the name begins.
+        let from = ruler_start + column;
+        let dashes = run(text, from, LINE_BYTES_MAX, |b| b == b'-');
+        let begins = column == 0 || at(text, from - 1) == b' ';
+        let whole = matches!(at(text, ruler), b'\n' | b'\r');
+        let head = slice(text, line, stop);
+        let rest = slice(head, end - line, dashes - ruler_start);
+        let cell_ends = rest.iter().all(|b| matches!(b, b' ' | b'\r'));
+        if dashes < from + 3 || dashes > ruler || !begins || !whole || !cell_ends || !is_table_head(head) {
+            return false;
+        }
+        // A single column looks like a heading of Markdown.
+        let single = head.trim_ascii().len() == end - start;
+        let mut pos = after_line(text, ruler);
+        for _ in 0..ROWS_MAX {
+            let row_end = run(text, pos, LINE_BYTES_MAX, |b| b != b'\n');
+            self.work += row_end - pos;
+            let row = slice(text, pos, row_end);
+            if row.trim_ascii().is_empty() {
+                break;
+            }
+            let cell = slice(row, column, row.len());
+            let word = slice(cell, 0, cell.iter().position(|b| *b <= b' ').unwrap_or(cell.len()));
+            let heading = single && (row.trim_ascii().len() != word.len() || !secret_like(word));
+            if !is_nothing(word) && !heading {
+                self.add(pos + column, pos + column + word.len(), rule, true);
+            }
+            pos = after_line(text, row_end);
+        }
+        self.grid_done = self.grid_done.max(pos);
+        true
+    }
+}
+
+/// Names with blanks between them.
+fn is_table_head(line: &[u8]) -> bool {
+    line.iter().all(|b| is_name(*b) || matches!(b, b' ' | b'\r')) && line.split(|b| *b == b' ').count() < 64
 }
 
 fn after_line(text: &[u8], end: usize) -> usize {

@@ -89,7 +89,10 @@ pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize, max: usize)
         let closing: [&[u8]; 5] = ["»", "”", "“", "’", "」"].map(str::as_bytes);
         next += closing.iter().find(|mark| has(text, next, mark)).map_or(0, |mark| mark.len());
     }
-    if at(text, next) == b']' {
+    if at(text, next) == b']'
+        || (at(text, next) == b')' && at(text, next + 1) == b':' && opened(text, name_start))
+    {
+        // `user[password]=x`, `Symbol(password): x`, `AnyHashable("password"): x`
         next += 1;
     } else if has(text, next, b"%5D") {
         next += 3;
@@ -121,6 +124,13 @@ pub(crate) fn after_name(text: &[u8], name_start: usize, pos: usize, max: usize)
         start = run(text, start, 256, |b| b.is_ascii_whitespace());
     }
     Some(value_at(text, start, joint, max))
+}
+
+/// Whether a name stands in `Symbol(password)` or `AnyHashable("password")`, which maps print as keys.
+fn opened(text: &[u8], name_start: usize) -> bool {
+    let quotes = usize::from(matches!(before(text, name_start), b'"' | b'\''));
+    let open = name_start.saturating_sub(quotes);
+    [&b"Symbol("[..], b"AnyHashable("].iter().any(|head| slice(text, 0, open).ends_with(head))
 }
 
 /// `"Password" value="x"` in XML and `name="password"` CR LF CR LF in multipart bodies.
@@ -193,6 +203,13 @@ pub(crate) fn value_at(text: &[u8], pos: usize, joint: Joint, max: usize) -> Val
 
 /// Steps over `b`, `rb`, `Some(`, `SecretStr(` and the like when a quote follows.
 fn wrapped(text: &[u8], pos: usize) -> usize {
+    // `$'x'` of a shell, `<<"x">>` of Erlang, `@"x"` of Objective-C, `~c"x"` of Elixir, `chr "x"` of R.
+    const PREFIXES: [&[u8]; 6] = [b"$", b"<<", b"@", b"~c", b"~s", b"chr "];
+    let prefixed =
+        PREFIXES.iter().find(|prefix| has(text, pos, prefix)).map_or(pos, |prefix| pos + prefix.len());
+    if prefixed > pos && quote(text, prefixed).is_some() {
+        return prefixed;
+    }
     let name = run(text, pos, 24, |b| b.is_ascii_alphanumeric() || b == b'_');
     let next = if at(text, name) == b'(' { name + 1 } else { name };
     let short = next == name && name - pos <= 2;

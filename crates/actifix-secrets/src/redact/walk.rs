@@ -26,7 +26,22 @@ const SUBTREE_DEPTH_MAX: usize = 32;
 /// Member names of typed values: log attributes, OTLP, header records.
 #[inline]
 fn is_record_value(key: &str) -> bool {
-    matches!(key.as_bytes(), b"value" | b"Value" | b"val" | b"v" | b"ParameterValue")
+    matches!(
+        key.as_bytes(),
+        b"value"
+            | b"Value"
+            | b"val"
+            | b"v"
+            | b"ParameterValue"
+            | b"old"
+            | b"new"
+            | b"before"
+            | b"after"
+            | b"oldValue"
+            | b"newValue"
+            | b"old_value"
+            | b"new_value"
+    )
 }
 const NAME_KEYS: [&str; 8] = ["key", "name", "Key", "Name", "k", "header", "field", "ParameterKey"];
 

@@ -6,6 +6,7 @@ use super::writer::Work;
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::{SessionRecord, SessionsOf, UserRecord};
+use actifix_domain::access::Role;
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -18,7 +19,10 @@ const SESSIONS_SHOWN: u32 = 1_000;
 /// Ended sessions that one new one sweeps away.
 const SWEPT_MAX: u32 = 64;
 
-const USER: &str = "user_id, name, role, verifier, created_at, password_at, disabled_at, failures, version";
+const USER: &str = "user_id, name, role, verifier, created_at, password_at, disabled_at, epoch, version";
+/// Whether a second factor is asked for: a fact about another table, which is read with the account.
+const FACTOR: &str = "EXISTS (SELECT 1 FROM second_factors f WHERE f.user_id = users.user_id \
+     AND f.confirmed_at IS NOT NULL)";
 const SESSION: &str = "s.hash, s.session_id, s.user_id, u.name, s.created_at, s.seen_at, s.authenticated_at, \
      s.expires_at, s.network";
 
@@ -38,7 +42,7 @@ pub(crate) fn add(work: &mut Work<'_>, user: &UserRecord) -> Result<()> {
         user.created_at.micros(),
         user.password_at.micros(),
         user.disabled_at.map(Timestamp::micros),
-        user.failures,
+        quantity(user.epoch),
     ])?;
     if made == 0 {
         return Err(Error::conflict("an account with this name exists: choose another").into());
@@ -50,24 +54,29 @@ pub(crate) fn by_name(db: &Connection, name: &str) -> Result<Option<UserRecord>>
     one(db, "name", name)
 }
 
+pub(crate) fn by_id(db: &Connection, id: &str) -> Result<Option<UserRecord>> {
+    one(db, "user_id", id)
+}
+
 fn one(db: &Connection, column: &str, value: &str) -> Result<Option<UserRecord>> {
-    let sql = format!("SELECT {USER} FROM users WHERE {column} = ?1");
+    let sql = format!("SELECT {USER}, {FACTOR} FROM users WHERE {column} = ?1");
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query([value])?;
     rows.next()?.map(user).transpose()
 }
 
 pub(crate) fn all(db: &Connection) -> Result<Vec<UserRecord>> {
-    collect(db, &format!("SELECT {USER} FROM users ORDER BY name LIMIT {USERS_MAX}"), [], user)
+    collect(db, &format!("SELECT {USER}, {FACTOR} FROM users ORDER BY name LIMIT {USERS_MAX}"), [], user)
 }
 
 /// Saves what was decided on the account's version; with `end_sessions` all its logins end with it.
 pub(crate) fn save(work: &mut Work<'_>, changed: &UserRecord, end_sessions: bool) -> Result<UserRecord> {
+    let had_admin = has_admin(work.db)?;
     let saved = work
         .db
         .prepare_cached(
-            "UPDATE users SET role = ?2, verifier = ?3, password_at = ?4, disabled_at = ?5, failures = ?6, \
-             version = version + 1 WHERE user_id = ?1 AND version = ?7",
+            "UPDATE users SET role = ?2, verifier = ?3, password_at = ?4, disabled_at = ?5, \
+             version = version + 1 WHERE user_id = ?1 AND version = ?6",
         )?
         .execute(params![
             changed.id,
@@ -75,10 +84,13 @@ pub(crate) fn save(work: &mut Work<'_>, changed: &UserRecord, end_sessions: bool
             changed.verifier,
             changed.password_at.micros(),
             changed.disabled_at.map(Timestamp::micros),
-            changed.failures,
             quantity(changed.version),
         ])?;
-    if end_sessions {
+    // Here and not where it is decided: two administrators may close each other's account at once.
+    if had_admin && !has_admin(work.db)? {
+        return Err(Error::conflict("this is the last administrator: make another one first").into());
+    }
+    if end_sessions && saved > 0 {
         end(work, &SessionsOf::User(changed.id.clone()))?;
     }
     match one(work.db, "user_id", &changed.id)? {
@@ -88,12 +100,10 @@ pub(crate) fn save(work: &mut Work<'_>, changed: &UserRecord, end_sessions: bool
     }
 }
 
-/// Counts a failed login; the version stays, so that strangers cannot make an administrator's change stale.
-pub(crate) fn failed(work: &mut Work<'_>, user_id: &str) -> Result<()> {
-    work.db
-        .prepare_cached("UPDATE users SET failures = min(failures + 1, 1000000) WHERE user_id = ?1")?
-        .execute([user_id])?;
-    Ok(())
+fn has_admin(db: &Connection) -> Result<bool> {
+    let mut statement =
+        db.prepare_cached("SELECT 1 FROM users WHERE role = ?1 AND disabled_at IS NULL LIMIT 1")?;
+    Ok(statement.exists([Role::Admin.as_str()])?)
 }
 
 /// Takes a stronger verifier of the same password, unless that was changed meanwhile.
@@ -104,15 +114,15 @@ pub(crate) fn upgrade(work: &mut Work<'_>, user_id: &str, old: &str, new: &str) 
     Ok(())
 }
 
-/// Begins a session of a person who is still what the login was decided on; their failures are forgotten.
-pub(crate) fn begin(work: &mut Work<'_>, session: &SessionRecord, verifier: &str) -> Result<()> {
+/// Begins a session of a person who is still what the login was decided on.
+pub(crate) fn begin(work: &mut Work<'_>, session: &SessionRecord, user: &UserRecord) -> Result<()> {
     let db = work.db;
-    let alive = db
+    let same = db
         .prepare_cached(
-            "UPDATE users SET failures = 0 WHERE user_id = ?1 AND verifier = ?2 AND disabled_at IS NULL",
+            "SELECT 1 FROM users WHERE user_id = ?1 AND verifier = ?2 AND epoch = ?3 AND disabled_at IS NULL",
         )?
-        .execute([session.user_id.as_str(), verifier])?;
-    if alive == 0 {
+        .exists(params![session.user_id, user.verifier, quantity(user.epoch)])?;
+    if !same {
         return Err(Error::conflict("the account was changed meanwhile: log in again").into());
     }
     db.prepare_cached(
@@ -150,6 +160,17 @@ pub(crate) fn session(db: &Connection, hash: &[u8; 32]) -> Result<Option<(Sessio
     Ok(one(db, "user_id", &found.user_id)?.map(|user| (found, user)))
 }
 
+/// A session and whose it is, by its id.
+pub(crate) fn session_by_id(db: &Connection, id: &str) -> Result<Option<(SessionRecord, UserRecord)>> {
+    let sql = format!(
+        "SELECT {SESSION} FROM sessions s JOIN users u ON u.user_id = s.user_id WHERE s.session_id = ?1"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([id])?;
+    let Some(found) = rows.next()?.map(session_row).transpose()? else { return Ok(None) };
+    Ok(one(db, "user_id", &found.user_id)?.map(|user| (found, user)))
+}
+
 /// Says that a session was used, or that its password was given again.
 pub(crate) fn touch(
     work: &mut Work<'_>,
@@ -177,10 +198,24 @@ pub(crate) fn sessions(db: &Connection, user_id: Option<&str>, now: Timestamp) -
 pub(crate) fn end(work: &mut Work<'_>, which: &SessionsOf) -> Result<u64> {
     let gone = match which {
         SessionsOf::One(id) => work.db.execute("DELETE FROM sessions WHERE session_id = ?1", [id])?,
-        SessionsOf::User(id) => work.db.execute("DELETE FROM sessions WHERE user_id = ?1", [id])?,
-        SessionsOf::All => work.db.execute("DELETE FROM sessions", [])?,
+        SessionsOf::User(id) => {
+            work.db.execute("UPDATE users SET epoch = epoch + 1 WHERE user_id = ?1", [id])?;
+            work.db.execute("DELETE FROM sessions WHERE user_id = ?1", [id])?
+        }
+        SessionsOf::All => {
+            work.db.execute("UPDATE users SET epoch = epoch + 1", [])?;
+            work.db.execute("DELETE FROM sessions", [])?
+        }
     };
     Ok(u64::try_from(gone).unwrap_or(0))
+}
+
+/// Ends all sessions of a person but one, and what was issued to them.
+pub(crate) fn end_others(work: &mut Work<'_>, user_id: &str, kept: &str) -> Result<()> {
+    let db = work.db;
+    db.execute("UPDATE users SET epoch = epoch + 1 WHERE user_id = ?1", [user_id])?;
+    db.execute("DELETE FROM sessions WHERE user_id = ?1 AND session_id <> ?2", [user_id, kept])?;
+    Ok(())
 }
 
 fn user(row: &Row<'_>) -> Result<UserRecord> {
@@ -193,8 +228,9 @@ fn user(row: &Row<'_>) -> Result<UserRecord> {
         created_at: c.time()?,
         password_at: c.time()?,
         disabled_at: c.time_optional()?,
-        failures: c.take()?,
+        epoch: c.count()?,
         version: c.count()?,
+        second_factor: c.take()?,
     })
 }
 

@@ -151,6 +151,13 @@ pub(crate) fn list(db: &Connection, query: &FindingQuery) -> Result<Page<Finding
     if let Some(rule) = &query.rule {
         add("rule", Box::new(rule.clone()), &mut sql);
     }
+    if let Some(start) = &query.id {
+        // Behind every hex digit comes `g`: the range is what an index could be asked for.
+        values.push(Box::new(start.clone()));
+        values.push(Box::new(format!("{start}g")));
+        let last = values.len();
+        sql.push_str(&format!(" AND finding_id >= ?{} AND finding_id < ?{last}", last - 1));
+    }
     sql.push_str(&format!(" ORDER BY last_seen DESC, seq DESC LIMIT {}", limit + 1));
     let found = collect(db, &sql, rusqlite::params_from_iter(values), |row| {
         let seq: i64 = row.get(0)?;

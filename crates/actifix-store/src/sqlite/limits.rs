@@ -1,9 +1,13 @@
 //! What was used of the API's limits.
 
 use super::writer::Work;
+use super::{SqliteStore, logins};
 use crate::fault::{Fault, Result};
-use actifix_app::ports::ApiCounter;
+use actifix_app::error::Result as AppResult;
+use actifix_app::ports::{ApiCounter, LimitStore, LoginKey, LoginSettled, LoginTaken};
+use actifix_domain::audit::AuditRecord;
 use actifix_domain::time::{DAY, Timestamp};
+use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 /// Rows that are read at a start; the limiter tracks fewer.
@@ -11,7 +15,43 @@ const ROWS_MAX: u32 = 20_000;
 /// Counts of one row.
 const COUNTS_MAX: usize = 1_024;
 
-pub(crate) fn save(work: &mut Work<'_>, rows: &[ApiCounter], now: Timestamp) -> Result<()> {
+#[async_trait]
+impl LimitStore for SqliteStore {
+    async fn login_wait(&self, keys: &[LoginKey], per_minute: u32, now: Timestamp) -> AppResult<i64> {
+        let keys = keys.to_vec();
+        self.read(move |db| logins::wait(db, &keys, per_minute, now)).await
+    }
+
+    async fn take_login(&self, keys: &[LoginKey], per_minute: u32, now: Timestamp) -> AppResult<LoginTaken> {
+        let keys = keys.to_vec();
+        self.write(move |work| logins::take(work, &keys, per_minute, now)).await
+    }
+
+    async fn settle_login(&self, settled: &[LoginSettled]) -> AppResult<()> {
+        let settled = settled.to_vec();
+        self.write(move |work| logins::settle(work, &settled)).await
+    }
+
+    async fn login_failures(&self, keys: &[LoginKey]) -> AppResult<Vec<u32>> {
+        let keys = keys.to_vec();
+        self.read(move |db| logins::failures(db, &keys)).await
+    }
+
+    async fn forget_login(&self, keys: &[LoginKey], audit: &AuditRecord) -> AppResult<()> {
+        let keys = keys.to_vec();
+        self.audited(audit, move |work| logins::forget(work, &keys)).await
+    }
+
+    async fn save_api_counters(&self, rows: Vec<ApiCounter>, now: Timestamp) -> AppResult<()> {
+        self.write(move |work| save(work, &rows, now)).await
+    }
+
+    async fn api_counters(&self, now: Timestamp) -> AppResult<Vec<ApiCounter>> {
+        self.read(move |db| all(db, now)).await
+    }
+}
+
+fn save(work: &mut Work<'_>, rows: &[ApiCounter], now: Timestamp) -> Result<()> {
     let db = work.db;
     db.prepare_cached("DELETE FROM api_counters WHERE saved_at < ?1")?.execute([now.plus(-DAY).micros()])?;
     let mut upsert = db.prepare_cached(
@@ -26,7 +66,7 @@ pub(crate) fn save(work: &mut Work<'_>, rows: &[ApiCounter], now: Timestamp) -> 
     Ok(())
 }
 
-pub(crate) fn all(db: &Connection, now: Timestamp) -> Result<Vec<ApiCounter>> {
+fn all(db: &Connection, now: Timestamp) -> Result<Vec<ApiCounter>> {
     let sql = format!(
         "SELECT principal, saved_at, counts FROM api_counters WHERE saved_at >= ?1 ORDER BY saved_at DESC LIMIT {ROWS_MAX}"
     );

@@ -19,10 +19,12 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (6, "secrets", include_str!("../../migrations/sqlite/0006_secrets.sql")),
     (7, "limits", include_str!("../../migrations/sqlite/0007_limits.sql")),
     (8, "origins", include_str!("../../migrations/sqlite/0008_origins.sql")),
+    (9, "factors", include_str!("../../migrations/sqlite/0009_factors.sql")),
+    (10, "access", include_str!("../../migrations/sqlite/0010_access.sql")),
 ];
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 8;
+pub(crate) const SCHEMA_VERSION: u32 = 10;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]

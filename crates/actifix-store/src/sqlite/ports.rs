@@ -1,18 +1,18 @@
 //! The ports: each verb hands its work to a reader or to the writer.
 
 use super::{
-    SqliteStore, accounts, answers, audit, care, events, findings, ingest, limits, lists, monitors, projects,
-    quarantine, regroup, retention, throttles, tickets, tokens,
+    SqliteStore, accounts, answers, audit, care, events, findings, ingest, lists, monitors, projects,
+    quarantine, regroup, retention, settings, throttles, tickets, tokens,
 };
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    AccountStore, ActivityEntry, AnswerStore, ApiCounter, Attachment, AttachmentInfo, AuditHead, AuditQuery,
-    AuditReport, AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState,
-    FindingView, HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, LimitStore,
-    MonitorView, OutcomeTotal, Page, Pending, ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy,
-    RetentionReport, StoreStats, StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery,
-    TicketSave, TicketStore, TokenRecord, TokenStore,
+    AccountStore, ActivityEntry, AnswerStore, Attachment, AttachmentInfo, AuditHead, AuditQuery, AuditReport,
+    AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState, FindingView,
+    HeldOverview, IngestStore, Ingested, KeptAnswer, KeyRecord, LateMonitor, MonitorView, OutcomeTotal, Page,
+    Pending, ProjectStore, QuarantineEntry, QuarantineItem, RetentionPolicy, RetentionReport, StoreStats,
+    StoredEvent, Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord,
+    TokenStore,
 };
 use actifix_app::ports::{SessionRecord, SessionsOf, UserRecord};
 use actifix_domain::audit::AuditRecord;
@@ -22,6 +22,7 @@ use actifix_domain::throttle::ThrottleView;
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[async_trait]
@@ -255,6 +256,15 @@ impl TokenStore for SqliteStore {
         self.audited(audit, move |work| tokens::rotate(work, &old, old_ends_at, &new)).await
     }
 
+    async fn note_token_uses(&self, uses: Vec<(String, Timestamp)>) -> Result<()> {
+        self.write(move |work| tokens::note_uses(work, &uses)).await
+    }
+
+    async fn note_token_warning(&self, id: &str, days: u32) -> Result<bool> {
+        let id = id.to_owned();
+        self.write(move |work| tokens::note_warning(work, &id, days)).await
+    }
+
     async fn revoke_tokens(&self, id: Option<&str>, now: Timestamp, audit: &AuditRecord) -> Result<u64> {
         let id = id.map(str::to_owned);
         self.audited_if(audit, |revoked| *revoked > 0, move |work| tokens::revoke(work, id.as_deref(), now))
@@ -274,6 +284,11 @@ impl AccountStore for SqliteStore {
         self.read(move |db| accounts::by_name(db, &name)).await
     }
 
+    async fn user_by_id(&self, id: &str) -> Result<Option<UserRecord>> {
+        let id = id.to_owned();
+        self.read(move |db| accounts::by_id(db, &id)).await
+    }
+
     async fn users(&self) -> Result<Vec<UserRecord>> {
         self.read(accounts::all).await
     }
@@ -288,11 +303,6 @@ impl AccountStore for SqliteStore {
         self.audited(audit, move |work| accounts::save(work, &user, end_sessions)).await
     }
 
-    async fn login_failed(&self, user_id: &str) -> Result<()> {
-        let id = user_id.to_owned();
-        self.write(move |work| accounts::failed(work, &id)).await
-    }
-
     async fn upgrade_verifier(&self, user_id: &str, old: &str, new: &str) -> Result<()> {
         let (id, old, new) = (user_id.to_owned(), old.to_owned(), new.to_owned());
         self.write(move |work| accounts::upgrade(work, &id, &old, &new)).await
@@ -301,11 +311,11 @@ impl AccountStore for SqliteStore {
     async fn begin_session(
         &self,
         session: &SessionRecord,
-        verifier: &str,
+        user: &UserRecord,
         audit: &AuditRecord,
     ) -> Result<()> {
-        let (session, verifier) = (session.clone(), verifier.to_owned());
-        self.audited(audit, move |work| accounts::begin(work, &session, &verifier)).await
+        let (session, user) = (session.clone(), user.clone());
+        self.audited(audit, move |work| accounts::begin(work, &session, &user)).await
     }
 
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<(SessionRecord, UserRecord)>> {
@@ -324,7 +334,13 @@ impl AccountStore for SqliteStore {
     }
 
     async fn end_sessions(&self, which: SessionsOf, audit: &AuditRecord) -> Result<u64> {
-        self.audited_if(audit, |ended| *ended > 0, move |work| accounts::end(work, &which)).await
+        match which {
+            SessionsOf::One(_) => {
+                self.audited_if(audit, |ended| *ended > 0, move |work| accounts::end(work, &which)).await
+            }
+            // Their epoch rises, sessions or not.
+            _ => self.audited(audit, move |work| accounts::end(work, &which)).await,
+        }
     }
 }
 
@@ -332,6 +348,15 @@ impl AccountStore for SqliteStore {
 impl AuditStore for SqliteStore {
     async fn append_audit(&self, records: Vec<AuditRecord>) -> Result<()> {
         self.write(move |work| records.iter().try_for_each(|record| audit::append(work, record))).await
+    }
+
+    async fn note_settings(
+        &self,
+        settings: BTreeMap<String, String>,
+        record: &AuditRecord,
+    ) -> Result<Vec<String>> {
+        let record = record.clone();
+        self.write(move |work| settings::note(work, &settings, &record)).await
     }
 
     async fn audit_log(&self, query: AuditQuery) -> Result<Page<AuditRow>> {
@@ -465,16 +490,5 @@ impl AnswerStore for SqliteStore {
 
     async fn keep_answer(&self, answer: KeptAnswer, now: Timestamp) -> Result<()> {
         self.write(move |work| answers::keep(work, &answer, now)).await
-    }
-}
-
-#[async_trait]
-impl LimitStore for SqliteStore {
-    async fn save_api_counters(&self, rows: Vec<ApiCounter>, now: Timestamp) -> Result<()> {
-        self.write(move |work| limits::save(work, &rows, now)).await
-    }
-
-    async fn api_counters(&self, now: Timestamp) -> Result<Vec<ApiCounter>> {
-        self.read(move |db| limits::all(db, now)).await
     }
 }

@@ -164,6 +164,7 @@ fn narrow(
             let words: Vec<String> = set.iter().map(|level| format!("'{}'", level.as_str())).collect();
             check(plan, negated, &format!("t.level IN ({})", words.join(", ")), []);
         }
+        Condition::Id(end) => ids(plan, drivers, negated, end),
         Condition::Platform(pattern) => check_pattern(plan, negated, "t.platform", pattern),
         Condition::AssignedTo(pattern) => check_pattern(plan, negated, "t.assignee", pattern),
         Condition::Release(pattern) => facet(plan, drivers, negated, "release", pattern),
@@ -244,6 +245,27 @@ fn number_range(
     }
     let sql = format!("t.{column_name} >= ? AND t.{column_name} <= ?");
     check(plan, negated, &sql, [Value::Integer(min), Value::Integer(max)]);
+}
+
+/// A ticket's id or its end. Ends have no index: the index of all ids is read through, which is some megabytes of a
+/// million tickets.
+fn ids(plan: &mut Plan, drivers: &mut Vec<Driver>, negated: bool, end: &str) {
+    // Letters, digits and hyphens: nothing that GLOB would take for more.
+    let glob = || Value::Text(format!("*{end}"));
+    let exists = "t.ticket_id GLOB ? OR EXISTS (SELECT 1 FROM ticket_aliases a WHERE a.project_id = t.project_id \
+                  AND a.ticket_seq = t.seq AND a.ticket_id GLOB ?)";
+    if negated {
+        return check(plan, true, exists, [glob(), glob()]);
+    }
+    drivers.push(Driver {
+        sql: "SELECT seq FROM tickets WHERE ticket_id GLOB ? \
+              UNION SELECT ticket_seq FROM ticket_aliases WHERE ticket_id GLOB ?"
+            .to_owned(),
+        values: vec![glob(), glob()],
+        check: exists.to_owned(),
+        check_values: vec![glob(), glob()],
+        is_word: false,
+    });
 }
 
 /// A value of a tag, release or environment that events of the ticket had.

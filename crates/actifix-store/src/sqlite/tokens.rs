@@ -5,7 +5,7 @@ use super::rows::Columns;
 use super::writer::Work;
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
-use actifix_app::ports::TokenRecord;
+use actifix_app::ports::{TOKEN_USE_MICROS, TokenRecord};
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -14,6 +14,8 @@ use rusqlite::{Connection, Row, params};
 const TOKENS_MAX: u32 = 1_000;
 
 const COLUMNS: &str = "token_id, name, hash, scopes, project_id, created_at, expires_at, revoked_at";
+/// What becomes of a token after it was made.
+const LATER: &str = "replaced_by IS NOT NULL, last_used_at, warned_days";
 
 pub(crate) fn add(work: &mut Work<'_>, token: &TokenRecord) -> Result<()> {
     let db = work.db;
@@ -53,14 +55,23 @@ fn forget_dead(db: &Connection) -> Result<usize> {
 }
 
 pub(crate) fn by_hash(db: &Connection, hash: &[u8; 32]) -> Result<Option<TokenRecord>> {
-    let sql = format!("SELECT {COLUMNS} FROM tokens WHERE hash = ?1");
+    let sql = format!("SELECT {COLUMNS}, {LATER} FROM tokens WHERE hash = ?1");
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query([hash.as_slice()])?;
     rows.next()?.map(token).transpose()
 }
 
+pub(crate) fn by_id(db: &Connection, id: &str) -> Result<Option<TokenRecord>> {
+    let sql = format!("SELECT {COLUMNS}, {LATER} FROM tokens WHERE token_id = ?1");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([id])?;
+    rows.next()?.map(token).transpose()
+}
+
 pub(crate) fn all(db: &Connection) -> Result<Vec<TokenRecord>> {
-    let sql = format!("SELECT {COLUMNS} FROM tokens ORDER BY created_at DESC, token_id LIMIT {TOKENS_MAX}");
+    let sql = format!(
+        "SELECT {COLUMNS}, {LATER} FROM tokens ORDER BY created_at DESC, token_id LIMIT {TOKENS_MAX}"
+    );
     collect(db, &sql, [], token)
 }
 
@@ -104,6 +115,27 @@ pub(crate) fn revoke(work: &mut Work<'_>, id: Option<&str>, now: Timestamp) -> R
     Ok(u64::try_from(changed).unwrap_or(0))
 }
 
+/// Notes uses, each at most once in [`TOKEN_USE_MICROS`].
+pub(crate) fn note_uses(work: &mut Work<'_>, uses: &[(String, Timestamp)]) -> Result<()> {
+    let mut note = work.db.prepare_cached(
+        "UPDATE tokens SET last_used_at = ?2 WHERE token_id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3)",
+    )?;
+    for (id, at) in uses {
+        note.execute(params![id, at.micros(), at.plus(-TOKEN_USE_MICROS).micros()])?;
+    }
+    Ok(())
+}
+
+pub(crate) fn note_warning(work: &mut Work<'_>, id: &str, days: u32) -> Result<bool> {
+    let noted = work
+        .db
+        .prepare_cached(
+            "UPDATE tokens SET warned_days = ?2 WHERE token_id = ?1 AND coalesce(warned_days, 1000000) > ?2",
+        )?
+        .execute(params![id, days])?;
+    Ok(noted > 0)
+}
+
 fn token(row: &Row<'_>) -> Result<TokenRecord> {
     let mut c = Columns::new(row);
     Ok(TokenRecord {
@@ -118,5 +150,8 @@ fn token(row: &Row<'_>) -> Result<TokenRecord> {
         created_at: c.time()?,
         expires_at: c.time()?,
         revoked_at: c.time_optional()?,
+        replaced: c.take()?,
+        last_used_at: c.time_optional()?,
+        warned_days: c.take()?,
     })
 }

@@ -32,6 +32,9 @@ async fn a_change_and_its_record_are_one(store: &Arc<dyn Store>, clock: &Arc<Fak
         created_at: clock.now(),
         expires_at: clock.now().plus(DAY),
         revoked_at: None,
+        replaced: false,
+        last_used_at: None,
+        warned_days: None,
     };
     let record = AuditRecord::system(clock.now(), Action::TokenCreated, "token:audited");
     store.add_token(&token, &record).await.unwrap();

@@ -54,6 +54,12 @@ async fn findings_are_one_per_value(case: &Case) {
     assert!(matches!(stale, Err(Error::Conflict { stale: true, .. })), "{stale:?}");
     let rotated = FindingQuery { state: Some(state), limit: 10, ..query.clone() };
     assert_eq!(case.store.findings(rotated).await.unwrap().items, std::slice::from_ref(&set));
+    let by_id = FindingQuery { id: set.id.get(..31).map(str::to_owned), limit: 10, ..query.clone() };
+    assert_eq!(case.store.findings(by_id).await.unwrap().items, std::slice::from_ref(&set));
+    let other = if set.id.starts_with('0') { "1" } else { "0" };
+    let by_id =
+        FindingQuery { id: Some(format!("{other}{}", set.id.get(1..).unwrap_or_default())), ..query.clone() };
+    assert_eq!(case.store.findings(by_id).await.unwrap().items, []);
     let by_rule = FindingQuery { rule: Some("jwt".to_owned()), limit: 10, ..query };
     assert_eq!(case.store.findings(by_rule).await.unwrap().items.len(), 1);
     assert_eq!(case.store.finding(&set.id).await.unwrap(), Some(set));

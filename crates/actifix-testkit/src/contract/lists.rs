@@ -146,6 +146,12 @@ async fn searches(case: &Case) {
         assert_eq!(page.total, Some(u64::try_from(expected.len()).unwrap()), "{search}");
     }
     let id = case.list("loud").await.items[0].id.clone();
+    let end = id.as_str().get(13..).unwrap_or_default();
+    for search in [format!("id:{id}"), format!("id:{end}"), format!("id:{}", end.to_ascii_lowercase())] {
+        assert_eq!(case.titles(&search).await, ["loud"], "{search}");
+    }
+    assert_eq!(case.titles(&format!("-id:{end}")).await, ["often", "plain"]);
+    assert!(case.titles(&format!("id:{}", &id.as_str()[..12])).await.is_empty(), "the start is no end");
     let mut save = case.decision(&id, "resolved").await;
     save.status = Status::Resolved;
     save.resolved_at = Some(case.now());

@@ -1,7 +1,11 @@
 //! A store that takes everything and keeps nothing.
 
 use actifix_app::error::{Error, Result};
-use actifix_app::ports::{AccountStore, SessionRecord, SessionsOf, UserRecord};
+use actifix_app::ports::{AccessRecord, AccessStore, Holder, HolderId, SigningKeyRecord};
+use actifix_app::ports::{
+    AccountStore, FactorRecord, FactorStore, LoginKey, LoginSettled, LoginTaken, SessionRecord, SessionsOf,
+    UserRecord,
+};
 use actifix_app::ports::{
     ActivityEntry, Admitted, AnswerStore, ApiCounter, Attachment, AttachmentInfo, AuditHead, AuditQuery,
     AuditReport, AuditRow, AuditStore, CareStore, Cursor, EventSummary, FindingQuery, FindingState,
@@ -10,6 +14,7 @@ use actifix_app::ports::{
     RetentionPolicy, RetentionReport, SealedSecret, SecretRecord, SecretStore, StoreStats, StoredEvent,
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
+use actifix_app::ports::{IdentityRecord, IdentityStore};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
@@ -18,6 +23,7 @@ use actifix_domain::throttle::ThrottleView;
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 
 /// The one key that it knows.
 pub const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -245,7 +251,76 @@ impl TokenStore for NullStore {
         Err(NOTHING)
     }
 
+    async fn note_token_uses(&self, _uses: Vec<(String, Timestamp)>) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn note_token_warning(&self, _id: &str, _days: u32) -> Result<bool> {
+        Err(NOTHING)
+    }
+
     async fn revoke_tokens(&self, _id: Option<&str>, _now: Timestamp, _audit: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl AccessStore for NullStore {
+    async fn signing_keys(&self, _now: Timestamp) -> Result<Vec<SigningKeyRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn replace_signing_key(
+        &self,
+        _former: Option<&str>,
+        _former_retires_at: Timestamp,
+        _new: &SigningKeyRecord,
+        _audit: &AuditRecord,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn holder(&self, _id: &HolderId) -> Result<Option<Holder>> {
+        Err(NOTHING)
+    }
+
+    async fn add_access(&self, _access: &AccessRecord, _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn access(&self, _id: &str) -> Result<Option<(AccessRecord, Holder)>> {
+        Err(NOTHING)
+    }
+
+    async fn end_access(&self, _id: &str, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl IdentityStore for NullStore {
+    async fn identity(&self, _issuer: &str, _subject: &str) -> Result<Option<UserRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn identities(&self, _user_id: &str) -> Result<Vec<IdentityRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn link_identity(
+        &self,
+        _identity: &IdentityRecord,
+        _new_user: Option<&UserRecord>,
+        _audit: &[AuditRecord],
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn unlink_identities(&self, _user_id: &str, _audit: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+
+    async fn spend_sign_in(&self, _hash: &[u8; 32], _expires_at: Timestamp, _now: Timestamp) -> Result<bool> {
         Err(NOTHING)
     }
 }
@@ -257,6 +332,10 @@ impl AccountStore for NullStore {
     }
 
     async fn user(&self, _name: &str) -> Result<Option<UserRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn user_by_id(&self, _id: &str) -> Result<Option<UserRecord>> {
         Err(NOTHING)
     }
 
@@ -273,10 +352,6 @@ impl AccountStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn login_failed(&self, _user_id: &str) -> Result<()> {
-        Err(NOTHING)
-    }
-
     async fn upgrade_verifier(&self, _user_id: &str, _old: &str, _new: &str) -> Result<()> {
         Err(NOTHING)
     }
@@ -284,7 +359,7 @@ impl AccountStore for NullStore {
     async fn begin_session(
         &self,
         _session: &SessionRecord,
-        _verifier: &str,
+        _user: &UserRecord,
         _audit: &AuditRecord,
     ) -> Result<()> {
         Err(NOTHING)
@@ -308,8 +383,66 @@ impl AccountStore for NullStore {
 }
 
 #[async_trait]
+impl FactorStore for NullStore {
+    async fn factor(&self, _user_id: &str) -> Result<Option<FactorRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn begin_factor(&self, _factor: &FactorRecord, _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn confirm_factor(
+        &self,
+        _factor: &FactorRecord,
+        _step: i64,
+        _recovery: Vec<[u8; 32]>,
+        _keep_session: &str,
+        _now: Timestamp,
+        _audit: &AuditRecord,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn take_step(&self, _user_id: &str, _step: i64) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn take_recovery_code(
+        &self,
+        _user_id: &str,
+        _hash: &[u8; 32],
+        _now: Timestamp,
+        _audit: &AuditRecord,
+    ) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn replace_recovery_codes(
+        &self,
+        _user_id: &str,
+        _recovery: Vec<[u8; 32]>,
+        _audit: &AuditRecord,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn remove_factor(&self, _user_id: &str, _end: bool, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
 impl AuditStore for NullStore {
     async fn append_audit(&self, _records: Vec<AuditRecord>) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn note_settings(
+        &self,
+        _settings: BTreeMap<String, String>,
+        _record: &AuditRecord,
+    ) -> Result<Vec<String>> {
         Err(NOTHING)
     }
 
@@ -373,6 +506,26 @@ impl SecretStore for NullStore {
 
 #[async_trait]
 impl LimitStore for NullStore {
+    async fn login_wait(&self, _keys: &[LoginKey], _per_minute: u32, _now: Timestamp) -> Result<i64> {
+        Err(NOTHING)
+    }
+
+    async fn take_login(&self, _keys: &[LoginKey], _per_minute: u32, _now: Timestamp) -> Result<LoginTaken> {
+        Err(NOTHING)
+    }
+
+    async fn settle_login(&self, _settled: &[LoginSettled]) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn login_failures(&self, _keys: &[LoginKey]) -> Result<Vec<u32>> {
+        Err(NOTHING)
+    }
+
+    async fn forget_login(&self, _keys: &[LoginKey], _audit: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
     async fn save_api_counters(&self, _rows: Vec<ApiCounter>, _now: Timestamp) -> Result<()> {
         Err(NOTHING)
     }

@@ -37,6 +37,7 @@ fn finding_operations() -> Vec<Operation> {
             ("project", "name or id"),
             ("state", "open, rotated, false_positive"),
             ("rule", "rule id"),
+            ("id", "what the id begins with, in hex digits"),
             ("cursor", "`next_cursor` of the last answer"),
             ("limit", "1 to 200, default 50"),
         ]),
@@ -153,6 +154,7 @@ struct FindingsQuery {
     project: Option<String>,
     state: Option<FindingState>,
     rule: Option<String>,
+    id: Option<String>,
     cursor: Option<Cursor>,
     limit: u32,
 }
@@ -166,6 +168,7 @@ async fn findings(State(app): AppState, who: Who, Query(query): Query<FindingsQu
         project,
         state: query.state,
         rule: query.rule,
+        id: query.id,
         cursor: query.cursor,
         limit: query.limit,
     };
@@ -241,7 +244,8 @@ impl Default for ProjectQuery {
 
 async fn throttle(State(app): AppState, who: Who, Query(query): Query<ProjectQuery>) -> ApiResult<Response> {
     let (view, held) = app.throttle(&who.0, &query.project).await?;
-    Ok(Json(json!({ "throttle": view, "held": held })).into_response())
+    let refused = app.refused_requests(&who.0, &query.project).await?;
+    Ok(Json(json!({ "throttle": view, "held": held, "refused": refused })).into_response())
 }
 
 async fn history(State(app): AppState, who: Who) -> ApiResult<Response> {

@@ -64,7 +64,11 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Outcome", "outcome:string reason:string category:string quantity:integer"),
     ("Retention", "policy:object"),
     ("RetentionRun", "deleted:object dry_run:boolean"),
-    ("Throttle", "throttle:object held:object"),
+    ("Throttle", "throttle:object held:object refused:[RefusedRequests]"),
+    (
+        "RefusedRequests",
+        "reason:string project:integer? asked_project:integer? count:integer first_seen:time last_seen:time",
+    ),
     (
         "ThrottleDecision",
         "at:time project:integer decision:string priority:string? reason:string count:integer",
@@ -72,9 +76,18 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Promoted", "promoted:[string]"),
     (
         "Token",
-        "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time?",
+        "id:string name:string scopes:[string] project:integer? created_at:time expires_at:time revoked_at:time? \
+         replaced:boolean last_used_at:time?",
     ),
     ("NewToken", "+Token token:string"),
+    (
+        "AccessToken",
+        "id:string access_token:string token_type:string expires_in:integer expires_at:time scopes:[string] \
+         project:integer?",
+    ),
+    ("Identity", "issuer:string subject:string created_at:time"),
+    ("Unlinked", "unlinked:integer"),
+    ("SigningKey", "id:string created_at:time retires_at:time?"),
     ("Secret", "name:string size:integer created_at:time updated_at:time version:integer"),
     ("SecretValue", "name:string value:string"),
     (
@@ -89,12 +102,15 @@ const SCHEMAS: &[(&str, &str)] = &[
     (
         "User",
         "id:string name:string role:string created_at:time password_at:time disabled_at:time? failures:integer \
-         version:integer",
+         locked:boolean second_factor:boolean version:integer",
     ),
     (
         "Session",
         "id:string user:string created_at:time seen_at:time authenticated_at:time expires_at:time network:string?",
     ),
+    ("SecondFactor", "enabled:boolean confirmed_at:time? recovery_codes_left:integer"),
+    ("Enrolment", "secret:string uri:string expires_at:time"),
+    ("RecoveryCodes", "recovery_codes:[string]"),
     ("LoggedIn", "user:string role:string csrf_token:string expires_at:time"),
     ("OwnSession", "actor:string session:Session? -csrf_token:string -csrf_header:string"),
     ("AuditFault", "kind:string seq:integer message:string"),
@@ -140,6 +156,12 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_tokens", "*Token"),
     ("create_token", "NewToken"),
     ("rotate_token", "NewToken"),
+    ("issue_access_token", "AccessToken"),
+    ("list_identities", "*Identity"),
+    ("link_identity", "Identity"),
+    ("unlink_identities", "Unlinked"),
+    ("list_signing_keys", "*SigningKey"),
+    ("rotate_signing_key", "SigningKey"),
     ("list_users", "*User"),
     ("create_user", "User"),
     ("change_user", "User"),
@@ -147,6 +169,10 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_sessions", "*Session"),
     ("log_in", "LoggedIn"),
     ("get_session", "OwnSession"),
+    ("get_totp", "SecondFactor"),
+    ("begin_totp", "Enrolment"),
+    ("confirm_totp", "RecoveryCodes"),
+    ("renew_recovery_codes", "RecoveryCodes"),
     ("list_secrets", "*Secret"),
     ("set_secret", "Secret"),
     ("get_secret", "Secret"),

@@ -52,6 +52,15 @@ pub(super) fn operations() -> Vec<Operation> {
             ("password", "string!", "15 characters or more"),
             ("your_password", "string?", "yours, where you gave it more than 10 minutes ago"),
         ]),
+        Operation::post(
+            "/api/v1/users/{name}/totp/reset",
+            "reset_totp",
+            "End the use of somebody's second factor, who lost it; ends their sessions",
+            admin,
+            reset_totp,
+        )
+        .empty()
+        .body(&[("your_password", "string?", "yours, where you gave it more than 10 minutes ago")]),
         Operation::get(
             "/api/v1/sessions",
             "list_sessions",
@@ -132,6 +141,23 @@ async fn password(
         app.set_password(&who.0, &name, &input.password).await?
     };
     Ok(Json(user).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResetTotp {
+    your_password: Option<String>,
+}
+
+async fn reset_totp(
+    State(app): AppState,
+    who: Who,
+    Path(name): Path<String>,
+    Input(input): Input<ResetTotp>,
+) -> ApiResult<Response> {
+    app.require_recent(&who.0, input.your_password.as_deref()).await?;
+    app.reset_factor(&who.0, &name).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,12 +4,15 @@
 //! which other processes and histories see.
 
 use super::client::{Client, encoded};
-use super::output::{self, items, number, text, time};
+use super::ids;
+use super::output::{self, ago, items, number, text, time};
+use super::sheet::{Fit, Look, Sheet};
+use super::totp::{TotpCommand, totp};
 use super::{CliError, Global};
+use crate::terminal::read_secret;
 use clap::{Subcommand, ValueEnum};
-use console::Term;
 use serde_json::{Value, json};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::process::ExitCode;
 
 /// Largest password that is read from standard input, bytes; one more shows that it is too large.
@@ -45,8 +48,10 @@ pub enum UserCommand {
         stdin: bool,
     },
     /// All accounts.
+    #[command(after_help = "Example:\n  actifix user list")]
     List,
     /// Give another role; ends their sessions.
+    #[command(after_help = "Example:\n  actifix user set-role jo admin")]
     SetRole {
         /// Name.
         name: String,
@@ -55,21 +60,28 @@ pub enum UserCommand {
         role: UserRole,
     },
     /// Close an account; ends its sessions at once.
+    #[command(after_help = "Example:\n  actifix user disable jo")]
     Disable {
         /// Name.
         name: String,
     },
     /// Open a closed account again.
+    #[command(after_help = "Example:\n  actifix user enable jo")]
     Enable {
         /// Name.
         name: String,
     },
     /// Let an account in again that failed too often.
+    #[command(after_help = "Example:\n  actifix user unlock jo")]
     Unlock {
         /// Name.
         name: String,
     },
+    /// Second factors: one-time passwords of an authenticator app.
+    #[command(subcommand)]
+    Totp(TotpCommand),
     /// Set a password; ends their sessions.
+    #[command(after_help = "Example:\n  actifix user passwd jo")]
     Passwd {
         /// Name.
         name: String,
@@ -104,6 +116,7 @@ impl UserRole {
 #[derive(Debug, Subcommand)]
 pub enum SessionsCommand {
     /// All of them.
+    #[command(after_help = "Example:\n  actifix sessions list")]
     List,
     /// End one at once, or all.
     #[command(
@@ -137,6 +150,10 @@ pub async fn admin(global: &Global, command: AdminCommand) -> Result<ExitCode, C
 
 /// `actifix user …`
 pub async fn user(global: &Global, command: UserCommand) -> Result<ExitCode, CliError> {
+    if let UserCommand::Totp(command) = command {
+        totp(global, command).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Before the home is opened: whoever is asked may take their time.
     let password = match &command {
         UserCommand::Create { stdin, .. } | UserCommand::Passwd { stdin, .. } => Some(password(*stdin)?),
@@ -165,7 +182,7 @@ async fn user_command(
             let body = json!({ "name": name, "role": role.as_str(), "password": password });
             client.post("/api/v1/users", &body).await
         }
-        UserCommand::List => client.get("/api/v1/users", &[]).await,
+        UserCommand::List | UserCommand::Totp(_) => client.get("/api/v1/users", &[]).await,
         UserCommand::SetRole { name, role } => {
             client.patch(&path(&name), &json!({ "role": role.as_str() })).await
         }
@@ -181,18 +198,34 @@ async fn user_command(
 fn users(answer: &Value) -> Result<(), CliError> {
     let one = [answer.clone()];
     let rows = if answer.get("items").is_some() { items(answer) } else { &one };
-    let mut table = output::table(&["NAME", "ROLE", "STATE", "FAILURES", "PASSWORD SET (UTC)"]);
+    let mut sheet = Sheet::new(&[
+        ("NAME", Fit::Cut),
+        ("ROLE", Fit::Whole),
+        ("STATE", Fit::Whole),
+        ("SECOND FACTOR", Fit::Spare(3)),
+        ("FAILURES", Fit::Spare(1)),
+        ("PASSWORD SET (UTC)", Fit::Spare(2)),
+    ]);
     for item in rows {
-        let open = text(item, "disabled_at").is_empty();
-        table.add_row(vec![
+        let is = |name: &str| item.get(name).and_then(Value::as_bool).unwrap_or(false);
+        let state = match text(item, "disabled_at") {
+            "" if is("locked") => "locked",
+            "" => "open",
+            _ => "disabled",
+        };
+        sheet.row([
             text(item, "name").to_owned(),
             text(item, "role").to_owned(),
-            if open { "open" } else { "disabled" }.to_owned(),
+            state.to_owned(),
+            if is("second_factor") { "totp" } else { "" }.to_owned(),
             number(item, "failures").to_string(),
             time(item, "password_at"),
         ]);
+        if state != "open" {
+            sheet.look(2, Look::Strong);
+        }
     }
-    output::line(table.to_string())
+    sheet.print("No accounts yet: set the administrator's password with `actifix admin set-password`.")
 }
 
 /// `actifix sessions …`
@@ -200,31 +233,45 @@ pub async fn sessions(global: &Global, command: SessionsCommand) -> Result<ExitC
     let client = Client::connect_existing(global).await?;
     let result = match command {
         SessionsCommand::List => client.get("/api/v1/sessions", &[("all", "true")]).await,
-        SessionsCommand::Kill { id, .. } => {
-            let id = id.unwrap_or_else(|| "all".to_owned());
-            client.delete(&format!("/api/v1/sessions/{}", encoded(&id))).await
-        }
+        SessionsCommand::Kill { id, .. } => kill(&client, id).await,
     };
     client.close().await?;
     let answer = result?;
     if global.json {
         output::json(&answer)?;
     } else if answer.get("items").is_some() {
-        let mut table = output::table(&["ID", "USER", "SINCE (UTC)", "SEEN (UTC)", "FROM"]);
+        let mut sheet = Sheet::new(&[
+            ("ID", Fit::Start(8)),
+            ("USER", Fit::Cut),
+            ("SINCE", Fit::Spare(2)),
+            ("SEEN", Fit::Whole),
+            ("FROM", Fit::Spare(1)),
+        ]);
         for item in items(&answer) {
-            table.add_row(vec![
+            sheet.row([
                 text(item, "id").to_owned(),
                 text(item, "user").to_owned(),
-                time(item, "created_at"),
-                time(item, "seen_at"),
+                ago(item, "created_at"),
+                ago(item, "seen_at"),
                 text(item, "network").to_owned(),
             ]);
         }
-        output::line(table.to_string())?;
+        sheet.print("Nobody is logged in.")?;
     } else {
         output::line("ended")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn kill(client: &Client, id: Option<String>) -> Result<Value, CliError> {
+    let id = match id {
+        Some(typed) => {
+            let path = "/api/v1/sessions?all=true";
+            ids::listed(client, path, "session", &typed, "actifix sessions list").await?
+        }
+        None => "all".to_owned(),
+    };
+    client.delete(&format!("/api/v1/sessions/{}", encoded(&id))).await
 }
 
 /// A password from standard input, without its final line end, or asked for twice without echo.
@@ -241,15 +288,26 @@ fn password(stdin: bool) -> Result<String, CliError> {
         }
         return Ok(text);
     }
-    let term = Term::stderr();
-    if !term.is_term() {
-        return Err(CliError::usage("no terminal to ask for the password: pipe it in and say --stdin"));
-    }
-    let ask =
-        |prompt: &str| term.write_str(prompt).and_then(|()| term.read_secure_line()).map_err(CliError::other);
-    let first = ask("new password (not shown): ")?;
-    if first != ask("again: ")? {
+    let first = asked("new password (not shown): ")?;
+    if first != asked("again: ")? {
         return Err(CliError::usage("the two are not the same: nothing was changed"));
     }
     Ok(first)
+}
+
+/// A password from the terminal, without echo.
+pub(super) fn asked(prompt: &str) -> Result<String, CliError> {
+    match read_secret(prompt) {
+        Ok(line) => Ok(line.as_str().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(CliError::usage("no terminal to ask for the password: pipe it in and say --stdin"))
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => {
+            Err(CliError::usage("interrupted: nothing was changed"))
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            Err(CliError::usage("the password is not UTF-8"))
+        }
+        Err(error) => Err(CliError::other(error)),
+    }
 }

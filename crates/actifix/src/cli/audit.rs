@@ -1,7 +1,8 @@
 //! `actifix audit …`
 
 use super::client::Client;
-use super::output::{self, items, number, text, time};
+use super::output::{self, ago, items, number, text, time};
+use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -29,6 +30,9 @@ pub enum AuditCommand {
     },
     /// Compare the whole log with its hashes, and its end with the witness outside the database; exit code 1 when
     /// something was edited, deleted, moved, cut off or forked.
+    #[command(
+        after_help = "Examples:\n  actifix audit verify\n  actifix audit verify --renew-witness    (after a backup was put back)"
+    )]
     Verify {
         /// Begin the witness anew, after a backup was put back; the log says that it was.
         #[arg(long)]
@@ -141,20 +145,40 @@ async fn audit(global: &Global, client: &Client, command: AuditCommand) -> Resul
     }
 }
 
+/// Columns of a terminal on which whole times have room.
+const WIDE: usize = 100;
+
 fn table(answer: &Value) -> Result<(), CliError> {
-    let mut table = output::table(&["NO", "AT (UTC)", "ACTOR", "ACTION", "TARGET", "FROM", "RESULT"]);
+    let mut sheet = Sheet::new(&[
+        ("NO", Fit::Spare(2)),
+        ("AT (UTC)", Fit::Whole),
+        ("ACTOR", Fit::Cut),
+        ("ACTION", Fit::Whole),
+        ("TARGET", Fit::Cut),
+        ("FROM", Fit::Spare(1)),
+        ("RESULT", Fit::Whole),
+    ]);
+    let wide = output::width() >= WIDE;
     for item in items(answer) {
-        table.add_row(vec![
+        let result = text(item, "result");
+        sheet.row([
             number(item, "seq").to_string(),
-            time(item, "at"),
+            if wide { time(item, "at") } else { ago(item, "at") },
             text(item, "actor").to_owned(),
             text(item, "action").to_owned(),
             text(item, "target").to_owned(),
             text(item, "network").to_owned(),
-            text(item, "result").to_owned(),
+            result.to_owned(),
         ]);
+        if result != "ok" {
+            sheet.look(6, Look::Strong);
+        }
     }
-    output::line(table.to_string())
+    sheet.print("No entry matches; without a filter `actifix audit list` shows the latest.")?;
+    match answer.get("next_cursor").and_then(Value::as_str) {
+        Some(cursor) => output::dim(format!("next page: --cursor {cursor}")),
+        None => Ok(()),
+    }
 }
 
 fn verify(global: &Global, report: &Value) -> Result<ExitCode, CliError> {

@@ -15,8 +15,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -29,6 +30,11 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// A request must be answered within this time.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// After this time people wonder.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the sign of life turns.
+const SPIN_EVERY: Duration = Duration::from_millis(120);
+
 /// A way to the App.
 pub struct Client {
     transport: Transport,
@@ -40,7 +46,37 @@ enum Transport {
     InProcess { router: Router, wired: Box<wire::Wired> },
 }
 
+/// A session of somebody, for what people do for themselves.
+pub struct Person {
+    cookie: String,
+    csrf: String,
+}
+
 impl Client {
+    /// Logs a person in, for requests of their own.
+    pub async fn log_in(&self, name: &str, password: &str) -> Result<Person, CliError> {
+        let body = serde_json::json!({ "username": name, "password": password });
+        let bytes = Bytes::from(body.to_string());
+        let (status, headers, bytes) =
+            self.within(self.exchange(Method::POST, "/api/v1/auth/login", bytes, None)).await?;
+        let answer = understood(status, &bytes, false)?;
+        let cookie = headers
+            .get_all("set-cookie")
+            .iter()
+            .filter_map(|line| line.to_str().ok()?.split(';').next())
+            .find(|pair| !pair.contains("-device="))
+            .ok_or_else(|| CliError::usage("the server began no session"))?;
+        let csrf = super::output::text(&answer, "csrf_token").to_owned();
+        Ok(Person { cookie: cookie.to_owned(), csrf })
+    }
+
+    /// POST as a person.
+    pub async fn post_as(&self, person: &Person, path: &str, body: &Value) -> Result<Value, CliError> {
+        let bytes = Bytes::from(body.to_string());
+        let (status, _, bytes) = self.within(self.exchange(Method::POST, path, bytes, Some(person))).await?;
+        understood(status, &bytes, false)
+    }
+
     /// Chooses the way, by environment and home. A home that was named is made if there is none.
     pub async fn connect(global: &Global) -> Result<Self, CliError> {
         Self::choose(global, false).await
@@ -59,8 +95,18 @@ impl Client {
             }));
         }
         let socket = Home::at(&global.home).socket();
-        let reached = connect_socket(&socket).await.is_ok();
+        let reached = Self::serves(&Home::at(&global.home)).await;
         Ok(reached.then_some(Self { transport: Transport::Socket(socket) }))
+    }
+
+    /// Whether a server runs on this home.
+    pub async fn serves(home: &Home) -> bool {
+        connect_socket(&home.socket()).await.is_ok()
+    }
+
+    /// Whether the App is in this process: no server runs.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.transport, Transport::InProcess { .. })
     }
 
     async fn choose(global: &Global, existing: bool) -> Result<Self, CliError> {
@@ -79,7 +125,8 @@ impl Client {
             )));
         }
         let loaded = wire::load_config(&home)?;
-        let wired = wire::open(&home, loaded.config, None, Ask::Terminal).await?;
+        let last_url = crate::served::last_url(&home, &loaded);
+        let wired = wire::open(&home, loaded.config, last_url, Ask::Terminal).await?;
         let router = wired.api();
         Ok(Self { transport: Transport::InProcess { router, wired: Box::new(wired) } })
     }
@@ -114,30 +161,14 @@ impl Client {
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let sent = tokio::time::timeout(TIMEOUT, self.exchange(method, path, bytes));
-        let (status, bytes) = sent
+        let (status, _, bytes) = self.within(self.exchange(method, path, bytes, None)).await?;
+        understood(status, &bytes, matches!(self.transport, Transport::Remote(_)))
+    }
+
+    async fn within<T>(&self, exchange: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+        patiently(tokio::time::timeout(TIMEOUT, exchange))
             .await
-            .map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))??;
-        if status.is_redirection() {
-            return Err(CliError::usage(
-                "ACTIFIX_URL: the server answers with a redirect, which is not followed with a token: set ACTIFIX_URL to the final address",
-            ));
-        }
-        if bytes.is_empty() && status.is_success() {
-            return Ok(Value::Null);
-        }
-        let answer: Value = serde_json::from_slice(&bytes).map_err(|_| {
-            CliError::new(exit::UNAVAILABLE, "the answer is not JSON: is ACTIFIX_URL an Actifix server?")
-        })?;
-        let answer = shown(answer);
-        if status.is_success() {
-            return Ok(answer);
-        }
-        let mut detail = super::output::text(&answer, "detail").to_owned();
-        if detail.is_empty() {
-            detail = format!("the server answered {status}");
-        }
-        Err(CliError::from_status(status.as_u16(), &detail))
+            .map_err(|_| CliError::new(exit::UNAVAILABLE, "the server did not answer within 60 s"))?
     }
 
     async fn exchange(
@@ -145,7 +176,8 @@ impl Client {
         method: Method,
         path: &str,
         body: Bytes,
-    ) -> Result<(StatusCode, Bytes), CliError> {
+        person: Option<&Person>,
+    ) -> Result<Exchanged, CliError> {
         let unreachable =
             |error: std::io::Error| CliError::new(exit::UNAVAILABLE, format!("server: {error}"));
         let request = |host: &str, prefix: &str, token: Option<&str>| {
@@ -154,7 +186,9 @@ impl Client {
                 .uri(format!("{prefix}{path}"))
                 .header("host", host)
                 .header("content-type", "application/json");
-            if let Some(token) = token {
+            if let Some(person) = person {
+                builder = builder.header("cookie", &person.cookie).header("x-csrf-token", &person.csrf);
+            } else if let Some(token) = token {
                 builder = builder.header("authorization", format!("Bearer {token}"));
             }
             builder
@@ -183,12 +217,61 @@ impl Client {
     }
 }
 
+/// Shows on a terminal that something is still going on, once it takes longer than one expects.
+async fn patiently<T>(work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    let spinner = ProgressBar::new_spinner().with_message("working; Ctrl-C stops waiting");
+    spinner.enable_steady_tick(SPIN_EVERY);
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
+}
+
 async fn connect_socket(path: &std::path::Path) -> std::io::Result<UnixStream> {
     let (_directory, short) = crate::lifecycle::short_socket_path(path)?;
     UnixStream::connect(short).await
 }
 
-async fn exchange_over<I>(io: I, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), CliError>
+/// Status, headers and body of an answer.
+type Exchanged = (StatusCode, HeaderMap, Bytes);
+
+/// What an answer says: its document, or the error that it is.
+fn understood(status: StatusCode, bytes: &Bytes, by_token: bool) -> Result<Value, CliError> {
+    if status.is_redirection() {
+        return Err(CliError::usage(
+            "ACTIFIX_URL: the server answers with a redirect, which is not followed with a token: set ACTIFIX_URL to the final address",
+        ));
+    }
+    if bytes.is_empty() && status.is_success() {
+        return Ok(Value::Null);
+    }
+    let answer: Value = serde_json::from_slice(bytes).map_err(|_| {
+        CliError::new(exit::UNAVAILABLE, "the answer is not JSON: is ACTIFIX_URL an Actifix server?")
+    })?;
+    let answer = shown(answer);
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let mut detail = super::output::text(&answer, "detail").to_owned();
+    if detail.is_empty() {
+        detail = format!("the server answered {status}");
+    }
+    if by_token && status == StatusCode::UNAUTHORIZED {
+        detail = "ACTIFIX_TOKEN: the server does not know it: it was revoked, has expired, or is of another server; make one there with `actifix token create`".to_owned();
+    }
+    let wrong = answer.get("errors").and_then(Value::as_array);
+    let fields = wrong.into_iter().flatten().map(|wrong| {
+        (super::output::text(wrong, "field").to_owned(), super::output::text(wrong, "message").to_owned())
+    });
+    Err(CliError::from_answer(status.as_u16(), &detail, fields.collect()))
+}
+
+async fn exchange_over<I>(io: I, request: Request<Full<Bytes>>) -> Result<Exchanged, CliError>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
@@ -209,18 +292,17 @@ where
     }
 }
 
-async fn collect<B>(answer: Response<B>) -> Result<(StatusCode, Bytes), CliError>
+async fn collect<B>(answer: Response<B>) -> Result<Exchanged, CliError>
 where
     B: hyper::body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let status = answer.status();
+    let (status, headers) = (answer.status(), answer.headers().clone());
     let body = http_body_util::Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
     let bytes = body.collect().await.map_err(CliError::other)?.to_bytes();
-    Ok((status, bytes))
+    Ok((status, headers, bytes))
 }
 
-/// Appends a query; names are ours, values are encoded.
 /// An answer as a terminal may see it. The server takes control characters out of events; a terminal must not depend
 /// on every server, old rows and all, having done so.
 fn shown(value: Value) -> Value {
@@ -239,10 +321,11 @@ fn shown(value: Value) -> Value {
     }
 }
 
+/// Appends a query; names are ours, values are encoded.
 fn with_query(path: &str, query: &[(&str, &str)]) -> String {
     let mut out = path.to_owned();
     for (place, (name, value)) in query.iter().enumerate() {
-        out.push(if place == 0 { '?' } else { '&' });
+        out.push(if place == 0 && !path.contains('?') { '?' } else { '&' });
         out.push_str(name);
         out.push('=');
         out.push_str(&encoded(value));

@@ -2,9 +2,11 @@
 
 use super::client::Client;
 use super::output;
+use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
-use crate::config::{self, FIELDS, Loaded, SECRET_FORM, SecretRef, Source, environment};
+use crate::config::{self, FIELDS, Loaded, RELOADED, SECRET_FORM, SecretRef, Source, changed, environment};
 use crate::home::Home;
+use crate::served::Served;
 use crate::wire;
 use clap::Subcommand;
 use console::style;
@@ -14,7 +16,10 @@ use std::process::ExitCode;
 /// The configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Every value and where it comes from; secrets are masked.
+    /// Every value, where it comes from, and whether the running server has it; secrets are masked.
+    #[command(
+        after_help = "Examples:\n  actifix config show\n  actifix config show --json | jq '.\"server.public_url\"'"
+    )]
     Show,
     /// Read it and say whether it is right.
     #[command(
@@ -22,6 +27,7 @@ pub enum ConfigCommand {
     )]
     Check,
     /// Every key, its form and what it does.
+    #[command(after_help = "Example:\n  actifix config schema | grep -A 1 retention")]
     Schema,
 }
 
@@ -39,18 +45,18 @@ pub async fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, Cl
                 output::line("The configuration is fine.")?;
             }
         }
-        ConfigCommand::Show => show(global, &wire::load_config(&Home::at(&global.home))?)?,
+        ConfigCommand::Show => show(global).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The keys that refer to secrets, with what they refer to.
 fn references(loaded: &Loaded) -> Result<Vec<(String, SecretRef)>, CliError> {
-    let table = toml::Table::try_from(&loaded.config).map_err(CliError::other)?;
-    let mut flat = Vec::new();
-    flatten("", &table, &mut flat);
     let takes_secret = |key: &str| config::known(key).is_some_and(|field| field.form == SECRET_FORM);
-    flat.into_iter()
+    loaded
+        .config
+        .values()
+        .into_iter()
         .filter(|(key, _)| takes_secret(key))
         .filter_map(|(key, value)| value.as_str().map(|text| (key, text.parse())))
         .map(|(key, reference)| {
@@ -93,38 +99,87 @@ fn schema(global: &Global) -> Result<(), CliError> {
             .collect();
         return output::json(&json!({ "items": fields }));
     }
-    let mut table = output::table(&["KEY", "FORM", "WHAT"]);
+    // One key a paragraph: what a setting does is read whole, at every width.
     for field in FIELDS {
-        table.add_row(vec![field.key, field.form, field.help]);
+        output::line(format!("{}  {}", style(field.key).bold(), style(field.form).dim()))?;
+        output::line(format!("    {}", field.help))?;
     }
-    output::line(table.to_string())?;
-    output::line(
-        style("Variable of a key: ACTIFIX_<SECTION>__<KEY>, such as ACTIFIX_THROTTLE__ENABLED=false")
-            .dim()
-            .to_string(),
-    )
+    output::dim("Variable of a key: ACTIFIX_<SECTION>__<KEY>, such as ACTIFIX_THROTTLE__ENABLED=false")
 }
 
-fn show(global: &Global, loaded: &Loaded) -> Result<(), CliError> {
-    let mut config = loaded.config.clone();
-    config.listeners = config.listeners();
-    config.server.public_url = Some(config.public_url());
-    let table = toml::Table::try_from(&config).map_err(CliError::other)?;
-    let mut flat = Vec::new();
-    flatten("", &table, &mut flat);
+async fn show(global: &Global) -> Result<(), CliError> {
+    let home = Home::at(&global.home);
+    let loaded = wire::load_config(&home)?;
+    let values = loaded.config.values();
+    let running = if Client::serves(&home).await { Served::read(&home) } else { None };
+    let differing: Vec<String> =
+        running.as_ref().map(|served| changed(&served.values, &values)).unwrap_or_default();
+    let runs_with = |key: &str| running.as_ref().and_then(|served| served.values.get(key));
     if global.json {
         let mut map = Map::new();
-        for (key, value) in &flat {
-            let source = source(loaded, key);
-            map.insert(key.clone(), json!({ "value": value, "source": source }));
+        for (key, value) in &values {
+            let mut shown = json!({ "value": value, "source": source(&loaded, key) });
+            if differing.contains(key) {
+                shown["running"] = json!(runs_with(key));
+                shown["takes_effect"] = json!(takes_effect(key));
+            }
+            map.insert(key.clone(), shown);
         }
         return output::json(&Value::Object(map));
     }
-    let mut shown = output::table(&["KEY", "VALUE", "FROM"]);
-    for (key, value) in &flat {
-        shown.add_row(vec![key.clone(), value.to_string(), source(loaded, key)]);
+    let mut columns = vec![("KEY", Fit::Whole), ("VALUE", Fit::Cut), ("FROM", Fit::Spare(1))];
+    if !differing.is_empty() {
+        columns.push(("RUNNING", Fit::Cut));
     }
-    output::line(shown.to_string())
+    let mut sheet = Sheet::new(&columns);
+    let only_running = differing.iter().filter(|key| !values.contains_key(*key));
+    for key in values.keys().chain(only_running) {
+        let value = values.get(key).map_or_else(|| "–".to_owned(), Value::to_string);
+        let mut row = vec![key.clone(), value, source(&loaded, key)];
+        let differs = differing.contains(key);
+        if !differing.is_empty() {
+            row.push(if differs {
+                runs_with(key).map_or_else(|| "–".to_owned(), Value::to_string)
+            } else {
+                String::new()
+            });
+        }
+        sheet.row(row);
+        if differs {
+            (0..4).for_each(|column| sheet.look(column, Look::Notice));
+        }
+    }
+    sheet.print("")?;
+    if environment("ACTIFIX_URL").is_some() {
+        output::dim(format!(
+            "ACTIFIX_URL is set: other commands ask that server; these are the values of {}",
+            home.root().display()
+        ))?;
+    }
+    match running {
+        None => output::dim("no server runs on this home: these values apply at its next start"),
+        Some(_) if differing.is_empty() => output::dim("the server runs with these values"),
+        Some(served) => {
+            output::line(format!(
+                "The server runs since {} UTC with other values of: {}",
+                served.started_at.to_string().get(..19).unwrap_or_default().replace('T', " "),
+                differing.join(", ")
+            ))?;
+            let (soon, late): (Vec<String>, Vec<String>) =
+                differing.into_iter().partition(|key| RELOADED.contains(&key.as_str()));
+            if !soon.is_empty() {
+                output::line(format!("SIGHUP takes over: {}", soon.join(", ")))?;
+            }
+            if !late.is_empty() {
+                output::line(format!("a restart takes over: {}", late.join(", ")))?;
+            }
+            output::dim("variables that only one of the two was given differ as well")
+        }
+    }
+}
+
+fn takes_effect(key: &str) -> &'static str {
+    if RELOADED.contains(&key) { "on SIGHUP" } else { "on restart" }
 }
 
 fn source(loaded: &Loaded, key: &str) -> String {
@@ -132,39 +187,5 @@ fn source(loaded: &Loaded, key: &str) -> String {
         None => "default".to_owned(),
         Some(Source::File) => "actifix.toml".to_owned(),
         Some(Source::Environment(name)) => name.clone(),
-    }
-}
-
-/// A URL without what stands before its host: that may be a password.
-fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://…@{host}{path}"),
-        None => text.to_owned(),
-    }
-}
-
-fn flatten(prefix: &str, table: &toml::Table, out: &mut Vec<(String, toml::Value)>) {
-    for (name, value) in table {
-        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value {
-            toml::Value::Table(inner) => flatten(&key, inner, out),
-            toml::Value::String(text) => out.push((key, toml::Value::String(without_password(text)))),
-            other => out.push((key, other.clone())),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_a_url_is_masked() {
-        assert_eq!(without_password("https://jo:hunter2@a.test/x?y=z@w"), "https://…@a.test/x?y=z@w");
-        assert_eq!(without_password("https://a.test/@jo"), "https://a.test/@jo");
-        assert_eq!(without_password("secret:slack"), "secret:slack");
     }
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct CliError {
     message: String,
+    /// Fields of the API that were wrong, and why; then this is said instead of the message.
+    fields: Vec<(String, String)>,
     code: u8,
 }
 
@@ -27,10 +29,33 @@ pub mod exit {
     pub const CONFIG: u8 = 78;
 }
 
+/// Where things are listed that were not found.
+const LISTS: [(&str, &str); 7] = [
+    ("project", "project list"),
+    ("key", "project key list PROJECT"),
+    ("ticket", "ticket list --all"),
+    ("finding", "findings list"),
+    ("account", "user list"),
+    ("token", "token list"),
+    ("secret", "secrets list"),
+];
+
+/// What the system says about a file, and what to do about it.
+fn advised(said: &str) -> String {
+    let words = said.split(" (os error").next().unwrap_or(said);
+    match words {
+        "No such file or directory" => "no such file: check the path".to_owned(),
+        "Permission denied" => "permission denied: run this as the user that it belongs to".to_owned(),
+        "Is a directory" => "is a directory: name a file".to_owned(),
+        "No space left on device" => "no space left on the device: make room, then try again".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 impl CliError {
     /// An error with its exit code.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { message: message.into(), code }
+        Self { message: message.into(), fields: Vec::new(), code }
     }
 
     /// Wrong arguments or input.
@@ -45,7 +70,7 @@ impl CliError {
 
     /// A file that cannot be read or written.
     pub fn io(path: &Path, error: impl fmt::Display) -> Self {
-        Self::new(exit::IO, format!("{}: {error}", path.display()))
+        Self::new(exit::IO, format!("{}: {}", path.display(), advised(&error.to_string())))
     }
 
     /// Anything else of the system.
@@ -70,21 +95,33 @@ impl CliError {
         Self::new(code, error.to_string())
     }
 
-    /// From an answer of the API.
-    pub fn from_status(status: u16, detail: &str) -> Self {
+    /// From an answer of the API: its status, its `detail`, and the fields that were wrong.
+    pub fn from_answer(status: u16, detail: &str, fields: Vec<(String, String)>) -> Self {
         let code = match status {
             429 | 503 => exit::TRY_LATER,
             500..=599 => exit::UNAVAILABLE,
             _ => exit::USAGE,
         };
-        Self::new(code, detail)
+        let list =
+            LISTS.iter().find(|(what, _)| status == 404 && detail.strip_suffix(" not found") == Some(*what));
+        let detail = match list {
+            Some((_, list)) => format!("{detail}: `actifix {list}` shows all"),
+            None => detail.to_owned(),
+        };
+        Self { fields, ..Self::new(code, detail) }
     }
 
-    /// With names of the API in its text replaced by those of the command line.
-    pub fn renamed(mut self, names: &[(&str, &str)]) -> Self {
-        for (ours, theirs) in names {
-            self.message = self.message.replace(ours, theirs);
+    /// With other names of the fields that were wrong, and other words about them.
+    pub fn map_fields(mut self, name: impl Fn(&str) -> String, words: impl Fn(&str) -> String) -> Self {
+        for (field, message) in &mut self.fields {
+            *field = name(field);
+            *message = words(message);
         }
+        self.message = match self.message.split_once(": ") {
+            // A text of the API that begins with a field.
+            Some((field, rest)) if name(field) != field => format!("{}: {}", name(field), words(rest)),
+            _ => words(&self.message),
+        };
         self
     }
 
@@ -96,7 +133,13 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        if self.fields.is_empty() {
+            return f.write_str(&self.message);
+        }
+        for (place, (field, message)) in self.fields.iter().enumerate() {
+            write!(f, "{}{field}: {message}", if place > 0 { "; " } else { "" })?;
+        }
+        Ok(())
     }
 }
 
@@ -105,6 +148,11 @@ impl From<Error> for CliError {
         match &error {
             Error::Unavailable { .. } | Error::Throttled { .. } => {
                 Self::new(exit::TRY_LATER, error.to_string())
+            }
+            Error::Invalid(fields) => {
+                let fields =
+                    fields.iter().map(|wrong| (wrong.field.clone(), wrong.message.clone())).collect();
+                Self { fields, ..Self::usage(error.to_string()) }
             }
             Error::Internal(source) => Self::new(exit::IO, format!("internal error: {source}")),
             _ => Self::usage(error.to_string()),

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::error::exit;
+use super::interrupt::Interrupt;
 use super::output;
 use super::{CliError, Global};
 use actifix_domain::event::Level;
@@ -77,7 +78,9 @@ pub async fn run(global: &Global, command: IngestCommand) -> Result<ExitCode, Cl
     };
     let options = LogOptions { format, min_level };
     let client = Client::connect(global).await?;
-    let mut sink = Sink { global, client: &client, project: &project, sent: 0, progress: progress(), follow };
+    let interrupt = Interrupt::install().map_err(CliError::other)?;
+    let progress = progress();
+    let mut sink = Sink { global, client: &client, project: &project, sent: 0, progress, follow, interrupt };
     let result = if file == "-" {
         sink.follow = false;
         let mut reader = LogReader::new(options);
@@ -112,6 +115,7 @@ struct Sink<'a> {
     sent: u64,
     progress: ProgressBar,
     follow: bool,
+    interrupt: Interrupt,
 }
 
 /// Which file an event stands in: the same line read again makes the same event.
@@ -119,6 +123,64 @@ struct Sink<'a> {
 struct Place {
     device: u64,
     inode: u64,
+}
+
+/// Bytes of a file that show what it is, as grep and git look at it.
+const SNIFF_BYTES: usize = 8 << 10;
+
+/// Looks at the first bytes of a file: what is no text must not become tickets.
+#[derive(Debug, Default)]
+struct Start {
+    looked_at: usize,
+}
+
+impl Start {
+    /// The text of what was read, without the zeros that a log which was emptied under its writer begins with.
+    fn text<'b>(&mut self, mut bytes: &'b [u8]) -> Result<&'b [u8], &'static str> {
+        if self.looked_at == 0 {
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            bytes = bytes.get(zeros..).unwrap_or_default();
+            if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+                return Err("UTF-16 text: convert it, such as with `iconv -f UTF-16 -t UTF-8`");
+            }
+            for (magic, why) in PACKED {
+                if bytes.starts_with(magic) {
+                    return Err(why);
+                }
+            }
+        }
+        let sniffed =
+            bytes.get(..SNIFF_BYTES.saturating_sub(self.looked_at).min(bytes.len())).unwrap_or_default();
+        self.looked_at += sniffed.len();
+        let strange = sniffed.iter().filter(|byte| is_strange(**byte)).count();
+        if sniffed.contains(&0) || strange * STRANGE_SHARE > sniffed.len() {
+            return Err(
+                "not text: name a log, or pass its text through such as by `strings -n 8 FILE | actifix ingest logs -`",
+            );
+        }
+        Ok(bytes)
+    }
+}
+
+/// One byte in this many may be no character of any text.
+const STRANGE_SHARE: usize = 10;
+
+/// Control characters that no log has; colours and tabs are none of them.
+const fn is_strange(byte: u8) -> bool {
+    byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x0c | 0x1b)
+}
+
+/// How packed files begin.
+const PACKED: [(&[u8], &str); 4] = [
+    (&[0x1f, 0x8b], "packed by gzip: read it with `zcat FILE | actifix ingest logs -`"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "packed by zstd: read it with `zstdcat FILE | actifix ingest logs -`"),
+    (&[0xfd, b'7', b'z', b'X', b'Z'], "packed by xz: read it with `xzcat FILE | actifix ingest logs -`"),
+    (b"BZh", "packed by bzip2: read it with `bzcat FILE | actifix ingest logs -`"),
+];
+
+fn not_text(path: Option<&Path>, why: &str) -> CliError {
+    let name = path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+    CliError::usage(format!("{name}: {why}"))
 }
 
 /// Why reading stopped.
@@ -172,16 +234,18 @@ impl Sink<'_> {
         let mut chunk = vec![0u8; CHUNK_BYTES];
         let mut idle = Duration::ZERO;
         let mut position = 0u64;
+        let mut start = Start::default();
         let stopped = loop {
             let read = tokio::select! {
                 read = input.read(&mut chunk) => read.map_err(CliError::other)?,
-                _ = tokio::signal::ctrl_c() => break Stopped::End,
+                () = self.interrupt.came() => break Stopped::End,
             };
             if let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) {
                 idle = Duration::ZERO;
                 position += read as u64;
                 self.progress.inc(read as u64);
-                self.send(reader.feed(bytes), place).await?;
+                let text = start.text(bytes).map_err(|why| not_text(source.map(|(path, _)| path), why))?;
+                self.send(reader.feed(text), place).await?;
                 continue;
             }
             let Some((path, place)) = source.filter(|_| self.follow) else { break Stopped::End };
@@ -194,7 +258,7 @@ impl Sink<'_> {
             }
             tokio::select! {
                 () = tokio::time::sleep(FOLLOW_EVERY) => idle += FOLLOW_EVERY,
-                _ = tokio::signal::ctrl_c() => break Stopped::End,
+                () = self.interrupt.came() => break Stopped::End,
             }
         };
         self.send(reader.flush(), place).await?;
@@ -219,7 +283,7 @@ impl Sink<'_> {
     }
 
     /// With `--follow` a server that is away or busy is waited for: the file keeps what is not read yet.
-    async fn post(&self, body: &Value) -> Result<Value, CliError> {
+    async fn post(&mut self, body: &Value) -> Result<Value, CliError> {
         let mut pause = RETRY_FIRST;
         loop {
             let error = match self.client.post("/api/v1/events", body).await {
@@ -232,7 +296,7 @@ impl Sink<'_> {
             self.progress.set_message(format!("{} events, waiting: {error}", self.sent));
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
-                _ = tokio::signal::ctrl_c() => return Err(error),
+                () = self.interrupt.came() => return Err(error),
             }
         }
     }
@@ -258,4 +322,30 @@ fn event_id(place: Place, line: u64, event: &Map<String, Value>) -> String {
         hasher.update(value.to_string().as_bytes());
     }
     hasher.finalize().to_hex().chars().take(32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_told_from_logs() {
+        let text = |bytes: &[u8]| Start::default().text(bytes).map(<[u8]>::to_vec);
+        assert_eq!(text(b"\0\0\0ERROR after a truncation\n").unwrap(), b"ERROR after a truncation\n");
+        assert!(text("2026-11-24 ERROR Zahlung für Größe \u{1b}[31mrot\u{1b}[0m\n".as_bytes()).is_ok());
+        assert!(text(b"caf\xe9 ERROR in Latin-1\n").is_ok());
+        assert!(text(b"").is_ok());
+        for (bytes, says) in [
+            (&b"\x7fELF\x02\x01\x01\0\0\0panic: FATAL\n"[..], "not text"),
+            (b"\x1f\x8b\x08\x08abc", "zcat"),
+            (b"\xff\xfeE\0R\0", "iconv"),
+            (b"PK\x03\x04\x14\x01\x02\x08\x08FATAL", "not text"),
+        ] {
+            assert!(text(bytes).unwrap_err().contains(says), "{bytes:?}");
+        }
+        // Only the start decides: a crash may leave zeros in the middle of a good log.
+        let mut start = Start::default();
+        assert!(start.text(&b"INFO fine\n".repeat(1_000)).is_ok());
+        assert!(start.text(b"\0\0\0\0ERROR after a crash\n").is_ok());
+    }
 }

@@ -3,7 +3,6 @@
 use super::CliError;
 use actifix_app::ports::Clock;
 use actifix_domain::time::{DAY, HOUR, MINUTE, Timestamp};
-use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 use console::{Term, style};
 use serde_json::Value;
 use std::io::{self, Write};
@@ -20,6 +19,11 @@ pub fn raw(bytes: &[u8]) -> Result<(), CliError> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(CliError::other),
     }
+}
+
+/// Prints a line in the background: what to do next, what was left out.
+pub fn dim(text: impl AsRef<str>) -> Result<(), CliError> {
+    line(style(text.as_ref()).dim().to_string())
 }
 
 /// Prints JSON, indented on a terminal.
@@ -51,21 +55,6 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
 /// Columns of the terminal; of a pipe, enough for every column of ours.
 pub fn width() -> usize {
     Term::stdout().size_checked().map_or(160, |(_, width)| usize::from(width).max(60))
-}
-
-/// A borderless table.
-pub fn table(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(width()).unwrap_or(u16::MAX));
-    if console::colors_enabled() {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
-    // The table's own attributes, not escapes in the text: it would count those as columns.
-    table.set_header(head.iter().map(|text| Cell::new(text).add_attribute(Attribute::Dim)));
-    table
 }
 
 /// Text of a member, or nothing.

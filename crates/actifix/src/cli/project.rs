@@ -1,9 +1,15 @@
 //! `actifix dsn`, `actifix project …`, `actifix token …`
 
+mod show;
+
 use super::client::{Client, encoded};
-use super::output::{self, ago, items, text, time};
-use super::sheet::{Fit, Sheet};
+use super::ids;
+use super::output::{self, ago, items, number, text, time};
+use super::sheet::{Fit, Look, Sheet};
+use super::signing_keys::{self, SigningKeyCommand};
 use super::{CliError, Global};
+use actifix_domain::access::Role;
+use actifix_protocol::dsn::Dsn;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
@@ -21,8 +27,10 @@ pub enum ProjectCommand {
         id: Option<i64>,
     },
     /// All projects.
+    #[command(after_help = "Example:\n  actifix project list --json | jq -r '.items[].name'")]
     List,
     /// One project with its settings.
+    #[command(after_help = "Example:\n  actifix project show shop")]
     Show {
         /// Name or id.
         project: String,
@@ -39,7 +47,10 @@ pub enum ProjectCommand {
         settings: Vec<String>,
     },
     /// Ingest keys.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix project key list shop\n  actifix project key import shop https://a1b2c3d4e5f60718293a4b5c6d7e8f90@tracker.example.net/42"
+    )]
     Key(KeyCommand),
 }
 
@@ -47,6 +58,7 @@ pub enum ProjectCommand {
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
     /// Make a key.
+    #[command(after_help = "Example:\n  actifix project key create shop --label mobile")]
     Create {
         /// Name or id.
         project: String,
@@ -55,19 +67,23 @@ pub enum KeyCommand {
         label: String,
     },
     /// Take over the key of another tracker's DSN, so that only its host changes.
-    #[command(after_help = "Example:\n  actifix project key import shop a1b2c3d4e5f60718293a4b5c6d7e8f90")]
+    #[command(
+        after_help = "Examples:\n  actifix project key import shop a1b2c3d4e5f60718293a4b5c6d7e8f90\n  actifix project key import shop https://a1b2c3d4e5f60718293a4b5c6d7e8f90@tracker.example.net/42"
+    )]
     Import {
         /// Name or id.
         project: String,
-        /// The part of the DSN before `@`.
+        /// The whole DSN, or its part before `@`.
         key: String,
     },
     /// Keys with their DSNs.
+    #[command(after_help = "Example:\n  actifix project key list shop")]
     List {
         /// Name or id.
         project: String,
     },
     /// Switch a key off; it then answers like an unknown one.
+    #[command(after_help = "Example:\n  actifix project key disable shop a1b2c3d4e5f60718293a4b5c6d7e8f90")]
     Disable {
         /// Name or id.
         project: String,
@@ -75,6 +91,7 @@ pub enum KeyCommand {
         key: String,
     },
     /// Switch a key on.
+    #[command(after_help = "Example:\n  actifix project key enable shop a1b2c3d4e5f60718293a4b5c6d7e8f90")]
     Enable {
         /// Name or id.
         project: String,
@@ -82,6 +99,7 @@ pub enum KeyCommand {
         key: String,
     },
     /// Make a new key and disable this one.
+    #[command(after_help = "Example:\n  actifix project key rotate shop a1b2c3d4e5f60718293a4b5c6d7e8f90")]
     Rotate {
         /// Name or id.
         project: String,
@@ -89,6 +107,9 @@ pub enum KeyCommand {
         key: String,
     },
     /// Events per minute.
+    #[command(
+        after_help = "Examples:\n  actifix project key limit shop a1b2c3d4e5f60718293a4b5c6d7e8f90 600\n  actifix project key limit shop a1b2c3d4e5f60718293a4b5c6d7e8f90        (the default again)"
+    )]
     Limit {
         /// Name or id.
         project: String,
@@ -99,7 +120,7 @@ pub enum KeyCommand {
     },
     /// Set the origins that may send with a key.
     #[command(
-        after_help = "Examples:\n  actifix project key origins shop KEY https://shop.example.net '*.example.org'\n  actifix project key origins shop KEY        (accept all again)"
+        after_help = "Examples:\n  actifix project key origins shop a1b2c3d4e5f60718293a4b5c6d7e8f90 https://shop.example.net '*.example.org'\n  actifix project key origins shop a1b2c3d4e5f60718293a4b5c6d7e8f90        (accept all again)"
     )]
     Origins {
         /// Name or id.
@@ -110,6 +131,9 @@ pub enum KeyCommand {
         origins: Vec<String>,
     },
     /// Say who may hold a key.
+    #[command(
+        after_help = "Example:\n  actifix project key kind shop a1b2c3d4e5f60718293a4b5c6d7e8f90 server"
+    )]
     Kind {
         /// Name or id.
         project: String,
@@ -140,9 +164,9 @@ pub enum TokenCommand {
         /// Name for people.
         #[arg(long)]
         name: String,
-        /// viewer, operator, agent or admin.
-        #[arg(long, conflicts_with = "scope", required_unless_present = "scope")]
-        role: Option<String>,
+        /// What it may do.
+        #[arg(long, value_enum, conflicts_with = "scope", required_unless_present = "scope")]
+        role: Option<TokenRole>,
         /// Scopes instead of a role.
         #[arg(long)]
         scope: Vec<String>,
@@ -154,6 +178,7 @@ pub enum TokenCommand {
         expires: String,
     },
     /// All tokens, without their texts.
+    #[command(after_help = "Example:\n  actifix token list")]
     List,
     /// Replace a token; the old one stays good for a while.
     #[command(after_help = "Example:\n  actifix token rotate 0123456789abcdef --overlap 24h")]
@@ -165,6 +190,9 @@ pub enum TokenCommand {
         overlap: String,
     },
     /// Revoke a token at once.
+    #[command(
+        after_help = "Examples:\n  actifix token revoke 0123456789abcdef\n  actifix token revoke --all"
+    )]
     Revoke {
         /// Id, as `token list` shows it.
         #[arg(required_unless_present = "all")]
@@ -173,14 +201,49 @@ pub enum TokenCommand {
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
+    /// Keys that sign short-lived tokens.
+    #[command(subcommand)]
+    Keys(SigningKeyCommand),
+}
+
+/// Roles of tokens.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TokenRole {
+    /// Reads.
+    Viewer,
+    /// Works and triages tickets.
+    Operator,
+    /// Claims and works tickets within its lease.
+    Agent,
+    /// All.
+    Admin,
+}
+
+impl TokenRole {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Agent => "agent",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// `actifix dsn`
 pub async fn dsn(global: &Global, project: &str) -> Result<ExitCode, CliError> {
     let client = Client::connect(global).await?;
     let answer = client.get(&format!("/api/v1/projects/{}/dsn", encoded(project)), &[]).await;
+    let alone = client.is_alone();
     client.close().await?;
     let answer = answer?;
+    if alone {
+        output::note(if text(&answer, "dsn").contains(":0/") {
+            "no server runs on this home, and its port is chosen at the start: ask again once `actifix serve` runs"
+        } else {
+            "no server runs on this home: this is where it is expected, or was last; `actifix serve` starts it"
+        });
+    }
     if global.json {
         output::json(&answer)?;
     } else {
@@ -221,7 +284,7 @@ async fn project(global: &Global, client: &Client, command: ProjectCommand) -> R
         }
         ProjectCommand::Show { project } => {
             let answer = client.get(&format!("/api/v1/projects/{}", encoded(&project)), &[]).await?;
-            if global.json { output::json(&answer) } else { output::line(format!("{answer:#}")) }
+            if global.json { output::json(&answer) } else { show::project(client, &answer).await }
         }
         ProjectCommand::Set { project, settings } => {
             let mut map = Map::new();
@@ -234,10 +297,27 @@ async fn project(global: &Global, client: &Client, command: ProjectCommand) -> R
             }
             let body = json!({ "settings": map });
             let answer = client.patch(&format!("/api/v1/projects/{}", encoded(&project)), &body).await?;
-            if global.json { output::json(&answer) } else { output::line(format!("{answer:#}")) }
+            if global.json { output::json(&answer) } else { show::project(client, &answer).await }
         }
         ProjectCommand::Key(command) => key(global, client, command).await,
     }
+}
+
+/// The key of what was given: a DSN of another tracker, or just its key. A DSN of another project would not lead here
+/// once its host is changed.
+async fn imported(client: &Client, project: &str, given: &str) -> Result<String, CliError> {
+    if !given.contains("://") {
+        return Ok(given.to_owned());
+    }
+    let dsn = Dsn::parse(given).map_err(|why| CliError::usage(format!("KEY: {why}")))?;
+    let own = number(&client.get(&format!("/api/v1/projects/{}", encoded(project)), &[]).await?, "id");
+    if i64::try_from(own).ok() != Some(dsn.project().0) {
+        return Err(CliError::usage(format!(
+            "KEY: this DSN is of project {theirs}, {project} has the id {own}: make one with `actifix project create NAME --id {theirs}`, so that only the host of the DSN changes",
+            theirs = dsn.project()
+        )));
+    }
+    Ok(dsn.public_key().to_string())
 }
 
 async fn key(global: &Global, client: &Client, command: KeyCommand) -> Result<(), CliError> {
@@ -248,6 +328,7 @@ async fn key(global: &Global, client: &Client, command: KeyCommand) -> Result<()
             client.post(&keys(&project), &json!({ "label": label })).await?
         }
         KeyCommand::Import { project, key } => {
+            let key = imported(client, &project, &key).await?;
             client.post(&keys(&project), &json!({ "import": key })).await?
         }
         KeyCommand::List { project } => {
@@ -281,6 +362,11 @@ async fn key(global: &Global, client: &Client, command: KeyCommand) -> Result<()
 }
 
 fn key_table(answer: &Value) -> Result<(), CliError> {
+    if items(answer).is_empty() {
+        return output::line(
+            "No keys: nothing can send to this project. `actifix project key create PROJECT` makes one.",
+        );
+    }
     let mut sheet = Sheet::new(&[
         ("KEY", Fit::Whole),
         ("LABEL", Fit::Cut),
@@ -313,6 +399,26 @@ fn key_table(answer: &Value) -> Result<(), CliError> {
     output::line(sheet.render())
 }
 
+/// What a token may do: its role, if it has all that one may, else its scopes.
+fn may(token: &Value) -> String {
+    let scopes = token.get("scopes").unwrap_or(&Value::Null);
+    let roles = [
+        ("viewer", Role::Viewer),
+        ("agent", Role::Agent),
+        ("operator", Role::Operator),
+        ("admin", Role::Admin),
+    ];
+    match roles.iter().find(|(_, role)| json!(role.scopes()) == *scopes) {
+        Some((name, _)) => (*name).to_owned(),
+        None => {
+            scopes.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+/// Path of the tokens.
+const TOKENS: &str = "/api/v1/tokens";
+
 /// `24h` or `2d` in hours.
 fn hours(text: &str) -> Result<u32, CliError> {
     let (number, unit) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
@@ -336,14 +442,14 @@ pub async fn token(global: &Global, command: TokenCommand) -> Result<ExitCode, C
 
 async fn token_command(global: &Global, client: &Client, command: TokenCommand) -> Result<(), CliError> {
     match command {
+        TokenCommand::Keys(command) => signing_keys::run(global, client, command).await,
         TokenCommand::Create { name, role, scope, project, expires } => {
             let days: u32 = expires
                 .strip_suffix('d')
                 .and_then(|days| days.parse().ok())
                 .ok_or_else(|| CliError::usage("--expires: expected days, such as 90d"))?;
             let scopes = if scope.is_empty() { Value::Null } else { json!(scope) };
-            let body =
-                json!({ "name": name, "role": role, "scopes": scopes, "project": project, "days": days });
+            let body = json!({ "name": name, "role": role.map(TokenRole::as_str), "scopes": scopes, "project": project, "days": days });
             let answer = client.post("/api/v1/tokens", &body).await?;
             if global.json {
                 return output::json(&answer);
@@ -361,27 +467,32 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
             if global.json {
                 return output::json(&answer);
             }
-            let mut table = output::table(&["ID", "NAME", "SCOPES", "EXPIRES (UTC)", "REVOKED"]);
+            let mut sheet = Sheet::new(&[
+                ("ID", Fit::Start(8)),
+                ("NAME", Fit::Cut),
+                ("MAY", Fit::Cut),
+                ("EXPIRES (UTC)", Fit::Whole),
+                ("USED (UTC)", Fit::Spare(2)),
+                ("REVOKED (UTC)", Fit::Spare(1)),
+            ]);
             for item in items(&answer) {
-                let scopes: Vec<&str> = item
-                    .get("scopes")
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                    .collect();
-                table.add_row(vec![
+                sheet.row([
                     text(item, "id").to_owned(),
                     text(item, "name").to_owned(),
-                    scopes.join(" "),
+                    may(item),
                     time(item, "expires_at"),
+                    time(item, "last_used_at"),
                     time(item, "revoked_at"),
                 ]);
+                if !text(item, "revoked_at").is_empty() {
+                    (0..6).for_each(|column| sheet.look(column, Look::Dim));
+                }
             }
-            output::line(table.to_string())
+            sheet.print("No tokens yet: `actifix token create --name ci --role operator` makes one.")
         }
         TokenCommand::Rotate { id, overlap } => {
             let body = json!({ "overlap_hours": hours(&overlap)? });
+            let id = ids::listed(client, TOKENS, "token", &id, "actifix token list").await?;
             let answer = client.post(&format!("/api/v1/tokens/{}/rotate", encoded(&id)), &body).await?;
             if global.json {
                 return output::json(&answer);
@@ -395,12 +506,18 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
             output::line(text(&answer, "token"))
         }
         TokenCommand::Revoke { id, .. } => {
-            let id = id.unwrap_or_else(|| "all".to_owned());
+            let id = match id {
+                Some(typed) => ids::listed(client, TOKENS, "token", &typed, "actifix token list").await?,
+                None => "all".to_owned(),
+            };
             let answer = client.post(&format!("/api/v1/tokens/{}/revoke", encoded(&id)), &json!({})).await?;
             if global.json {
                 return output::json(&answer);
             }
-            output::line(format!("revoked {}", output::number(&answer, "revoked")))
+            output::line(format!(
+                "revoked {}",
+                output::counted(number(&answer, "revoked"), "token", "tokens")
+            ))
         }
     }
 }

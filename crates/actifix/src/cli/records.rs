@@ -314,10 +314,7 @@ async fn record_failure(
     {
         map.insert("stacktrace".into(), json!(stderr));
         map.insert("type".into(), json!(last.exception_type));
-        map.insert(
-            "message".into(),
-            json!(last.value.clone().filter(|text| !text.trim().is_empty()).unwrap_or(message)),
-        );
+        map.insert("message".into(), json!(format!("{name} {ended}")));
         // Nobody caught it: as urgent as an unhandled error of an SDK.
         map.insert("priority".into(), json!("P1"));
     }
@@ -371,11 +368,13 @@ pub fn print_event(event: &Value) -> Result<(), CliError> {
         ))?;
         print_frames(exception.get("stacktrace"))?;
     }
+    if let Some(entry) = event.get("logentry") {
+        let formatted = text(entry, "formatted");
+        let said = if formatted.is_empty() { text(entry, "message") } else { formatted };
+        let lead = if chain.is_empty() { String::new() } else { format!("{} ", style("message").bold()) };
+        output::line(format!("{lead}{said}"))?;
+    }
     if chain.is_empty() {
-        if let Some(entry) = event.get("logentry") {
-            let formatted = text(entry, "formatted");
-            output::line(if formatted.is_empty() { text(entry, "message") } else { formatted })?;
-        }
         print_frames(event.get("stacktrace"))?;
     }
     detail::print(event)

@@ -148,7 +148,7 @@ fn is_loopback(host: &Host<&str>) -> bool {
 }
 
 /// TLS 1.2 and 1.3, HTTP/1.1, trusting the platform's authorities and those of `outbound.extra_ca`.
-fn connector(home: &Home) -> Result<TlsConnector, CliError> {
+pub fn connector(home: &Home) -> Result<TlsConnector, CliError> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     let (mut known, _unusable) = roots.add_parsable_certificates(native.certs);

@@ -2,6 +2,7 @@
 
 use super::client::{Client, encoded};
 use super::output::{self, number, text};
+use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use crate::home::Home;
 use crate::system::{SystemClock, SystemIds};
@@ -197,16 +198,21 @@ async fn list(global: &Global) -> Result<(), CliError> {
         return output::json(&answer);
     }
     let now = SystemClock::new().now();
-    let mut table = output::table(&["NAME", "AGE", "BYTES", "SET"]);
+    let mut sheet = Sheet::new(&[
+        ("NAME", Fit::Whole),
+        ("AGE", Fit::Whole),
+        ("BYTES", Fit::Spare(1)),
+        ("SET (UTC)", Fit::Spare(2)),
+    ]);
     for item in output::items(&answer) {
-        table.add_row(vec![
+        sheet.row([
             text(item, "name").to_owned(),
             age(now, text(item, "updated_at")),
             output::grouped(number(item, "size")),
             output::time(item, "updated_at"),
         ]);
     }
-    output::line(table.to_string())
+    sheet.print("The store is empty: `actifix secrets set NAME` puts a secret in; `secret:NAME` in actifix.toml is then its value.")
 }
 
 /// `3 d`, `5 h`, `2 min`, `10 s`.

@@ -1,12 +1,14 @@
 //! `actifix serve`
 
+mod reload;
+
 use super::output;
 use super::{CliError, Global};
 use crate::certificate::Certificate;
-use crate::config::{Config, Exposure, ListenerConfig, ServerConfig, exposure};
+use crate::config::{Config, Exposure, ListenerConfig, exposure};
 use crate::home::Home;
-use crate::lifecycle::{self, Bound, Live};
-use crate::telemetry::Log;
+use crate::lifecycle::{self, Bound, Live, Signals, Wake};
+use crate::served::Served;
 use crate::vault::Ask;
 use crate::wire;
 use actifix_app::doctor::{Check, State};
@@ -48,6 +50,10 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let mut bound = reserve_all(&loaded.config)?;
     let url = bound.first().map(Bound::url);
     let wired = wire::open(&home, loaded.config, url, Ask::TerminalOrInput).await?;
+    if let Err(error) = wire::enable_sign_in(&home, &wired).await {
+        wired.close().await?;
+        return Err(error);
+    }
     let live = match prepare(&home, &wired, &mut bound, args.production).await {
         Ok(live) => live,
         Err(error) => {
@@ -57,9 +63,11 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     };
     let log = crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
         .map_err(CliError::other)?;
+    reload::record_settings(&wired, "start", &wired.config.values()).await?;
     let token = first_token(&wired, args.demo).await?;
     let listening: Vec<(String, Exposure)> =
         bound.iter().map(|bound| (bound.url(), bound.exposure)).collect();
+    let mut signals = Signals::install().map_err(CliError::other)?;
     let running = lifecycle::start(&home, &wired, bound, &live.0, live.1).await?;
     let password = if args.demo { demo_password(&wired).await? } else { None };
     announce(&home, &wired, &listening, token.as_deref(), password.as_deref()).await?;
@@ -67,7 +75,19 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
         let summary = crate::demo::fill(&wired.app).await?;
         output::note(summary);
     }
-    running.wait_for_stop(|| reload(&home, &wired, &log, &live.0)).await;
+    let mut served = Served {
+        url: wired.app.settings().public_url.clone(),
+        started_at: wired.app.now(),
+        values: wired.config.values(),
+    };
+    reload::note_served(&home, &served);
+    while signals.next().await == Wake::HangUp {
+        // A demo belongs to its terminal, and ends with it.
+        if args.demo {
+            break;
+        }
+        reload::reload(&home, &wired, &log, &live.0, &mut served).await;
+    }
     output::note("stopping: open requests finish, accepted events are written");
     running.stop().await;
     wired.close().await?;
@@ -144,40 +164,6 @@ fn refuse_unready(checks: &[Check]) -> Result<(), CliError> {
         "--production: not ready ({}): mend what is named above, then start again",
         ids.join(", ")
     )))
-}
-
-/// SIGHUP: takes over what can change while running, and names what cannot. A bad file changes nothing.
-fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live) {
-    let running = &wired.config;
-    let config = match wire::load_config(home) {
-        Ok(loaded) => loaded.config,
-        Err(error) => {
-            tracing::error!(error = %error, "config.refused");
-            return output::note(format!("SIGHUP: nothing changed: {error}"));
-        }
-    };
-    if let Err(error) = log.reload(&config.server.log_level) {
-        tracing::error!(error = %error, "log.not_reloaded");
-    }
-    live.origins.replace(&config.cors.allowed_origins);
-    let mut said = vec![format!("log level {}, log file opened anew", config.server.log_level)];
-    said.extend(crate::certificate::reload_all(&live.certificates, wired.app.now()));
-    let waiting = Config {
-        server: ServerConfig { log_level: running.server.log_level.clone(), ..config.server.clone() },
-        cors: running.cors.clone(),
-        ..config.clone()
-    }
-    .changed_sections(running);
-    tracing::info!(
-        log_level = config.server.log_level,
-        allowed_origins = config.cors.allowed_origins.join(" "),
-        restart_needed_for = waiting.join(","),
-        "config.reloaded"
-    );
-    if !waiting.is_empty() {
-        said.push(format!("a restart is needed for changes of: {}", waiting.join(", ")));
-    }
-    output::note(format!("SIGHUP: {}", said.join("; ")));
 }
 
 /// Takes the address of every listener before anything else, so that a taken port costs nothing. The one that carries

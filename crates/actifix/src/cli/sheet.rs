@@ -1,6 +1,8 @@
-//! Tables that fit the terminal and can be copied from: an id, a key or a DSN is never wrapped or cut, a row is one
-//! line, and where the line is too short the least needed columns go before anything is cut.
+//! Tables that fit the terminal and can be copied from: a row is one line, a key or a DSN is never wrapped or cut, and
+//! an id at most to a part that commands take for the whole. Where the line is too short the least needed columns go
+//! before anything is cut.
 
+use super::{CliError, output};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use console::{Term, measure_text_width, truncate_str};
 
@@ -16,7 +18,11 @@ const WIDTH_MIN: usize = 40;
 pub enum Fit {
     /// It stays whole: people copy from it.
     Whole,
-    /// It is cut with an ellipsis.
+    /// An id: its first so many characters where nothing else helps; they name it as well.
+    Start(usize),
+    /// An id: its last so many characters where nothing else helps; they name it as well.
+    End(usize),
+    /// It is cut with an ellipsis; all but the first of these are left out before ids are shortened.
     Cut,
     /// It is left out; the highest number first.
     Spare(u8),
@@ -84,6 +90,11 @@ impl Sheet {
         }
     }
 
+    /// Prints it; where it has no row, what to do next.
+    pub fn print(&self, empty: &str) -> Result<(), CliError> {
+        output::line(if self.rows.is_empty() { empty.to_owned() } else { self.render() })
+    }
+
     /// The text for standard output: laid out for the terminal, whole in a pipe.
     pub fn render(&self) -> String {
         let width = Term::stdout().size_checked().map(|(_, width)| usize::from(width));
@@ -104,13 +115,15 @@ impl Sheet {
             kept(place).map(|width| Cell::new(fit(head, width)).add_attribute(Attribute::Dim))
         }));
         for row in &self.rows {
-            table.add_row(row.iter().enumerate().filter_map(|(place, (text, look))| {
-                kept(place).map(|width| look.lay(Cell::new(fit(text, width))))
+            let cells = row.iter().zip(&self.columns).enumerate();
+            table.add_row(cells.filter_map(|(place, ((text, look), (_, rule)))| {
+                kept(place).map(|width| look.lay(Cell::new(part(text, *rule, width))))
             }));
         }
         let gap = u16::try_from(GAP).unwrap_or(0);
-        for column in table.column_iter_mut() {
-            column.set_padding((0, gap));
+        let last = table.column_count().saturating_sub(1);
+        for (place, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, if place == last { 0 } else { gap }));
         }
         table.trim_fmt()
     }
@@ -133,33 +146,51 @@ impl Sheet {
             Some((_, Fit::Cut)) => width.min(CUT_MIN),
             _ => width,
         };
-        loop {
-            let needed: usize = widths
-                .iter()
-                .enumerate()
-                .filter_map(|(place, width)| width.map(|width| least(place, width) + GAP))
-                .sum();
-            let spare = self.columns.iter().enumerate().filter_map(|(place, (_, fit))| match fit {
-                Fit::Spare(rank) if widths.get(place).copied().flatten().is_some() => Some((*rank, place)),
-                _ => None,
-            });
-            match spare.max() {
-                Some((_, place)) if needed > line => {
-                    if let Some(width) = widths.get_mut(place) {
-                        *width = None;
-                    }
+        let needed = |widths: &[Option<usize>]| -> usize {
+            let kept =
+                widths.iter().enumerate().filter_map(|(place, width)| Some(least(place, (*width)?) + GAP));
+            // Nothing follows the last column.
+            kept.sum::<usize>().saturating_sub(GAP)
+        };
+        for place in self.dispensable() {
+            if needed(&widths) <= line {
+                break;
+            }
+            if let Some(width) = widths.get_mut(place) {
+                *width = None;
+            }
+        }
+        if needed(&widths) > line {
+            for (place, (head, fit)) in self.columns.iter().enumerate() {
+                if let (Fit::Start(most) | Fit::End(most), Some(Some(width))) = (fit, widths.get_mut(place)) {
+                    *width = (*width).min((*most).max(measure_text_width(head)));
                 }
-                _ => break,
             }
         }
         self.share(line, &natural, &mut widths);
         widths
     }
 
+    /// Columns that may be left out, the least needed first.
+    fn dispensable(&self) -> Vec<usize> {
+        let mut spare: Vec<(u8, usize)> = Vec::new();
+        let mut cut: Vec<usize> = Vec::new();
+        for (place, (_, fit)) in self.columns.iter().enumerate() {
+            match fit {
+                Fit::Spare(rank) => spare.push((*rank, place)),
+                Fit::Cut => cut.push(place),
+                Fit::Whole | Fit::Start(_) | Fit::End(_) => {}
+            }
+        }
+        spare.sort_unstable_by(|one, other| other.cmp(one));
+        spare.into_iter().map(|(_, place)| place).chain(cut.into_iter().skip(1).rev()).collect()
+    }
+
     /// Gives what the whole columns leave to those that may be cut, to each what it needs, the rest in equal parts.
     fn share(&self, line: usize, natural: &[usize], widths: &mut [Option<usize>]) {
         let mut cuts: Vec<(usize, usize)> = Vec::new();
-        let mut left = line;
+        // Nothing follows the last column.
+        let mut left = line + GAP;
         for (place, (_, fit)) in self.columns.iter().enumerate() {
             let Some(width) = widths.get(place).copied().flatten() else { continue };
             left = left.saturating_sub(GAP);
@@ -183,6 +214,21 @@ impl Sheet {
     }
 }
 
+/// A text of a column of this width: an id without an ellipsis, as commands take it.
+fn part(text: &str, rule: Fit, width: usize) -> String {
+    if measure_text_width(text) <= width {
+        return text.to_owned();
+    }
+    match rule {
+        Fit::Start(most) => text.chars().take(most).collect(),
+        Fit::End(most) => {
+            let all: Vec<char> = text.chars().collect();
+            all.into_iter().rev().take(most).collect::<Vec<_>>().into_iter().rev().collect()
+        }
+        _ => fit(text, width),
+    }
+}
+
 fn fit(text: &str, width: usize) -> String {
     truncate_str(text, width, "…").into_owned()
 }
@@ -195,7 +241,7 @@ mod tests {
 
     fn sheet() -> Sheet {
         let mut sheet = Sheet::new(&[
-            ("TICKET", Fit::Whole),
+            ("TICKET", Fit::End(5)),
             ("PRIO", Fit::Whole),
             ("USERS", Fit::Spare(2)),
             ("LAST SEEN", Fit::Spare(1)),
@@ -210,16 +256,22 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_one_line_and_ids_whole_at_every_width() {
+    fn rows_are_one_line_and_ids_name_their_ticket_at_every_width() {
         for line in [40, 60, 80, 100, 120, 200] {
-            let text = sheet().render_for(Some(line), false);
-            assert_eq!(text.lines().count(), 3, "{line}:\n{text}");
-            assert_eq!(text.matches(ID).count(), 2, "{line}:\n{text}");
-            for row in text.lines() {
-                assert!(measure_text_width(row) <= line.max(62), "{line}: {row:?}");
+            for colors in [false, true] {
+                let text = sheet().render_for(Some(line), colors);
+                assert_eq!(text.lines().count(), 3, "{line}:\n{text}");
+                assert_eq!(text.matches("7K3QF").count(), 2, "{line}:\n{text}");
+                for row in text.lines() {
+                    assert!(measure_text_width(row) <= line, "{line}: {row:?}");
+                }
             }
         }
         assert!(!sheet().render_for(Some(60), false).contains("USERS"));
+        for line in [60, 80, 120] {
+            assert_eq!(sheet().render_for(Some(line), false).matches(ID).count(), 2, "{line}");
+        }
+        assert!(!sheet().render_for(Some(40), false).contains(ID), "the end of it is enough");
         let wide = sheet().render_for(Some(120), false);
         assert!(wide.contains("USERS") && wide.contains("LAST SEEN"), "{wide}");
     }

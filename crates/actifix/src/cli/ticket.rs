@@ -4,6 +4,7 @@ mod list;
 mod show;
 
 use super::client::{Client, encoded};
+use super::ids;
 use super::output::{self, number, text, time};
 use super::{CliError, Global};
 use clap::{Args, Subcommand};
@@ -17,24 +18,24 @@ pub enum TicketCommand {
     #[command(after_help = list::EXAMPLES, after_long_help = list::LONG_HELP)]
     List(list::ListArgs),
     /// One ticket: what, where, how often, why grouped so.
-    #[command(after_help = "Example:\n  actifix ticket show ACT-20261124-7K3QF")]
+    #[command(after_help = "Example:\n  actifix ticket show 7K3QF")]
     Show {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
     },
     /// Take a lease.
-    #[command(after_help = "Example:\n  actifix ticket claim ACT-20261124-7K3QF --minutes 60")]
+    #[command(after_help = "Example:\n  actifix ticket claim 7K3QF --minutes 60")]
     Claim {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
         /// Minutes, 1 to 240.
         #[arg(long, default_value_t = 30)]
         minutes: u32,
     },
     /// Prolong a lease.
-    #[command(after_help = "Example:\n  actifix ticket renew ACT-20261124-7K3QF")]
+    #[command(after_help = "Example:\n  actifix ticket renew 7K3QF")]
     Renew {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
         #[command(flatten)]
         lease: LeaseArgs,
@@ -43,11 +44,9 @@ pub enum TicketCommand {
         minutes: u32,
     },
     /// End a lease.
-    #[command(
-        after_help = "Example:\n  actifix ticket release ACT-20261124-7K3QF --reason 'needs the payment team'"
-    )]
+    #[command(after_help = "Example:\n  actifix ticket release 7K3QF --reason 'needs the payment team'")]
     Release {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
         #[command(flatten)]
         lease: LeaseArgs,
@@ -56,11 +55,9 @@ pub enum TicketCommand {
         reason: String,
     },
     /// Add a note.
-    #[command(
-        after_help = "Example:\n  actifix ticket note ACT-20261124-7K3QF 'happens only behind the proxy'"
-    )]
+    #[command(after_help = "Example:\n  actifix ticket note 7K3QF 'happens only behind the proxy'")]
     Note {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
         /// The note.
         text: String,
@@ -69,37 +66,37 @@ pub enum TicketCommand {
     },
     /// Resolve it with evidence.
     #[command(
-        after_help = "Examples:\n  actifix ticket complete ACT-20261124-7K3QF --root-cause 'timeout was 2 s' \\\n      --commit 3f2a91c --no-test-reason 'configuration only' --resolved-in web@5.1.1\n  actifix ticket complete ACT-20261124-7K3QF --root-cause 'the mount was full' \\\n      --no-commit-reason 'nothing to change in code' --no-test-reason 'operations only'"
+        after_help = "Examples:\n  actifix ticket complete 7K3QF --root-cause 'timeout was 2 s' \\\n      --commit 3f2a91c --no-test-reason 'configuration only' --resolved-in web@5.1.1\n  actifix ticket complete 7K3QF --root-cause 'the mount was full' \\\n      --no-commit-reason 'nothing to change in code' --no-test-reason 'operations only'"
     )]
     Complete(CompleteArgs),
     /// Let agents have it.
-    #[command(after_help = "Example:\n  actifix ticket approve ACT-20261124-7K3QF")]
+    #[command(after_help = "Example:\n  actifix ticket approve 7K3QF")]
     Approve {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
     },
     /// Open it again.
-    #[command(after_help = "Example:\n  actifix ticket reopen ACT-20261124-7K3QF")]
+    #[command(after_help = "Example:\n  actifix ticket reopen 7K3QF")]
     Reopen {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
     },
     /// Only count its events from now on.
-    #[command(after_help = "Example:\n  actifix ticket ignore ACT-20261124-7K3QF")]
+    #[command(after_help = "Example:\n  actifix ticket ignore 7K3QF")]
     Ignore {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
     },
     /// Give it to somebody.
-    #[command(after_help = "Example:\n  actifix ticket assign ACT-20261124-7K3QF jo")]
+    #[command(after_help = "Example:\n  actifix ticket assign 7K3QF jo")]
     Assign {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
         /// Name; none clears it.
         assignee: Option<String>,
     },
     /// Take other tickets over.
-    #[command(after_help = "Example:\n  actifix ticket merge ACT-20261124-7K3QF ACT-20261124-0M2XA")]
+    #[command(after_help = "Example:\n  actifix ticket merge 7K3QF 0M2XA")]
     Merge {
         /// Ticket that stays.
         into: String,
@@ -108,11 +105,9 @@ pub enum TicketCommand {
         from: Vec<String>,
     },
     /// Pin one of its keys to a ticket of its own.
-    #[command(
-        after_help = "Example:\n  actifix ticket split ACT-20261124-7K3QF 5c7bfa06bf4c6b5606214cd661dadf56"
-    )]
+    #[command(after_help = "Example:\n  actifix ticket split 7K3QF 5c7bfa06bf4c6b5606214cd661dadf56")]
     Split {
-        /// Ticket id.
+        /// Ticket id, or its end.
         id: String,
         /// Fingerprint, as `ticket show` lists them.
         fingerprint: String,
@@ -133,7 +128,7 @@ pub struct LeaseArgs {
 /// Evidence.
 #[derive(Debug, Args)]
 pub struct CompleteArgs {
-    /// Ticket id.
+    /// Ticket id, or its end.
     id: String,
     /// What was wrong, in words.
     #[arg(long)]
@@ -179,10 +174,12 @@ async fn dispatch(global: &Global, client: &Client, command: TicketCommand) -> R
         TicketCommand::List(args) => list::list(global, client, &args).await,
         TicketCommand::Show { id } => show::show(global, client, &id).await,
         TicketCommand::Claim { id, minutes } => {
+            let id = ids::ticket(client, &id).await?;
             let answer = client.post(&path(&id, "/claim"), &json!({ "minutes": minutes })).await?;
             lease(global, &answer)
         }
         TicketCommand::Renew { id, lease: proof, minutes } => {
+            let id = ids::ticket(client, &id).await?;
             let mut body = json!({ "minutes": minutes });
             proof.lay(&mut body);
             let answer = client.post(&path(&id, "/renew"), &body).await?;
@@ -206,6 +203,11 @@ async fn dispatch(global: &Global, client: &Client, command: TicketCommand) -> R
             act(global, client, &id, "/assign", &json!({ "assignee": assignee })).await
         }
         TicketCommand::Merge { into, from } => {
+            let mut whole = Vec::with_capacity(from.len());
+            for typed in &from {
+                whole.push(ids::ticket(client, typed).await?);
+            }
+            let from = whole;
             act(global, client, &into, "/merge", &json!({ "from": from })).await
         }
         TicketCommand::Split { id, fingerprint } => {
@@ -219,7 +221,8 @@ fn path(id: &str, tail: &str) -> String {
 }
 
 async fn act(global: &Global, client: &Client, id: &str, tail: &str, body: &Value) -> Result<(), CliError> {
-    let answer = client.post(&path(id, tail), body).await?;
+    let id = ids::ticket(client, id).await?;
+    let answer = client.post(&path(&id, tail), body).await?;
     if global.json {
         return output::json(&answer);
     }
@@ -242,17 +245,7 @@ async fn complete(global: &Global, client: &Client, args: CompleteArgs) -> Resul
         "resolved_in": args.resolved_in,
     });
     args.lease.lay(&mut body);
-    // The API names fields; whoever typed a command knows flags.
-    act(global, client, &args.id, "/complete", &body).await.map_err(|error| {
-        error.renamed(&[
-            ("no_commit_reason", "--no-commit-reason"),
-            ("no_test_reason", "--no-test-reason"),
-            ("root_cause", "--root-cause"),
-            ("resolved_in", "--resolved-in"),
-            (" commit: ", " --commit: "),
-            (" test: ", " --test: "),
-        ])
-    })
+    act(global, client, &args.id, "/complete", &body).await
 }
 
 fn lease(global: &Global, answer: &Value) -> Result<(), CliError> {

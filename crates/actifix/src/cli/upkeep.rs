@@ -1,8 +1,10 @@
-//! `actifix events|findings|quarantine|throttle|retention …`
+//! `actifix events|findings|quarantine|retention|logs …`
 
 use super::client::{Client, encoded};
-use super::output::{self, ago, grouped, items, number, number as number_of, text, time};
-use super::sheet::{Fit, Look, Sheet};
+use super::ids;
+use super::interrupt::Interrupt;
+use super::output::{self, ago, grouped, items, number, text, time};
+use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use crate::home::Home;
 use clap::Subcommand;
@@ -17,6 +19,9 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub enum EventsCommand {
     /// Show one event.
+    #[command(
+        after_help = "Example:\n  actifix events show 9ec79c33ec9942ab8353589fcb2e04dc --json | jq .exception"
+    )]
     Show {
         /// Event id.
         id: String,
@@ -50,16 +55,17 @@ pub enum FindingsCommand {
         rule: Option<String>,
     },
     /// One finding.
+    #[command(after_help = "Example:\n  actifix findings show 3f9a")]
     Show {
-        /// Finding id.
+        /// Finding id, or its start.
         id: String,
     },
     /// Say what became of it.
     #[command(
-        after_help = "Example:\n  actifix findings resolve ID --state rotated --note 'new key since Tuesday'"
+        after_help = "Example:\n  actifix findings resolve 3f9a --state rotated --note 'new key since Tuesday'"
     )]
     Resolve {
-        /// Finding id.
+        /// Finding id, or its start.
         id: String,
         /// rotated, false-positive or open.
         #[arg(long, default_value = "rotated")]
@@ -97,56 +103,29 @@ impl FindingWord {
 #[derive(Debug, Subcommand)]
 pub enum QuarantineCommand {
     /// What is isolated, and why.
+    #[command(after_help = "Example:\n  actifix quarantine list --project shop")]
     List {
         /// Only this project.
         #[arg(long)]
         project: Option<String>,
     },
     /// One entry, without its content.
+    #[command(after_help = "Example:\n  actifix quarantine show 01f3")]
     Show {
-        /// Entry id.
+        /// Entry id, or its start.
         id: String,
     },
     /// Run it through the pipeline again, with a larger budget.
+    #[command(after_help = "Example:\n  actifix quarantine release 01f3")]
     Release {
-        /// Entry id.
+        /// Entry id, or its start.
         id: String,
     },
     /// Delete it.
+    #[command(after_help = "Example:\n  actifix quarantine delete 01f3")]
     Delete {
-        /// Entry id.
+        /// Entry id, or its start.
         id: String,
-    },
-}
-
-/// Throttle.
-#[derive(Debug, Subcommand)]
-pub enum ThrottleCommand {
-    /// Limits, brake and held tickets.
-    Status {
-        /// Name or id.
-        #[arg(long, default_value = "default")]
-        project: String,
-    },
-    /// Forget windows and release the brake.
-    Reset {
-        /// Name or id.
-        #[arg(long, default_value = "default")]
-        project: String,
-    },
-    /// Open held tickets now.
-    #[command(
-        after_help = "Examples:\n  actifix throttle promote --limit 10\n  actifix throttle promote ACT-20261124-7K3QF"
-    )]
-    Promote {
-        /// Only this ticket.
-        ticket: Option<String>,
-        /// Name or id.
-        #[arg(long, default_value = "default")]
-        project: String,
-        /// The oldest n, 1 to 1,000.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
     },
 }
 
@@ -154,8 +133,10 @@ pub enum ThrottleCommand {
 #[derive(Debug, Subcommand)]
 pub enum RetentionCommand {
     /// What is kept.
+    #[command(after_help = "Example:\n  actifix retention show")]
     Show,
     /// Delete what is no longer kept.
+    #[command(after_help = "Example:\n  actifix retention run --dry-run")]
     Run {
         /// Only count.
         #[arg(long)]
@@ -199,10 +180,11 @@ pub async fn logs(global: &Global, command: LogsCommand) -> Result<ExitCode, Cli
     if !follow {
         return Ok(ExitCode::SUCCESS);
     }
+    let mut interrupt = Interrupt::install().map_err(CliError::other)?;
     loop {
         tokio::select! {
             () = tokio::time::sleep(TAIL_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => break,
+            () = interrupt.came() => break,
         }
         let mut more = Vec::new();
         file.read_to_end(&mut more).map_err(|error| CliError::io(&path, error))?;
@@ -240,6 +222,7 @@ const TAIL_SEEN_MAX: usize = 10_000;
 async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result<(), CliError> {
     let mut seen: HashSet<(String, u64)> = HashSet::new();
     let mut first = true;
+    let mut interrupt = Interrupt::install().map_err(CliError::other)?;
     loop {
         let mut query = vec![("sort", "last_seen"), ("limit", TAIL_LIMIT)];
         query.extend(project.map(|project| ("project", project)));
@@ -269,7 +252,7 @@ async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result
         first = false;
         tokio::select! {
             () = tokio::time::sleep(TAIL_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = interrupt.came() => return Ok(()),
         }
     }
 }
@@ -286,15 +269,17 @@ pub async fn findings(global: &Global, command: FindingsCommand) -> Result<ExitC
             query.extend(state.map(|state| ("state", state.as_str())));
             client.get("/api/v1/findings", &query).await
         }
-        FindingsCommand::Show { id } => client.get(&format!("/api/v1/findings/{}", encoded(&id)), &[]).await,
-        FindingsCommand::Resolve { id, state, note } => {
-            client
-                .post(
-                    &format!("/api/v1/findings/{}/resolve", encoded(&id)),
-                    &json!({ "state": state.as_str(), "note": note }),
-                )
-                .await
-        }
+        FindingsCommand::Show { id } => match ids::finding(&client, &id).await {
+            Ok(id) => client.get(&format!("/api/v1/findings/{id}"), &[]).await,
+            Err(error) => Err(error),
+        },
+        FindingsCommand::Resolve { id, state, note } => match ids::finding(&client, &id).await {
+            Ok(id) => {
+                let body = json!({ "state": state.as_str(), "note": note });
+                client.post(&format!("/api/v1/findings/{id}/resolve"), &body).await
+            }
+            Err(error) => Err(error),
+        },
     };
     client.close().await?;
     let answer = result?;
@@ -335,11 +320,8 @@ fn print_finding(finding: &Value) -> Result<(), CliError> {
 }
 
 fn findings_table(answer: &Value) -> Result<(), CliError> {
-    if items(answer).is_empty() {
-        return output::line("No secrets were found in events.");
-    }
     let mut sheet = Sheet::new(&[
-        ("ID", Fit::Whole),
+        ("ID", Fit::Start(8)),
         ("RULE", Fit::Whole),
         ("SEVERITY", Fit::Spare(2)),
         ("VALUE", Fit::Cut),
@@ -367,127 +349,92 @@ fn findings_table(answer: &Value) -> Result<(), CliError> {
             place.to_owned(),
         ]);
     }
-    output::line(sheet.render())
+    sheet.print("No secrets were found in events. Those in a repository are found by `actifix scan`.")
 }
 
 /// `actifix quarantine …`
 pub async fn quarantine(global: &Global, command: QuarantineCommand) -> Result<ExitCode, CliError> {
     let client = Client::connect_existing(global).await?;
-    let one = |id: &str| format!("/api/v1/quarantine/{}", encoded(id));
-    let result = match &command {
+    let result = quarantine_command(&client, &command).await;
+    client.close().await?;
+    let answer = result?;
+    if global.json {
+        output::json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match command {
+        QuarantineCommand::List { .. } => quarantine_table(&answer)?,
+        QuarantineCommand::Show { .. } => print_quarantined(&answer)?,
+        QuarantineCommand::Release { .. } => {
+            let released = answer.as_array().map_or(&[][..], Vec::as_slice);
+            for recorded in released {
+                super::records::print_recorded(global, recorded)?;
+            }
+            if released.is_empty() {
+                output::line("released; it held no event")?;
+            }
+        }
+        QuarantineCommand::Delete { .. } => output::line("deleted")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn quarantine_command(client: &Client, command: &QuarantineCommand) -> Result<Value, CliError> {
+    const LIST: &str = "/api/v1/quarantine";
+    let typed = match command {
         QuarantineCommand::List { project } => {
             let mut query = vec![("limit", "200")];
             query.extend(project.as_deref().map(|project| ("project", project)));
-            client.get("/api/v1/quarantine", &query).await
+            return client.get(LIST, &query).await;
         }
-        QuarantineCommand::Show { id } => client.get(&one(id), &[]).await,
-        QuarantineCommand::Release { id } => client.post(&format!("{}/release", one(id)), &json!({})).await,
-        QuarantineCommand::Delete { id } => client.delete(&one(id)).await,
+        QuarantineCommand::Show { id }
+        | QuarantineCommand::Release { id }
+        | QuarantineCommand::Delete { id } => id,
     };
-    client.close().await?;
-    let answer = result?;
-    if global.json {
-        output::json(&answer)?;
-    } else if answer.get("items").is_some() {
-        if items(&answer).is_empty() {
-            output::line("The quarantine is empty.")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut sheet = Sheet::new(&[
-            ("ID", Fit::Whole),
-            ("RECEIVED", Fit::Whole),
-            ("KIND", Fit::Spare(1)),
-            ("BYTES", Fit::Whole),
-            ("REASON", Fit::Cut),
-        ]);
-        for item in items(&answer) {
-            sheet.row([
-                text(item, "id").to_owned(),
-                ago(item, "received_at"),
-                text(item, "kind").to_owned(),
-                grouped(number(item, "size")),
-                text(item, "reason").to_owned(),
-            ]);
-        }
-        output::line(sheet.render())?;
-    } else if answer.is_null() {
-        output::line("deleted")?;
-    } else {
-        output::line(format!("{answer:#}"))?;
+    let id = ids::listed(client, LIST, "entry", typed, "actifix quarantine list").await?;
+    let path = format!("{LIST}/{}", encoded(&id));
+    match command {
+        QuarantineCommand::Release { .. } => client.post(&format!("{path}/release"), &json!({})).await,
+        QuarantineCommand::Delete { .. } => client.delete(&path).await,
+        _ => client.get(&path, &[]).await,
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// `actifix throttle …`
-pub async fn throttle(global: &Global, command: ThrottleCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect_existing(global).await?;
-    let result = match &command {
-        ThrottleCommand::Status { project } => client.get("/api/v1/throttle", &[("project", project)]).await,
-        ThrottleCommand::Reset { project } => {
-            client.post("/api/v1/throttle/reset", &json!({ "project": project })).await
-        }
-        ThrottleCommand::Promote { ticket, project, limit } => {
-            let body = json!({ "project": project, "ticket": ticket, "limit": limit });
-            client.post("/api/v1/throttle/promote", &body).await
-        }
-    };
-    client.close().await?;
-    let answer = result?;
-    if global.json {
-        output::json(&answer)?;
-    } else if let Some(promoted) = answer.get("promoted").and_then(Value::as_array) {
-        output::line(format!("promoted {}", promoted.len()))?;
-    } else if answer.is_null() {
-        output::line("The throttle was reset.")?;
-    } else {
-        output::line(throttle_text(&answer))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn throttle_text(answer: &Value) -> String {
-    let empty = Value::Null;
-    let throttle = answer.get("throttle").unwrap_or(&empty);
-    let held = answer.get("held").unwrap_or(&empty);
-    let sentence = match text(throttle, "brake") {
-        "off" | "" => style("The brake is off.").green().to_string(),
-        other => style(format!("The brake is on ({other}).")).red().bold().to_string(),
-    };
-    let by_priority: Vec<u64> =
-        held.get("held").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect();
+fn quarantine_table(answer: &Value) -> Result<(), CliError> {
     let mut sheet = Sheet::new(&[
-        ("PRIO", Fit::Whole),
-        ("OPENED", Fit::Whole),
-        ("LIMIT", Fit::Whole),
-        ("WINDOW", Fit::Whole),
-        ("FREES AT (UTC)", Fit::Spare(1)),
-        ("HELD", Fit::Whole),
+        ("ID", Fit::Start(8)),
+        ("RECEIVED", Fit::Whole),
+        ("KIND", Fit::Spare(1)),
+        ("BYTES", Fit::Whole),
+        ("REASON", Fit::Cut),
     ]);
-    for (number, held) in by_priority.iter().enumerate() {
-        let name = format!("P{number}");
-        let limits = throttle.get("priorities").and_then(Value::as_array).into_iter().flatten();
-        let limit = limits.into_iter().find(|limit| text(limit, "priority") == name).unwrap_or(&empty);
-        let limited = !limit.is_null();
-        let or_dash = |text: String| if limited { text } else { "–".to_owned() };
+    for item in items(answer) {
         sheet.row([
-            name.clone(),
-            or_dash(grouped(number_of(limit, "used"))),
-            or_dash(grouped(number_of(limit, "limit"))),
-            or_dash(format!("{} h", number_of(limit, "window_seconds") / 3_600)),
-            time(limit, "frees_at"),
-            grouped(*held),
+            text(item, "id").to_owned(),
+            ago(item, "received_at"),
+            text(item, "kind").to_owned(),
+            grouped(number(item, "size")),
+            text(item, "reason").to_owned(),
         ]);
-        sheet.look(0, Look::priority(&name));
     }
-    format!(
-        "{sentence} {} new tickets in the last minute; it comes on above {}, hard above {}.\n{} tickets are held with {} events; {} events beyond the cap were only counted.\n{}",
-        grouped(number_of(throttle, "new_last_minute")),
-        grouped(number_of(throttle, "brake_new_per_minute")),
-        grouped(number_of(throttle, "brake_hard_new_per_minute")),
-        grouped(by_priority.iter().sum()),
-        grouped(number_of(held, "events")),
-        grouped(number_of(held, "beyond_cap")),
-        sheet.render(),
+    sheet.print("The quarantine is empty: everything that came in could be redacted.")
+}
+
+fn print_quarantined(entry: &Value) -> Result<(), CliError> {
+    output::line(format!(
+        "{}  {}  {} bytes",
+        text(entry, "id"),
+        text(entry, "kind"),
+        grouped(number(entry, "size"))
+    ))?;
+    output::line(format!(
+        "received {} UTC, project {}",
+        time(entry, "received_at"),
+        number(entry, "project")
+    ))?;
+    output::line(format!("why: {}", text(entry, "reason")))?;
+    output::dim(
+        "sealed; `actifix quarantine release` runs it through the pipeline with a larger budget, `delete` drops it",
     )
 }
 

@@ -108,6 +108,33 @@ pub const FIELDS: &[Field] = &[
         "ask SDKs to stop sending kinds that are not stored",
     ),
     field("outbound.extra_ca", "PATH", "PEM file of authorities that are trusted besides the platform's"),
+    field("oidc.issuer", "URL", "the sign-in provider, to the letter as it names itself; default none"),
+    field("oidc.client_id", "text", "name of this server at the provider"),
+    field("oidc.client_secret", super::SECRET_FORM, "its secret there; none for a public client"),
+    field("oidc.hosts", "list of host names", "hosts of the provider's endpoints besides that of the issuer"),
+    field(
+        "oidc.allow_loopback_http",
+        "true|false",
+        "let a provider on this machine speak plain HTTP: for tests",
+    ),
+    field("oidc.scopes", "list of words", "what is asked for besides openid; default email, profile"),
+    field(
+        "oidc.allowed_domains",
+        "list of domains",
+        "domains of verified e-mail addresses that are let in; default any",
+    ),
+    field("oidc.groups_claim", "text", "claim of the id token that lists groups; default groups"),
+    field(
+        "oidc.group_roles",
+        "list of GROUP=viewer or GROUP=operator",
+        "groups that are let in, and as what, at each sign-in; default any",
+    ),
+    field(
+        "oidc.create_accounts",
+        "true|false",
+        "make an account for who is let in; default only linked ones open",
+    ),
+    field("oidc.default_role", "viewer|operator", "role of a new account where no group says another"),
     field("throttle.enabled", "true|false", "hold new tickets when they flood"),
     field("throttle.p2_per_hour", "tickets", "new P2 tickets per project and hour"),
     field("throttle.p3_per_4_hours", "tickets", "new P3 tickets per project and 4 hours"),
@@ -181,6 +208,9 @@ mod tests {
         let tls = crate::config::TlsConfig { cert: "c".into(), key: "k".into() };
         config.listeners.get_mut("default").unwrap().tls = Some(tls);
         config.outbound.extra_ca = Some("ca".into());
+        config.oidc.issuer = Some("https://x".into());
+        config.oidc.client_id = Some("x".into());
+        config.oidc.client_secret = Some("env:X".parse().unwrap());
         let table = toml::Table::try_from(&config).unwrap();
         let mut from_struct = Vec::new();
         flatten("", &table, &mut from_struct);

@@ -1,12 +1,16 @@
 //! What of the configuration decides who can reach the server, and how.
 
 use super::Config;
+use actifix_domain::login::PER_MINUTE_MAX;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use url::{Host, Url};
 
 /// Origins, names and networks of one list.
 const LIST_MAX: usize = 100;
+
+/// What `server.log_level` may be.
+const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// `listeners.<name>.tls`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +81,9 @@ impl Config {
     /// The first value that cannot be right, by key, and what would be.
     pub fn validate_network(&self) -> Result<(), String> {
         let server = &self.server;
+        if !LOG_LEVELS.contains(&server.log_level.as_str()) {
+            return Err(format!("server.log_level: unknown level; one of {}", LOG_LEVELS.join(", ")));
+        }
         if let Some(url) = &server.public_url {
             validate_public_url(url)?;
         }
@@ -119,11 +126,16 @@ impl Config {
             ("api_per_minute", limits.api_per_minute),
             ("api_per_hour", limits.api_per_hour),
             ("api_instance_per_day", limits.api_instance_per_day),
-            ("login_per_minute", limits.login_per_minute),
         ] {
             if !(1..=100_000_000).contains(&value) {
                 return Err(format!("limits.{key} is {value}; it must be from 1 to 100000000"));
             }
+        }
+        if !(1..=PER_MINUTE_MAX).contains(&limits.login_per_minute) {
+            return Err(format!(
+                "limits.login_per_minute is {}; it must be from 1 to {PER_MINUTE_MAX}",
+                limits.login_per_minute
+            ));
         }
         Ok(())
     }
@@ -141,10 +153,39 @@ fn validate_public_url(text: &str) -> Result<(), String> {
     if url.query().is_some() || url.fragment().is_some() {
         return wrong("it holds a query or fragment");
     }
+    if url.port() == Some(0) {
+        return wrong("nothing listens on port 0");
+    }
+    let is_name = |host: Host<&str>| match host {
+        Host::Domain(name) => is_dns_name(name),
+        Host::Ipv4(address) => !address.is_unspecified(),
+        Host::Ipv6(address) => !address.is_unspecified(),
+    };
+    if !url.host().is_some_and(is_name) {
+        return wrong("clients cannot reach such a host");
+    }
+    // What the parser would mend silently, SDKs may read otherwise.
+    let rest = text.get(url.scheme().len()..).and_then(|rest| rest.strip_prefix("://")).unwrap_or_default();
+    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+    let path = rest.split_once('/').map_or("", |(_, path)| path).trim_end_matches('/');
+    let segments_are_plain = path.is_empty() || path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if rest.is_empty() || rest.starts_with('/') || text.contains(odd) || !segments_are_plain {
+        return wrong("it is not in its usual form");
+    }
     Ok(())
 }
 
-fn is_host(text: &str) -> bool {
+fn is_dns_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    name.split('.').all(label)
+}
+
+pub(super) fn is_host(text: &str) -> bool {
     match Host::parse(text) {
         Ok(Host::Domain(name)) => name.eq_ignore_ascii_case(text) && !name.contains('*'),
         Ok(host) => host.to_string().eq_ignore_ascii_case(text),
@@ -197,6 +238,16 @@ mod tests {
             ("[server]\npublic_url = \"https://u:p@errors.example.net\"", "server.public_url"),
             ("[server]\npublic_url = \"https://errors.example.net/?a\"", "server.public_url"),
             ("[server]\npublic_url = \"ftp://errors.example.net\"", "server.public_url"),
+            ("[server]\npublic_url = \"https:errors.example.net\"", "server.public_url"),
+            ("[server]\npublic_url = \"http:///errors.example.net\"", "server.public_url"),
+            ("[server]\npublic_url = \" https://errors.example.net\"", "server.public_url"),
+            ("[server]\npublic_url = \"https://https://errors.example.net\"", "server.public_url"),
+            ("[server]\npublic_url = \"https://errors..example.net\"", "server.public_url"),
+            ("[server]\npublic_url = \"https://errors.example.net:0\"", "server.public_url"),
+            ("[server]\npublic_url = \"http://0.0.0.0:5001\"", "server.public_url"),
+            ("[server]\npublic_url = \"https://errors.example.net/a/../b\"", "server.public_url"),
+            ("[server]\nlog_level = \"verbose\"", "server.log_level"),
+            ("[server]\nlog_level = \"\"", "server.log_level"),
             ("[server]\nhosts = [\"https://errors.example.net\"]", "server.hosts"),
             ("[server]\nhosts = [\"*.example.net\"]", "server.hosts"),
             ("[server]\nconnections_per_peer_max = 0", "connections_per_peer_max"),
@@ -213,6 +264,18 @@ mod tests {
              trusted_proxies = [\"10.0.0.0/8\"]\n[cors]\nallowed_origins = [\"https://shop.example.net\", \"http://localhost:3000\"]\n",
         );
         assert_eq!(good.validate_network(), Ok(()));
+        for url in [
+            "https://errors.example.net:8443/a/b/",
+            "HTTPS://Errors.Example.net",
+            "http://[::1]:5001",
+            "http://localhost",
+        ] {
+            assert_eq!(
+                config(&format!("[server]\npublic_url = \"{url}\"")).validate_network(),
+                Ok(()),
+                "{url}"
+            );
+        }
         assert_eq!(Config::default().validate_network(), Ok(()));
     }
 }

@@ -87,7 +87,6 @@ pub type Lookup<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 impl SecretRef {
     /// The secret, for a process that holds the App.
-    #[allow(dead_code, reason = "for keys of sections that come with outgoing alerts")]
     pub async fn resolve(
         &self,
         app: &App,

@@ -122,14 +122,11 @@ impl KeySources {
 /// Asks without echo; none where nobody sits.
 pub fn ask_terminal(question: &str) -> Option<SecretText> {
     use std::io::IsTerminal;
-    let term = console::Term::stderr();
-    if !term.is_term() || !std::io::stdin().is_terminal() {
+    if !std::io::stdin().is_terminal() {
         return None;
     }
-    term.write_str(question).ok()?;
-    let line = term.read_secure_line().ok()?;
-    let _shown = term.write_line("");
-    Some(SecretText::new(line))
+    let line = crate::terminal::read_secret(question).ok()?;
+    Some(SecretText::new(line.as_str().to_owned()))
 }
 
 /// Parses a key in hex.

@@ -1,83 +1,10 @@
 //! People, sessions, tokens, the audit log: from outside, as a user and as an attacker.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
-use crate::harness::{Home, Server};
+use crate::harness::Home;
 use crate::http::{Answer, Request};
-
-const PASSWORD: &str = "nine lamps in the rain";
-const OTHER: &str = "violet tractor hums quietly";
-
-/// What a browser keeps after a login.
-#[derive(Clone, Debug)]
-struct Browser {
-    session: String,
-    device: String,
-    csrf: String,
-}
-
-fn cookie(answer: &Answer, name: &str) -> String {
-    let start = format!("{name}=");
-    answer
-        .headers
-        .iter()
-        .filter(|(known, _)| known == "set-cookie")
-        .find_map(|(_, value)| value.strip_prefix(&start))
-        .and_then(|rest| rest.split(';').next())
-        .unwrap_or_else(|| panic!("no cookie {name}: {:?}", answer.headers))
-        .to_owned()
-}
-
-fn try_login(server: &Server, name: &str, password: &str, device: Option<&str>) -> Answer {
-    let body = json!({ "username": name, "password": password }).to_string();
-    let mut request = Request::post("/api/v1/auth/login", body).header("Content-Type", "application/json");
-    if let Some(device) = device {
-        request = request.header("Cookie", &format!("actifix-device={device}"));
-    }
-    server.send(&request)
-}
-
-#[track_caller]
-fn login(server: &Server, name: &str, password: &str) -> Browser {
-    let answer = try_login(server, name, password, None);
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    Browser {
-        session: cookie(&answer, "actifix"),
-        device: cookie(&answer, "actifix-device"),
-        csrf: answer.json()["csrf_token"].as_str().expect("a token").to_owned(),
-    }
-}
-
-impl Browser {
-    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Request {
-        let mut request = Request::new(method, path).header("Cookie", &format!("actifix={}", self.session));
-        if let Some(body) = body {
-            request = request.header("Content-Type", "application/json").body(body.to_string());
-        }
-        request
-    }
-
-    fn get(&self, server: &Server, path: &str) -> Answer {
-        server.send(&self.request("GET", path, None))
-    }
-
-    fn send(&self, server: &Server, method: &str, path: &str, body: &Value) -> Answer {
-        server.send(&self.request(method, path, Some(body)).header("X-CSRF-Token", &self.csrf))
-    }
-}
-
-fn with_admin() -> (Arc<Home>, Server) {
-    let home = Home::new();
-    home.cli_stdin(&["admin", "set-password", "--stdin"], format!("{PASSWORD}\n").as_bytes()).ok();
-    let server = home.serve();
-    (home, server)
-}
-
-fn user(home: &Home, name: &str, role: &str) {
-    home.cli_stdin(&["user", "create", name, "--role", role, "--stdin"], OTHER.as_bytes()).ok();
-}
+use crate::people::{OTHER, PASSWORD, login, try_login, user, with_admin};
 
 #[test]
 fn a_person_logs_in_works_and_logs_out() {
@@ -378,4 +305,48 @@ fn the_commands_of_the_guide_do_what_it_says() {
         }
     }
     assert!(run >= 17, "{run} commands");
+}
+
+#[test]
+fn a_token_tells_when_it_was_used_and_warns_before_it_ends() {
+    let home = Home::new();
+    let made = |name: &str, days: &str| {
+        let arguments = ["token", "create", "--name", name, "--role", "viewer", "--expires", days, "--json"];
+        home.cli(&arguments).json()
+    };
+    let (used, unused, long) = (made("used", "5d"), made("unused", "1d"), made("long", "60d"));
+    let server = home.serve();
+    let bearer = format!("Bearer {}", used["token"].as_str().expect("a token"));
+    let metrics = server.send(&Request::get("/metrics").header("Authorization", &bearer)).text();
+    let seconds = |token: &Value| {
+        let line =
+            format!("actifix_token_expires_seconds{{token=\"{}\"}} ", token["id"].as_str().expect("an id"));
+        metrics.lines().find_map(|known| known.strip_prefix(&line)?.parse::<i64>().ok())
+    };
+    assert!(seconds(&used).is_some_and(|left| (4 * 86_400..=5 * 86_400).contains(&left)), "{metrics}");
+    assert!(seconds(&unused).is_some() && seconds(&long).is_some());
+    // What is still to be written is written at the latest when the server stops.
+    server.stop();
+    let listed = home.cli(&["token", "list", "--json"]).json();
+    let last = |token: &Value| {
+        let rows = listed["items"].as_array().expect("items");
+        rows.iter().find(|row| row["id"] == token["id"]).expect("the token")["last_used_at"].clone()
+    };
+    assert!(last(&used).is_string() && last(&unused).is_null(), "{listed}");
+    let log: String = home
+        .files()
+        .into_iter()
+        .filter(|(path, _)| path.to_string_lossy().contains(".actifix/logs"))
+        .map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned())
+        .collect();
+    let warned = |token: &Value| {
+        let id = token["id"].as_str().expect("an id");
+        log.lines().filter(|line| line.contains("token.expires_soon") && line.contains(id)).count()
+    };
+    assert_eq!((warned(&used), warned(&unused), warned(&long)), (1, 1, 0), "{log}");
+    // Once, and not with each start.
+    home.serve().stop();
+    let again = home.files().into_iter().filter(|(path, _)| path.to_string_lossy().contains(".actifix/logs"));
+    let lines = again.map(|(_, bytes)| String::from_utf8_lossy(&bytes).matches("token.expires_soon").count());
+    assert_eq!(lines.sum::<usize>(), 2);
 }

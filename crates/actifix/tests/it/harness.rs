@@ -329,6 +329,16 @@ impl Server {
         line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
     }
 
+    /// Processor time used so far, seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a status file");
+        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        let ticks = |n: usize| fields.split_whitespace().nth(n).and_then(|text| text.parse::<f64>().ok());
+        let (user, system) = (ticks(11).expect("user time"), ticks(12).expect("system time"));
+        // proc(5) counts in units of USER_HZ, which is 100 on every Linux.
+        (user + system) / 100.0
+    }
+
     /// Sends SIGHUP and waits until the server has said what it made of it, `count` times so far.
     #[track_caller]
     pub fn hang_up(&self, count: usize) -> String {

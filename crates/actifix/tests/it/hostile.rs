@@ -14,6 +14,12 @@ use crate::random::Random;
 const PEAK_KIB_MAX: u64 = 300 * 1024;
 /// A bomb unpacks to this many bytes, four times what a request may hold.
 const BOMB_BYTES: usize = 200 << 20;
+/// What each of many packed dumps unpacks to; twice what a request may hold.
+const DUMP_BYTES: usize = 100 << 20;
+/// As many packed dumps as fit into one request.
+const DUMPS: usize = 240;
+/// Processor time for them. One dump alone costs a fraction of a second, all of them minutes.
+const DUMPS_CPU_SECONDS_MAX: f64 = 15.0;
 /// Clients that send at the same time.
 const CLIENTS: usize = 4;
 
@@ -208,6 +214,46 @@ fn heavy_bombs_are_refused_in_bounded_memory() {
     assert_eq!(server.send(&thrice).status, 415);
     println!("bombs in {:.1} s", started.elapsed().as_secs_f32());
     assert_sound(server, "bombs");
+}
+
+/// Gzip within gzip: a file of a request has no limits of its own besides those of the request, so that a few
+/// kilobytes with a public key cost no more than any other request.
+#[test]
+fn heavy_packed_dumps_of_one_request_share_its_limits() {
+    let home = Home::new();
+    let server = home.serve();
+    home.import_projects();
+    let mut dump = b"MDMP".to_vec();
+    dump.resize(DUMP_BYTES, 0);
+    let packed = Encoding::Gzip.encode(&dump);
+    drop(dump);
+    let item = serde_json::json!({
+        "type": "attachment", "attachment_type": "event.minidump", "filename": "dump", "length": packed.len(),
+    });
+    let mut envelope = b"{}\n".to_vec();
+    for _ in 0..DUMPS {
+        envelope.extend_from_slice(format!("{item}\n").as_bytes());
+        envelope.extend_from_slice(&packed);
+        envelope.push(b'\n');
+    }
+    let request = Request::post(&envelope_target(), Encoding::Gzip.encode(&envelope))
+        .header("Content-Encoding", "gzip");
+    let before = server.cpu_seconds();
+    let answer = server.send(&request);
+    let spent = server.cpu_seconds() - before;
+    println!("{} KiB on the wire cost {spent:.2} s: {}", request.to_bytes().len() / 1024, answer.status);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(spent < DUMPS_CPU_SECONDS_MAX, "{spent} s");
+
+    // The same in the form of a crash: refused, as it is nothing without its dump.
+    let head = "--b\r\nContent-Disposition: form-data; name=\"upload_file_minidump\"; filename=\"d\"\r\n\r\n";
+    let form = [head.as_bytes(), &packed, b"\r\n--b--\r\n"].concat();
+    let request = Request::post(&format!("/api/42/minidump/?sentry_key={KEY_42}"), form)
+        .header("Content-Type", "multipart/form-data; boundary=b");
+    let answer = server.send(&request);
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().contains("could not be unpacked within the limits"), "{}", answer.text());
+    assert_sound(server, "packed dumps");
 }
 
 #[test]

@@ -93,7 +93,21 @@ fn session(home: &Home, server: &Server, role: &str) -> (String, String) {
 
 /// These end what the next line of the table needs.
 fn ends_the_session(op: &Op) -> bool {
-    op.id == "log_out"
+    matches!(op.id.as_str(), "log_out" | "revoke_access_token")
+}
+
+/// What outlives a short-lived token is not made with one: refused, or not even looked at.
+fn makes_what_lasts(op: &Op) -> bool {
+    let ids = ["create_token", "rotate_token", "create_user", "change_user", "set_password", "link_identity"];
+    ids.contains(&op.id.as_str())
+}
+
+/// An access token for the holder of a request's credential.
+fn short_lived(server: &Server, with: impl Fn(Request) -> Request) -> String {
+    let request = Request::post("/api/v1/auth/token", "{}").header("Content-Type", "application/json");
+    let answer = server.send(&with(request));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    format!("Bearer {}", answer.json()["access_token"].as_str().expect("a token"))
 }
 
 /// Operations that nobody may do over the network, whatever they hold: the root key and clear secrets stay at home.
@@ -112,6 +126,8 @@ fn ghsa_cc8w_every_operation_is_closed_to_every_credential_that_does_not_hold_it
     let key = key.as_str().expect("a key").to_owned();
     let admin = token(&server, "admin", None);
     let bare = admin.trim_start_matches("Bearer ");
+    let short = short_lived(&server, |request| request.header("Authorization", &admin));
+    let short = short.trim_start_matches("Bearer ");
     for op in &ops {
         let path = filled(&op.path, ticket, event);
         let what = format!("{} {}", op.method, op.path);
@@ -133,6 +149,15 @@ fn ghsa_cc8w_every_operation_is_closed_to_every_credential_that_does_not_hold_it
                 "an unsigned JWT",
                 request(op, &path).header("Authorization", "Bearer eyJhbGciOiJub25lIn0.e30."),
             ),
+            ("a JWT in the query", request(op, &format!("{path}?token={short}&access_token={short}"))),
+            ("a JWT in a cookie", request(op, &path).header("Cookie", &format!("actifix={short}"))),
+            (
+                "a JWT without its signature",
+                request(op, &path).header(
+                    "Authorization",
+                    &format!("Bearer {}.", short.rsplit_once('.').expect("three parts").0),
+                ),
+            ),
         ] {
             assert_eq!(server.send(&request).status, 401, "{what} with {how}");
         }
@@ -140,6 +165,10 @@ fn ghsa_cc8w_every_operation_is_closed_to_every_credential_that_does_not_hold_it
     for role in ["viewer", "agent", "operator", "admin"] {
         let (held, bearer) = (scopes(role), token(&server, role, None));
         let session = (role != "agent").then(|| session(&home, &server, role));
+        let of_token = short_lived(&server, |request| request.header("Authorization", &bearer));
+        let of_session = session.as_ref().map(|(cookie, csrf)| {
+            short_lived(&server, |request| request.header("Cookie", cookie).header("X-CSRF-Token", csrf))
+        });
         for op in &ops {
             let path = filled(&op.path, ticket, event);
             let what = format!("{} {} as {role}", op.method, op.path);
@@ -149,6 +178,19 @@ fn ghsa_cc8w_every_operation_is_closed_to_every_credential_that_does_not_hold_it
                 assert_eq!(by_token, 403, "{what} by token");
             } else if op.scope.is_some() {
                 assert!(by_token != 401 && by_token != 403, "{what} by token: {by_token}");
+            }
+            for short in [Some(&of_token), of_session.as_ref()].into_iter().flatten() {
+                if ends_the_session(op) {
+                    continue;
+                }
+                let by_short = server.send(&request(op, &path).header("Authorization", short)).status;
+                if !allowed {
+                    assert_eq!(by_short, 403, "{what} by access token");
+                } else if makes_what_lasts(op) {
+                    assert!(matches!(by_short, 400 | 403), "{what} by access token: {by_short}");
+                } else if op.scope.is_some() {
+                    assert!(by_short != 401 && by_short != 403, "{what} by access token: {by_short}");
+                }
             }
             let Some((cookie, csrf)) = &session else { continue };
             let plain = || request(op, &path).header("Cookie", cookie);

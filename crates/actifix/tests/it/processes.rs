@@ -41,7 +41,8 @@ fn sighup_reloads_what_it_can_and_never_stops_the_server() {
     assert!(fs::read_to_string(&log).expect("a log").contains("/api/v1/tickets"));
     let said = server.hang_up(2);
     assert!(
-        said.contains("log level error") && said.ends_with("restart is needed for changes of: retention"),
+        said.contains("log level error")
+            && said.ends_with("restart is needed for changes of: retention.events_days"),
         "{said}"
     );
     let written = fs::read_to_string(&log).expect("a log");

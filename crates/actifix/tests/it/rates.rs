@@ -172,10 +172,14 @@ fn who_shows_no_good_credential_is_limited_by_network_before_it_is_looked_at() {
 fn attempts_to_log_in_have_a_limit_of_their_own() {
     let home = Home::with_config("[limits]\nlogin_per_minute = 3\n");
     let server = home.serve();
-    let login = || server.send(&Request::post("/api/v1/auth/login", "{}")).status;
-    let statuses: Vec<u16> = (0..5).map(|_| login()).collect();
-    assert!(statuses[..3].iter().all(|status| *status != 429), "{statuses:?}");
-    assert_eq!(statuses[3..], [429, 429]);
+    let login = |name: &str| {
+        let body = format!("{{\"username\":\"{name}\",\"password\":\"not this one\"}}");
+        let request = Request::post("/api/v1/auth/login", body).header("Content-Type", "application/json");
+        server.send(&request).status
+    };
+    let statuses: Vec<u16> = ["a", "b", "c", "d", "e"].into_iter().map(login).collect();
+    assert_eq!(statuses, [401, 401, 401, 429, 429], "whatever name is tried");
+    assert!(metric(&server, "actifix_rate_limited_total{class=\"login\"}") >= 2.0);
     assert_eq!(server.send(&Request::get("/api/v1/projects")).status, 401, "other requests go on");
 }
 

@@ -4,7 +4,7 @@ use actifix_domain::access::Scope;
 use actifix_domain::cron::{Failure, MonitorState};
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::ProjectKey;
-use actifix_domain::time::Timestamp;
+use actifix_domain::time::{MINUTE, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -88,7 +88,17 @@ pub struct TokenRecord {
     pub expires_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Another one took its place; it is good for the overlap alone.
+    pub replaced: bool,
+    /// When it was last used, to [`TOKEN_USE_MICROS`].
+    pub last_used_at: Option<Timestamp>,
+    /// For how few days of its life people were warned last.
+    #[serde(skip)]
+    pub warned_days: Option<u32>,
 }
+
+/// Uses of a token are noted once in this time.
+pub const TOKEN_USE_MICROS: i64 = 10 * MINUTE;
 
 /// What one principal used of the API's limits.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,6 +39,8 @@ pub struct FindingQuery {
     pub state: Option<FindingState>,
     /// Only this rule.
     pub rule: Option<String>,
+    /// Only those whose id begins with this: lower-case hex digits.
+    pub id: Option<String>,
     /// Where to go on.
     pub cursor: Option<Cursor>,
     /// 1 to 200.

@@ -1,7 +1,7 @@
 //! `actifix ticket list`
 
 use crate::cli::client::Client;
-use crate::cli::output::{self, ago, grouped, items, number, text};
+use crate::cli::output::{self, ago, dim, grouped, items, number, text};
 use crate::cli::sheet::{Fit, Look, Sheet};
 use crate::cli::{CliError, Global};
 use actifix_app::ports::Clock;
@@ -9,7 +9,6 @@ use actifix_domain::search::Search;
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::Timestamp;
 use clap::{Args, ValueEnum};
-use console::style;
 use serde_json::Value;
 
 /// Shown with `-h`.
@@ -23,7 +22,7 @@ Search: all terms must hold; - before a term negates it; values may be \"quoted\
                                   regressed, unhandled, assigned, unassigned
   priority:P0,P1  priority:<=P1   level:error  level:>=warning
   project:shop  release:web@5.*  environment:production  platform:python  assigned:jo  user:42
-  count:>100  users:>=3  count:10..20
+  id:7K3QF  count:>100  users:>=3  count:10..20
   last_seen:-24h  first_seen:-7d  first_seen:2026-11-01  last_seen:>2026-11-20
   browser:Firefox*                any other word before a colon is a tag
 
@@ -124,7 +123,7 @@ pub async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(
     }
     let tickets = items(&page);
     if tickets.is_empty() {
-        output::line("No tickets match.")?;
+        output::line(nothing(args))?;
         for key in Search::parse(&args.search, now()).unwrap_or_default().tag_names() {
             dim(format!(
                 "{key}: is taken for the name of a tag; `ticket list --help` lists the other words"
@@ -140,6 +139,20 @@ pub async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(
         dim(format!("next page: --cursor {cursor}"))?;
     }
     if asked { Ok(()) } else { left_out(client, args).await }
+}
+
+/// An empty list says what to do next.
+fn nothing(args: &ListArgs) -> &'static str {
+    let filtered = args.status.is_some()
+        || args.priority.is_some()
+        || args.project.is_some()
+        || args.cursor.is_some()
+        || !args.search.trim().is_empty();
+    if filtered {
+        "No tickets match."
+    } else {
+        "No open tickets. Point an SDK here with SENTRY_DSN=$(actifix dsn), or try `actifix record 'it works'`."
+    }
 }
 
 /// Says how many tickets were not listed, so that nobody thinks they are gone.
@@ -161,13 +174,12 @@ fn now() -> Timestamp {
     crate::system::SystemClock::new().now()
 }
 
-fn dim(text: impl AsRef<str>) -> Result<(), CliError> {
-    output::line(style(text.as_ref()).dim().to_string())
-}
+/// Characters of the end of a ticket's id: what tells those of one day apart.
+const SHORT_ID: usize = 5;
 
 fn sheet(tickets: &[Value]) -> Sheet {
     let mut sheet = Sheet::new(&[
-        ("TICKET", Fit::Whole),
+        ("TICKET", Fit::End(SHORT_ID)),
         ("PRIO", Fit::Whole),
         ("STATUS", Fit::Whole),
         ("EVENTS", Fit::Whole),

@@ -3,7 +3,7 @@
 use super::path;
 use crate::cli::client::Client;
 use crate::cli::output::{self, counted, number, text, time};
-use crate::cli::{CliError, Global, records};
+use crate::cli::{CliError, Global, ids, records};
 use console::style;
 use serde_json::Value;
 
@@ -12,7 +12,8 @@ const ACTIVITY_MAX: usize = 20;
 
 /// Runs the command.
 pub async fn show(global: &Global, client: &Client, id: &str) -> Result<(), CliError> {
-    let ticket = client.get(&path(id, ""), &[]).await?;
+    let id = ids::ticket(client, id).await?;
+    let ticket = client.get(&path(&id, ""), &[]).await?;
     if global.json {
         return output::json(&ticket);
     }
