@@ -140,6 +140,7 @@ impl House {
             rate_limit_disabled: true,
             sample_after: 100,
             retention: Default::default(),
+            backup_every_hours: None,
             decode_parallel: 2,
             outbound: AddressPolicy::default(),
         };
