@@ -36,11 +36,13 @@ struct Given {
     body: Value,
 }
 
+type Answers = VecDeque<Result<OutboundAnswer, Failure>>;
+
 /// Answers as it is told to, by a part of the address; 200 otherwise.
 #[derive(Default)]
 struct FakeCourier {
     given: Mutex<Vec<Given>>,
-    answers: Mutex<Vec<(String, VecDeque<Result<OutboundAnswer, Failure>>)>>,
+    answers: Mutex<Vec<(String, Answers)>>,
 }
 
 impl FakeCourier {

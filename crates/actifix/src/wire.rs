@@ -4,8 +4,8 @@ use crate::backup::{self, Shelf};
 use crate::cli::CliError;
 use crate::config::{self, Config, Loaded, Module, SecretRef};
 use crate::home::Home;
-use crate::outbound_provider::HttpsProvider;
 use crate::outbound::{Outbound, system_lookup};
+use crate::outbound_provider::HttpsProvider;
 use crate::system::{SystemClock, SystemIds};
 use crate::vault::{Ask, HomeVault, KeySources};
 use actifix_app::App;
@@ -41,7 +41,12 @@ pub struct Wired {
 impl Wired {
     /// The same App, for a worker of its own.
     pub fn share(&self) -> Self {
-        Self { app: Arc::clone(&self.app), config: self.config.clone(), vault: Arc::clone(&self.vault) }
+        Self {
+            app: Arc::clone(&self.app),
+            config: self.config.clone(),
+            vault: Arc::clone(&self.vault),
+            files: self.files.clone(),
+        }
     }
 
     /// The API without a network.

@@ -310,7 +310,8 @@ fn resets_one_by_one_are_requests_that_count() {
 fn cve_2025_8671_made_you_reset_ends_the_connection() {
     let target = format!("/api/42/store/?sentry_key={KEY_42}");
     // Frames that make the server itself reset a stream.
-    let attacks: [(&str, fn(u32) -> Vec<u8>); 3] = [
+    type Attack = fn(u32) -> Vec<u8>;
+    let attacks: [(&str, Attack); 3] = [
         ("a window update of nothing", |stream| frame(WINDOW_UPDATE, 0, stream, &[0; 4])),
         ("a window that overflows", |stream| frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff])),
         ("more data than was announced", |stream| frame(DATA, END_STREAM, stream, b"{\"message\":\"m\"}")),
