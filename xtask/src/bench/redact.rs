@@ -28,7 +28,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let cpu = cpu_of_ingest(setting)?;
     let group = "redaction";
     report.add(Figure::new(group, "15 KB event", per_event, "us"));
-    report.add(Figure::new(group, "per KB", field("micros_per_kb")?, "us/KB"));
+    report.add(Figure::new(group, "per KB", field("micros_per_kb")?, "us/KB").at_most(2.0));
     report.add(Figure::new(group, "slowest of the events", field("micros_max")?, "us"));
     report.add(Figure::new(group, "secrets replaced", field("replaced_per_event")?, "per event"));
     report.add(Figure::new(group, "share of ingest CPU", per_event / cpu * 100.0, "%").at_most(20.0));

@@ -102,12 +102,14 @@ impl Hunt<'_> {
         match part {
             Where::Here => Some(end),
             Where::After(words) => {
-                let window = slice(text, end, end + NEAR_BYTES_MAX).to_ascii_lowercase();
+                let window = string_end(slice(text, end, end + NEAR_BYTES_MAX)).to_ascii_lowercase();
                 memchr::memmem::find(&window, words).map(|found| blanks(text, end + found + words.len()))
             }
             Where::Before(words) => {
                 let from = start.saturating_sub(NEAR_BYTES_MAX);
-                let window = slice(text, from, start).to_ascii_lowercase();
+                let window = string_start(slice(text, from, start));
+                let from = start - window.len();
+                let window = window.to_ascii_lowercase();
                 memchr::memmem::rfind(&window, words).map(|found| from + found + words.len())
             }
             Where::Above => {
@@ -264,6 +266,23 @@ impl Hunt<'_> {
             self.apart(named, value);
         }
     }
+}
+
+/// Whether a string of JSON ends here: what follows is another matter, and may stand elsewhere once the keys are sorted.
+fn ends_string(pair: &[u8]) -> bool {
+    matches!(pair, [b'"', b',' | b']' | b'}' | b':'])
+}
+
+/// The part of a text before the end of the string that it begins in.
+fn string_end(window: &[u8]) -> &[u8] {
+    let end = window.windows(2).position(ends_string);
+    slice(window, 0, end.unwrap_or(window.len()))
+}
+
+/// The part of a text behind the last end of a string.
+fn string_start(window: &[u8]) -> &[u8] {
+    let end = window.windows(2).rposition(ends_string);
+    slice(window, end.map_or(0, |end| end + 1), window.len())
 }
 
 /// The last line break before `end`, real or escaped.

@@ -223,7 +223,7 @@ impl Session<'_> {
         let mut best = rule;
         for span in spans {
             let tier = self.engine.rule(span.rule).map_or(3, |rule| rule.tier());
-            let Some(found) = value.get(span.start..span.end).filter(|_| tier == 1 && span.echo) else {
+            let Some(found) = whole_value(value, &span).filter(|_| tier == 1 && span.echo) else {
                 continue;
             };
             self.remember(found, span.rule)?;
@@ -273,7 +273,7 @@ impl Session<'_> {
         for span in found {
             let Some((start, end)) = view.to_origin(span.start, span.end) else { continue };
             if span.echo
-                && let Some(value) = view.text.get(span.start..span.end)
+                && let Some(value) = whole_value(&view.text, &span)
             {
                 self.remember(value, span.rule)?;
             }
@@ -301,7 +301,7 @@ impl Session<'_> {
                 if tier <= 2 && !personal {
                     rule = rule.or(Some(span.rule));
                     if span.echo
-                        && let Some(value) = plain.get(span.start..span.end)
+                        && let Some(value) = whole_value(&plain, span)
                     {
                         self.remember(value, span.rule)?;
                     }
@@ -318,7 +318,7 @@ impl Session<'_> {
     fn replace(&mut self, text: &str, spans: Vec<Span>, node: &Node<'_>) -> String {
         for span in &spans {
             if span.echo
-                && let Some(value) = text.get(span.start..span.end)
+                && let Some(value) = whole_value(text, span)
             {
                 self.remember_late(value, span.rule);
             }
@@ -413,6 +413,14 @@ fn drop_personal(engine: &Engine, spans: &mut Vec<Span>) {
                 .get(..next)
                 .is_some_and(|before| before.iter().rev().take(8).any(|(_, end)| *end > span.start))
     });
+}
+
+/// The value of a span, to be looked for elsewhere; none if it is a part of a redaction token, as in
+/// `//[redacted:url_password]@host`.
+fn whole_value<'t>(text: &'t str, span: &Span) -> Option<&'t str> {
+    let mut whole = *span;
+    widen(text.as_bytes(), &mut whole);
+    text.get(span.start..span.end).filter(|_| whole == *span)
 }
 
 /// A span that would cut a redaction token takes all of it.
