@@ -58,7 +58,8 @@ pub(super) fn operations() -> Vec<Operation> {
             dry_run,
         )
         .body(RULE),
-        Operation::delete("/api/v1/alert-rules/{name}", "remove_alert_rule", "Remove a rule", admin, remove),
+        Operation::delete("/api/v1/alert-rules/{name}", "remove_alert_rule", "Remove a rule", admin, remove)
+            .empty(),
         Operation::post(
             "/api/v1/tickets/{id}/mute",
             "mute_ticket",

@@ -41,14 +41,15 @@ pub(super) type Parameter = (&'static str, &'static str);
 pub(super) const WHOLE_LIST: &[Parameter] =
     &[("cursor", "accepted; this list comes whole"), ("limit", "1 to 200; accepted, this list comes whole")];
 
-/// The form of a query parameter. A name means the same in every list.
-pub(super) fn of_query(name: &str) -> Form {
-    match name {
+/// The form of a query parameter. A name means the same in every list, but for `state`: its words are told by its help.
+pub(super) fn of_query((name, help): &Parameter) -> Form {
+    match *name {
         "limit" => Form::Whole(1, 200),
         "hours" => Form::Whole(1, 2_160),
         "all" => Form::Boolean,
         "status" | "priority" => Form::Word,
         "sort" => Form::OneOf(&["last_seen", "first_seen", "count", "priority"]),
+        "state" if help.starts_with("pending") => Form::OneOf(&["pending", "delivered", "dead"]),
         "state" => Form::OneOf(&["open", "rotated", "false_positive"]),
         "result" => Form::OneOf(&["ok", "refused", "failed"]),
         "action" => Form::Action,
@@ -112,18 +113,19 @@ pub(super) fn check_query(query: &str, known: &[Parameter]) -> Vec<FieldError> {
             wrong.push(wrong_field("query", format!("more than {PARAMETERS_MAX} parameters")));
             break;
         }
-        let Some((known_name, _)) = known.iter().find(|(known, _)| *known == name) else {
+        let Some(parameter) = known.iter().find(|(known, _)| *known == name) else {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             // The name is a stranger's text: it is not repeated.
             wrong.push(wrong_field("query", format!("an unknown parameter; known here: {known}")));
             continue;
         };
+        let known_name = &parameter.0;
         if seen.contains(known_name) {
             wrong.push(wrong_field(known_name, "there twice"));
         }
         seen.push(known_name);
-        if let Some(expected) = of_query(known_name).misses(&value) {
+        if let Some(expected) = of_query(parameter).misses(&value) {
             wrong.push(wrong_field(known_name, expected));
         }
     }

@@ -90,10 +90,11 @@ fn describe(operation: &Operation) -> Value {
             parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
         }
     }
-    for (name, help) in operation.parameters() {
+    for parameter in operation.parameters() {
+        let (name, help) = parameter;
         parameters.push(json!({
             "name": name, "in": "query", "required": false, "description": help,
-            "schema": form::of_query(name).schema()
+            "schema": form::of_query(&parameter).schema()
         }));
     }
     if operation.versioned {

@@ -44,12 +44,13 @@ pub(super) fn operations() -> Vec<Operation> {
             hold,
         )
         .body(&[
-            ("ticket", "string", "id of a ticket; else a project"),
-            ("project", "string", "name or id; else a ticket"),
+            ("ticket", "string?", "id of a ticket; else a project"),
+            ("project", "string?", "name or id; else a ticket"),
             ("reason", "string!", "why, at most 500 characters"),
         ])
         .created(),
-        Operation::delete("/api/v1/retention/holds/{id}", "release_hold", "End a legal hold", admin, release),
+        Operation::delete("/api/v1/retention/holds/{id}", "release_hold", "End a legal hold", admin, release)
+            .empty(),
     ]
 }
 

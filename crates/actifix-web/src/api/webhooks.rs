@@ -65,7 +65,8 @@ fn endpoint_operations() -> Vec<Operation> {
             ("ed25519", "boolean", "kind webhook: sign with Ed25519 besides HMAC-SHA256"),
         ]),
         Operation::get("/api/v1/webhooks/{name}", "get_webhook", "One channel and how it does", admin, get),
-        Operation::delete("/api/v1/webhooks/{name}", "remove_webhook", "Remove a channel", admin, remove),
+        Operation::delete("/api/v1/webhooks/{name}", "remove_webhook", "Remove a channel", admin, remove)
+            .empty(),
         Operation::post(
             "/api/v1/webhooks/{name}/test",
             "test_webhook",
@@ -91,7 +92,7 @@ fn endpoint_operations() -> Vec<Operation> {
         )
         .body(&[(
             "overlap_hours",
-            "integer",
+            "0..168?",
             "hours for which the former one signs too, 0 to 168, default 24",
         )]),
     ]
@@ -118,7 +119,8 @@ fn delivery_operations() -> Vec<Operation> {
             "Send an ended delivery again, with its id",
             Scope::Admin,
             redeliver,
-        ),
+        )
+        .empty(),
     ]
 }
 
@@ -146,7 +148,8 @@ fn inbound_operations() -> Vec<Operation> {
             "Remove a source",
             admin,
             remove_inbound,
-        ),
+        )
+        .empty(),
     ]
 }
 

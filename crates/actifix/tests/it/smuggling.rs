@@ -182,6 +182,7 @@ fn methods_that_a_path_does_not_take_are_named_and_nothing_is_echoed() {
     };
     for method in ["TRACE", "TRACK", "CONNECT", "PUT", "PROPFIND", "OPTIONS", "get", "DELETE"] {
         let answer = ask(method, "/api/v1/projects");
+        assert_eq!(ask(method, "/api/v1/projects?unknown=1").status, 405, "{method}");
         assert_eq!(answer.status, 405, "{method}: {}", answer.text());
         let allow = answer.header("allow").unwrap_or_default();
         assert!(
