@@ -138,6 +138,7 @@ impl App {
         let target = format!("user:{}", user.name);
         let audit = self.audit(actor, Action::TotpConfirmed, target, None, json!({}));
         self.store.confirm_factor(&factor, step, hashes, session, self.now(), &audit).await?;
+        self.access_cache.forget();
         self.confirmation_was_right(session).await?;
         Ok(codes)
     }
@@ -148,6 +149,7 @@ impl App {
         let target = format!("user:{}", user.name);
         let audit = self.audit(actor, Action::TotpRemoved, target, None, json!({}));
         self.store.remove_factor(&user.id, false, &audit).await?;
+        self.access_cache.forget();
         Ok(())
     }
 
@@ -173,7 +175,9 @@ impl App {
         let user = self.store.user(&name).await?.ok_or(Error::NotFound { what: "account" })?;
         let audit =
             self.audit(actor, Action::TotpRemoved, format!("user:{name}"), None, json!({ "reset": true }));
-        if self.store.remove_factor(&user.id, true, &audit).await? {
+        let removed = self.store.remove_factor(&user.id, true, &audit).await?;
+        self.access_cache.forget();
+        if removed {
             let code = self.login_key(LoginKind::Code, user.id.as_bytes());
             self.store.settle_login(&[(code, LoginEnd::Right)]).await?;
             return Ok(());
@@ -261,6 +265,7 @@ impl App {
             let audit =
                 self.audit(actor, Action::SessionKilled, target, None, json!({ "reason": "confirm" }));
             self.store.end_sessions(SessionsOf::One(session.to_owned()), &audit).await?;
+            self.access_cache.forget();
         }
         Ok(Error::Forbidden { needs })
     }

@@ -207,7 +207,7 @@ fn judge(claims: &Claims, row: &AccessRecord, holder: &Holder, now: Timestamp) -
 const fn epoch_of(holder: &Holder) -> u64 {
     match holder {
         Holder::Token(_) => 0,
-        Holder::Session(_, user) => user.version,
+        Holder::Session(_, user) => user.epoch,
     }
 }
 

@@ -18,10 +18,11 @@ pub use provider::issuer_url;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::login::LoggedIn;
-use crate::ports::ProviderWire;
+use crate::ports::{LoginKey, ProviderWire};
 use crate::secrets::SecretText;
 use actifix_domain::access::Role;
 use actifix_domain::audit::Action;
+use actifix_domain::login::LoginEnd;
 use flow::Flow;
 use provider::Provider;
 use serde_json::json;
@@ -218,6 +219,10 @@ impl App {
         let Some(flow) = flow.filter(|flow| flow.is_of(back.state.as_deref())) else {
             return Ok(Err(SignInRefused::State));
         };
+        // What follows costs a request to the provider: it is counted on the network as a try to log in is.
+        let network = crate::audit::address().map(|address| self.network_key(address));
+        let keys: Vec<LoginKey> = network.into_iter().collect();
+        self.take_login(&keys).await?;
         if !self.store.spend_sign_in(&flow.hash(), flow.expires_at(), now).await? {
             return Ok(Err(SignInRefused::Replay));
         }
@@ -257,13 +262,13 @@ impl App {
             Err(refused) => return Ok(Err(refused)),
         };
         let login = self.begin(user, "oidc").await?;
+        let settled: Vec<_> = keys.into_iter().map(|key| (key, LoginEnd::Passed)).collect();
+        self.store.settle_login(&settled).await?;
         Ok(Ok(Arrival { login, next: flow.into_next() }))
     }
 
     fn sign_in(&self) -> Result<&SignIn> {
-        self.sign_in
-            .get()
-            .ok_or(Error::NotFound { what: "sign-in provider: none is configured in [oidc], and" })
+        self.sign_in.get().ok_or(Error::NotFound { what: "sign-in provider ([oidc] of the configuration)" })
     }
 
     /// The provider that people may sign in with.

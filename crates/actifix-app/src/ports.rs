@@ -100,11 +100,8 @@ impl<T> Store for T where
         + ProjectStore
         + TokenStore
         + AccessStore
-        + AccessStore
         + AccountStore
         + IdentityStore
-        + IdentityStore
-        + FactorStore
         + FactorStore
         + AuditStore
         + CareStore

@@ -1,9 +1,11 @@
-//! The way to the sign-in provider: HTTPS with the platform's authorities, one request to a connection, no redirects, and
-//! bounds on time and size. Which hosts may be asked was decided before (`actifix_app::oidc`).
+//! The way to the sign-in provider: HTTPS with the platform's authorities to a permitted address, one request to a
+//! connection, no redirects, and bounds on time and size. Which hosts may be asked was decided before
+//! (`actifix_app::oidc`).
 
 use actifix_app::ports::{
     PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest, ProviderWire,
 };
+use actifix_domain::alert::AddressPolicy;
 use async_trait::async_trait;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
@@ -26,6 +28,7 @@ const ADDRESSES_MAX: usize = 4;
 /// Talks to the provider.
 pub struct HttpsProvider {
     tls: TlsConnector,
+    policy: AddressPolicy,
 }
 
 impl fmt::Debug for HttpsProvider {
@@ -35,23 +38,29 @@ impl fmt::Debug for HttpsProvider {
 }
 
 impl HttpsProvider {
-    /// Trusts what the connector trusts.
-    pub const fn new(tls: TlsConnector) -> Self {
-        Self { tls }
+    /// Trusts what the connector trusts, and connects to what the policy permits.
+    pub const fn new(tls: TlsConnector, policy: AddressPolicy) -> Self {
+        Self { tls, policy }
     }
 
     async fn send(&self, request: ProviderRequest) -> Result<ProviderAnswer, ProviderFault> {
         let url = request.url.clone();
         let message = message(request)?;
-        let stream = connect(&url).await?;
+        let addresses = addresses(&url).await?;
+        let hosts: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
         if url.scheme() == "http" {
             // For tests, by configuration, and only to this machine.
-            let peer = stream.peer_addr().map_err(|_| ProviderFault("the connection ended"))?;
-            if !peer.ip().to_canonical().is_loopback() {
+            if !hosts.iter().all(|address| address.to_canonical().is_loopback()) {
                 return Err(ProviderFault("plain HTTP to another machine"));
             }
-            return exchange(TokioIo::new(stream), message).await;
+            return exchange(TokioIo::new(connect(&addresses).await?), message).await;
         }
+        if !self.policy.permits_all(&hosts) {
+            return Err(ProviderFault(
+                "its address is not a public one: name its network in outbound.allow_private",
+            ));
+        }
+        let stream = connect(&addresses).await?;
         let stream =
             self.tls.connect(server_name(&url)?, stream).await.map_err(|_| {
                 ProviderFault("no TLS, or a certificate that is not trusted or for another name")
@@ -106,18 +115,22 @@ fn message(request: ProviderRequest) -> Result<Request<Full<Bytes>>, ProviderFau
     clippy::disallowed_methods,
     reason = "to the provider that the operator named, on the hosts that they listed"
 )]
-async fn connect(url: &Url) -> Result<TcpStream, ProviderFault> {
+async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, ProviderFault> {
+    TcpStream::connect(addresses).await.map_err(|_| ProviderFault("no connection"))
+}
+
+/// What the name means now: these are judged and connected to, and the name is not asked for again.
+async fn addresses(url: &Url) -> Result<Vec<SocketAddr>, ProviderFault> {
     let port = url.port_or_known_default().ok_or(ProviderFault("an address without a port"))?;
-    let addresses: Vec<SocketAddr> = match url.host() {
-        Some(Host::Ipv4(address)) => vec![SocketAddr::new(IpAddr::V4(address), port)],
-        Some(Host::Ipv6(address)) => vec![SocketAddr::new(IpAddr::V6(address), port)],
+    match url.host() {
+        Some(Host::Ipv4(address)) => Ok(vec![SocketAddr::new(IpAddr::V4(address), port)]),
+        Some(Host::Ipv6(address)) => Ok(vec![SocketAddr::new(IpAddr::V6(address), port)]),
         Some(Host::Domain(name)) => {
             let found = tokio::net::lookup_host((name, port)).await;
-            found.map_err(|_| ProviderFault("its name is not known"))?.take(ADDRESSES_MAX).collect()
+            Ok(found.map_err(|_| ProviderFault("its name is not known"))?.take(ADDRESSES_MAX).collect())
         }
-        None => Vec::new(),
-    };
-    TcpStream::connect(addresses.as_slice()).await.map_err(|_| ProviderFault("no connection"))
+        None => Err(ProviderFault("an address without a host")),
+    }
 }
 
 fn server_name(url: &Url) -> Result<ServerName<'static>, ProviderFault> {

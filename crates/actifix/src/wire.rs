@@ -145,7 +145,8 @@ pub async fn enable_sign_in(home: &Home, wired: &Wired) -> Result<(), CliError> 
         None => None,
     };
     let Some(settings) = oidc.settings(secret).map_err(CliError::config)? else { return Ok(()) };
-    let provider = HttpsProvider::new(crate::cli::remote_connector(home)?);
+    let policy = AddressPolicy { allow_private: wired.config.outbound.allow_private.clone() };
+    let provider = HttpsProvider::new(crate::cli::remote_connector(home)?, policy);
     wired.app.enable_sign_in(settings, Arc::new(provider)).map_err(CliError::config)
 }
 

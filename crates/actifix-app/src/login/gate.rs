@@ -52,7 +52,7 @@ impl App {
     }
 
     /// Addresses that one person has at their hands: one of IPv4, a /64 of IPv6.
-    fn network_key(&self, address: IpAddr) -> LoginKey {
+    pub(crate) fn network_key(&self, address: IpAddr) -> LoginKey {
         match client_network(address) {
             IpAddr::V4(v4) => self.login_key(LoginKind::Network, &v4.octets()),
             IpAddr::V6(v6) => self.login_key(LoginKind::Network, &v6.octets()),
