@@ -20,11 +20,11 @@ pub use data::{
     ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TokenRecord, UpkeepKind, UpkeepRun, UserRecord,
     VaultStatus,
 };
-pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use data::{
     Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
     NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
+pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 
 use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;

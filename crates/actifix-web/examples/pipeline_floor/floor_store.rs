@@ -14,11 +14,11 @@ use actifix_app::ports::{
     RetentionPolicy, RetentionReport, SealedSecret, SecretRecord, SecretStore, StoreStats, StoredEvent,
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
-use actifix_app::ports::{IdentityRecord, IdentityStore};
 use actifix_app::ports::{
     AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
     NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
+use actifix_app::ports::{IdentityRecord, IdentityStore};
 use actifix_domain::alert::{AlertRule, Failure, Mute, RuleState, Signal};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
