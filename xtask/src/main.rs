@@ -12,6 +12,7 @@ mod bench;
 mod checks;
 mod deny;
 mod docs;
+mod pentest;
 mod picture;
 mod process;
 mod tidy;
@@ -60,6 +61,8 @@ enum Command {
     },
     /// Measure the release binary: ingest, redaction, lists, start-up; each beside its floor and its target
     Bench(bench::BenchArguments),
+    /// Attack a real server on loopback with outside tools; fails on any finding above info
+    Pentest(pentest::PentestArguments),
     /// Install what the tests run: Python and Node SDKs into target/test-tools, cargo-nextest
     InstallTools,
 }
@@ -86,6 +89,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Picture => picture::draw(&workspace),
         Command::Deny { advisories } => deny::run(&workspace, *advisories),
         Command::Bench(arguments) => bench::run(&workspace, arguments),
+        Command::Pentest(arguments) => pentest::run(&workspace, arguments),
         Command::InstallTools => tools::install(&workspace).map(|_| ()),
     }
 }

@@ -96,7 +96,7 @@ fn install_system_packages() -> Result<()> {
         }
     }
     // A real Secret Service with its tools, what kills a process at a given call, and what drops rights.
-    for (program, package) in [
+    missing.extend(missing_programs(&[
         ("gnome-keyring-daemon", "gnome-keyring"),
         ("dbus-run-session", "dbus"),
         ("secret-tool", "libsecret-tools"),
@@ -108,18 +108,28 @@ fn install_system_packages() -> Result<()> {
         // Strangers that read our backups.
         ("age", "age"),
         ("zstd", "zstd"),
-    ] {
-        if !is_on_path(program) {
-            missing.push(package);
-        }
-    }
-    if !missing.is_empty() {
-        println!("installing {} with apt-get", missing.join(", "));
-        apt_install(&missing)
-            .with_context(|| format!("install {} by hand and run again", missing.join(", ")))?;
-    }
+        ("ip", "iproute2"),
+    ]));
+    apt_install_missing(&missing)?;
     require_version("python3", PYTHON_VERSION_MIN)?;
     require_version("node", NODE_VERSION_MIN)
+}
+
+/// Installs the Debian packages of those programs that are not on the path.
+pub fn install_programs(programs: &[(&str, &'static str)]) -> Result<()> {
+    apt_install_missing(&missing_programs(programs))
+}
+
+fn missing_programs(programs: &[(&str, &'static str)]) -> Vec<&'static str> {
+    programs.iter().filter(|(program, _)| !is_on_path(program)).map(|(_, package)| *package).collect()
+}
+
+fn apt_install_missing(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    println!("installing {} with apt-get", packages.join(", "));
+    apt_install(packages).with_context(|| format!("install {} by hand and run again", packages.join(", ")))
 }
 
 /// Whether a program is there; some of them have no harmless way of being run.
@@ -172,21 +182,30 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 fn install_python_packages(workspace: &Workspace, tools: &Tools) -> Result<()> {
-    let pins = workspace.read(REQUIREMENTS)?;
-    if is_installed(&tools.python_folder, &pins) && process::succeeds(Command::new(tools.python()).arg("-V"))
-    {
+    let import = "import sentry_sdk, flask, pre_commit, standardwebhooks";
+    install_environment(workspace, &tools.python_folder, REQUIREMENTS, import)
+}
+
+/// A Python environment that holds exactly the pins of a file; `import` proves that it works.
+pub fn install_environment(
+    workspace: &Workspace,
+    folder: &Path,
+    requirements: &str,
+    import: &str,
+) -> Result<()> {
+    let pins = workspace.read(requirements)?;
+    let python = folder.join("bin/python");
+    if is_installed(folder, &pins) && process::succeeds(Command::new(&python).arg("-V")) {
         return Ok(());
     }
-    println!("installing Python packages into target/test-tools");
-    clear(&tools.python_folder)?;
-    process::run(Command::new("python3").args(["-m", "venv"]).arg(&tools.python_folder))?;
-    let mut pip = Command::new(tools.python());
+    println!("installing the packages of {requirements} into {}", folder.display());
+    clear(folder)?;
+    process::run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--requirement"]);
-    process::run(pip.arg(workspace.path(REQUIREMENTS)))?;
-    process::run(
-        Command::new(tools.python()).args(["-c", "import sentry_sdk, flask, pre_commit, standardwebhooks"]),
-    )?;
-    stamp(&tools.python_folder, &pins)
+    process::run(pip.arg(workspace.path(requirements)))?;
+    process::run(Command::new(&python).args(["-c", import]))?;
+    stamp(folder, &pins)
 }
 
 fn install_node_packages(workspace: &Workspace, tools: &Tools) -> Result<()> {

@@ -302,7 +302,7 @@ mod tests {
     fn breaking_one_line_fails_exactly_its_check() {
         assert_eq!(failed(&good()), Vec::<&str>::new());
         type Break = fn(&mut StaticFacts);
-        let breaks: [(&str, Break); 15] = [
+        let breaks: [(&str, Break); 16] = [
             ("admin_password", |facts| facts.admin_password = false),
             ("secret_backend", |facts| facts.key = KeyPlace::InHome(".actifix/root.key".into())),
             ("db_mode", |facts| facts.files.push(("data/actifix.db-wal".into(), Some("mode 0644".into())))),

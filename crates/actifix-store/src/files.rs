@@ -215,7 +215,7 @@ pub fn check_in_place(path: &Path) -> Result<(), FileError> {
 }
 
 /// What is wrong with a file or directory of ours, and whether it was put right.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Unsafe {
     /// Where.
     pub path: PathBuf,

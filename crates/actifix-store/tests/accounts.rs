@@ -48,6 +48,8 @@ impl Bench {
             rate_limit_disabled: false,
             sample_after: 0,
             retention: Default::default(),
+            backup_every_hours: None,
+            outbound: Default::default(),
             decode_parallel: 1,
         };
         let ids = Arc::new(OrderedIds::default());

@@ -36,11 +36,13 @@ struct Given {
     body: Value,
 }
 
+type Answers = VecDeque<Result<OutboundAnswer, Failure>>;
+
 /// Answers as it is told to, by a part of the address; 200 otherwise.
 #[derive(Default)]
 struct FakeCourier {
     given: Mutex<Vec<Given>>,
-    answers: Mutex<Vec<(String, VecDeque<Result<OutboundAnswer, Failure>>)>>,
+    answers: Mutex<Vec<(String, Answers)>>,
 }
 
 impl FakeCourier {
@@ -140,6 +142,7 @@ impl House {
             rate_limit_disabled: true,
             sample_after: 100,
             retention: Default::default(),
+            backup_every_hours: None,
             decode_parallel: 2,
             outbound: AddressPolicy::default(),
         };

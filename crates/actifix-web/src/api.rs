@@ -7,6 +7,7 @@ mod auth;
 mod backups;
 mod care;
 mod events;
+mod form;
 mod idempotency;
 mod jwt;
 pub(crate) mod oidc;
@@ -75,6 +76,8 @@ pub(crate) struct Operation {
     pub body: &'static [(&'static str, &'static str, &'static str)],
     /// Status of success.
     pub success: u16,
+    /// 200 is a success too: nothing new was made.
+    pub or_ok: bool,
     /// `If-Match` may name the version that the write was decided on.
     pub versioned: bool,
     /// The handler.
@@ -138,6 +141,13 @@ impl Operation {
         Self::new(Method::DELETE, path, id, summary, permission.into(), delete(run))
     }
 
+    /// Parameters that it takes in the query. Every list takes those of paging.
+    pub(crate) fn parameters(&self) -> Vec<form::Parameter> {
+        let paging = if self.id.starts_with("list_") { form::WHOLE_LIST } else { &[] };
+        let own = |name: &str| self.query.iter().any(|(known, _)| *known == name);
+        self.query.iter().chain(paging.iter().filter(|(name, _)| !own(name))).copied().collect()
+    }
+
     fn new(
         method: Method,
         path: &'static str,
@@ -155,6 +165,7 @@ impl Operation {
             query: &[],
             body: &[],
             success: 200,
+            or_ok: false,
             versioned: false,
             handler,
         }
@@ -179,6 +190,19 @@ impl Operation {
         self.success = 201;
         self
     }
+
+    /// 201, or 200 where it was there already.
+    pub(crate) const fn created_or_known(mut self) -> Self {
+        self.success = 201;
+        self.or_ok = true;
+        self
+    }
+
+    /// Answers with nothing.
+    pub(crate) const fn empty(mut self) -> Self {
+        self.success = 204;
+        self
+    }
 }
 
 /// Every operation of the API.
@@ -197,6 +221,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(users::operations());
     all.extend(webhooks::operations());
     all.extend(alerts::operations());
+    all.push(openapi::own_operation());
     all
 }
 
@@ -204,11 +229,11 @@ pub(crate) fn operations() -> Vec<Operation> {
 pub fn router(app: Arc<App>) -> Router {
     let mut by_path: BTreeMap<&'static str, MethodRouter<Arc<App>>> = BTreeMap::new();
     for operation in operations() {
-        let permission = operation.permission;
+        let asked = Asked { permission: operation.permission, query: operation.parameters().into() };
         let guarded = operation.handler.layer(from_fn_with_state(
             Arc::clone(&app),
             move |state: State<Arc<App>>, request: Request, next: Next| {
-                guard(state, permission, request, next)
+                guard(state, asked.clone(), request, next)
             },
         ));
         let merged = match by_path.remove(operation.path) {
@@ -221,27 +246,37 @@ pub fn router(app: Arc<App>) -> Router {
     for (path, methods) in by_path {
         router = router.route(path, methods);
     }
-    router
-        .route("/api/openapi.json", get(openapi::serve))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(app)
+    router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(app)
 }
 
 /// The one choke point: no handler runs before the actor is known and holds the route's scope.
-async fn guard(
-    State(app): State<Arc<App>>,
-    permission: Permission,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn guard(State(app): State<Arc<App>>, asked: Asked, request: Request, next: Next) -> Response {
     let address = client(request.extensions()).address;
-    if permission == Permission::Open {
-        return from_address(address, next.run(request)).await;
+    if asked.permission != Permission::Open {
+        return from_address(address, guarded(app, asked, request, next)).await;
     }
-    from_address(address, guarded(app, permission, request, next)).await
+    match check_query(&request, &asked.query) {
+        Ok(()) => from_address(address, next.run(request)).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
-async fn guarded(app: Arc<App>, permission: Permission, request: Request, next: Next) -> Response {
+/// What the contract says that a request must be.
+#[derive(Clone)]
+struct Asked {
+    permission: Permission,
+    query: Arc<[form::Parameter]>,
+}
+
+/// Holds the query of a request against the contract.
+fn check_query(request: &Request, known: &[form::Parameter]) -> Result<(), Problem> {
+    let errors = form::check_query(request.uri().query().unwrap_or_default(), known);
+    let Some(first) = errors.first() else { return Ok(()) };
+    let detail = format!("the query does not have the documented form: {}: {}", first.field, first.message);
+    Err(Problem { errors, ..Problem::new(StatusCode::BAD_REQUEST, detail) })
+}
+
+async fn guarded(app: Arc<App>, asked: Asked, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let who = match Who::from_request_parts(&mut parts, &app).await {
         Ok(who) => who,
@@ -249,15 +284,17 @@ async fn guarded(app: Arc<App>, permission: Permission, request: Request, next: 
     };
     let act = format!("{} {}", parts.method, route_of(&parts.extensions));
     // A bound token is judged in its own project here; the App judges it in the project that is asked for.
-    let needs = match permission {
+    let needs = match asked.permission {
         Permission::Scope(scope) if !who.0.may(scope, who.0.bound_project()) => Some(scope.as_str()),
         _ => None,
     };
+    parts.extensions.insert(who.clone());
+    let request = Request::from_parts(parts, body);
     let response = if let Some(needs) = needs {
         Problem::from(Error::Forbidden { needs }).into_response()
+    } else if let Err(problem) = check_query(&request, &asked.query) {
+        problem.into_response()
     } else {
-        parts.extensions.insert(who.clone());
-        let request = Request::from_parts(parts, body);
         if request.method() == Method::POST && request.headers().contains_key(idempotency::HEADER) {
             idempotency::run_once(Arc::clone(&app), who.0.clone(), request, next).await
         } else {

@@ -15,14 +15,27 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Largest JSON body of the API, bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
-/// Time for a whole body of the API to arrive; who takes longer holds a connection for nothing.
-pub const BODY_READ_MAX: Duration = Duration::from_secs(30);
+/// Whole numbers below it are exact as floating-point numbers (2^53).
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+/// Time for a whole body of the API to arrive, where no layer has said another; who takes longer holds a connection for
+/// nothing.
+const BODY_READ_MAX: Duration = Duration::from_secs(30);
+
+/// The setting of it; put into every request's extensions by [`crate::layers::finish`].
+#[derive(Clone, Copy, Debug)]
+pub struct ReadTime(pub Duration);
+
+impl ReadTime {
+    pub(crate) fn of(extensions: &Extensions) -> Duration {
+        extensions.get::<Self>().map_or(BODY_READ_MAX, |time| time.0)
+    }
+}
 
 /// The authenticated actor. Nothing is trusted for where it comes from, except the home's own socket.
 #[derive(Clone, Debug)]
@@ -154,7 +167,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
             .headers()
             .get(header::CONTENT_TYPE)
             .is_none_or(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"application/json"));
-        let bytes = read_body(request.into_body(), BODY_READ_MAX).await?;
+        let within = ReadTime::of(request.extensions());
+        let bytes = read_body(request.into_body(), within).await?;
         if bytes.is_empty() {
             return parse(b"{}").map(Self);
         }
@@ -175,7 +189,11 @@ pub(crate) async fn read_body(body: Body, within: Duration) -> Result<Bytes, Pro
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    // Derived readers take a list of the members' values too; the contract knows objects only.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "the body is a list: send an object"));
+    }
+    serde_json::from_slice(bytes).or_else(|error| with_whole_numbers(bytes).ok_or(error)).map_err(|error| {
         // The parser's own text can repeat input; only its place and class are told.
         let what = match error.classify() {
             serde_json::error::Category::Data => "does not have the documented form",
@@ -188,6 +206,32 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
+/// The same with `3.0` for `3`: in JSON Schema both are integers. None where that changes nothing or helps nothing.
+fn with_whole_numbers<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let mut value: Value = serde_json::from_slice(bytes).ok()?;
+    make_whole(&mut value).then(|| serde_json::from_value(value).ok()).flatten()
+}
+
+/// Whether a number was changed.
+fn make_whole(value: &mut Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|_| number.is_f64());
+            let Some(float) = float.filter(|float| float.fract() == 0.0 && float.abs() < WHOLE_MAX) else {
+                return false;
+            };
+            #[allow(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+            let whole = float as i64;
+            *number = whole.into();
+            true
+        }
+        // Each of them, so not `any`.
+        Value::Array(items) => items.iter_mut().map(make_whole).filter(|changed| *changed).count() > 0,
+        Value::Object(members) => members.values_mut().map(make_whole).filter(|changed| *changed).count() > 0,
+        _ => false,
+    }
+}
+
 /// The version that a write was decided on (`If-Match`), if one is given.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
@@ -195,7 +239,10 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     if text == "*" {
         return Ok(None);
     }
-    text.trim_matches('"').parse().map(Some).map_err(|_| {
+    let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let digits = quoted.unwrap_or(text);
+    let version = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+    version.map(Some).ok_or_else(|| {
         Problem::new(StatusCode::BAD_REQUEST, "If-Match: expected the ETag of the last answer, such as \"3\"")
     })
 }
@@ -219,6 +266,33 @@ mod tests {
                 return std::task::Poll::Pending;
             }
             std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(b"{")))))
+        }
+    }
+
+    #[test]
+    fn an_integer_may_be_written_with_a_fraction_of_nothing_and_an_object_is_no_list() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Form {
+            minutes: Option<u32>,
+            text: Option<String>,
+        }
+        let whole =
+            |text: &str| parse::<Form>(text.as_bytes()).map(|form| form.minutes).map_err(|p| p.status);
+        assert_eq!(whole(r#"{"minutes":3.0,"text":"a"}"#), Ok(Some(3)));
+        assert_eq!(whole(r#"{"minutes":3e0}"#), Ok(Some(3)));
+        for bad in [
+            r#"{"minutes":3.5}"#,
+            r#"{"minutes":-3.0}"#,
+            r#"{"minutes":1e300}"#,
+            r#"{"minutes":"3.0"}"#,
+            r#"{"minutes":3,"minutes":3}"#,
+            r#"{"minutes":3.0,"other":1}"#,
+            "[3]",
+            " [null,null]",
+            "[]",
+        ] {
+            assert_eq!(whole(bad), Err(StatusCode::BAD_REQUEST), "{bad}");
         }
     }
 

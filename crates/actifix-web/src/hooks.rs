@@ -1,7 +1,7 @@
 //! `/hooks/{name}`: requests whose signature is their credential.
 
 use crate::client::client;
-use crate::extract::{BODY_READ_MAX, read_body};
+use crate::extract::{ReadTime, read_body};
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::audit::from_address;
@@ -22,7 +22,7 @@ pub fn router(app: Arc<App>) -> Router {
 async fn receive(State(app): State<Arc<App>>, Path(name): Path<String>, request: Request) -> Response {
     let address = client(request.extensions()).address;
     let (parts, body) = request.into_parts();
-    let body = match read_body(body, BODY_READ_MAX).await {
+    let body = match read_body(body, ReadTime::of(&parts.extensions)).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };

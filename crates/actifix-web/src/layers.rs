@@ -2,6 +2,7 @@
 
 use crate::client::TrustedProxies;
 use crate::dashboard;
+use crate::extract::ReadTime;
 use crate::ingest::Facts;
 use crate::problem::Problem;
 use actifix_app::App;
@@ -13,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The id of a request, shown in its answer and in the log.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub async fn finish(
     let id = app.request_id();
     let client = proxies.client(request.extensions(), request.headers());
     request.extensions_mut().insert(client);
+    let read_seconds = app.settings().limits.request_read_seconds_max;
+    request.extensions_mut().insert(ReadTime(Duration::from_secs(read_seconds)));
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let ingest = is_ingest_path(request.uri());

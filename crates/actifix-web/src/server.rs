@@ -5,11 +5,13 @@
 //! over TLS only, where ALPN asks for it.
 
 mod connection;
+mod pulse;
 
 use crate::client::TrustedProxies;
 use actifix_domain::network::client_network;
 use axum::Router;
 use connection::Stream;
+use pulse::Pulse;
 use rustls::ServerConfig;
 use std::collections::HashMap;
 use std::io;
@@ -18,14 +20,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// Bounds of one listener.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
-    /// Connections open at the same time; further ones wait in the kernel's queue.
+    /// Connections open at the same time; a further one takes the place of an idle one of the peer that has most, or is
+    /// closed at once.
     pub connections_max: usize,
     /// Connections of one address, or network of IPv6, at the same time; further ones are closed at once.
     pub connections_per_peer_max: usize,
@@ -33,6 +36,8 @@ pub struct ServerLimits {
     pub proxies: TrustedProxies,
     /// A TLS handshake, and a request's headers, must be complete within this time; it also ends idle connections.
     pub header_timeout: Duration,
+    /// Of an answer that waits for its reader, some KiB must be taken within this time.
+    pub stall_timeout: Duration,
     /// Open requests get this long to finish after a stop.
     pub drain_timeout: Duration,
 }
@@ -44,6 +49,7 @@ impl Default for ServerLimits {
             connections_per_peer_max: 1_024,
             proxies: TrustedProxies::default(),
             header_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(8),
         }
     }
@@ -51,6 +57,8 @@ impl Default for ServerLimits {
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1_024;
+/// An idle connection gives its place up within this time.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Wait after a failed `accept` (out of descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -111,26 +119,36 @@ pub async fn serve(door: Door, router: Router, limits: ServerLimits, mut stop: w
     let peers = Arc::new(Peers::default());
     let mut connections = JoinSet::new();
     loop {
-        let slot = tokio::select! {
-            slot = Arc::clone(&slots).acquire_owned() => slot,
-            () = stopped(&mut stop) => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-        };
-        let Ok(slot) = slot else { break };
         let accepted = tokio::select! {
             accepted = accept(&door) => accepted,
             () = stopped(&mut stop) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         match accepted {
             Ok((stream, peer)) => {
                 let Some(place) = peers.enter(peer, &limits) else {
-                    metrics::counter!("actifix_connections_refused_total", "reason" => "peer").increment(1);
+                    refused("peer");
                     continue;
                 };
-                let task = connection::serve(stream, peer, router.clone(), limits.clone(), stop.clone());
+                let Some(slot) = slot(&slots, &peers, &place).await else {
+                    refused("all");
+                    continue;
+                };
+                let pulse = Arc::clone(&place.pulse);
+                let task = connection::serve(
+                    stream,
+                    peer,
+                    router.clone(),
+                    limits.clone(),
+                    stop.clone(),
+                    Arc::clone(&pulse),
+                );
                 let _task = connections.spawn(async move {
-                    task.await;
-                    drop((slot, place));
+                    tokio::select! {
+                        () = task => {}
+                        () = pulse.evicted() => {}
+                    }
+                    drop((place, slot));
                 });
             }
             Err(error) => {
@@ -146,6 +164,23 @@ pub async fn serve(door: Door, router: Router, limits: ServerLimits, mut stop: w
         tracing::warn!("open requests were cut off after the drain time");
     }
     connections.shutdown().await;
+}
+
+fn refused(reason: &'static str) {
+    metrics::counter!("actifix_connections_refused_total", "reason" => reason).increment(1);
+}
+
+/// A slot for a new connection. When all are taken, an idle connection of the peer that has most gives its own up, so
+/// that few peers with many connections cannot shut out all others.
+async fn slot(slots: &Arc<Semaphore>, peers: &Peers, place: &Place) -> Option<OwnedSemaphorePermit> {
+    if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+        return Some(slot);
+    }
+    if !peers.make_room(place) {
+        return None;
+    }
+    refused("evicted");
+    tokio::time::timeout(ROOM_WAIT_MAX, Arc::clone(slots).acquire_owned()).await.ok()?.ok()
 }
 
 async fn accept(door: &Door) -> io::Result<(Stream, Peer)> {
@@ -172,40 +207,57 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _closed_or_true = stop.wait_for(|stop| *stop).await;
 }
 
-/// Open connections by peer; at most as many as there are connections.
+/// Open connections by peer, oldest first; at most as many as there are connections.
 #[derive(Debug, Default)]
-struct Peers(Mutex<HashMap<IpAddr, usize>>);
+struct Peers(Mutex<HashMap<IpAddr, Vec<Arc<Pulse>>>>);
 
 /// A place among the connections of a peer, given back when dropped.
-struct Place(Option<(Arc<Peers>, IpAddr)>);
+struct Place {
+    pulse: Arc<Pulse>,
+    counted: Option<(Arc<Peers>, IpAddr)>,
+}
 
 impl Peers {
     fn enter(self: &Arc<Self>, peer: Peer, limits: &ServerLimits) -> Option<Place> {
+        let pulse = Arc::new(Pulse::default());
         let address = match peer {
             Peer::Network(address) => address.ip().to_canonical(),
-            Peer::Local => return Some(Place(None)),
+            Peer::Local => return Some(Place { pulse, counted: None }),
         };
         if limits.proxies.contains(address) {
-            return Some(Place(None));
+            return Some(Place { pulse, counted: None });
         }
         let network = client_network(address);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(network).or_default();
-        if *count >= limits.connections_per_peer_max {
+        let connections = open.entry(network).or_default();
+        if connections.len() >= limits.connections_per_peer_max {
             return None;
         }
-        *count += 1;
-        Some(Place(Some((Arc::clone(self), network))))
+        connections.push(Arc::clone(&pulse));
+        Some(Place { pulse, counted: Some((Arc::clone(self), network)) })
+    }
+
+    /// Asks the oldest idle connection of the peer that has most to go. A newcomer of that very peer gets no room.
+    fn make_room(&self, newcomer: &Place) -> bool {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((network, connections)) = open.iter().max_by_key(|(_, connections)| connections.len())
+        else {
+            return false;
+        };
+        if newcomer.counted.as_ref().is_some_and(|(_, own)| own == network) {
+            return false;
+        }
+        connections.iter().any(|pulse| pulse.evict())
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((peers, network)) = &self.0 else { return };
+        let Some((peers, network)) = &self.counted else { return };
         let mut open = peers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(network) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+        if let Some(connections) = open.get_mut(network) {
+            connections.retain(|pulse| !Arc::ptr_eq(pulse, &self.pulse));
+            if connections.is_empty() {
                 open.remove(network);
             }
         }
@@ -237,5 +289,31 @@ mod tests {
         assert!(peers.enter(Peer::Local, &limits).is_some());
         drop((_second, _other, _third));
         assert!(peers.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_newcomer_takes_the_place_of_an_idle_connection_of_the_largest_peer() {
+        let limits = ServerLimits::default();
+        let peers = Arc::new(Peers::default());
+        let enter = |text: &str| {
+            peers.enter(Peer::Network(SocketAddr::new(text.parse().unwrap(), 1)), &limits).unwrap()
+        };
+        let many: Vec<Place> = (0..3).map(|_| enter("192.0.2.1")).collect();
+        let busy = Pulse::answering(&many[0].pulse);
+        let other = enter("192.0.2.2");
+        assert!(!peers.make_room(&many[2]), "the largest peer makes no room for itself");
+        assert!(peers.make_room(&other));
+        let evicted: Vec<bool> = many
+            .iter()
+            .map(|place| {
+                let mut evicted = std::pin::pin!(place.pulse.evicted());
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                evicted.as_mut().poll(&mut context).is_ready()
+            })
+            .collect();
+        assert_eq!(evicted, [false, true, false], "the oldest that is idle");
+        let _rest: Vec<_> = many[1..].iter().map(|place| Pulse::answering(&place.pulse)).collect();
+        assert!(!peers.make_room(&other), "nobody who is being answered has to go");
+        drop(busy);
     }
 }

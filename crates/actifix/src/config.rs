@@ -111,6 +111,10 @@ pub struct ServerConfig {
     /// Connections of one address (of IPv6: one network of 64 bits) at the same time; trusted proxies have no such
     /// bound.
     pub connections_per_peer_max: usize,
+    /// A TLS handshake, and a request's headers, must be complete within this time; it also ends idle connections.
+    pub header_timeout_seconds: u64,
+    /// Of an answer that waits for its reader, some KiB must be taken within this time.
+    pub stall_timeout_seconds: u64,
     /// What the log says: `error`, `warn`, `info`, `debug`, `trace`.
     pub log_level: String,
 }
@@ -124,6 +128,8 @@ impl Default for ServerConfig {
             hosts: Vec::new(),
             connections_max: 4_096,
             connections_per_peer_max: 1_024,
+            header_timeout_seconds: 10,
+            stall_timeout_seconds: 30,
             log_level: "info".to_owned(),
         }
     }

@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -121,8 +122,10 @@ pub async fn start(
     let server = &wired.config.server;
     let proxies = TrustedProxies::new(server.trusted_proxies.iter().copied());
     let limits = ServerLimits {
-        connections_max: server.connections_max,
+        connections_max: crate::process::room_for(server.connections_max, bound.len()),
         connections_per_peer_max: server.connections_per_peer_max,
+        header_timeout: Duration::from_secs(server.header_timeout_seconds),
+        stall_timeout: Duration::from_secs(server.stall_timeout_seconds),
         proxies: proxies.clone(),
         ..ServerLimits::default()
     };

@@ -37,6 +37,33 @@ pub fn keep_files_private() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
+/// Descriptors that connections leave for the database, logs, backups and children.
+const FILES_RESERVE: u64 = 256;
+
+/// Connections that each of `listeners` may hold: `wished`, or fewer where the system gives this process too few open
+/// files. Takes all that it gives first.
+pub fn room_for(wished: usize, listeners: usize) -> usize {
+    let files = getrlimit(Resource::Nofile);
+    let most = files.maximum.or(files.current);
+    if files.current != files.maximum
+        && let Err(errno) = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: files.maximum })
+    {
+        tracing::warn!(error = %errno, "process.open_files_not_raised");
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let room = share(files, wished, listeners);
+    if room < wished {
+        tracing::warn!(files, connections = room, "process.few_open_files");
+    }
+    room
+}
+
+/// At least one, so that a listener that is there answers.
+fn share(files: u64, wished: usize, listeners: usize) -> usize {
+    let free = usize::try_from(files.saturating_sub(FILES_RESERVE)).unwrap_or(usize::MAX);
+    wished.min(free / listeners.max(1)).max(1)
+}
+
 /// Says once when the process began, seconds since 1970.
 pub fn started_at(seconds: i64) {
     metrics::gauge!("process_start_time_seconds").set(seconds as f64);
@@ -97,5 +124,13 @@ mod tests {
             Figures { cpu_seconds: 3.0, threads: 9.0, resident_bytes: 524_288.0, virtual_bytes: 2_097_152.0 }
         );
         assert_eq!(figures("", ""), Figures::default());
+    }
+
+    #[test]
+    fn connections_leave_files_for_all_else() {
+        assert_eq!(share(1_048_576, 4_096, 2), 4_096);
+        assert_eq!(share(1_024, 4_096, 1), 768);
+        assert_eq!(share(1_024, 4_096, 3), 256);
+        assert_eq!(share(100, 4_096, 1), 1);
     }
 }

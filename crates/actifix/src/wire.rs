@@ -41,7 +41,12 @@ pub struct Wired {
 impl Wired {
     /// The same App, for a worker of its own.
     pub fn share(&self) -> Self {
-        Self { app: Arc::clone(&self.app), config: self.config.clone(), vault: Arc::clone(&self.vault) }
+        Self {
+            app: Arc::clone(&self.app),
+            config: self.config.clone(),
+            vault: Arc::clone(&self.vault),
+            files: self.files.clone(),
+        }
     }
 
     /// The API without a network.

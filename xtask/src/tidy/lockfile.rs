@@ -164,4 +164,28 @@ mod tests {
         assert!(check(deny, "").unwrap_err().to_string().contains("name@<1.2.3"));
         assert!(check("[bans]\ndeny = [{ crate = \"h2\" }]", "").unwrap_err().to_string().contains("reason"));
     }
+
+    /// Advisories about crates that this program uses or would use: below the named version, or never.
+    #[test]
+    fn every_advisory_of_the_threat_model_has_its_floor() {
+        let deny = crate::workspace::Workspace::locate().unwrap().read("deny.toml").unwrap();
+        for (advisory, package, bad) in [
+            ("RUSTSEC-2026-0258", "h2", "0.4.15"),
+            ("RUSTSEC-2025-0055", "tracing-subscriber", "0.3.19"),
+            ("RUSTSEC-2024-0363", "sqlx", "0.8.0"),
+            ("RUSTSEC-2024-0433", "age", "0.11.0"),
+            ("RUSTSEC-2026-0178", "tokio-postgres", "0.7.17"),
+            ("RUSTSEC-2024-0421", "idna", "0.5.0"),
+            ("RUSTSEC-2026-0009", "time", "0.3.46"),
+            ("RUSTSEC-2026-0007", "bytes", "1.11.0"),
+            ("CVE-2026-25537", "jsonwebtoken", "10.2.0"),
+        ] {
+            let line = deny.lines().find(|line| line.contains(advisory)).unwrap_or_default();
+            assert!(line.contains(&format!("\"{package}")), "{advisory} is not among the bans");
+            let lock =
+                format!("[[package]]\nname = \"{package}\"\nversion = \"{bad}\"\nsource = \"{CRATES_IO}\"\n");
+            let found = check(&deny, &lock).unwrap();
+            assert_eq!(found.len(), 1, "{package} {bad} would pass");
+        }
+    }
 }

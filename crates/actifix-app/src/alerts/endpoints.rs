@@ -144,7 +144,7 @@ impl App {
     pub async fn endpoints(&self, actor: &Actor) -> Result<Vec<EndpointView>> {
         Self::require(actor, Scope::Admin, None)?;
         let (endpoints, backlog) = (self.store.endpoints().await?, self.store.backlog().await?);
-        Ok(endpoints.into_iter().map(|sealed| self.view(sealed.record, &backlog)).collect())
+        Ok(endpoints.into_iter().map(|sealed| self.endpoint_view(sealed.record, &backlog)).collect())
     }
 
     /// One channel.
@@ -153,7 +153,7 @@ impl App {
         all.into_iter().find(|view| view.record.name == name).ok_or(Error::NotFound { what: "webhook" })
     }
 
-    fn view(&self, record: EndpointRecord, backlog: &[Backlog]) -> EndpointView {
+    fn endpoint_view(&self, record: EndpointRecord, backlog: &[Backlog]) -> EndpointView {
         let waits = backlog.iter().find(|waits| waits.endpoint == record.name);
         let broken = record.streak >= actifix_domain::alert::BREAKER_STREAK;
         let waiting = record.next_attempt_at.is_some_and(|at| at > self.now());

@@ -93,17 +93,11 @@ impl Interests {
 }
 
 /// Events of one ticket that count for one rate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Window {
     events: sliding::Window,
     /// It was said, and the rate has not fallen below half of the threshold since.
     said: bool,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self { events: sliding::Window::default(), said: false }
-    }
 }
 
 impl Window {

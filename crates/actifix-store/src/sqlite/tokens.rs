@@ -62,7 +62,7 @@ pub(crate) fn by_hash(db: &Connection, hash: &[u8; 32]) -> Result<Option<TokenRe
 }
 
 pub(crate) fn by_id(db: &Connection, id: &str) -> Result<Option<TokenRecord>> {
-    let sql = format!("SELECT {COLUMNS} FROM tokens WHERE token_id = ?1");
+    let sql = format!("SELECT {COLUMNS}, {LATER} FROM tokens WHERE token_id = ?1");
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query([id])?;
     rows.next()?.map(token).transpose()

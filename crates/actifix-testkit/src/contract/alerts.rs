@@ -69,7 +69,7 @@ async fn channels_are_kept(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
     let made = endpoint("ops", clock);
     store.add_endpoint(&made, &act()).await.unwrap();
     assert!(store.add_endpoint(&endpoint("ops", clock), &act()).await.is_err(), "the name is taken");
-    assert_eq!(store.endpoints().await.unwrap(), [made.clone()]);
+    assert_eq!(store.endpoints().await.unwrap(), std::slice::from_ref(&made));
     let mut off = made.clone();
     off.record.enabled = false;
     off.sealed = vec![4];

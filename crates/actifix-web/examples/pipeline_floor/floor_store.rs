@@ -18,6 +18,10 @@ use actifix_app::ports::{
     AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
     NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
+use actifix_app::ports::{
+    HourCount, LegalHold, ScrubPlace, ScrubStep, SnapshotFacts, SnapshotSink, UpkeepKind, UpkeepRun,
+    UpkeepStore,
+};
 use actifix_app::ports::{IdentityRecord, IdentityStore};
 use actifix_domain::alert::{AlertRule, Failure, Mute, RuleState, Signal};
 use actifix_domain::audit::AuditRecord;
@@ -73,7 +77,7 @@ impl TicketStore for NullStore {
     }
 
     async fn trends(&self, _: &[TicketId], _: Timestamp) -> Result<Vec<(TicketId, Vec<HourCount>)>> {
-        unused()
+        Err(NOTHING)
     }
 
     async fn similar(&self, _project: ProjectId, _near_key: Fingerprint, _limit: u32) -> Result<Vec<Ticket>> {
@@ -744,6 +748,41 @@ impl AlertStore for NullStore {
     }
 
     async fn forget_sight(&self, _hook: &str, _message: &str) -> Result<()> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl UpkeepStore for NullStore {
+    async fn snapshot(&self, _: Box<dyn SnapshotSink>) -> Result<(SnapshotFacts, Box<dyn SnapshotSink>)> {
+        Err(NOTHING)
+    }
+
+    async fn scrub(&self, _: ScrubPlace) -> Result<ScrubStep> {
+        Err(NOTHING)
+    }
+
+    async fn check_structure(&self) -> Result<Vec<String>> {
+        Err(NOTHING)
+    }
+
+    async fn record_run(&self, _: &UpkeepRun, _: Option<&AuditRecord>) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn runs(&self, _: Option<UpkeepKind>, _: u32) -> Result<Vec<UpkeepRun>> {
+        Err(NOTHING)
+    }
+
+    async fn hold(&self, _: ProjectId, _: Option<&TicketId>, _: &str, _: &AuditRecord) -> Result<LegalHold> {
+        Err(NOTHING)
+    }
+
+    async fn release_hold(&self, _: u64, _: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn holds(&self) -> Result<Vec<LegalHold>> {
         Err(NOTHING)
     }
 }

@@ -93,6 +93,7 @@ async fn main() {
         rate_limit_disabled: true,
         sample_after: 0,
         retention: Default::default(),
+        backup_every_hours: None,
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
         outbound: Default::default(),
     };

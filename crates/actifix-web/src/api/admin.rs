@@ -22,11 +22,11 @@ use std::sync::Arc;
 type AppState = State<Arc<App>>;
 
 const KEY: &[(&str, &str, &str)] = &[
-    ("enabled", "boolean", "disabled keys answer like unknown ones"),
-    ("kind", "string", "browser (anyone may hold it, at most P1) or server (trusted with P0)"),
-    ("rate_per_minute", "integer", "events per minute, null = default"),
-    ("allowed_origins", "strings", "exact origins, *.host suffixes, or any; empty accepts all"),
-    ("label", "string", "name for people"),
+    ("enabled", "boolean?", "disabled keys answer like unknown ones"),
+    ("kind", "browser|server?", "browser (anyone may hold it, at most P1) or server (trusted with P0)"),
+    ("rate_per_minute", "0..4294967295?", "events per minute, null = default"),
+    ("allowed_origins", "strings?", "exact origins, *.host suffixes, or any; empty accepts all"),
+    ("label", "string?", "name for people"),
 ];
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -49,7 +49,7 @@ fn project_operations() -> Vec<Operation> {
         )
         .body(&[
             ("name", "string!", "letters, digits, - _ ."),
-            ("id", "integer", "decimal id, default: next free"),
+            ("id", "1..?", "decimal id, default: next free"),
         ])
         .created(),
         Operation::get(
@@ -112,8 +112,8 @@ fn key_and_token_operations() -> Vec<Operation> {
             create_key,
         )
         .body(&[
-            ("label", "string", "name for people"),
-            ("import", "string", "public key of another tracker's DSN"),
+            ("label", "string?", "name for people"),
+            ("import", "string?", "public key of another tracker's DSN"),
         ])
         .created(),
         Operation::patch(
@@ -144,11 +144,11 @@ fn key_and_token_operations() -> Vec<Operation> {
         )
         .body(&[
             ("name", "string!", "1 to 64 characters"),
-            ("role", "string", "viewer, operator, agent or admin"),
-            ("scopes", "strings", "instead of a role"),
-            ("project", "string", "bind it to one project"),
-            ("days", "integer", "1 to 90, default 90"),
-            ("password", "string", "yours, where you gave it more than 10 minutes ago"),
+            ("role", "viewer|operator|agent|admin?", "a set of scopes"),
+            ("scopes", "scopes?", "instead of a role"),
+            ("project", "string?", "bind it to one project"),
+            ("days", "1..90?", "1 to 90, default 90"),
+            ("password", "string?", "yours, where you gave it more than 10 minutes ago"),
         ])
         .created(),
         Operation::post(
@@ -159,8 +159,8 @@ fn key_and_token_operations() -> Vec<Operation> {
             rotate_token,
         )
         .body(&[
-            ("overlap_hours", "integer", "the old one stays good so long, 0 to 168, default 24"),
-            ("password", "string", "yours, where you gave it more than 10 minutes ago"),
+            ("overlap_hours", "0..168?", "the old one stays good so long, 0 to 168, default 24"),
+            ("password", "string?", "yours, where you gave it more than 10 minutes ago"),
         ])
         .created(),
         Operation::post(

@@ -22,12 +22,13 @@ type AppState = State<Arc<App>>;
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::post("/api/v1/auth/login", "log_in", "Begin a session", Permission::Open, log_in).body(&[
-            ("username", "string", "name of the account"),
-            ("password", "string", "its password"),
-            ("code", "string", "of the second factor, where the account has one"),
-            ("challenge", "string", "of a former answer, with `code`, instead of name and password"),
+            ("username", "string?", "name of the account"),
+            ("password", "string?", "its password"),
+            ("code", "string?", "of the second factor, where the account has one"),
+            ("challenge", "string?", "of a former answer, with `code`, instead of name and password"),
         ]),
-        Operation::post("/api/v1/auth/logout", "log_out", "End the session", Permission::Anybody, log_out),
+        Operation::post("/api/v1/auth/logout", "log_out", "End the session", Permission::Anybody, log_out)
+            .empty(),
         Operation::get(
             "/api/v1/auth/session",
             "get_session",
@@ -42,6 +43,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Permission::Anybody,
             password,
         )
+        .empty()
         .body(&[("current", "string!", "the present one"), ("password", "string!", "15 characters or more")]),
         Operation::get(
             "/api/v1/auth/totp",
@@ -74,6 +76,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Permission::Anybody,
             totp::disable,
         )
+        .empty()
         .body(&[("password", "string!", "one's own"), ("code", "string!", "of the app, or a recovery code")]),
         Operation::post(
             "/api/v1/auth/totp/recovery-codes",

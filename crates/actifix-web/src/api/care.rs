@@ -57,7 +57,7 @@ fn finding_operations() -> Vec<Operation> {
         )
         .versioned()
         .body(&[
-            ("state", "string!", "open, rotated, false_positive"),
+            ("state", "open|rotated|false_positive!", "what became of it"),
             ("note", "string", "at most 1,000 characters"),
         ]),
         Operation::get(
@@ -92,7 +92,8 @@ fn finding_operations() -> Vec<Operation> {
             "Delete it",
             Scope::Quarantine,
             delete_one,
-        ),
+        )
+        .empty(),
     ]
 }
 
@@ -121,6 +122,7 @@ fn flood_operations() -> Vec<Operation> {
             Scope::Admin,
             reset,
         )
+        .empty()
         .body(&[("project", "string", "name or id, default `default`")]),
         Operation::post(
             "/api/v1/throttle/promote",
@@ -130,9 +132,9 @@ fn flood_operations() -> Vec<Operation> {
             promote,
         )
         .body(&[
-            ("project", "string", "name or id, default `default`"),
-            ("ticket", "string", "only this one"),
-            ("limit", "integer", "the oldest n, 1 to 1,000, default 50"),
+            ("project", "string?", "name or id, default `default`"),
+            ("ticket", "ticket?", "only this one"),
+            ("limit", "1..1000?", "the oldest n, 1 to 1,000, default 50"),
         ]),
     ]
 }
@@ -220,7 +222,7 @@ async fn delete_one(State(app): AppState, who: Who, Path(id): Path<String>) -> A
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct ProjectQuery {
     project: String,
 }

@@ -24,26 +24,27 @@ const PROJECT: &[(&str, &str)] = &[("project", "name or id, where ids of several
 
 const RECORD: &[(&str, &str, &str)] = &[
     ("message", "string!", "what went wrong"),
-    ("type", "string", "class of the error"),
-    ("source", "string", "FILE:LINE"),
-    ("level", "string", "debug, info, warning, error (default), fatal"),
-    ("priority", "string", "P0 to P4"),
-    ("stacktrace", "string", "text in the language's own form"),
+    ("type", "string?", "class of the error"),
+    ("source", "string?", "FILE:LINE"),
+    ("level", "debug|info|warning|error|fatal?", "default error"),
+    ("priority", "P0|P1|P2|P3|P4?", "P0 to P4"),
+    ("stacktrace", "string?", "text in the language's own form"),
     ("tags", "object", "short keys and values"),
     ("extra", "object", "anything"),
-    ("release", "string", "version of the program"),
-    ("environment", "string", "where it ran"),
-    ("user", "object", "id, email, username"),
+    ("release", "string?", "version of the program"),
+    ("environment", "string?", "where it ran"),
+    ("user", "object?", "id, email, username"),
     ("fingerprint", "strings", "grouping key of your own"),
-    ("project", "string", "name or id, default `default`"),
-    ("event", "object", "a whole event in the Sentry form, instead of the members above"),
+    ("project", "string?", "name or id, default `default`"),
+    ("event_id", "hex?", "identity: a repeat changes nothing"),
+    ("event", "object?", "a whole event in the Sentry form, instead of the members above"),
 ];
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::post("/api/v1/events", "record_event", "Record an error", Scope::EventsWrite, record)
             .body(RECORD)
-            .created(),
+            .created_or_known(),
         Operation::get(
             "/api/v1/events/{id}",
             "get_event",

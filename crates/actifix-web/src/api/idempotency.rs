@@ -1,6 +1,6 @@
 //! `Idempotency-Key` on POSTs: the second request with a key gets the first one's answer.
 
-use crate::extract::{BODY_READ_MAX, read_body};
+use crate::extract::{ReadTime, read_body};
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::error::Error;
@@ -44,7 +44,7 @@ async fn try_once(app: &App, actor: &Actor, request: Request, next: Next) -> Res
         (Some(Ok(key)), None) => key.to_owned(),
         _ => return Err(Error::invalid("Idempotency-Key", "expected one header of printable ASCII").into()),
     };
-    let body = read_body(body, BODY_READ_MAX).await?;
+    let body = read_body(body, ReadTime::of(&parts.extensions)).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let version = parts.headers.get(header::IF_MATCH).map_or(&b""[..], HeaderValue::as_bytes);
     let identity = [parts.method.as_str().as_bytes(), path.as_bytes(), version, &body];

@@ -29,8 +29,8 @@ pub(super) fn operations() -> Vec<Operation> {
             issue,
         )
         .body(&[
-            ("scopes", "strings", "some of one's own; default: all of them"),
-            ("project", "string", "bind it to one project, by name or id"),
+            ("scopes", "scopes?", "some of one's own; default: all of them"),
+            ("project", "string?", "bind it to one project, by name or id"),
         ]),
         Operation::delete(
             "/api/v1/auth/token",
@@ -38,7 +38,8 @@ pub(super) fn operations() -> Vec<Operation> {
             "End the short-lived token that the request comes with",
             Permission::Anybody,
             revoke,
-        ),
+        )
+        .empty(),
         Operation::get(
             "/api/v1/signing-keys",
             "list_signing_keys",

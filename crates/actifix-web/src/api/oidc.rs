@@ -48,7 +48,7 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .body(&[
             ("subject", "string!", "the claim `sub` of that person, as the provider shows it"),
-            ("your_password", "string", "yours, where you gave it more than 10 minutes ago"),
+            ("your_password", "string?", "yours, where you gave it more than 10 minutes ago"),
         ])
         .created(),
         Operation::delete(

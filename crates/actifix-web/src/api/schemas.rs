@@ -253,9 +253,20 @@ pub(super) fn components() -> Map<String, Value> {
     SCHEMAS.iter().map(|(name, members)| ((*name).to_owned(), object(members))).collect()
 }
 
-/// The schema of an operation's answer.
-pub(super) fn answer(operation: &str) -> Value {
-    match ANSWERS.iter().find(|(id, _)| *id == operation).map(|(_, name)| *name) {
+/// What an operation answers with.
+pub(super) enum Answer {
+    /// JSON of this schema.
+    Json(Value),
+    /// Bytes of a stranger's.
+    Bytes,
+}
+
+/// The form of an operation's answer.
+pub(super) fn answer(operation: &str) -> Answer {
+    if operation == "get_attachment" {
+        return Answer::Bytes;
+    }
+    Answer::Json(match ANSWERS.iter().find(|(id, _)| *id == operation).map(|(_, name)| *name) {
         None => json!({}),
         Some(name) => match name.strip_prefix('*') {
             Some(item) => json!({
@@ -269,7 +280,7 @@ pub(super) fn answer(operation: &str) -> Value {
             }),
             None => form(name),
         },
-    }
+    })
 }
 
 fn object(members: &str) -> Value {

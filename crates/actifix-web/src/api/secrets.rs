@@ -27,7 +27,8 @@ pub(super) fn operations() -> Vec<Operation> {
             ("value", "string!", "text, at most 64 KiB; no answer ever holds it"),
         ]),
         Operation::get("/api/v1/secrets/{name}", "get_secret", "One secret, without its value", admin, get),
-        Operation::delete("/api/v1/secrets/{name}", "remove_secret", "Remove a secret", admin, remove),
+        Operation::delete("/api/v1/secrets/{name}", "remove_secret", "Remove a secret", admin, remove)
+            .empty(),
         Operation::post(
             "/api/v1/secrets/{name}/reveal",
             "reveal_secret",
@@ -46,11 +47,11 @@ pub(super) fn operations() -> Vec<Operation> {
         .body(&[
             (
                 "backend",
-                "string",
+                "file|keyring|systemd|passphrase|environment?",
                 "file, keyring, systemd, passphrase or environment; default the present one",
             ),
-            ("key_file", "string", "absolute path of the key file"),
-            ("material", "string", "the new key or passphrase, where the backend cannot be written to"),
+            ("key_file", "string?", "absolute path of the key file"),
+            ("material", "string?", "the new key or passphrase, where the backend cannot be written to"),
         ]),
     ]
 }

@@ -8,14 +8,15 @@ use actifix_app::ports::{Cursor, Lease, Sort, TicketDetail};
 use actifix_app::tickets::{Completion, LeaseProof, ListTickets, TicketChange};
 use actifix_domain::access::Scope;
 use actifix_domain::id::{Fingerprint, TicketId};
-use actifix_domain::lifecycle::Evidence;
+use actifix_domain::lifecycle::{Evidence, TestProof};
 use actifix_domain::ticket::{Priority, Ticket};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 type AppState = State<Arc<App>>;
@@ -30,8 +31,8 @@ const LIST: &[(&str, &str)] = &[
     ("limit", "1 to 200, default 50"),
 ];
 const LEASE: (&str, &str, &str) =
-    ("lease_id", "string", "lease that this write belongs to; agents must give it");
-const FENCE: (&str, &str, &str) = ("fence", "integer", "fencing number of the lease");
+    ("lease_id", "string?", "lease that this write belongs to; agents must give it");
+const FENCE: (&str, &str, &str) = ("fence", "0..?", "fencing number of the lease");
 
 pub(super) fn operations() -> Vec<Operation> {
     let mut all = work_operations();
@@ -54,7 +55,10 @@ fn work_operations() -> Vec<Operation> {
         ),
         Operation::patch("/api/v1/tickets/{id}", "change_ticket", "Set priority or assignee", triage, change)
             .versioned()
-            .body(&[("priority", "string", "P0 to P4"), ("assignee", "string", "name, or null to clear")]),
+            .body(&[
+                ("priority", "P0|P1|P2|P3|P4?", "P0 to P4"),
+                ("assignee", "string?", "name, or null to clear"),
+            ]),
         Operation::get(
             "/api/v1/tickets/{id}/events",
             "list_ticket_events",
@@ -72,13 +76,13 @@ fn work_operations() -> Vec<Operation> {
         ),
         Operation::post("/api/v1/tickets/{id}/claim", "claim_ticket", "Take a lease", work, claim)
             .versioned()
-            .body(&[("minutes", "integer", "1 to 240, default 30")]),
+            .body(&[("minutes", "1..240?", "1 to 240, default 30")]),
         Operation::post("/api/v1/tickets/{id}/renew", "renew_lease", "Prolong a lease", work, renew)
             .versioned()
-            .body(&[LEASE, FENCE, ("minutes", "integer", "1 to 240, default 30")]),
+            .body(&[LEASE, FENCE, ("minutes", "1..240?", "1 to 240, default 30")]),
         Operation::post("/api/v1/tickets/{id}/release", "release_ticket", "End a lease", work, release)
             .versioned()
-            .body(&[LEASE, FENCE, ("reason", "string", "why, and what was learned")]),
+            .body(&[LEASE, FENCE, ("reason", "string?", "why, and what was learned")]),
         Operation::post("/api/v1/tickets/{id}/notes", "add_note", "Add a note", work, note)
             .versioned()
             .body(&[("text", "string!", "1 to 10,000 characters"), LEASE, FENCE]),
@@ -99,11 +103,11 @@ fn triage_operations() -> Vec<Operation> {
         .versioned()
         .body(&[
             ("root_cause", "string!", "what was wrong, in words"),
-            ("commit", "string", "commit of the fix"),
-            ("no_commit_reason", "string", "why there is none"),
-            ("test", "object", "two runs of one command: failed before, passes after"),
-            ("no_test_reason", "string", "why there is none"),
-            ("resolved_in", "string", "release that ships the fix"),
+            ("commit", "string?", "commit of the fix"),
+            ("no_commit_reason", "string?", "why there is none"),
+            ("test", "TestProof?", "two runs of one command: failed before, passes after"),
+            ("no_test_reason", "string?", "why there is none"),
+            ("resolved_in", "string?", "release that ships the fix"),
             LEASE,
             FENCE,
         ]),
@@ -133,7 +137,7 @@ fn triage_operations() -> Vec<Operation> {
             assign,
         )
         .versioned()
-        .body(&[("assignee", "string", "name, or null to clear")]),
+        .body(&[("assignee", "string?", "name, or null to clear")]),
         Operation::post(
             "/api/v1/tickets/{id}/merge",
             "merge_tickets",
@@ -142,7 +146,7 @@ fn triage_operations() -> Vec<Operation> {
             merge,
         )
         .versioned()
-        .body(&[("from", "strings!", "1 to 50 ticket ids")]),
+        .body(&[("from", "tickets!", "1 to 50 ticket ids")]),
         Operation::post(
             "/api/v1/tickets/{id}/split",
             "split_ticket",
@@ -151,7 +155,7 @@ fn triage_operations() -> Vec<Operation> {
             split,
         )
         .versioned()
-        .body(&[("fingerprint", "string!", "one of the ticket's fingerprints")]),
+        .body(&[("fingerprint", "hex!", "one of the ticket's fingerprints")]),
     ]
 }
 
@@ -325,13 +329,29 @@ async fn note(
     Ok(answer(&app.add_note(&who.0, &ticket_id(&id)?, &input.text, proof.as_ref(), version).await?))
 }
 
+/// The members of [`Evidence`], and what goes with it. Flattening would let unknown members pass.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct CompleteInput {
-    #[serde(flatten)]
-    evidence: Evidence,
+    #[serde(default)]
+    root_cause: String,
+    commit: Option<String>,
+    no_commit_reason: Option<String>,
+    #[serde(default, deserialize_with = "proof_of_objects")]
+    test: Option<TestProof>,
+    no_test_reason: Option<String>,
     resolved_in: Option<String>,
     lease_id: Option<String>,
     fence: Option<u64>,
+}
+
+/// Derived readers take lists for objects too; the contract does not.
+fn proof_of_objects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TestProof>, D::Error> {
+    let Some(members) = Option::<Map<String, Value>>::deserialize(deserializer)? else { return Ok(None) };
+    if members.values().any(Value::is_array) {
+        return Err(D::Error::custom("a list where an object is expected"));
+    }
+    serde_json::from_value(Value::Object(members)).map(Some).map_err(D::Error::custom)
 }
 
 async fn complete(
@@ -342,7 +362,14 @@ async fn complete(
     Input(input): Input<CompleteInput>,
 ) -> ApiResult<Response> {
     let proof = proof(input.lease_id, input.fence)?;
-    let completion = Completion { evidence: input.evidence, resolved_in: input.resolved_in };
+    let evidence = Evidence {
+        root_cause: input.root_cause,
+        commit: input.commit,
+        no_commit_reason: input.no_commit_reason,
+        test: input.test,
+        no_test_reason: input.no_test_reason,
+    };
+    let completion = Completion { evidence, resolved_in: input.resolved_in };
     let version = if_match(&headers)?;
     Ok(answer(&app.complete(&who.0, &ticket_id(&id)?, completion, proof.as_ref(), version).await?))
 }

@@ -23,9 +23,9 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::post("/api/v1/users", "create_user", "Make an account", admin, create)
             .body(&[
                 ("name", "string!", "letters, digits, . _ -"),
-                ("role", "string!", "viewer, operator or admin"),
+                ("role", "viewer|operator|admin!", "what they may do"),
                 ("password", "string!", "15 characters or more"),
-                ("your_password", "string", "yours, where you gave it more than 10 minutes ago"),
+                ("your_password", "string?", "yours, where you gave it more than 10 minutes ago"),
             ])
             .created(),
         Operation::patch(
@@ -36,10 +36,10 @@ pub(super) fn operations() -> Vec<Operation> {
             change,
         )
         .body(&[
-            ("role", "string", "viewer, operator or admin"),
-            ("disabled", "boolean", "closed accounts cannot log in"),
+            ("role", "viewer|operator|admin?", "what they may do"),
+            ("disabled", "boolean?", "closed accounts cannot log in"),
             ("unlock", "boolean", "forget failed logins"),
-            ("your_password", "string", "yours, where you gave it more than 10 minutes ago"),
+            ("your_password", "string?", "yours, where you gave it more than 10 minutes ago"),
         ]),
         Operation::post(
             "/api/v1/users/{name}/password",
@@ -50,7 +50,7 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .body(&[
             ("password", "string!", "15 characters or more"),
-            ("your_password", "string", "yours, where you gave it more than 10 minutes ago"),
+            ("your_password", "string?", "yours, where you gave it more than 10 minutes ago"),
         ]),
         Operation::post(
             "/api/v1/users/{name}/totp/reset",
@@ -59,7 +59,8 @@ pub(super) fn operations() -> Vec<Operation> {
             admin,
             reset_totp,
         )
-        .body(&[("your_password", "string", "yours, where you gave it more than 10 minutes ago")]),
+        .empty()
+        .body(&[("your_password", "string?", "yours, where you gave it more than 10 minutes ago")]),
         Operation::get(
             "/api/v1/sessions",
             "list_sessions",
@@ -74,7 +75,8 @@ pub(super) fn operations() -> Vec<Operation> {
             "End a session, one's own or, as administrator, any; `all` ends all",
             Permission::Anybody,
             kill,
-        ),
+        )
+        .empty(),
     ]
 }
 

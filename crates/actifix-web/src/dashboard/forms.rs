@@ -2,7 +2,7 @@
 
 use crate::client::client;
 use crate::cookies;
-use crate::extract::{BODY_READ_MAX, Session, live_session, read_body};
+use crate::extract::{ReadTime, Session, live_session, read_body};
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::sessions::LiveSession;
@@ -86,7 +86,8 @@ pub async fn read_fields(request: Request) -> Result<Fields, Problem> {
     if !form {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send a form"));
     }
-    let bytes = read_body(request.into_body(), BODY_READ_MAX).await?;
+    let within = ReadTime::of(request.extensions());
+    let bytes = read_body(request.into_body(), within).await?;
     let fields: Vec<(String, String)> = url::form_urlencoded::parse(&bytes)
         .take(FIELDS_MAX + 1)
         .map(|(k, v)| (k.into_owned(), v.into_owned()))

@@ -43,6 +43,16 @@ pub const FIELDS: &[Field] = &[
         "number",
         "connections of one address at the same time; trusted proxies have no such bound",
     ),
+    field(
+        "server.header_timeout_seconds",
+        "number",
+        "time for a TLS handshake and for a request's headers, 1 to 300; also ends idle connections",
+    ),
+    field(
+        "server.stall_timeout_seconds",
+        "number",
+        "time within which who waits for an answer must take some KiB of it, 1 to 300",
+    ),
     field("server.log_level", "error|warn|info|debug|trace", "what the log says"),
     field("listeners.*.bind", "IP:PORT", "address of a listener; default one on 127.0.0.1:5001"),
     field(

@@ -114,6 +114,14 @@ impl Config {
         if server.connections_max == 0 || server.connections_per_peer_max == 0 {
             return Err("server.connections_max, server.connections_per_peer_max: at least 1".to_owned());
         }
+        for (key, seconds) in [
+            ("server.header_timeout_seconds", server.header_timeout_seconds),
+            ("server.stall_timeout_seconds", server.stall_timeout_seconds),
+        ] {
+            if !(1..=300).contains(&seconds) {
+                return Err(format!("{key}: 1 to 300"));
+            }
+        }
         for origin in &self.cors.allowed_origins {
             actifix_web::cors::check_entry(origin).map_err(|why| format!("cors.allowed_origins: {why}"))?;
         }
@@ -251,6 +259,8 @@ mod tests {
             ("[server]\nhosts = [\"https://errors.example.net\"]", "server.hosts"),
             ("[server]\nhosts = [\"*.example.net\"]", "server.hosts"),
             ("[server]\nconnections_per_peer_max = 0", "connections_per_peer_max"),
+            ("[server]\nheader_timeout_seconds = 0", "header_timeout_seconds"),
+            ("[server]\nstall_timeout_seconds = 301", "stall_timeout_seconds"),
             ("[limits]\napi_per_minute = 0", "limits.api_per_minute"),
             ("[limits]\napi_admin_reserve_percent = 91", "api_admin_reserve_percent"),
         ] {

@@ -320,8 +320,17 @@ impl Server {
 
     /// Largest resident size so far, KiB.
     pub fn peak_kib(&self) -> u64 {
+        self.size_kib("VmHWM:")
+    }
+
+    /// Resident size now, KiB.
+    pub fn resident_kib(&self) -> u64 {
+        self.size_kib("VmRSS:")
+    }
+
+    fn size_kib(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a status file");
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("VmHWM");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("the line");
         line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
     }
 

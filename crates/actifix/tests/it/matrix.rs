@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Home, Server};
 use crate::http::Request;
+use crate::random::Random;
 
 const PASSWORD: &str = "violet tractor hums quietly";
 
@@ -250,4 +251,101 @@ fn ghsa_569v_ids_of_another_project_name_nothing() {
         let status = server.send(&request).status;
         assert!(matches!(status, 403 | 404), "{method} {path}: {status}");
     }
+}
+
+/// Things of a project by the parameter of a path that names them.
+fn things(server: &Server, project: &str) -> Vec<(&'static str, String)> {
+    let mut things = Vec::new();
+    for number in 0..4 {
+        let made = server.post(
+            "/api/v1/events",
+            &json!({ "message": format!("{project} failed in {number}"), "project": project,
+                "fingerprint": [format!("{project}-{number}")] }),
+        );
+        things.push(("/tickets/", made["ticket_id"].as_str().expect("a ticket").to_owned()));
+        things.push(("/events/", made["event_id"].as_str().expect("an event").to_owned()));
+    }
+    let key = server.get(&format!("/api/v1/projects/{project}/keys"))["items"][0]["public_key"].clone();
+    things.push(("/keys/", key.as_str().expect("a key").to_owned()));
+    things.push(("/projects/", project.to_owned()));
+    let id = server.get(&format!("/api/v1/projects/{project}"))["id"].to_string();
+    things.push(("/projects/", id));
+    things
+}
+
+/// Random pairs of a thing and a credential that is bound to another project, by random operations, also with ids that
+/// nobody has. Nothing is ever answered with it, and nothing of it changes.
+#[test]
+fn ghsa_g5vc_random_pairs_of_ids_and_projects_never_resolve() {
+    let home = Home::new();
+    let server = Server::start(home, &[("ACTIFIX_RATE_LIMIT_DISABLED", "1")]);
+    let projects = ["default", "one", "two"];
+    for project in &projects[1..] {
+        server.post("/api/v1/projects", &json!({ "name": project }));
+    }
+    let owned: Vec<_> = projects.iter().map(|project| things(&server, project)).collect();
+    let bearers: Vec<_> = projects.iter().map(|project| token(&server, "admin", Some(project))).collect();
+    let ops: Vec<Op> = operations(&server.get("/api/openapi.json"))
+        .into_iter()
+        .filter(|op| {
+            ["/tickets/{id}", "/events/{id}", "/projects/{project}"].iter().any(|part| op.path.contains(part))
+        })
+        .collect();
+    let state = |place: usize| -> Vec<Value> {
+        owned[place]
+            .iter()
+            .filter(|(kind, _)| *kind == "/tickets/")
+            .map(|(_, id)| server.get(&format!("/api/v1/tickets/{id}")))
+            .collect()
+    };
+    let before: Vec<_> = (0..projects.len()).map(state).collect();
+    let mut random = Random::seeded(0x5eed_0569);
+    let mut asked = 0;
+    for _ in 0..1_500 {
+        let op = &ops[random.below(ops.len())];
+        let (owner, stranger) = (random.below(projects.len()), random.below(projects.len()));
+        if owner == stranger {
+            continue;
+        }
+        let own = |kind: &str, random: &mut Random| {
+            let of_kind: Vec<_> = owned[owner].iter().filter(|(known, _)| *known == kind).collect();
+            of_kind[random.below(of_kind.len())].1.clone()
+        };
+        let invented = format!("{:032x}", random.below(usize::MAX));
+        let id = match (random.below(4), op.path.contains("/tickets/")) {
+            (0, true) => format!("ACT-20261124-{:05}", random.below(99_999)),
+            (0, false) => invented,
+            (_, true) => own("/tickets/", &mut random),
+            (_, false) => own("/events/", &mut random),
+        };
+        let mut path = op
+            .path
+            .replace("{id}", &id)
+            .replace("{project}", &own("/projects/", &mut random))
+            .replace("{key}", &own("/keys/", &mut random))
+            .replace("{number}", "0");
+        if op.path.ends_with("/events/{id}") && random.below(2) == 0 {
+            path = format!("{path}?project={}", projects[owner]);
+        }
+        let body = match random.below(3) {
+            0 => json!({}),
+            1 => json!({ "text": "x" }),
+            _ => json!({ "settings": {} }),
+        };
+        let mut request = Request::new(&op.method, &path).header("Authorization", &bearers[stranger]);
+        if op.method != "GET" {
+            request = request.header("Content-Type", "application/json").body(body.to_string());
+        }
+        let answer = server.send(&request);
+        let what =
+            format!("{} {path} as {}: {} {}", op.method, projects[stranger], answer.status, answer.text());
+        assert!(matches!(answer.status, 400 | 403 | 404 | 422), "{what}");
+        for (_, thing) in &owned[owner] {
+            assert!(thing.len() < 8 || !answer.text().contains(thing.as_str()), "{what}");
+        }
+        asked += 1;
+    }
+    assert!(asked > 800, "{asked}");
+    let after: Vec<_> = (0..projects.len()).map(state).collect();
+    assert_eq!(before, after, "nothing changed");
 }

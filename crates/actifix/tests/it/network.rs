@@ -517,3 +517,113 @@ fn what_the_page_on_the_network_shows_works() {
         assert!(!done.stdout.is_empty(), "{command}");
     }
 }
+
+#[test]
+fn cve_2026_20896_nothing_that_is_shipped_trusts_every_proxy() {
+    let home = Home::new();
+    let shown = home.cli(&["config", "show", "--json"]).json();
+    assert_eq!(shown["server.trusted_proxies"]["value"], json!([]), "{shown}");
+    for (what, text) in [
+        ("README", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md"))),
+        ("network.md", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/network.md"))),
+    ] {
+        let lines: Vec<&str> =
+            text.lines().filter(|line| line.trim_start().starts_with("trusted_proxies")).collect();
+        assert!(lines.iter().all(|line| !line.contains("/0") && !line.contains('*')), "{what}: {lines:?}");
+    }
+    for everything in ["*", "0.0.0.0/0", "::/0", "0.0.0.0/1", "any"] {
+        let home = Home::with_config(&format!("[server]\ntrusted_proxies = [\"{everything}\"]\n"));
+        let checked = home.cli(&["config", "check"]);
+        assert!(checked.code() == 78 || everything == "0.0.0.0/1", "{everything}: {}", checked.stderr);
+    }
+    // What it prints for proxies overwrites what a client wrote.
+    let home = Home::with_config("[server]\npublic_url = \"https://errors.example.net\"\n");
+    let nginx = home.cli(&["proxy-config", "nginx"]).ok();
+    assert!(
+        nginx.contains("X-Forwarded-For $remote_addr;") && !nginx.contains("$proxy_add_x_forwarded_for"),
+        "{nginx}"
+    );
+}
+
+#[test]
+fn ghsa_h6cc_no_setting_names_a_program_to_run() {
+    let home = Home::new();
+    let schema = home.cli(&["config", "schema"]).ok().to_lowercase();
+    for word in ["command", "program", "executable", "exec\"", "script", "shell", "plugin", "binary"] {
+        assert!(!schema.contains(&format!("{word}\"")) && !schema.contains(&format!("_{word}")), "{word}");
+    }
+    let server = home.serve();
+    for settings in [
+        json!({ "command": "id" }),
+        json!({ "on_event": "id" }),
+        json!({ "hook": "/bin/sh" }),
+        json!({ "plugin": "x.so" }),
+    ] {
+        let answer = server.call("PATCH", "/api/v1/projects/default", Some(&json!({ "settings": settings })));
+        assert_eq!(answer.status, 422, "{settings}: {}", answer.text());
+    }
+}
+
+#[test]
+fn ghsa_q78p_an_id_of_a_client_is_no_path() {
+    let home = Home::new();
+    let server = home.serve();
+    home.import_projects();
+    let names = |home: &Home| -> std::collections::BTreeSet<String> {
+        home.files().into_iter().map(|(path, _)| path.display().to_string()).collect()
+    };
+    let canary = "q78pcanary";
+    for id in [
+        format!("../../../../tmp/{canary}"),
+        format!("/tmp/{canary}"),
+        format!("..%2f{canary}"),
+        format!("{canary}\0"),
+        format!("....//{canary}"),
+        "0".repeat(33),
+        "a".repeat(100_000),
+    ] {
+        let event = json!({ "event_id": id, "message": "m" });
+        let answer =
+            server.send(&Request::post(&format!("/api/42/store/?sentry_key={KEY_42}"), event.to_string()));
+        assert!(answer.status < 500, "{}", answer.text());
+        if answer.status == 200 {
+            let given = answer.json()["id"].as_str().expect("an id").to_owned();
+            assert!(given.len() == 32 && given.bytes().all(|byte| byte.is_ascii_hexdigit()), "{given}");
+        }
+        let own = server.call("POST", "/api/v1/events", Some(&event));
+        assert_eq!(own.status, 400, "{}", own.text());
+        let path: String = id.chars().take(200).filter(|c| c.is_ascii_graphic()).collect();
+        for read in [
+            format!("/api/v1/events/{}", path.replace('/', "%2f")),
+            format!("/api/v1/events/{path}/attachments/0"),
+        ] {
+            let answer = server.call("GET", &read, None);
+            assert!([400, 404].contains(&answer.status), "{read}: {}", answer.status);
+        }
+    }
+    assert!(names(&home).iter().all(|name| !name.contains(canary)));
+    assert!(!std::path::Path::new("/tmp").join(canary).exists());
+}
+
+#[test]
+fn cve_2023_51442_no_two_homes_share_a_key_and_the_program_holds_none() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_actifix")).expect("the program");
+    let mut keys = std::collections::BTreeSet::new();
+    for _ in 0..2 {
+        let home = Home::new();
+        drop(home.serve());
+        let status = home.cli(&["secrets", "status", "--json"]).json();
+        let place = status["place"].as_str().expect("a place");
+        let key = std::fs::read(place).unwrap_or_else(|error| panic!("{place}: {error}"));
+        assert!(key.len() >= 32);
+        let text = String::from_utf8_lossy(&key);
+        // The key itself, whatever stands around it.
+        let longest =
+            text.split_whitespace().max_by_key(|word| word.len()).unwrap_or_default().as_bytes().to_vec();
+        assert!(
+            !program.windows(longest.len()).any(|window| window == longest),
+            "the program holds the key of a home"
+        );
+        assert!(keys.insert((longest, status["key_id"].to_string())), "two homes have one key");
+    }
+}

@@ -12,6 +12,7 @@ use rustls::ClientConfig;
 use crate::harness::{Home, KEY_42, Server};
 use crate::http::exchange as plain_exchange;
 use crate::network::partition;
+use crate::smuggling::{OVERRIDES, SPELLINGS, framings};
 use crate::tls::{Authority, connect_from, exchange, exchange_over, get, write_private};
 
 /// A proxy answers within this time of its start.
@@ -291,4 +292,76 @@ fn a_proxy_is_configured_for_a_name_that_can_stand_in_it() {
             .filter(|line| !line.trim_start().starts_with('#'))
             .all(|line| !line.contains("Strict-Transport"))
     );
+}
+
+/// Whatever a proxy makes of a request: none is hidden in another, none gets past the door by its spelling.
+fn nothing_hides(start: fn(&Home, SocketAddr) -> Proxy) {
+    let home = Home::with_config(CONFIG);
+    let server = Server::start(Arc::clone(&home), &[("ACTIFIX_LIMITS__API_PER_MINUTE", "100000")]);
+    home.import_projects();
+    let proxy = start(&home, server.address);
+    let token = format!("Authorization: Bearer {}\r\n", server.token());
+    let real = partition_of(&proxy.get("/errors/api/v1/tickets", ""));
+    for target in [format!("/errors/api/42/store/?sentry_key={KEY_42}"), "/errors/api/v1/projects".to_owned()]
+    {
+        for (what, framing) in framings() {
+            let framing = framing.replace("/smuggled", "/errors/smuggled");
+            let request =
+                format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{framing}");
+            let text = exchange(proxy.https, Arc::clone(&proxy.client), NAME, &request)
+                .map_or(String::new(), |(text, _)| text);
+            assert!(text.matches("HTTP/1.1 ").count() <= 1, "{what}: {text}");
+            // Whoever comes next over the same connection to us gets their own answer.
+            for _ in 0..2 {
+                let next = proxy.get("/errors/healthz", "");
+                assert!(status(&next) == 200 && next.ends_with("ok\n"), "{what}: {next}");
+            }
+        }
+    }
+    for spelling in SPELLINGS {
+        let text = proxy.get(&format!("/errors{spelling}"), "");
+        assert!([301, 400, 401, 403, 404, 405].contains(&status(&text)), "{spelling}: {text}");
+        assert!(!text.contains("\"default\""), "{spelling}: {text}");
+        let climbing = proxy.get(&format!("/errors/..{spelling}"), &token);
+        assert!(!climbing.contains("\"default\""), "outside of the path: {spelling}: {climbing}");
+    }
+    for line in OVERRIDES {
+        assert_eq!(status(&proxy.get("/errors/api/v1/projects", &format!("{line}\r\n"))), 401, "{line}");
+        let text = proxy.get("/errors/api/v1/projects", &format!("{line}\r\n{token}"));
+        assert!(status(&text) == 200 && !text.contains("evil.example"), "{line}: {text}");
+    }
+    for method in ["TRACE", "TRACK", "PROPFIND"] {
+        let request = format!(
+            "{method} /errors/api/v1/projects HTTP/1.1\r\nHost: localhost\r\nX-Echo: canary\r\n{token}Connection: close\r\n\r\n"
+        );
+        let text = proxy.send(&request);
+        assert!([400, 405, 501].contains(&status(&text)) && !text.contains("canary"), "{method}: {text}");
+    }
+    let ranged = proxy.get("/errors/api/openapi.json", &format!("{token}Range: bytes=0-0,1-1\r\n"));
+    assert_eq!(status(&ranged), 200);
+    let hops = vec!["127.0.0.1"; 500].join(", ");
+    for forwarded in [hops.as_str(), "garbage", "", "203.0.113.9, garbage", "999.1.1.1", "\u{b}"] {
+        let text = proxy.get("/errors/api/v1/tickets", &format!("X-Forwarded-For: {forwarded}\r\n"));
+        assert!(status(&text) == 400 || partition_of(&text) == real, "{forwarded}: {text}");
+    }
+    let named: String = home
+        .files()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with(home.path().join(".actifix/logs")))
+        .map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned())
+        .collect();
+    assert!(named.contains("/healthz"), "requests are in the log");
+    let hidden = named.lines().filter(|line| line.contains("unmatched") && line.contains("\"GET\"")).count();
+    // Of these are the spellings only, which came as requests of their own.
+    assert!(hidden <= 2 * SPELLINGS.len(), "{hidden} requests that nobody sent");
+}
+
+#[test]
+fn nginx_lets_no_request_hide() {
+    nothing_hides(Proxy::nginx);
+}
+
+#[test]
+fn caddy_lets_no_request_hide() {
+    nothing_hides(Proxy::caddy);
 }

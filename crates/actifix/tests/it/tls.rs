@@ -60,7 +60,7 @@ impl Authority {
 }
 
 pub const BOTH: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
-const LATER: (i32, u8, u8) = (2090, 1, 1);
+pub const LATER: (i32, u8, u8) = (2090, 1, 1);
 
 pub fn write_private(path: &Path, text: &str) {
     let _absent = std::fs::remove_file(path);
@@ -73,7 +73,7 @@ fn install(home: &Home, pair: &(String, String)) {
     write_private(&home.path().join("key.pem"), &pair.1);
 }
 
-fn tls_home(pair: &(String, String), more: &str) -> Arc<Home> {
+pub fn tls_home(pair: &(String, String), more: &str) -> Arc<Home> {
     let home = Home::with_config(&format!("tls = {{ cert = \"cert.pem\", key = \"key.pem\" }}\n{more}"));
     install(&home, pair);
     home
