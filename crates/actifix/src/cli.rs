@@ -124,7 +124,10 @@ enum Command {
     )]
     Secrets(secrets::SecretsCommand),
     /// Who is told of what: channels, rules, deliveries.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix webhook add ops --stdin        the address is never an argument\n  actifix webhook test ops\n  actifix webhook rule list\n  actifix webhook deliveries ops --state dead"
+    )]
     Webhook(webhook::WebhookCommand),
     /// Look for secrets in files, commits and histories.
     Scan(scan::ScanArgs),

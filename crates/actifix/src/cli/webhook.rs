@@ -86,10 +86,13 @@ pub enum WebhookCommand {
         name: String,
     },
     /// Rules: what is told, when, and how often.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  actifix webhook rule dry-run urgent --on new --priority P1"
+    )]
     Rule(rule::RuleCommand),
     /// Sources of signed requests to this server.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  actifix webhook inbound add github --kind github")]
     Inbound(inbound::InboundCommand),
     /// Say nothing about a ticket until one of these comes true; without any for good.
     #[command(
