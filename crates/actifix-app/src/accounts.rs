@@ -62,6 +62,7 @@ impl App {
         password: &str,
     ) -> Result<UserView> {
         Self::require(actor, Scope::Admin, None)?;
+        self.require_person(actor)?;
         let name = new_name(name)?;
         require_human(role)?;
         self.check_password(&name, password)?;
@@ -156,6 +157,7 @@ impl App {
     /// Sets somebody's password; their sessions end at once.
     pub async fn set_password(&self, actor: &Actor, name: &str, password: &str) -> Result<UserView> {
         Self::require(actor, Scope::Admin, None)?;
+        self.require_person(actor)?;
         let user = self.replace_password(actor, &canonical_name(name), password).await?;
         self.view(user).await
     }
@@ -187,6 +189,7 @@ impl App {
     /// Changes an account; its sessions end where it loses rights.
     pub async fn change_user(&self, actor: &Actor, name: &str, change: UserChange) -> Result<UserView> {
         Self::require(actor, Scope::Admin, None)?;
+        self.require_person(actor)?;
         if let Some(role) = change.role {
             require_human(role)?;
         }

@@ -134,7 +134,7 @@ fn secret_backend(facts: &StaticFacts) -> Check {
         KeyPlace::Apart(place) => seen = format!("the root key comes from {place}"),
         KeyPlace::InHome(path) => problems.push(problem(
             format!("the root key lies in the home ({path}), beside the data that it seals"),
-            "keep it elsewhere and name it in ACTIFIX_MASTER_KEY_FILE",
+            "move it with `actifix secrets rotate-key --backend file --key-file /etc/actifix/root.key` (or another backend); if it is a copy only (`actifix secrets status` names the place in use), remove it",
         )),
     }
     Check::of("secret_backend", "secrets are sealed under a key that is kept apart", problems, seen)

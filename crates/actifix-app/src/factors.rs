@@ -171,6 +171,7 @@ impl App {
     /// Ends the use of somebody's second factor, who lost it: an administrator's act. Their sessions end.
     pub async fn reset_factor(&self, actor: &Actor, name: &str) -> Result<()> {
         Self::require(actor, Scope::Admin, None)?;
+        self.require_person(actor)?;
         let name = crate::accounts::canonical_name(name);
         let user = self.store.user(&name).await?.ok_or(Error::NotFound { what: "account" })?;
         let audit =

@@ -1,4 +1,4 @@
-//! Limits of the API: per token or session, else per client network, and one for the whole instance.
+//! Limits of the API: per token or person, else per client network, and one for the whole instance.
 //!
 //! All are sliding windows on the monotonic clock (`actifix_domain::sliding`), decided under one lock, so that fifty
 //! connections at once get exactly what one would. They are written with each tick and read at the start, so that a
@@ -61,10 +61,12 @@ impl Default for ApiLimits {
 /// Whose quota a request uses.
 #[derive(Clone, Copy, Debug)]
 pub enum Principal<'a> {
-    /// The holder of a token or session.
+    /// The holder of a token, or a person in whichever session.
     Actor(&'a Actor),
     /// Nobody that is known: the client's network. None counts as one network.
     Network(Option<IpAddr>),
+    /// Who sends events with keys that nobody has: its network, so that trying costs no more than that.
+    Keyless(Option<IpAddr>),
 }
 
 impl Principal<'_> {
@@ -73,6 +75,7 @@ impl Principal<'_> {
         match self {
             Self::Actor(_) => "api",
             Self::Network(_) => "anonymous",
+            Self::Keyless(_) => "keyless",
         }
     }
 }
@@ -112,6 +115,7 @@ const KIND_NETWORK: u8 = 2;
 const KIND_SHARD: u8 = 4;
 const KIND_CREDENTIAL: u8 = 5;
 const KIND_DAY: u8 = 6;
+const KIND_KEYLESS: u8 = 7;
 
 /// The windows of one principal.
 #[derive(Clone, Debug, Default)]
@@ -190,6 +194,10 @@ impl Limiter {
             Principal::Network(address) => {
                 let id = self.network_id(KIND_NETWORK, address);
                 (networks, id, self.shard_id(KIND_NETWORK, address), NETWORKS_MAX)
+            }
+            Principal::Keyless(address) => {
+                let id = self.network_id(KIND_KEYLESS, address);
+                (networks, id, self.shard_id(KIND_KEYLESS, address), NETWORKS_MAX)
             }
         };
         if map.len() >= bound && !map.contains_key(&id) && now.saturating_sub(*swept_at) >= SWEEP_MICROS {
@@ -292,7 +300,7 @@ impl Limiter {
                 let mut hour = Window::restored(hour, age, HOUR, now);
                 let (map, bound) = match row.principal {
                     [KIND_ACTOR, ..] => (&mut state.credentials, CREDENTIALS_MAX),
-                    [KIND_SHARD, ..] => (&mut state.shards, 2 * usize::from(SHARDS)),
+                    [KIND_SHARD, ..] => (&mut state.shards, 3 * usize::from(SHARDS)),
                     _ => (&mut state.networks, NETWORKS_MAX),
                 };
                 if hour.used(HOUR, now) > 0 && map.len() < bound {
@@ -320,6 +328,20 @@ impl App {
             metrics::counter!("actifix_rate_limited_total", "class" => principal.class()).increment(1);
         }
         Some(decision)
+    }
+
+    /// Seconds to wait where a network asked for too many keys that nobody has; none while it may ask.
+    pub(crate) fn keyless_wait(&self, address: Option<IpAddr>) -> Option<u64> {
+        if self.limiter.disabled {
+            return None;
+        }
+        let decision = self.limiter.decide(Principal::Keyless(address), false, self.clock.monotonic_micros());
+        (!decision.admitted).then_some(decision.retry_after_seconds.max(1))
+    }
+
+    /// Counts a look-up that found nothing.
+    pub(crate) fn count_keyless(&self, address: Option<IpAddr>) {
+        let _decision = self.limit_request(Principal::Keyless(address));
     }
 
     /// Refuses a request before its credential is looked at: its network has used its quota up with requests that

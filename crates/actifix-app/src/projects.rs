@@ -98,6 +98,24 @@ impl App {
         Ok(found)
     }
 
+    /// What is remembered of a key, `Some(None)` of one that nobody has; none where the store must be asked.
+    pub(crate) fn recalled_key(&self, public_key: &PublicKey) -> Option<Option<Arc<KnownKey>>> {
+        let now = self.clock.monotonic_micros();
+        match (self.keys.known.get(public_key, now), self.keys.unknown.get(public_key, now)) {
+            (Recalled::Known(known), _) => Some(Some(known)),
+            (_, Recalled::Known(())) => Some(None),
+            _ => None,
+        }
+    }
+
+    /// What is remembered of a project's origins.
+    pub(crate) fn recalled_origins(&self, project: ProjectId) -> Option<Arc<[Vec<String>]>> {
+        match self.keys.origins.get(&project, self.clock.monotonic_micros()) {
+            Recalled::Known(origins) => Some(origins),
+            Recalled::Ask(_) => None,
+        }
+    }
+
     /// The lists of origins of a project's enabled keys, from memory if possible: every preflight asks for them.
     pub(crate) async fn project_origins(&self, project: ProjectId) -> Result<Arc<[Vec<String>]>> {
         let read = match self.keys.origins.get(&project, self.clock.monotonic_micros()) {

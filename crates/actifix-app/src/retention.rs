@@ -16,6 +16,10 @@ impl App {
     /// Deletes what the policy no longer keeps, or with `dry_run` counts it. What was done is recorded.
     pub async fn run_retention(&self, actor: &Actor, dry_run: bool) -> Result<RetentionReport> {
         Self::require(actor, Scope::Admin, None)?;
+        if !dry_run && *actor != Actor::System {
+            // By hand the record comes first: what cannot be recorded is not deleted.
+            self.record_act(actor, Action::RetentionRun, "retention", json!({ "act": "begun" })).await?;
+        }
         let started_at = self.now();
         let report = self.store.run_retention(&self.settings.retention, started_at, dry_run).await;
         if dry_run {

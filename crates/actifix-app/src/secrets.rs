@@ -3,10 +3,11 @@
 //! A value goes in and is not shown again: over the network it is write-only. This process and who owns the home
 //! (the System actor) can read it.
 
+use crate::accounts::ADMIN;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{Rotation, SealedSecret, SecretRecord, VaultStatus};
-use actifix_domain::access::{Actor, Scope};
+use actifix_domain::access::{Actor, Role, Scope};
 use actifix_domain::audit::{Action, AuditRecord};
 use serde_json::{Value, json};
 use std::fmt;
@@ -123,7 +124,20 @@ impl App {
         Ok(())
     }
 
-    /// The value of a secret. Only for this process and the owner of the home: no token ever reads one.
+    /// The value of a secret, for a person to see: only the owner of the home. Once an administrator has a password it
+    /// takes that as well, so that an unattended terminal does not show it.
+    pub async fn show_secret(
+        &self,
+        actor: &Actor,
+        name: &SecretName,
+        password: Option<&str>,
+    ) -> Result<SecretText> {
+        only_local(actor)?;
+        self.confirm_administrator(password).await?;
+        self.reveal_secret(actor, name).await
+    }
+
+    /// The value of a secret, for this process to use. No token ever reads one.
     pub async fn reveal_secret(&self, actor: &Actor, name: &SecretName) -> Result<SecretText> {
         only_local(actor)?;
         let found = self.store.secret(name.as_str()).await?.ok_or(Error::NotFound { what: "secret" })?;
@@ -133,6 +147,26 @@ impl App {
         let value = self.open_secret(name, &found)?;
         tracing::info!(name = name.as_str(), "secret.read");
         Ok(value)
+    }
+
+    /// Requires the password of an administrator, if one has any: that of `admin`, else of the first by name.
+    async fn confirm_administrator(&self, password: Option<&str>) -> Result<()> {
+        let users = self.store.users().await?;
+        let mut admins =
+            users.into_iter().filter(|user| user.role == Role::Admin && user.disabled_at.is_none());
+        let Some(first) = admins.next() else { return Ok(()) };
+        let person =
+            if first.name == ADMIN { first } else { admins.find(|user| user.name == ADMIN).unwrap_or(first) };
+        let password = password
+            .ok_or(Error::Forbidden { needs: "the password of an administrator, in the field password" })?;
+        let actor = Actor::User {
+            id: person.id,
+            name: person.name,
+            scopes: person.role.scopes(),
+            session: "local".to_owned(),
+            authenticated_at: person.created_at,
+        };
+        self.confirm_password(&actor, password).await
     }
 
     /// Where the root key comes from, and since when.

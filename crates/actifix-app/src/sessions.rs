@@ -160,15 +160,48 @@ impl App {
         Ok(())
     }
 
-    /// For dangerous acts: a person must have given the password lately, or give it now. Others prove who they are
-    /// with every request.
+    /// The actor after a person gave the password again, if they did: with it goes what dangerous acts ask for.
+    /// The session remembers it.
+    pub async fn reconfirmed(&self, actor: &Actor, password: Option<&str>) -> Result<Actor> {
+        let mut confirmed = actor.clone();
+        if let (Some(password), Actor::User { authenticated_at, session, id, .. }) =
+            (password, &mut confirmed)
+        {
+            self.confirm_password(actor, password).await?;
+            let now = self.now();
+            *authenticated_at = now;
+            let sessions = self.store.sessions(Some(id), now).await?;
+            if let Some(record) = sessions.iter().find(|record| record.id == *session) {
+                self.store.touch_session(&record.hash, now, true).await?;
+            }
+        }
+        Ok(confirmed)
+    }
+
+    /// For dangerous acts: a person must have given the password lately, or give it now.
     pub async fn require_recent(&self, actor: &Actor, password: Option<&str>) -> Result<()> {
+        let actor = self.reconfirmed(actor, password).await?;
+        self.require_fresh(&actor)
+    }
+
+    /// The same of what came before. Others than people prove who they are with every request.
+    pub(crate) fn require_fresh(&self, actor: &Actor) -> Result<()> {
         Self::require_lasting(actor)?;
-        let Actor::User { authenticated_at, .. } = actor else { return Ok(()) };
-        match password {
-            Some(password) => self.confirm_password(actor, password).await,
-            None if self.now().since(*authenticated_at) < RECENT_MICROS => Ok(()),
-            None => Err(Error::Forbidden { needs: "your password again, in the field password" }),
+        match actor {
+            Actor::User { authenticated_at, .. } if self.now().since(*authenticated_at) >= RECENT_MICROS => {
+                Err(Error::Forbidden { needs: "your password again, in the field password" })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// For what makes or changes people: a person who gave the password lately, or the owner of the home. A token that
+    /// could would outlive its own revocation as somebody else.
+    pub(crate) fn require_person(&self, actor: &Actor) -> Result<()> {
+        match actor {
+            Actor::User { .. } => self.require_fresh(actor),
+            Actor::System => Ok(()),
+            _ => Err(Error::Forbidden { needs: "a person who logged in, or the home's own socket" }),
         }
     }
 }

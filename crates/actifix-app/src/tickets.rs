@@ -1,11 +1,14 @@
 //! Work on tickets: read, claim, decide, merge, split. Counts and times come from events alone.
 
 mod approval;
+mod context;
 mod decide;
 mod lease;
 
-pub use lease::{LEASE_MINUTES_DEFAULT, LEASE_MINUTES_MAX, LeaseProof};
+pub use context::TicketContext;
+pub use lease::{FAILED_LEASES_MAX, LEASE_MINUTES_DEFAULT, LEASE_MINUTES_MAX, LEASES_MAX, LeaseProof};
 
+use self::approval::{check_readable, hide_text, hide_texts, is_kept_from};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{
@@ -13,7 +16,7 @@ use crate::ports::{
     TicketQuery,
 };
 use actifix_domain::access::{Actor, Scope};
-use actifix_domain::id::{EventId, Fingerprint, TicketId};
+use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
 use actifix_domain::lifecycle::{self, Command, Evidence, EvidencePolicy};
 use actifix_domain::project::ProjectSettings;
 use actifix_domain::search::{Condition, Search};
@@ -109,12 +112,17 @@ impl App {
             })
             .await?;
         self.judge(&mut page.items).await?;
+        hide_from(actor, &mut page.items);
         Ok(page)
     }
 
     /// One ticket with all that its page shows.
     pub async fn ticket(&self, actor: &Actor, id: &TicketId) -> Result<TicketDetail> {
-        self.visible_ticket(actor, Scope::TicketsRead, id).await
+        let mut detail = self.visible_ticket(actor, Scope::TicketsRead, id).await?;
+        if works_as_agent(actor, detail.ticket.project) && is_kept_from(&detail.ticket) {
+            hide_texts(&mut detail);
+        }
+        Ok(detail)
     }
 
     /// Events of the last 24 clock hours of each ticket that the actor may see, oldest hour first.
@@ -149,6 +157,7 @@ impl App {
         similar.retain(|ticket| ticket.id != detail.ticket.id);
         similar.truncate(SIMILAR_MAX as usize);
         self.judge(&mut similar).await?;
+        hide_from(actor, &mut similar);
         Ok(similar)
     }
 
@@ -161,6 +170,9 @@ impl App {
         limit: u32,
     ) -> Result<Page<EventSummary>> {
         let detail = self.visible_ticket(actor, Scope::TicketsRead, id).await?;
+        if works_as_agent(actor, detail.ticket.project) {
+            check_readable(&detail.ticket)?;
+        }
         let limit = if limit == 0 { 50 } else { limit };
         if limit > PAGE_MAX {
             return Err(Error::invalid("limit", format!("1 to {PAGE_MAX}")));
@@ -175,7 +187,13 @@ impl App {
             None => None,
         };
         let project = Self::confine(actor, Scope::TicketsRead, asked)?;
-        self.store.event(project, id).await?.ok_or(Error::NotFound { what: "event" })
+        let event = self.store.event(project, id).await?.ok_or(Error::NotFound { what: "event" })?;
+        if works_as_agent(actor, event.project)
+            && let Some(ticket) = self.store.ticket(&event.ticket_id).await?
+        {
+            check_readable(&self.judged(ticket).await?)?;
+        }
+        Ok(event)
     }
 
     /// Attachments of an event; `project` where ids of several projects collide.
@@ -399,6 +417,19 @@ fn is_agent(actor: &Actor) -> bool {
         Actor::Token { scopes, .. } => !scopes.contains(&Scope::TicketsTriage),
         Actor::Access { scopes, holder, .. } => !scopes.contains(&Scope::TicketsTriage) || is_agent(holder),
         Actor::System | Actor::User { .. } | Actor::IngestKey { .. } => false,
+    }
+}
+
+/// An agent that may work on tickets of the project: it acts on what it reads, and reads what it was let to.
+fn works_as_agent(actor: &Actor, project: ProjectId) -> bool {
+    is_agent(actor) && actor.may(Scope::TicketsWork, Some(project))
+}
+
+fn hide_from(actor: &Actor, tickets: &mut [Ticket]) {
+    for ticket in
+        tickets.iter_mut().filter(|ticket| works_as_agent(actor, ticket.project) && is_kept_from(ticket))
+    {
+        hide_text(ticket);
     }
 }
 

@@ -80,10 +80,12 @@ impl TokenUses {
 }
 
 impl App {
-    /// Makes a token. Never wider than its maker.
+    /// Makes a token. Never wider than its maker, and of one that is a token never longer-lived: what a stolen one made
+    /// is over when it would have been. The record says when that is.
     pub async fn create_token(&self, actor: &Actor, new: NewToken) -> Result<(TokenRecord, TokenText)> {
         Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, new.project)?;
+        self.require_fresh(actor)?;
         if let Some(bound) = actor.bound_project()
             && new.project != Some(bound)
         {
@@ -119,7 +121,7 @@ impl App {
             scopes: new.scopes,
             project: new.project,
             created_at: now,
-            expires_at: now.plus(i64::from(new.days) * DAY),
+            expires_at: self.within_life(actor, now.plus(i64::from(new.days) * DAY)).await?,
             revoked_at: None,
             replaced: false,
             last_used_at: None,
@@ -136,7 +138,8 @@ impl App {
     }
 
     /// Makes a token like `id` that takes its place; the old one stays good for `overlap_hours`. Of two that rotate
-    /// the same token at once, one wins.
+    /// the same token at once, one wins. By a token, itself or another, a new one ends when that token does: only people
+    /// and the home's own socket prolong.
     pub async fn rotate_token(
         &self,
         actor: &Actor,
@@ -145,6 +148,7 @@ impl App {
     ) -> Result<(TokenRecord, TokenText)> {
         Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, None)?;
+        self.require_fresh(actor)?;
         if overlap_hours > OVERLAP_HOURS_MAX {
             return Err(Error::invalid("overlap_hours", format!("0 to {OVERLAP_HOURS_MAX}")));
         }
@@ -162,7 +166,7 @@ impl App {
             id: crate::login::hex(&random),
             hash: hash(text.reveal()),
             created_at: now,
-            expires_at: now.plus(life),
+            expires_at: self.within_life(actor, now.plus(life)).await?,
             revoked_at: None,
             replaced: false,
             last_used_at: None,
@@ -176,6 +180,15 @@ impl App {
         self.token_cache.forget();
         self.access_cache.forget();
         Ok((new, text))
+    }
+
+    /// `wanted`, or the end of the token that asks for it.
+    async fn within_life(&self, actor: &Actor, wanted: Timestamp) -> Result<Timestamp> {
+        let Actor::Token { id, .. } = actor else { return Ok(wanted) };
+        let maker = self.store.tokens().await?.into_iter().find(|row| row.id == *id);
+        // Revoked and forgotten in this very moment: it gives nothing away any more.
+        let maker = maker.ok_or(Error::Forbidden { needs: "a token that is still valid" })?;
+        Ok(wanted.min(maker.expires_at))
     }
 
     /// The actor behind a bearer token; none when it is unknown, revoked or expired.
@@ -216,7 +229,7 @@ impl App {
     /// Warns of tokens that end soon, once for each of [`WARNED_DAYS`]; called by a worker.
     pub async fn warn_of_token_expiry(&self) -> Result<()> {
         let now = self.now();
-        for token in self.live_tokens().await? {
+        for token in self.live_tokens(&Actor::System).await? {
             let left = token.expires_at.since(now);
             let due = WARNED_DAYS.into_iter().rfind(|days| left <= i64::from(*days) * DAY);
             let Some(days) = due.filter(|days| token.warned_days.is_none_or(|warned| *days < warned)) else {
@@ -235,7 +248,7 @@ impl App {
     /// Tokens that end soon and were not replaced: name and whole hours left. For `doctor`.
     pub async fn ending_tokens(&self) -> Result<Vec<(String, i64)>> {
         let (now, [first, ..]) = (self.now(), WARNED_DAYS);
-        let ending = self.live_tokens().await?.into_iter().filter(|token| !token.replaced);
+        let ending = self.live_tokens(&Actor::System).await?.into_iter().filter(|token| !token.replaced);
         let left = ending.map(|token| (token.name, token.expires_at.since(now) / HOUR));
         Ok(left.filter(|(_, hours)| *hours < i64::from(first) * 24).collect())
     }
@@ -261,11 +274,15 @@ impl App {
     }
 
     /// Tokens that could be used now. For metrics and the first start; names no text.
-    pub async fn live_tokens(&self) -> Result<Vec<TokenRecord>> {
-        let now = self.now();
+    pub async fn live_tokens(&self, actor: &Actor) -> Result<Vec<TokenRecord>> {
+        Self::require(actor, Scope::MetricsRead, None)?;
         let mut rows = self.store.tokens().await?;
-        rows.retain(|row| row.revoked_at.is_none() && now < row.expires_at);
+        rows.retain(|row| self.is_live(row));
         Ok(rows)
+    }
+
+    fn is_live(&self, row: &TokenRecord) -> bool {
+        row.revoked_at.is_none() && self.now() < row.expires_at
     }
 
     fn token_text(&self) -> TokenText {

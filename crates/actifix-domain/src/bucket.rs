@@ -71,6 +71,11 @@ impl Bucket {
         (limit.full() - copy.level) / limit.per_micros
     }
 
+    /// Whether nothing was taken for so long that it is full again, whatever its capacity.
+    pub fn is_idle(&self, per_micros: u64, now: Timestamp) -> bool {
+        now.since(self.at) >= i64::try_from(per_micros).unwrap_or(i64::MAX)
+    }
+
     fn refill(&mut self, limit: Limit, now: Timestamp) {
         let limit = limit.clamped();
         let elapsed = now.since(self.at);

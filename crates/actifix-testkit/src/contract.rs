@@ -114,6 +114,8 @@ impl Case {
             resolved_in: ticket.resolved_in,
             lease: detail.lease,
             approved: ticket.origins.approved,
+            actor: self.entry(kind).actor,
+            leases_max: None,
             activity: Some(self.entry(kind)),
         }
     }

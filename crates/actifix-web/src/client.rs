@@ -25,8 +25,19 @@ pub struct Client {
     pub https: bool,
     /// It came through the home's own socket, or from this process.
     pub local: bool,
+    /// What it sent crossed a network in clear, if anything says so.
+    pub plain: Option<Plain>,
+}
+
+/// How it is known that a request crossed a network in clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain {
     /// A trusted proxy says that the client spoke plain HTTP to it.
-    pub plain_by_proxy: bool,
+    ToProxy,
+    /// The client itself came from another machine without TLS, past the proxy.
+    PastProxy,
+    /// A trusted proxy on another machine does not say how the client came.
+    Unsaid,
 }
 
 /// The peers whose forwarding headers are believed; none by default.
@@ -53,14 +64,19 @@ impl TrustedProxies {
         };
         let encrypted = extensions.get::<Tls>().is_some();
         if !self.contains(peer) {
-            return Client { address: Some(peer), https: encrypted, ..Client::default() };
+            let plain = (!encrypted && !peer.is_loopback()).then_some(Plain::PastProxy);
+            return Client { address: Some(peer), https: encrypted, plain, ..Client::default() };
         }
         let proto = forwarded_proto(headers);
         Client {
             address: Some(self.walk(peer, headers)),
             https: proto == Some(Proto::Https) || (encrypted && proto.is_none()),
             local: false,
-            plain_by_proxy: proto == Some(Proto::Http),
+            plain: match proto {
+                Some(Proto::Http) => Some(Plain::ToProxy),
+                None if !encrypted && !peer.is_loopback() => Some(Plain::Unsaid),
+                _ => None,
+            },
         }
     }
 
@@ -159,7 +175,11 @@ mod tests {
         ];
         for trusted in [&[][..], &["10.0.0.0/8"][..]] {
             let client = from("203.0.113.9", &spoofed, trusted);
-            let expected = Client { address: Some("203.0.113.9".parse().unwrap()), ..Client::default() };
+            let expected = Client {
+                address: Some("203.0.113.9".parse().unwrap()),
+                plain: Some(Plain::PastProxy),
+                ..Client::default()
+            };
             assert_eq!(client, expected);
         }
     }
@@ -226,21 +246,25 @@ mod tests {
 
     #[test]
     fn the_scheme_is_what_the_nearest_trusted_proxy_says() {
-        for (values, https, plain) in [
-            (&["https"][..], true, false),
-            (&["HTTPS"], true, false),
-            (&["http"], false, true),
-            (&["https, http"], false, true),
-            (&["http", "https"], true, false),
-            (&["wss"], false, false),
-            (&[""], false, false),
-            (&[], false, false),
+        for (values, https, plain, plain_afar) in [
+            (&["https"][..], true, None, None),
+            (&["HTTPS"], true, None, None),
+            (&["http"], false, Some(Plain::ToProxy), Some(Plain::ToProxy)),
+            (&["https, http"], false, Some(Plain::ToProxy), Some(Plain::ToProxy)),
+            (&["http", "https"], true, None, None),
+            (&["wss"], false, None, Some(Plain::Unsaid)),
+            (&[""], false, None, Some(Plain::Unsaid)),
+            (&[], false, None, Some(Plain::Unsaid)),
         ] {
             let headers: Vec<_> = values.iter().map(|value| ("x-forwarded-proto", *value)).collect();
             let client = from("127.0.0.1", &headers, &["127.0.0.1"]);
-            assert_eq!((client.https, client.plain_by_proxy), (https, plain), "{values:?}");
+            assert_eq!((client.https, client.plain), (https, plain), "{values:?}");
+            let afar = from("10.0.0.2", &headers, &["10.0.0.2"]);
+            assert_eq!((afar.https, afar.plain), (https, plain_afar), "{values:?}");
             let stranger = from("203.0.113.9", &headers, &["127.0.0.1"]);
-            assert_eq!((stranger.https, stranger.plain_by_proxy), (false, false), "{values:?}");
+            assert_eq!((stranger.https, stranger.plain), (false, Some(Plain::PastProxy)), "{values:?}");
+            let neighbour = from("127.0.0.2", &headers, &["127.0.0.1"]);
+            assert_eq!((neighbour.https, neighbour.plain), (false, None), "it never left this machine");
         }
     }
 }

@@ -58,7 +58,7 @@ async fn scrape(State(app): State<Arc<App>>, who: Who, handle: PrometheusHandle)
         metrics::counter!("actifix_throttle_held_total", "priority" => priority.as_str()).absolute(*count);
     }
     let mut body = handle.render();
-    write_token_expiry(&mut body, &app.live_tokens().await?, app.now());
+    write_token_expiry(&mut body, &app.live_tokens(&who.0).await?, app.now());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body).into_response())
 }
 

@@ -108,13 +108,13 @@ async fn receive(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
+    let peer = crate::client::client(&parts.extensions).address;
     if parts.method == Method::HEAD {
         // Routing takes it for a GET, which reports something: a link checker must not.
-        return not_allowed(app, path, query, &headers, "GET, POST, OPTIONS").await;
+        return not_allowed(app, path, query, &headers, peer, "GET, POST, OPTIONS").await;
     }
-    let mut knock = knock(path, query, &headers, matches!(kind, Kind::Otlp(_)));
+    let mut knock = knock(path, query, &headers, matches!(kind, Kind::Otlp(_)), peer);
     let mut facts = Facts::default();
-    let peer = crate::client::client(&parts.extensions).address;
     let taken = match take(app, &kind, &mut knock, &headers, body, peer, &mut facts).await {
         Ok(taken) => taken,
         Err(refusal) => {
@@ -179,7 +179,13 @@ async fn refuse(app: &App, knock: &Knock<'_>, answer: &IngestAnswer, facts: Fact
 }
 
 /// What the request shows of itself before its body.
-fn knock<'a>(path: &HashMap<String, String>, query: &str, headers: &'a HeaderMap, bearer: bool) -> Knock<'a> {
+fn knock<'a>(
+    path: &HashMap<String, String>,
+    query: &str,
+    headers: &'a HeaderMap,
+    bearer: bool,
+    address: Option<IpAddr>,
+) -> Knock<'a> {
     let sentry_auth = text(headers, &HeaderName::from_static("x-sentry-auth"));
     let authorization = text(headers, &header::AUTHORIZATION);
     Knock {
@@ -187,6 +193,7 @@ fn knock<'a>(path: &HashMap<String, String>, query: &str, headers: &'a HeaderMap
         keys: credentials(sentry_auth, authorization, query, path.get("key").map(String::as_str), bearer),
         origin: text(headers, &header::ORIGIN),
         referer: text(headers, &header::REFERER),
+        address,
     }
 }
 
@@ -194,9 +201,10 @@ async fn preflight(
     State(app): State<Arc<App>>,
     path: Params,
     query: RawQuery,
-    headers: HeaderMap,
+    request: Request<Body>,
 ) -> Response<Body> {
-    let knock = knock(&path.0, query.0.as_deref().unwrap_or_default(), &headers, false);
+    let (headers, address) = (request.headers(), crate::client::client(request.extensions()).address);
+    let knock = knock(&path.0, query.0.as_deref().unwrap_or_default(), headers, false, address);
     let echo = app.preflight(&knock).await;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();
@@ -216,9 +224,10 @@ async fn not_allowed(
     path: &HashMap<String, String>,
     query: &str,
     headers: &HeaderMap,
+    address: Option<IpAddr>,
     allow: &'static str,
 ) -> Response<Body> {
-    let knock = knock(path, query, headers, false);
+    let knock = knock(path, query, headers, false, address);
     let answer = IngestAnswer::error(405, format!("method not allowed, use {allow}"));
     let mut response = refuse(app, &knock, &answer, Facts::default()).await;
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -227,8 +236,13 @@ async fn not_allowed(
 
 /// The answer to every method that a route does not take.
 fn other_methods(route: MethodRouter<Arc<App>>, allow: &'static str) -> MethodRouter<Arc<App>> {
-    let handler = move |State(app): State<Arc<App>>, path: Params, query: RawQuery, headers: HeaderMap| async move {
-        not_allowed(&app, &path.0, query.0.as_deref().unwrap_or_default(), &headers, allow).await
+    let handler = move |State(app): State<Arc<App>>,
+                        path: Params,
+                        query: RawQuery,
+                        request: Request<Body>| async move {
+        let address = crate::client::client(request.extensions()).address;
+        let query = query.0.as_deref().unwrap_or_default();
+        not_allowed(&app, &path.0, query, request.headers(), address, allow).await
     };
     route.options(preflight).fallback(handler)
 }

@@ -1,6 +1,6 @@
 //! What stands around every route: request id, security headers, host check, one log line.
 
-use crate::client::TrustedProxies;
+use crate::client::{Plain, TrustedProxies};
 use crate::dashboard;
 use crate::extract::ReadTime;
 use crate::ingest::Facts;
@@ -192,9 +192,20 @@ pub async fn check_host(State(hosts): State<Hosts>, request: Request, next: Next
 }
 
 /// Refuses requests that name their target in a way that two readers could understand differently (RFC 9112, 3.2).
-pub async fn check_target(request: Request, next: Next) -> Response {
+///
+/// Over HTTP/2 the target alone names the host; from here on the header does as well, so that whoever compares it, with
+/// the origin of a page for one, need not know the difference.
+pub async fn check_target(mut request: Request, next: Next) -> Response {
     match target_host(&request) {
-        Ok(_) => next.run(request).await,
+        Ok(host) => {
+            if !host.is_empty()
+                && !request.headers().contains_key(header::HOST)
+                && let Ok(value) = HeaderValue::from_str(&host)
+            {
+                request.headers_mut().insert(header::HOST, value);
+            }
+            next.run(request).await
+        }
         Err(why) => Problem::new(StatusCode::BAD_REQUEST, why).into_response(),
     }
 }
@@ -220,15 +231,16 @@ fn target_host(request: &Request) -> Result<String, &'static str> {
     Ok(authority.as_str().to_owned())
 }
 
-/// Refuses what came to a trusted proxy in clear, where clients should use HTTPS. Credentials and events that were sent
-/// so are lost already: they get no redirect that would hide it. A page that a person typed the address of does.
+/// Refuses what crossed a network in clear, to a proxy or past it, where clients should use HTTPS. Credentials and events
+/// that were sent so are lost already: they get no redirect that would hide it. A page that a person typed the address
+/// of does.
 pub async fn refuse_plain(
     State(https_url): State<Option<Arc<str>>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let plain = crate::client::client(request.extensions()).plain_by_proxy;
-    let (Some(https_url), true) = (https_url, plain) else { return next.run(request).await };
+    let plain = crate::client::client(request.extensions()).plain;
+    let (Some(https_url), Some(plain)) = (https_url, plain) else { return next.run(request).await };
     let path = request.uri().path();
     if matches!(path, "/healthz" | "/readyz") {
         return next.run(request).await;
@@ -241,14 +253,21 @@ pub async fn refuse_plain(
     let location = HeaderValue::from_str(&format!("{https_url}{rest}"));
     // Two slashes or a backslash at the start would name another host to some readers.
     let safe = rest.starts_with('/') && !rest.starts_with("//") && !rest.contains('\\');
-    let page = matches!(*request.method(), Method::GET | Method::HEAD) && !for_machines && safe;
+    // A redirect by way of a proxy that never says `https` would lead round in a circle.
+    let page = matches!(*request.method(), Method::GET | Method::HEAD)
+        && !for_machines
+        && safe
+        && plain != Plain::Unsaid;
     match location {
         Ok(location) if page => {
             (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response()
         }
         _ => Problem::new(
             StatusCode::FORBIDDEN,
-            "plain HTTP: use the https address of this server; what was sent in clear, renew",
+            match plain {
+                Plain::Unsaid => "the proxy does not say how you came: let it send X-Forwarded-Proto",
+                _ => "plain HTTP: use the https address of this server; what was sent in clear, renew",
+            },
         )
         .into_response(),
     }
@@ -257,6 +276,57 @@ pub async fn refuse_plain(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Client;
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_page_of_ours_is_known_over_http2_by_its_origin() {
+        let origin = |headers: axum::http::HeaderMap| async move {
+            if crate::cookies::is_same_origin(&headers) { "ours" } else { "another" }
+        };
+        let router = Router::new().fallback(origin).layer(axum::middleware::from_fn(check_target));
+        for (page, expected) in [("https://errors.example.net", "ours"), ("https://evil.example", "another")]
+        {
+            let request = Request::get("https://errors.example.net/tickets")
+                .version(Version::HTTP_2)
+                .header("origin", page)
+                .body(Body::empty())
+                .unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let bytes = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
+            assert_eq!(bytes, expected.as_bytes(), "{page}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_that_crossed_a_network_in_clear_is_served() {
+        let https_url: Option<Arc<str>> = Some("https://errors.example.net".into());
+        let router =
+            Router::new().fallback(|| async { "served" }).layer(from_fn_with_state(https_url, refuse_plain));
+        for (plain, page, machine) in [
+            (None, 200, 200),
+            (Some(Plain::ToProxy), 308, 403),
+            (Some(Plain::PastProxy), 308, 403),
+            (Some(Plain::Unsaid), 403, 403),
+        ] {
+            for (target, expected) in [
+                ("/tickets", page),
+                ("/", page),
+                ("/api/v1/tickets", machine),
+                ("/api/42/envelope/", machine),
+                ("/metrics", machine),
+                ("/v1/traces", machine),
+                ("/healthz", 200),
+            ] {
+                let mut request = Request::get(target).body(Body::empty()).unwrap();
+                request.extensions_mut().insert(Client { plain, ..Client::default() });
+                let status = router.clone().oneshot(request).await.unwrap().status();
+                assert_eq!(status, expected, "{plain:?} {target}");
+            }
+        }
+    }
 
     #[test]
     fn only_known_hosts_are_admitted() {

@@ -18,7 +18,8 @@ pub async fn raise(home: &Home, wired: &Wired, certificates: &[Certificate]) -> 
     let app = &wired.app;
     let now = app.now();
     let mut signals = Vec::new();
-    for token in app.live_tokens().await?.into_iter().filter(|token| !token.replaced) {
+    let tokens = app.live_tokens(&actifix_domain::access::Actor::System).await?;
+    for token in tokens.into_iter().filter(|token| !token.replaced) {
         if let Some(days) = reached(&TOKEN_DAYS, token.expires_at, now) {
             let subject = format!("token:{}:{days}", token.id);
             let title = format!("API token {} ends on {}", token.name, date(token.expires_at));

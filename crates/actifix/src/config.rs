@@ -193,7 +193,7 @@ pub struct LimitsConfig {
     pub instance_per_minute: u32,
     /// Events per day of the instance.
     pub instance_per_day: u32,
-    /// API requests per minute and token or session; of those without, per client network.
+    /// API requests per minute and token or person; of those without, per client network.
     pub api_per_minute: u32,
     /// The same per hour.
     pub api_per_hour: u32,

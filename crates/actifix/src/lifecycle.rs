@@ -25,6 +25,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+/// How long listeners and workers may take to end: longer than the listeners' own drain, shorter than supervisors wait.
+const STOP_DEADLINE: Duration = Duration::from_secs(12);
 /// Longest path that a socket address holds, bytes, with room to spare.
 const SOCKET_PATH_MAX: usize = 100;
 /// Bounds of the ingest histogram, seconds.
@@ -135,7 +137,8 @@ pub async fn start(
         hosts: Hosts::new(public_url, addresses, &server.hosts),
         proxies,
         origins: live.origins.clone(),
-        https_url: public_url.starts_with("https://").then(|| public_url.as_str().into()),
+        https_url: (public_url.starts_with("https://") && !server.allow_plain_http)
+            .then(|| public_url.as_str().into()),
     };
     say_loudly(wired, &bound);
     for listener in bound {
@@ -155,10 +158,15 @@ pub async fn start(
 }
 
 impl Running {
-    /// Drains listeners, ends workers.
+    /// Drains listeners, ends workers; whatever has not ended by [`STOP_DEADLINE`] is cut off. What was accepted is the
+    /// writer's by then, and the store waits for that.
     pub async fn stop(mut self) {
         let _receivers_gone = self.stop.send(true);
-        while self.tasks.join_next().await.is_some() {}
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_DEADLINE, all).await.is_err() {
+            tracing::error!(tasks = self.tasks.len(), "stop: work that did not end in time is cut off");
+            self.tasks.shutdown().await;
+        }
         let _already_gone = std::fs::remove_file(&self.socket);
     }
 }

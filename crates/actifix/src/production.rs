@@ -39,8 +39,17 @@ pub async fn check(home: &Home, wired: &Wired) -> Result<Vec<Check>> {
     Ok(static_checks(&facts))
 }
 
-/// Where the root key comes from.
+/// Where the root key comes from; any file within the home that holds it counts, whatever this start was given, as it is
+/// in every copy of the home.
 fn key_place(home: &Home, wired: &Wired) -> Result<KeyPlace> {
+    let status = wired.vault.status()?;
+    let recorded = (status.backend == "file").then(|| PathBuf::from(&status.place));
+    let lying = std::iter::once(home.private().join("root.key")).chain(recorded);
+    for path in lying {
+        if fs::symlink_metadata(&path).is_ok() && is_within(home, &path.display().to_string()) {
+            return Ok(KeyPlace::InHome(path.display().to_string()));
+        }
+    }
     if environment("ACTIFIX_MASTER_KEY").is_some() {
         return Ok(KeyPlace::Apart("ACTIFIX_MASTER_KEY".to_owned()));
     }
@@ -52,9 +61,7 @@ fn key_place(home: &Home, wired: &Wired) -> Result<KeyPlace> {
             KeyPlace::Apart(what.to_owned())
         });
     }
-    let status = wired.vault.status()?;
-    let in_home = status.backend == "file" && is_within(home, &status.place);
-    Ok(if in_home { KeyPlace::InHome(status.place) } else { KeyPlace::Apart(status.place) })
+    Ok(KeyPlace::Apart(status.place))
 }
 
 fn is_within(home: &Home, path: &str) -> bool {

@@ -54,6 +54,8 @@ pub struct HomeVault {
     data: Key,
     ids: Arc<dyn Ids>,
     private: PathBuf,
+    /// Where the key of this start came from, if that is not the place that the record names.
+    overridden_by: Option<String>,
 }
 
 impl fmt::Debug for HomeVault {
@@ -86,8 +88,15 @@ impl HomeVault {
             None => sources.given()?,
         };
         let _lock = lock(private)?;
+        let mut overridden_by = None;
         let data = match Record::read(private)? {
-            Some(record) => open_record(private, record, sources, given.as_ref(), Mend::Yes)?.1,
+            Some(record) => {
+                let (record, data) = open_record(private, record, sources, given.as_ref(), Mend::Yes)?;
+                if record.current.backend.has_place() {
+                    overridden_by = given.map(|material| material.origin);
+                }
+                data
+            }
             None if private.join(OLD_CHECK_FILE).exists() => {
                 adopt(private, given.as_ref(), ids.as_ref(), now)?
             }
@@ -97,7 +106,7 @@ impl HomeVault {
                 make(private, &wish, sources, given.as_ref(), ids.as_ref(), now)?
             }
         };
-        Ok(Self { data, ids, private: private.to_owned() })
+        Ok(Self { data, ids, private: private.to_owned(), overridden_by })
     }
 
     /// Makes the vault of a home that has none, in the way that is wished.
@@ -173,6 +182,13 @@ impl Vault for HomeVault {
     }
 
     fn rotate(&self, rotation: Rotation, now: Timestamp) -> Result<VaultStatus, Error> {
+        if let Some(origin) = &self.overridden_by {
+            // The new key would lie where the record says, and the next start would be given the old one again.
+            return Err(Error::conflict(format!(
+                "the key of this start came from {origin} and not from the place that this home records: start without \
+                 it, then rotate (`--backend environment` makes it the recorded place)"
+            )));
+        }
         let wish = rotate::Wish::from_port(rotation).map_err(as_conflict)?;
         rotate::rotate(&self.private, &self.data, wish, self.ids.as_ref(), now, &|_| Ok(()))
             .map_err(as_conflict)

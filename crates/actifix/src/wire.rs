@@ -68,7 +68,16 @@ impl Wired {
 
 /// Reads the configuration of a home.
 pub fn load_config(home: &Home) -> Result<Loaded, CliError> {
-    let loaded = config::load(&home.config(), config::environment_all()).map_err(CliError::config)?;
+    load_config_of(&home.config())
+}
+
+/// The same without a file: what variables say, and the defaults.
+pub fn load_environment() -> Result<Loaded, CliError> {
+    load_config_of(std::path::Path::new(""))
+}
+
+fn load_config_of(file: &std::path::Path) -> Result<Loaded, CliError> {
+    let loaded = config::load(file, config::environment_all()).map_err(CliError::config)?;
     loaded.config.throttle.validate().map_err(|why| CliError::config(format!("throttle: {why}")))?;
     rates(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     loaded.config.validate_network().map_err(CliError::config)?;

@@ -173,7 +173,18 @@ where
             _ = interval.tick() => {}
             () = stopped(&mut stop) => return,
         }
-        work(Arc::clone(&app)).await;
+        if !finished(work(Arc::clone(&app)), &mut stop).await {
+            return;
+        }
+    }
+}
+
+/// Whether `work` came to its end before it was told to stop. It may take minutes (a first retention); each of its steps
+/// is a transaction of its own, so that it may be left between any two of them.
+async fn finished(work: impl Future<Output = ()>, stop: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = work => true,
+        () = stopped(stop) => false,
     }
 }
 
@@ -229,5 +240,18 @@ async fn tick(app: &Arc<App>, history: &Path, written: &mut Option<Vec<ThrottleR
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(error = %error, "the throttle's history was not read"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_work_that_takes_long() {
+        let (stop, mut told) = watch::channel(false);
+        assert!(finished(async {}, &mut told).await);
+        stop.send(true).unwrap();
+        assert!(!finished(std::future::pending(), &mut told).await);
     }
 }

@@ -65,6 +65,11 @@ pub enum Refusal {
     ConflictingKeys,
     /// Unknown, disabled, or of another project: one text for all three.
     UnknownKey,
+    /// Its network asked for too many keys that nobody has: this one is not looked up.
+    TooManyKeys {
+        /// Seconds.
+        retry_after: u64,
+    },
     /// The key does not admit the origin.
     Origin,
     /// Over a limit.
@@ -121,6 +126,10 @@ impl Refusal {
             Self::NoKey => IngestAnswer::error(401, answer::MISSING_AUTH),
             Self::ConflictingKeys => IngestAnswer::error(403, answer::CONFLICTING_AUTH),
             Self::UnknownKey => IngestAnswer::error(403, answer::DENIED),
+            Self::TooManyKeys { retry_after } => IngestAnswer {
+                retry_after: Some(*retry_after),
+                ..IngestAnswer::error(429, "too many unknown keys from this network")
+            },
             Self::Origin => IngestAnswer::error(403, answer::ORIGIN_DENIED),
             Self::Limited(limited) => IngestAnswer {
                 retry_after: Some(limited.retry_after),
@@ -142,7 +151,7 @@ impl Refusal {
     /// Outcome reason, where the refusal is an outcome of an item.
     pub fn reason(&self) -> Option<Reason> {
         match self {
-            Self::NoKey | Self::ConflictingKeys | Self::UnknownKey => None,
+            Self::NoKey | Self::ConflictingKeys | Self::UnknownKey | Self::TooManyKeys { .. } => None,
             Self::Origin => Some(Reason::Origin),
             Self::Limited(limited) => Some(limited.reason),
             Self::TooLarge(_) => Some(Reason::TooLarge),

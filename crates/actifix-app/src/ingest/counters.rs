@@ -112,10 +112,12 @@ impl Counters {
 
     fn add(&self, key: (ProjectId, Outcome, Reason, &'static str), quantity: u64) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() < COUNTS_MAX || counts.contains_key(&key) {
-            let sum = counts.entry(key).or_default();
-            *sum = sum.saturating_add(quantity);
-        }
+        let known = counts.len() < COUNTS_MAX || counts.contains_key(&key);
+        // Beyond the bound what became of an item is still counted, only no longer why: there are as many of these as
+        // projects and outcomes.
+        let key = if known { key } else { (key.0, key.1, Reason::None, "default") };
+        let sum = counts.entry(key).or_default();
+        *sum = sum.saturating_add(quantity);
     }
 
     fn take(&self) -> Counts {

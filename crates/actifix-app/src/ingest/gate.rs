@@ -10,7 +10,7 @@ use crate::projects::KnownKey;
 use actifix_domain::bucket::{self, Bucket, Limit, RateLimits};
 use actifix_domain::id::{ProjectId, PublicKey};
 use actifix_domain::outcome::Reason;
-use actifix_domain::time::Timestamp;
+use actifix_domain::time::{DAY, HOUR, MINUTE, Timestamp};
 use actifix_protocol::auth::{self, Found};
 use actifix_protocol::otlp::DedupeKey;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
-/// Buckets that are remembered; idle ones are full again and may be forgotten.
+/// Buckets that are remembered before those are forgotten that are full again.
 const BUCKETS_MAX: usize = 20_000;
 
 /// What a request shows of itself before its body.
@@ -32,6 +32,8 @@ pub struct Knock<'a> {
     pub origin: Option<&'a str>,
     /// `Referer`.
     pub referer: Option<&'a str>,
+    /// Address of the client.
+    pub address: Option<IpAddr>,
 }
 
 impl Knock<'_> {
@@ -78,6 +80,17 @@ enum BucketId {
     ProjectDay(ProjectId),
     InstanceMinute,
     InstanceDay,
+}
+
+impl BucketId {
+    /// Microseconds in which it fills.
+    const fn period(&self) -> i64 {
+        match self {
+            Self::Request(_) | Self::Key(_) | Self::ProjectMinute(_) | Self::InstanceMinute => MINUTE,
+            Self::ProjectHour(_) => HOUR,
+            Self::ProjectDay(_) | Self::InstanceDay => DAY,
+        }
+    }
 }
 
 impl std::fmt::Debug for Gate {
@@ -163,7 +176,11 @@ impl Gate {
         }
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() > BUCKETS_MAX {
-            buckets.clear();
+            buckets.retain(|id, bucket| !bucket.is_idle(id.period().unsigned_abs(), now));
+        }
+        if buckets.len() > BUCKETS_MAX {
+            // So many keys within a minute: theirs begin anew; what a project or the instance used is not forgotten.
+            buckets.retain(|id, _| !matches!(id, BucketId::Request(_) | BucketId::Key(_)));
         }
         let mut states = asked.each_ref().map(|(id, ..)| buckets.get(id).copied().unwrap_or_default());
         let (mut free, mut reason) = (n, None);
@@ -202,7 +219,20 @@ impl App {
     }
 
     async fn admit_key(&self, key: &PublicKey, knock: &Knock<'_>) -> Result<Pass, Refusal> {
-        let known = self.known_key(key).await.map_err(|error| super::refuse_error(&error))?;
+        let known = match self.recalled_key(key) {
+            Some(known) => known,
+            // Looking up costs a read of the database, which a stranger gets so many of.
+            None => {
+                if let Some(retry_after) = self.keyless_wait(knock.address) {
+                    return Err(Refusal::TooManyKeys { retry_after });
+                }
+                let found = self.known_key(key).await.map_err(|error| super::refuse_error(&error))?;
+                if found.is_none() {
+                    self.count_keyless(knock.address);
+                }
+                found
+            }
+        };
         let known = known.filter(|known| known.key.enabled).ok_or(Refusal::UnknownKey)?;
         match knock.path_project {
             Some(Some(project)) if project != known.project.id => return Err(Refusal::UnknownKey),
@@ -228,12 +258,65 @@ impl App {
             matches!(origin::judge(allowed, Some(from), None), OriginVerdict::Accept { echo: true, .. })
         };
         if let Some(Found::Key(key)) = knock.keys.first() {
-            return matches!(self.known_key(key).await, Ok(Some(known)) if echoed(&known.key.allowed_origins));
+            let known = match self.recalled_key(key) {
+                Some(known) => known,
+                None if self.keyless_wait(knock.address).is_some() => None,
+                None => {
+                    let found = self.known_key(key).await.ok().flatten();
+                    if found.is_none() {
+                        self.count_keyless(knock.address);
+                    }
+                    found
+                }
+            };
+            return known.is_some_and(|known| echoed(&known.key.allowed_origins));
         }
         let Some(Some(project)) = knock.path_project else { return false };
-        match self.project_origins(project).await {
-            Ok(lists) => lists.iter().any(|allowed| echoed(allowed)),
-            Err(_) => false,
+        let lists = match self.recalled_origins(project) {
+            Some(lists) => lists,
+            None if self.keyless_wait(knock.address).is_some() => return false,
+            None => match self.project_origins(project).await {
+                Ok(lists) => {
+                    if lists.is_empty() {
+                        self.count_keyless(knock.address);
+                    }
+                    lists
+                }
+                Err(_) => return false,
+            },
+        };
+        lists.iter().any(|allowed| echoed(allowed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_keys_do_not_give_a_project_its_hour_back() {
+        let gate = Gate::new(&AppSettings {
+            public_url: String::new(),
+            limits: actifix_protocol::limits::Limits::default(),
+            announce_dropped_kinds: false,
+            rates: RateLimits::default(),
+            api_limits: crate::limits::ApiLimits::default(),
+            rate_limit_disabled: false,
+            sample_after: 0,
+            retention: crate::ports::RetentionPolicy::default(),
+            decode_parallel: 1,
+        });
+        let (project, limit) = (ProjectId(1), Limit::per_hour(100));
+        let now = |micros: i64| Timestamp::from_micros(micros);
+        let hour = || [(BucketId::ProjectHour(project), limit, Reason::Project)];
+        assert_eq!(gate.take(100, now(0), hour()).0, 100);
+        for number in 0..=BUCKETS_MAX as u128 + 10 {
+            let key: PublicKey = format!("{number:032x}").parse().unwrap();
+            let minute = [(BucketId::Request(key), Limit::per_minute(10), Reason::Key)];
+            assert_eq!(gate.take(1, now(1), minute).0, 1);
         }
+        assert_eq!(gate.take(1, now(2), hour()).0, 0, "used up before, used up now");
+        assert!(gate.buckets.lock().unwrap().len() <= BUCKETS_MAX + 1);
+        assert_eq!(gate.take(1, now(HOUR), hour()).0, 1);
     }
 }

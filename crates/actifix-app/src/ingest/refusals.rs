@@ -121,6 +121,8 @@ impl App {
         let (reason, project) = match refusal {
             Refusal::NoKey => (KeyFault::NoKey, None),
             Refusal::ConflictingKeys => (KeyFault::Conflict, None),
+            // Which key it was is not looked up: that is what there was too much of.
+            Refusal::TooManyKeys { .. } => (KeyFault::UnknownKey, None),
             _ => self.fault_of(knock).await,
         };
         metrics::counter!("actifix_auth_failures_total", "reason" => reason.as_str()).increment(1);

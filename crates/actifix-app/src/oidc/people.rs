@@ -124,6 +124,7 @@ impl App {
     /// Lets somebody at the provider open an account.
     pub async fn link_identity(&self, actor: &Actor, name: &str, subject: &str) -> Result<IdentityRecord> {
         Self::require(actor, Scope::Admin, None)?;
+        self.require_person(actor)?;
         let fits =
             (1..=255).contains(&subject.len()) && subject.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         if !fits {

@@ -32,7 +32,7 @@ impl App {
             if expected_version.is_some_and(|expected| expected != detail.ticket.version) {
                 return Err(Error::stale());
             }
-            let mut save = save_of(&detail);
+            let mut save = save_of(&detail, actor);
             let line = change(&detail, &mut save)?;
             save.activity = line.map(|(kind, data)| self.activity(actor, kind, data));
             match self.store.save_ticket(save).await {
@@ -49,7 +49,7 @@ impl App {
 }
 
 /// The decision that changes nothing.
-fn save_of(detail: &TicketDetail) -> TicketSave {
+fn save_of(detail: &TicketDetail, actor: &Actor) -> TicketSave {
     let ticket = &detail.ticket;
     TicketSave {
         id: ticket.id.clone(),
@@ -62,6 +62,8 @@ fn save_of(detail: &TicketDetail) -> TicketSave {
         resolved_in: ticket.resolved_in.clone(),
         lease: detail.lease.clone(),
         approved: ticket.origins.approved,
+        actor: actor.label(),
+        leases_max: None,
         activity: None,
     }
 }

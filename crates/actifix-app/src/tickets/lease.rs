@@ -18,6 +18,11 @@ pub const LEASE_MINUTES_DEFAULT: u32 = 30;
 /// Longest lease, renewals included, minutes.
 pub const LEASE_MINUTES_MAX: u32 = 240;
 
+/// Leases that one agent's token may hold at a time.
+pub const LEASES_MAX: u32 = 3;
+/// Leases of agents that ended without evidence before a person has to look.
+pub const FAILED_LEASES_MAX: usize = 3;
+
 /// What an agent names with each write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseProof {
@@ -43,7 +48,7 @@ impl App {
         let now = self.now();
         let mut taken = None;
         let change = |detail: &TicketDetail, save: &mut TicketSave| {
-            check_approval(actor, &detail.ticket)?;
+            check_approval(actor, detail)?;
             if let Some(lease) = live(detail, now) {
                 return Err(Error::conflict(format!(
                     "leased by {} until {}: wait, or let its holder release it",
@@ -60,7 +65,9 @@ impl App {
                 since: now,
                 expires_at: now.plus(i64::from(minutes) * MINUTE),
             };
-            let data = json!({ "fence": lease.fence, "minutes": minutes });
+            let by_agent = is_agent(actor);
+            save.leases_max = by_agent.then_some(LEASES_MAX);
+            let data = json!({ "fence": lease.fence, "minutes": minutes, "agent": by_agent });
             save.lease = Some(lease.clone());
             taken = Some(lease);
             Ok(Some(("claimed", data)))

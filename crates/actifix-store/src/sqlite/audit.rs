@@ -6,7 +6,9 @@ use super::writer::Work;
 use crate::fault::{Fault, Result, Weight};
 use actifix_app::audit::{AuditChain, ChainRow};
 use actifix_app::error::Error;
-use actifix_app::ports::{ActivityEntry, AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow, Page};
+use actifix_app::ports::{
+    ActivityEntry, AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow, Page, TicketSave,
+};
 use actifix_domain::audit::{Action, AuditRecord, Verdict};
 use actifix_domain::id::ProjectId;
 use actifix_domain::ticket::Ticket;
@@ -78,7 +80,7 @@ pub(crate) fn of_ticket(
     work: &Work<'_>,
     before: &TicketRow,
     after: &TicketRow,
-    entry: Option<&ActivityEntry>,
+    save: &TicketSave,
     network: Option<String>,
     now: Timestamp,
 ) -> Result<()> {
@@ -91,17 +93,15 @@ pub(crate) fn of_ticket(
             })),
         })
     };
-    // Only a renewed lease leaves no line; whoever holds it renewed it.
-    let (actor, action, data) = match entry {
-        Some(entry) => (entry.actor.clone(), Action::of_ticket(&entry.kind), entry.data.clone()),
-        None => {
-            let holder = after.lease.as_ref().map(|lease| lease.holder.clone());
-            (holder.unwrap_or_else(|| "system".to_owned()), Action::TicketRenewed, serde_json::Value::Null)
-        }
+    // Only a renewed lease leaves no line.
+    let entry = save.activity.as_ref();
+    let (action, data) = match entry {
+        Some(entry) => (Action::of_ticket(&entry.kind), entry.data.clone()),
+        None => (Action::TicketRenewed, serde_json::Value::Null),
     };
     let record = AuditRecord {
         at: entry.map_or(now, |entry| entry.at),
-        actor,
+        actor: save.actor.clone(),
         action,
         target: after.ticket.id.to_string(),
         project: Some(after.ticket.project),
@@ -289,6 +289,8 @@ fn stored(row: &Row<'_>) -> Result<Stored> {
 pub(crate) struct Check {
     chain: AuditChain,
     witness: Option<AuditHead>,
+    /// Number of the last row that retention had deleted when it began.
+    base_seq: u64,
     before: AuditHead,
     report: AuditReport,
 }
@@ -299,7 +301,7 @@ impl Check {
         let base = base(db)?;
         let before = base.as_ref().map_or(AuditHead { seq: 0, hash: chain.genesis() }, |base| base.head);
         let report = AuditReport { witnessed: witness.map(|head| head.seq), ..AuditReport::default() };
-        let mut check = Self { chain: chain.clone(), witness, before, report };
+        let mut check = Self { chain: chain.clone(), witness, base_seq: before.seq, before, report };
         if base.is_some_and(|base| base.mac != chain.base_mac(base.head.seq, &base.head.hash)) {
             check.fault(
                 "base",
@@ -309,6 +311,11 @@ impl Check {
         }
         check.meet_witness();
         Ok(check)
+    }
+
+    /// Whether retention deleted rows since it began.
+    pub(crate) fn is_overtaken(&self, db: &Connection) -> Result<bool> {
+        Ok(base(db)?.map_or(0, |base| base.head.seq) != self.base_seq)
     }
 
     /// Reads the next page; whether there was one.

@@ -179,6 +179,35 @@ async fn a_witness_that_is_gone_or_forged_is_found_and_not_made_anew() {
 }
 
 #[tokio::test]
+async fn a_log_that_was_emptied_together_with_its_witness_is_found() {
+    for rows in [0, 10] {
+        let bench = Bench::new();
+        let store = bench.open();
+        append(&store, 1..=rows).await;
+        store.witness_audit().await.unwrap();
+        shut(store).await;
+        bench.tamper("DELETE FROM audit; DELETE FROM audit_base;");
+        std::fs::remove_file(bench.head()).unwrap();
+        assert_fault(&bench.verify().await, "witness", 0);
+        let store = bench.open();
+        append(&store, 1..=3).await;
+        store.witness_audit().await.unwrap();
+        shut(store).await;
+        assert_fault(&bench.verify().await, "witness", 3);
+        assert!(!bench.head().exists(), "no new witness for what somebody began anew");
+    }
+    // Nor by saying that the log was never made.
+    let bench = Bench::new();
+    bench.filled().await;
+    bench.tamper(
+        "DROP TABLE audit; DROP TABLE audit_base; DELETE FROM schema_migrations WHERE number = 4; \
+         PRAGMA user_version = 3;",
+    );
+    std::fs::remove_file(bench.head()).unwrap();
+    assert_fault(&bench.verify().await, "witness", 0);
+}
+
+#[tokio::test]
 async fn what_cannot_be_recorded_is_not_done_and_ingest_goes_on() {
     let bench = Bench::new();
     let store = bench.open();

@@ -8,11 +8,11 @@ use super::readers::{READERS, Readers};
 use super::space::{self, FreeBytes, Space};
 use super::witness::Witness;
 use super::writer::{OnFatal, QueueLimits, Start, Writer};
-use super::{SqliteStore, audit, care};
+use super::{SqliteStore, care};
 use crate::fault::Fault;
 use crate::files::{self, FileError, Found};
 use actifix_app::audit::AuditChain;
-use actifix_app::ports::Clock;
+use actifix_app::ports::{AuditHead, Clock};
 use actifix_domain::throttle::ThrottleConfig;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -144,18 +144,19 @@ impl SqliteStore {
         let mut connection = connection::open_writer(&path)?;
         check_pages(&connection)?;
         let now = options.clock.now();
+        let chain = AuditChain::new(options.audit_key);
+        let witness = Witness::new(options.audit_witness);
+        // The witness comes before the log, and never later: where the log has begun, a witness that is not there was
+        // taken away, also if no row is left for it to speak of.
+        if migrate::is_before_audit(&connection).map_err(damaged_schema)? && !witness.is_there() {
+            witness.begin(&chain, AuditHead { seq: 0, hash: chain.genesis() })?;
+        }
         migrate::migrate(&mut connection, now).map_err(damaged_schema)?;
         for suffix in ["-wal", "-shm"] {
             files::check_in_place(&care::with_suffix(&path, suffix))?;
         }
         let guard = Arc::new(Guard::take(&path)?);
         files::write_note(&dir.join(MARKER), MARKER_TEXT)?;
-        let chain = AuditChain::new(options.audit_key);
-        let witness = Witness::new(options.audit_witness);
-        let head = audit::head(&connection, &chain)?;
-        if head.seq == 0 && !witness.is_there() {
-            witness.begin(&chain, head)?;
-        }
         let readers = Arc::new(Readers::open(&path, options.readers, Arc::clone(&options.clock))?);
         let cache = Cache::new(options.throttle.clone());
         let clock = Arc::clone(&options.clock);

@@ -26,6 +26,9 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// How often a check of the audit log begins anew because retention ran meanwhile.
+const VERIFY_TRIES: u32 = 3;
+
 #[async_trait]
 impl IngestStore for SqliteStore {
     fn enqueue(&self, submission: Submission) -> Result<Pending> {
@@ -142,7 +145,8 @@ impl TicketStore for SqliteStore {
         }
         let (only, record) = (only.cloned(), audit.cloned());
         self.write(move |work| {
-            let promoted = throttles::promote(work, project, only.as_ref(), limit, force, now)?;
+            let actor = record.as_ref().map_or("system", |record| record.actor.as_str());
+            let promoted = throttles::promote(work, project, only.as_ref(), limit, force, now, actor)?;
             if let Some(mut record) = record {
                 record.detail = serde_json::json!({ "tickets": promoted.len() });
                 audit::append(work, &record)?;
@@ -370,18 +374,25 @@ impl AuditStore for SqliteStore {
     }
 
     async fn verify_audit(&self) -> Result<AuditReport> {
-        // The witness first: what is written meanwhile lies behind it.
-        let (chain, witness) = (self.chain.clone(), self.witness.read(&self.chain));
-        let mut check = self.read(move |db| audit::Check::begin(db, &chain, witness)).await?;
+        let mut tries = 0;
         loop {
-            let more;
-            (check, more) = self
-                .read(move |db| {
-                    let more = check.page(db)?;
-                    Ok((check, more))
-                })
-                .await?;
-            if !more {
+            tries += 1;
+            // The witness first: what is written meanwhile lies behind it.
+            let (chain, witness) = (self.chain.clone(), self.witness.read(&self.chain));
+            let mut check = self.read(move |db| audit::Check::begin(db, &chain, witness)).await?;
+            let mut more = true;
+            let mut overtaken = false;
+            while more {
+                (check, more, overtaken) = self
+                    .read(move |db| {
+                        let more = check.page(db)?;
+                        let overtaken = check.is_overtaken(db)?;
+                        Ok((check, more, overtaken))
+                    })
+                    .await?;
+            }
+            // Rows that retention deleted between two pages are not missing: read again from where the log begins now.
+            if !overtaken || tries >= VERIFY_TRIES {
                 return Ok(check.end(self.witness.is_wanted()));
             }
         }

@@ -12,6 +12,7 @@ use super::{activity, events, upkeep};
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::ActivityEntry;
+use actifix_app::tickets::MERGE_MAX;
 use actifix_domain::approval::Origins;
 use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::lifecycle;
@@ -21,8 +22,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-/// Tickets that one merge takes in.
-const MERGE_MAX: usize = 100;
+/// Stored events that one merge moves. It is one transaction, and the only writer has nothing else to do meanwhile: this
+/// many take about a second on a slow disk.
+const MOVED_EVENTS_MAX: u32 = 20_000;
 /// Words that a merged ticket is found by, bytes.
 const MERGED_WORDS_BYTES_MAX: usize = 64 << 10;
 /// Bodies that a split reads for the values of their tags.
@@ -42,6 +44,7 @@ pub(crate) fn merge(
     let mut target = ticket_of_version(work.db, into, expected_version)?;
     let before = (target.ticket.status, target.ticket.priority, target.ticket.count);
     let mut text = words_of(work.db, &target)?;
+    check_size(work.db, from)?;
     for id in from {
         let source = ticket_by_id(work.db, id)?.ok_or(Error::NotFound { what: "ticket" })?;
         if source.ticket.project != target.ticket.project {
@@ -71,6 +74,26 @@ pub(crate) fn merge(
     activity::append(work.db, target.ticket.project, target.seq, entry)?;
     work.cache.clear();
     Ok(target.ticket)
+}
+
+/// Refuses a merge that would keep the writer for too long.
+fn check_size(db: &Connection, from: &[TicketId]) -> Result<()> {
+    let mut room = MOVED_EVENTS_MAX;
+    for id in from {
+        let source = ticket_by_id(db, id)?.ok_or(Error::NotFound { what: "ticket" })?;
+        let sql =
+            "SELECT count(*) FROM (SELECT 1 FROM events WHERE project_id = ?1 AND ticket_seq = ?2 LIMIT ?3)";
+        let events: u32 = db
+            .prepare_cached(sql)?
+            .query_row(params![source.ticket.project.0, source.seq, i64::from(room) + 1], |row| row.get(0))?;
+        room = room.checked_sub(events).ok_or_else(|| {
+            Error::conflict(format!(
+                "more than {MOVED_EVENTS_MAX} stored events would move: merge fewer tickets at a time, and into the one \
+                 that holds most"
+            ))
+        })?;
+    }
+    Ok(())
 }
 
 /// Side rows of `from` become rows of `into`; where both have one they are added up.

@@ -5,10 +5,14 @@
 use super::{QueueLimits, SqliteStore, StoreOptions};
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
-use actifix_app::ports::{CareStore, IngestStore, ProjectStore, Recorded};
+use actifix_app::ports::{
+    ActivityEntry, CareStore, IngestStore, ProjectStore, Recorded, TicketStore, TokenRecord, TokenStore,
+};
+use actifix_domain::access::Scope;
 use actifix_domain::id::ProjectId;
 use actifix_domain::outcome::Outcome;
 use actifix_domain::throttle::ThrottleConfig;
+use actifix_domain::time::DAY;
 use actifix_testkit::{EventBuilder, FakeClock, NOW, act, submission};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -128,6 +132,69 @@ async fn a_read_that_takes_too_long_is_ended() {
         })
         .await;
     assert!(matches!(result, Err(Error::Unavailable { .. })), "{result:?}");
+}
+
+#[tokio::test]
+async fn tokens_that_have_ended_make_room_for_new_ones() {
+    let told = Arc::default();
+    let (_dir, store) = fresh(&told);
+    let token = |number: u32, from: i64| TokenRecord {
+        id: format!("t{number}"),
+        name: "t".to_owned(),
+        hash: std::array::from_fn(|place| number.to_le_bytes()[place % 4]),
+        scopes: [Scope::TicketsRead].into(),
+        project: None,
+        created_at: NOW.plus(from),
+        expires_at: NOW.plus(from + DAY),
+        revoked_at: None,
+    };
+    store
+        .write(move |work| (0..1_000).try_for_each(|number| super::tokens::add(work, &token(number, 0))))
+        .await
+        .unwrap();
+    let full = store.add_token(&token(1_000, 0), &act()).await;
+    assert!(matches!(full, Err(Error::Conflict { .. })), "{full:?}");
+    // A day later all of them have ended, none was revoked: rotation goes on, night after night.
+    for number in 1_000..1_020 {
+        store.add_token(&token(number, DAY), &act()).await.unwrap();
+    }
+    assert_eq!(store.tokens().await.unwrap().len(), 1_000);
+    assert!(store.tokens().await.unwrap().iter().any(|row| row.id == "t1000"), "the living stay");
+}
+
+#[tokio::test]
+async fn ghsa_5x67_a_merge_keeps_the_writer_for_a_bounded_time() {
+    let told = Arc::default();
+    let (_dir, store) = fresh(&told);
+    let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
+    let events = [EventBuilder::new(1, "flooded"), EventBuilder::new(2, "small")];
+    let made = store.ingest(submission(project, NOW, events)).await.unwrap();
+    let [flooded, small] = made.events.as_slice() else { panic!("{made:?}") };
+    let id = |recorded: &Recorded| recorded.ticket_id.clone().unwrap();
+    let (flooded, small) = (id(flooded), id(small));
+    store
+        .write(|work| {
+            let sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 20000) \
+                 INSERT INTO events (seq, project_id, ticket_seq, event_id, fingerprint, timestamp, received_at, outcome, \
+                 title, release, environment, body_bytes) SELECT (SELECT max(seq) FROM events) + n.x, project_id, ticket_seq, \
+                 printf('%032x', n.x + 100), fingerprint, timestamp, received_at, outcome, title, release, environment, \
+                 body_bytes FROM n, events WHERE seq = (SELECT min(seq) FROM events)";
+            Ok(work.db.execute(sql, [])?)
+        })
+        .await
+        .unwrap();
+    let entry = || ActivityEntry {
+        at: NOW,
+        actor: "user:jo".to_owned(),
+        kind: "merged".to_owned(),
+        data: serde_json::Value::Null,
+    };
+    let refused = store.merge_tickets(&small, None, std::slice::from_ref(&flooded), entry()).await;
+    assert!(
+        matches!(&refused, Err(Error::Conflict { message, .. }) if message.contains("20000 stored events")),
+        "{refused:?}"
+    );
+    store.merge_tickets(&flooded, None, std::slice::from_ref(&small), entry()).await.unwrap();
 }
 
 /// A store whose writer can be held.

@@ -179,6 +179,7 @@ pub(crate) fn promote(
     limit: u32,
     force: bool,
     now: Timestamp,
+    actor: &str,
 ) -> Result<Vec<TicketId>> {
     let config = work.cache.throttle_config.clone();
     let mut admission = take(work.db, work.cache, project)?;
@@ -213,7 +214,7 @@ pub(crate) fn promote(
         record(work.db, project, minute, "promoted", priority.number(), reason, 1)?;
         let entry = ActivityEntry {
             at: now,
-            actor: "system".to_owned(),
+            actor: actor.to_owned(),
             kind: "promoted".to_owned(),
             data: serde_json::json!({ "why": reason }),
         };

@@ -209,6 +209,9 @@ pub(crate) fn save(
             // A fence that does not rise would let two holders write.
             return Err(Error::stale().into());
         }
+        if let (false, Some(most)) = (renewed, save.leases_max) {
+            check_leases(work.db, &lease.holder, most, now)?;
+        }
         row.last_fence = lease.fence;
     }
     row.lease.clone_from(&save.lease);
@@ -218,12 +221,27 @@ pub(crate) fn save(
     if let Some(entry) = &save.activity {
         activity::append(work.db, row.ticket.project, row.seq, entry)?;
     }
-    audit::of_ticket(work, &former, &row, save.activity.as_ref(), network, now)?;
+    audit::of_ticket(work, &former, &row, save, network, now)?;
     if row.ticket.status == Status::Resolved && former.ticket.status != Status::Resolved {
         outbox::tell(work, Some(row.seq), Signal::of_ticket(Trigger::Resolved, now, &row.ticket))?;
     }
     work.cache.forget_ticket(row.seq);
     Ok(row.ticket)
+}
+
+/// Refuses one lease more to whoever holds so many already. Within the transaction of the claim, so that claims at the same
+/// time do not each see room.
+fn check_leases(db: &Connection, holder: &str, most: u32, now: Timestamp) -> Result<()> {
+    let live: u32 = db
+        .prepare_cached("SELECT count(*) FROM tickets WHERE lease_holder = ?1 AND lease_expires_at > ?2")?
+        .query_row(params![holder, now.micros()], |row| row.get(0))?;
+    if live >= most {
+        return Err(Error::conflict(format!(
+            "you hold {live} leases, which is the most: complete or release one first"
+        ))
+        .into());
+    }
+    Ok(())
 }
 
 /// Keeps the sums of tickets and of held events equal to the rows.

@@ -20,7 +20,7 @@ const LATER: &str = "replaced_by IS NOT NULL, last_used_at, warned_days";
 pub(crate) fn add(work: &mut Work<'_>, token: &TokenRecord) -> Result<()> {
     let db = work.db;
     let many: u32 = db.query_row("SELECT count(*) FROM tokens", [], |row| row.get(0))?;
-    if many >= TOKENS_MAX && forget_dead(db)? == 0 {
+    if many >= TOKENS_MAX && forget_dead(db, token.created_at)? == 0 {
         return Err(Error::conflict(format!(
             "there are {TOKENS_MAX} tokens in use, which is the most: revoke one first"
         ))
@@ -45,12 +45,13 @@ pub(crate) fn add(work: &mut Work<'_>, token: &TokenRecord) -> Result<()> {
     Ok(())
 }
 
-/// Makes room: the token that was revoked longest ago goes.
-fn forget_dead(db: &Connection) -> Result<usize> {
+/// Makes room: of the tokens that were revoked or have ended the one that is dead for longest goes.
+fn forget_dead(db: &Connection, now: Timestamp) -> Result<usize> {
     Ok(db.execute(
-        "DELETE FROM tokens WHERE token_id = (SELECT token_id FROM tokens WHERE revoked_at IS NOT NULL \
-         ORDER BY revoked_at LIMIT 1)",
-        [],
+        "DELETE FROM tokens WHERE token_id = (SELECT token_id FROM tokens \
+         WHERE revoked_at IS NOT NULL OR expires_at <= ?1 \
+         ORDER BY min(coalesce(revoked_at, expires_at), expires_at), token_id LIMIT 1)",
+        [now.micros()],
     )?)
 }
 

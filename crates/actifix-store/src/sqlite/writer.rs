@@ -256,6 +256,15 @@ struct Loop {
     waiting: VecDeque<Job>,
 }
 
+/// What an action that ended in a refusal may have done to what is known of tickets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// Nothing, unless it wrote rows.
+    ChangedNothing,
+    /// It counts there before it writes.
+    MayHaveCounted,
+}
+
 impl Loop {
     fn run(&mut self) {
         loop {
@@ -346,7 +355,7 @@ impl Loop {
         }
         let started = self.clock.monotonic_micros();
         let clock = Arc::clone(&self.clock);
-        self.in_transaction(|work| {
+        self.in_transaction(Refused::MayHaveCounted, |work| {
             let mut batch = Batch::new(work);
             let mut answers = Vec::with_capacity(jobs.len());
             for job in jobs {
@@ -365,12 +374,17 @@ impl Loop {
     }
 
     /// BEGIN, `action`, COMMIT; anything else than success, a panic included, leaves no trace.
-    fn in_transaction<T>(&mut self, action: impl FnOnce(&mut Work<'_>) -> Result<T>) -> Result<T> {
+    fn in_transaction<T>(
+        &mut self,
+        refused: Refused,
+        action: impl FnOnce(&mut Work<'_>) -> Result<T>,
+    ) -> Result<T> {
         let asked = self.clock.monotonic_micros();
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let waited = self.clock.monotonic_micros() - asked;
         metrics::histogram!("actifix_db_lock_wait_seconds").record(micros_to_seconds(waited));
         let (db, cache, chain) = (&self.connection, &mut self.cache, &self.chain);
+        let written = db.total_changes();
         let result = catch_unwind(AssertUnwindSafe(|| action(&mut Work { db, cache, chain })))
             .unwrap_or_else(|_| {
                 Err(Fault::Defect("a panic while writing; the transaction was undone".to_owned()))
@@ -379,8 +393,15 @@ impl Loop {
                 db.prepare_cached("COMMIT")?.execute([])?;
                 Ok(value)
             });
-        if result.is_err() {
-            self.cache.clear();
+        if let Err(fault) = &result {
+            // A verb that refuses has written nothing, and then what is known of tickets is still so: a client whose
+            // writes are stale must not slow ingest down.
+            let untouched = refused == Refused::ChangedNothing
+                && matches!(fault, Fault::App(_))
+                && self.connection.total_changes() == written;
+            if !untouched {
+                self.cache.clear();
+            }
             if !self.connection.is_autocommit()
                 && let Err(error) = self.connection.execute_batch("ROLLBACK")
             {
@@ -403,7 +424,7 @@ impl Loop {
         let result = if self.shared.failed.load(Ordering::Acquire) {
             Err(Fault::App(FAILED))
         } else {
-            self.in_transaction(|work| verb.run(work))
+            self.in_transaction(Refused::ChangedNothing, |work| verb.run(work))
         };
         self.shared.depth.fetch_sub(1, Ordering::Relaxed);
         verb.finish(result);

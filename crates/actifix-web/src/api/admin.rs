@@ -356,18 +356,18 @@ async fn create_token(
     who: Who,
     Input(input): Input<CreateToken>,
 ) -> ApiResult<Response> {
-    app.require_recent(&who.0, input.password.as_deref()).await?;
+    let actor = app.reconfirmed(&who.0, input.password.as_deref()).await?;
     let scopes = match (input.role, input.scopes) {
         (Some(role), None) => role.scopes(),
         (None, Some(scopes)) => scopes,
         _ => return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "give either role or scopes")),
     };
     let project = match &input.project {
-        Some(name) => Some(app.project(&who.0, name).await?.id),
+        Some(name) => Some(app.project(&actor, name).await?.id),
         None => None,
     };
     let new = NewToken { name: input.name, scopes, project, days: input.days.unwrap_or(90) };
-    let (record, text) = app.create_token(&who.0, new).await?;
+    let (record, text) = app.create_token(&actor, new).await?;
     let mut body = json!(record);
     if let Some(map) = body.as_object_mut() {
         map.insert("token".into(), json!(text.reveal()));
@@ -388,8 +388,8 @@ async fn rotate_token(
     Path(id): Path<String>,
     Input(input): Input<RotateToken>,
 ) -> ApiResult<Response> {
-    app.require_recent(&who.0, input.password.as_deref()).await?;
-    let (record, text) = app.rotate_token(&who.0, &id, input.overlap_hours.unwrap_or(24)).await?;
+    let actor = app.reconfirmed(&who.0, input.password.as_deref()).await?;
+    let (record, text) = app.rotate_token(&actor, &id, input.overlap_hours.unwrap_or(24)).await?;
     let mut body = json!(record);
     if let Some(map) = body.as_object_mut() {
         map.insert("token".into(), json!(text.reveal()));

@@ -171,8 +171,8 @@ async fn link(
     Path(name): Path<String>,
     Input(input): Input<Link>,
 ) -> ApiResult<Response> {
-    app.require_recent(&who.0, input.your_password.as_deref()).await?;
-    let identity = app.link_identity(&who.0, &name, &input.subject).await?;
+    let actor = app.reconfirmed(&who.0, input.your_password.as_deref()).await?;
+    let identity = app.link_identity(&actor, &name, &input.subject).await?;
     Ok((StatusCode::CREATED, Json(identity)).into_response())
 }
 

@@ -59,6 +59,7 @@ const SCHEMAS: &[(&str, &str)] = &[
         "project:integer public_key:string label:string kind:string enabled:boolean allowed_origins:[string] \
          unlisted_origins:[string] rate_per_minute:integer? created_at:time version:integer dsn:string",
     ),
+    ("TicketContext", "server:object untrusted:object?"),
     ("NewProject", "+Project dsn:string"),
     ("Dsn", "dsn:string"),
     ("Outcome", "outcome:string reason:string category:string quantity:integer"),
@@ -193,6 +194,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("promote_held", "Promoted"),
     ("list_tickets", "*Ticket"),
     ("get_ticket", "TicketDetail"),
+    ("get_ticket_context", "TicketContext"),
     ("change_ticket", "Ticket"),
     ("approve_ticket", "Ticket"),
     ("assign_ticket", "Ticket"),

@@ -35,7 +35,12 @@ pub(super) fn operations() -> Vec<Operation> {
             "Its value, through the home's own socket only",
             admin,
             reveal,
-        ),
+        )
+        .body(&[(
+            "password",
+            "string",
+            "of the administrator `admin`, once an administrator has one",
+        )]),
         Operation::get("/api/v1/vault", "get_vault", "Where the root key comes from", admin, status),
         Operation::post(
             "/api/v1/vault/rotate",
@@ -83,8 +88,19 @@ async fn remove(State(app): AppState, who: Who, Path(name): Path<String>) -> Api
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn reveal(State(app): AppState, who: Who, Path(name): Path<String>) -> ApiResult<Response> {
-    let value = app.reveal_secret(&who.0, &named(&name)?).await?;
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reveal {
+    password: Option<String>,
+}
+
+async fn reveal(
+    State(app): AppState,
+    who: Who,
+    Path(name): Path<String>,
+    Input(input): Input<Reveal>,
+) -> ApiResult<Response> {
+    let value = app.show_secret(&who.0, &named(&name)?, input.password.as_deref()).await?;
     Ok(Json(json!({ "name": name, "value": value.reveal() })).into_response())
 }
 

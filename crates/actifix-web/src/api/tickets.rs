@@ -53,6 +53,13 @@ fn work_operations() -> Vec<Operation> {
             read,
             show,
         ),
+        Operation::get(
+            "/api/v1/tickets/{id}/context",
+            "get_ticket_context",
+            "What an agent needs of it, at most about 6 kB: our facts under `server`, texts of others under `untrusted`",
+            read,
+            context,
+        ),
         Operation::patch("/api/v1/tickets/{id}", "change_ticket", "Set priority or assignee", triage, change)
             .versioned()
             .body(&[
@@ -193,6 +200,11 @@ async fn show(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiResu
     let detail = app.ticket(&who.0, &ticket_id(&id)?).await?;
     let version = detail.ticket.version;
     Ok(tagged(version, detail_json(&app, detail)?))
+}
+
+async fn context(State(app): AppState, who: Who, Path(id): Path<String>) -> ApiResult<Response> {
+    let context = app.ticket_context(&who.0, &ticket_id(&id)?).await?;
+    Ok(tagged(context.version, json!({ "server": context.server, "untrusted": context.untrusted })))
 }
 
 /// The ticket's own fields first, then what its page shows beyond them.

@@ -95,8 +95,8 @@ struct CreateUser {
 }
 
 async fn create(State(app): AppState, who: Who, Input(input): Input<CreateUser>) -> ApiResult<Response> {
-    app.require_recent(&who.0, input.your_password.as_deref()).await?;
-    let user = app.create_user(&who.0, &input.name, input.role, &input.password).await?;
+    let actor = app.reconfirmed(&who.0, input.your_password.as_deref()).await?;
+    let user = app.create_user(&actor, &input.name, input.role, &input.password).await?;
     Ok((StatusCode::CREATED, Json(user)).into_response())
 }
 
@@ -116,9 +116,9 @@ async fn change(
     Path(name): Path<String>,
     Input(input): Input<ChangeUser>,
 ) -> ApiResult<Response> {
-    app.require_recent(&who.0, input.your_password.as_deref()).await?;
+    let actor = app.reconfirmed(&who.0, input.your_password.as_deref()).await?;
     let change = UserChange { role: input.role, disabled: input.disabled, unlock: input.unlock };
-    Ok(Json(app.change_user(&who.0, &name, change).await?).into_response())
+    Ok(Json(app.change_user(&actor, &name, change).await?).into_response())
 }
 
 #[derive(Deserialize)]
@@ -134,11 +134,11 @@ async fn password(
     Path(name): Path<String>,
     Input(input): Input<SetPassword>,
 ) -> ApiResult<Response> {
-    app.require_recent(&who.0, input.your_password.as_deref()).await?;
+    let actor = app.reconfirmed(&who.0, input.your_password.as_deref()).await?;
     let user = if name == actifix_app::accounts::ADMIN {
-        app.set_admin_password(&who.0, &input.password).await?
+        app.set_admin_password(&actor, &input.password).await?
     } else {
-        app.set_password(&who.0, &name, &input.password).await?
+        app.set_password(&actor, &name, &input.password).await?
     };
     Ok(Json(user).into_response())
 }
@@ -155,8 +155,8 @@ async fn reset_totp(
     Path(name): Path<String>,
     Input(input): Input<ResetTotp>,
 ) -> ApiResult<Response> {
-    app.require_recent(&who.0, input.your_password.as_deref()).await?;
-    app.reset_factor(&who.0, &name).await?;
+    let actor = app.reconfirmed(&who.0, input.your_password.as_deref()).await?;
+    app.reset_factor(&actor, &name).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

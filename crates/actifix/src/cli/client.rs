@@ -44,7 +44,7 @@ pub struct Client {
 
 enum Transport {
     Remote(Remote),
-    Socket(std::path::PathBuf),
+    Socket(Home),
     InProcess { router: Router, wired: Box<wire::Wired> },
 }
 
@@ -97,14 +97,14 @@ impl Client {
                 transport: Transport::Remote(Remote::new(&url, &Home::at(&global.home))?),
             }));
         }
-        let socket = Home::at(&global.home).socket();
-        let reached = Self::serves(&Home::at(&global.home)).await;
-        Ok(reached.then_some(Self { transport: Transport::Socket(socket) }))
+        let home = Home::at(&global.home);
+        let served = is_served(&home).await?;
+        Ok(served.then_some(Self { transport: Transport::Socket(home) }))
     }
 
     /// Whether a server runs on this home.
     pub async fn serves(home: &Home) -> bool {
-        connect_socket(&home.socket()).await.is_ok()
+        connect_socket(home).await.is_ok()
     }
 
     /// Whether the App is in this process: no server runs.
@@ -117,8 +117,8 @@ impl Client {
             return Ok(Self { transport: Transport::Remote(Remote::new(&url, &Home::at(&global.home))?) });
         }
         let home = Home::at(&global.home);
-        if connect_socket(&home.socket()).await.is_ok() {
-            return Ok(Self { transport: Transport::Socket(home.socket()) });
+        if is_served(&home).await? {
+            return Ok(Self { transport: Transport::Socket(home) });
         }
         // A command that runs in some directory by chance must not make a second installation there.
         if !home.exists() && (existing || global.home.as_os_str() == ".") {
@@ -178,6 +178,11 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, CliError> {
+        let mut steps = path.split('?').next().unwrap_or_default().split('/');
+        if steps.any(|step| matches!(step, "." | "..")) {
+            // Whole, these mean another place to everybody who reads a path.
+            return Err(CliError::usage("`.` and `..` are names of nothing here"));
+        }
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let (status, _, bytes) = self.within(time, self.exchange(method, path, bytes, None)).await?;
         understood(status, &bytes, matches!(self.transport, Transport::Remote(_)))
@@ -226,8 +231,8 @@ impl Client {
                     Wire::Tls(stream) => exchange_over(TokioIo::new(stream), request).await,
                 }
             }
-            Transport::Socket(path) => {
-                let stream = connect_socket(path).await.map_err(unreachable)?;
+            Transport::Socket(home) => {
+                let stream = connect_socket(home).await.map_err(unreachable)?;
                 exchange_over(TokioIo::new(stream), request("localhost", "", None)?).await
             }
             Transport::InProcess { router, .. } => {
@@ -255,9 +260,53 @@ async fn patiently<T>(work: impl Future<Output = T>) -> T {
     done
 }
 
-async fn connect_socket(path: &std::path::Path) -> std::io::Result<UnixStream> {
-    let (_directory, short) = crate::lifecycle::short_socket_path(path)?;
-    UnixStream::connect(short).await
+/// Connects to the socket of a home. What is said there may be a password or a secret, so that its directory and whoever
+/// listens must be the caller's own: in a directory that somebody else made, the home of the present directory is theirs.
+async fn connect_socket(home: &Home) -> std::io::Result<UnixStream> {
+    let path = home.socket();
+    let owner = check_private(home)?;
+    let (_directory, short) = crate::lifecycle::short_socket_path(&path)?;
+    let stream = UnixStream::connect(short).await?;
+    let listener = stream.peer_cred()?.uid();
+    if listener != owner && listener != 0 {
+        return Err(not_ours(&path, "somebody else listens there"));
+    }
+    Ok(stream)
+}
+
+/// Whose the private directory of a home is: the caller's, or, where root names a home, its service's.
+fn check_private(home: &Home) -> std::io::Result<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let path = home.private();
+    let meta = std::fs::symlink_metadata(&path)?;
+    let user = rustix::process::geteuid().as_raw();
+    let is_named = home.root() != std::path::Path::new(".");
+    if !meta.is_dir() {
+        return Err(not_ours(&path, "it is no directory"));
+    }
+    if meta.uid() != user && !(user == 0 && is_named) {
+        return Err(not_ours(&path, &format!("it belongs to user {}", meta.uid())));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(not_ours(&path, "others can write to it"));
+    }
+    Ok(meta.uid())
+}
+
+fn not_ours(path: &std::path::Path, why: &str) -> std::io::Error {
+    let text = format!("{}: {why}: nothing is sent there; name another home with --home", path.display());
+    std::io::Error::new(std::io::ErrorKind::PermissionDenied, text)
+}
+
+/// Whether a server of this home answers. A home that cannot be trusted is an error: nothing else is tried in it either.
+async fn is_served(home: &Home) -> Result<bool, CliError> {
+    match connect_socket(home).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(CliError::usage(error.to_string()))
+        }
+        Err(_) => Ok(false),
+    }
 }
 
 /// Status, headers and body of an answer.

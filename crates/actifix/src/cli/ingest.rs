@@ -311,7 +311,8 @@ async fn replaced(path: &Path, place: Place, position: u64) -> bool {
     }
 }
 
-/// An id that the same line of the same file gets again, so that reading it twice counts once.
+/// What names a line to the server: the same line of the same file gets it again, so that reading it twice counts once.
+/// The server keeps a keyed hash of it, as this one tells what stands in the line to whoever can guess it.
 fn event_id(place: Place, line: u64, event: &Map<String, Value>) -> String {
     let mut hasher = blake3::Hasher::new();
     for number in [place.device, place.inode, line] {

@@ -174,9 +174,12 @@ pub async fn run(global: &Global, args: RunArgs) -> Result<ExitCode, CliError> {
     };
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
-        // The root key is nobody else's business.
+        // Our credentials are nobody else's business, and where systemd keeps them neither.
         .env_remove("ACTIFIX_MASTER_KEY")
         .env_remove("ACTIFIX_MASTER_KEY_FILE")
+        .env_remove("ACTIFIX_TOKEN")
+        .env_remove("ACTIFIX_TOKEN_FILE")
+        .env_remove("CREDENTIALS_DIRECTORY")
         .stderr(Stdio::piped())
         .spawn();
     let mut tail = Tail::default();

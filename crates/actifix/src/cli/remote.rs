@@ -144,9 +144,13 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// TLS 1.2 and 1.3, HTTP/1.1, trusting the platform's authorities and those of `outbound.extra_ca`.
+/// TLS 1.2 and 1.3, HTTP/1.1, trusting the platform's authorities and those of `outbound.extra_ca`, which is read of a
+/// home that `--home` or `ACTIFIX_HOME` names, or from `ACTIFIX_OUTBOUND__EXTRA_CA`.
 pub fn connector(home: &Home) -> Result<TlsConnector, CliError> {
-    let extra = wire::load_config(home)?.config.outbound.extra_ca.map(|path| home.root().join(path));
+    // The present directory may be somebody else's: a file in it does not say whom to trust with a token.
+    let is_named = home.root() != Path::new(".");
+    let loaded = if is_named { wire::load_config(home)? } else { wire::load_environment()? };
+    let extra = loaded.config.outbound.extra_ca.map(|path| home.root().join(path));
     let roots = read_roots(extra.as_deref()).map_err(CliError::config)?;
     if roots.certificates().is_empty() {
         return Err(CliError::config(

@@ -174,19 +174,29 @@ async fn get(global: &Global, name: &str) -> Result<(), CliError> {
             "a secret is shown on a terminal only: programs read it through a reference such as `secret:NAME` in actifix.toml",
         ));
     }
-    confirm_person(global)?;
     let client = Client::connect_existing(global).await?;
-    let path = format!("/api/v1/secrets/{}/reveal", encoded(name.as_str()));
-    let answer = client.post(&path, &json!({})).await;
+    let answer = reveal(&client, &name).await;
     client.close().await?;
     let answer = answer?;
     output::raw(format!("{}\n", text(&answer, "value")).as_bytes())
 }
 
-/// The one place where a person proves to be there before a secret is shown. Who reaches the home's own socket is its
-/// owner; a password of the person is asked for here once accounts have one.
-fn confirm_person(_global: &Global) -> Result<(), CliError> {
-    Ok(())
+/// Who reaches the home's own socket is its owner; that it is the person and not a terminal left open is proven by the
+/// password of the administrator, once there is one.
+async fn reveal(client: &Client, name: &SecretName) -> Result<Value, CliError> {
+    let users = client.get("/api/v1/users", &[]).await?;
+    let has_admin = output::items(&users)
+        .iter()
+        .any(|user| text(user, "role") == "admin" && user.get("disabled_at").is_none_or(Value::is_null));
+    let password = match has_admin {
+        true => Some(
+            ask_terminal("Password of the administrator: ")
+                .ok_or_else(|| CliError::usage("no terminal to ask for the administrator's password on"))?,
+        ),
+        false => None,
+    };
+    let body = json!({ "password": password.as_ref().map(SecretText::reveal) });
+    client.post(&format!("/api/v1/secrets/{}/reveal", encoded(name.as_str())), &body).await
 }
 
 async fn list(global: &Global) -> Result<(), CliError> {

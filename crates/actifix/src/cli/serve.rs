@@ -14,11 +14,13 @@ use crate::wire;
 use actifix_app::doctor::{Check, State};
 use actifix_app::tokens::NewToken;
 use actifix_domain::access::{Actor, Role};
+use actifix_domain::audit::Action;
 use actifix_web::cors::Origins;
 use actifix_web::server::reserve;
 use clap::Args;
 use console::style;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -69,6 +71,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let listening: Vec<(String, Exposure)> =
         bound.iter().map(|bound| (bound.url(), bound.exposure)).collect();
     let mut signals = Signals::install().map_err(CliError::other)?;
+    record_start(&wired, &listening, args.production).await?;
     // Before anybody can ask.
     let mut served = Served {
         url: wired.app.settings().public_url.clone(),
@@ -95,6 +98,22 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     wired.close().await?;
     drop(temporary);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an investigation asks first: since when, for whom, and with which of its locks off.
+async fn record_start(
+    wired: &wire::Wired,
+    listening: &[(String, Exposure)],
+    production: bool,
+) -> Result<(), CliError> {
+    let detail = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "listeners": listening.iter().map(|(url, exposure)| format!("{url} {exposure:?}")).collect::<Vec<_>>(),
+        "production": production,
+        "rate_limit_disabled": wired.app.settings().rate_limit_disabled,
+        "cors.allowed_origins": wired.config.cors.allowed_origins,
+    });
+    Ok(wired.app.record_act(&Actor::System, Action::ServerStarted, "server", detail).await?)
 }
 
 /// `ACTIFIX_RATE_LIMIT_DISABLED=1` is for tests on one machine.
@@ -193,10 +212,14 @@ async fn demo_password(wired: &wire::Wired) -> Result<Option<String>, CliError> 
     Ok(Some(password))
 }
 
-/// A home without a usable token and without an administrator gets a token, shown now and never again.
+/// A home without a usable token and without an administrator gets a token, shown now and never again. Only to a person:
+/// what a service prints is kept in a journal.
 async fn first_token(wired: &wire::Wired, demo: bool) -> Result<Option<String>, CliError> {
     let app = &wired.app;
-    if !app.live_tokens().await?.is_empty() || app.has_admin().await? {
+    if !demo && !std::io::stdout().is_terminal() {
+        return Ok(None);
+    }
+    if !app.live_tokens(&Actor::System).await?.is_empty() || app.has_admin().await? {
         return Ok(None);
     }
     let name = if demo { "demo" } else { "first start" };
@@ -222,6 +245,11 @@ async fn announce(
         lines.push(format!("API token    {token}"));
         lines
             .push("             admin, 90 days, shown only now; more with `actifix token create`".to_owned());
+    } else if app.live_tokens(&Actor::System).await?.is_empty() {
+        lines.push(format!(
+            "API token    none yet: make one with `actifix --home {} token create`",
+            home.root().display()
+        ));
     }
     if let Some(password) = password {
         lines.push(format!("login        admin, password {password} (shown only now)"));

@@ -77,7 +77,7 @@ pub const FIELDS: &[Field] = &[
     field("limits.project_per_day", "events", "per project and day"),
     field("limits.instance_per_minute", "events", "of the whole instance per minute"),
     field("limits.instance_per_day", "events", "of the whole instance per day"),
-    field("limits.api_per_minute", "requests", "of the API per token or session, else per client network"),
+    field("limits.api_per_minute", "requests", "of the API per token or person, else per client network"),
     field("limits.api_per_hour", "requests", "the same per hour; kept over restarts"),
     field("limits.api_instance_per_day", "requests", "of the API of the whole instance per day"),
     field("limits.api_admin_reserve_percent", "0 to 90", "share of the day that is kept for administrators"),

@@ -206,19 +206,52 @@ fn blame(table: &toml::Table, message: &str) -> ConfigError {
         }
         if let Err(error) = alone.try_into::<Config>() {
             let form = fields::known(&key).map_or("another value", |field| field.form);
-            return ConfigError::Value { key, message: error.message().to_owned(), form };
+            return ConfigError::Value { key, message: without_values(error.message()), form };
         }
     }
     ConfigError::Value {
         key: "actifix.toml".to_owned(),
-        message: message.to_owned(),
+        message: without_values(message),
         form: "a complete section",
     }
+}
+
+/// What the parser says, without the value that it repeats: somebody may have put a secret where a number belongs.
+fn without_values(message: &str) -> String {
+    let mut said = String::with_capacity(message.len());
+    let mut quoted: Option<char> = None;
+    for c in message.chars() {
+        match (c, quoted) {
+            (c, Some(mark)) if c == mark => quoted = None,
+            (_, Some(_)) => {}
+            ('"' | '`', None) => {
+                quoted = Some(c);
+                said.push('…');
+            }
+            (c, None) => said.push(c),
+        }
+    }
+    said
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_do_not_repeat_values() {
+        for text in [
+            "[limits]\napi_per_minute = \"hunter2\"\n",
+            "[server]\nlog_level = 7\nhosts = [\"x\", \"hunter2\", 3]\n",
+        ] {
+            let error = load_text(text, &[]).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert_eq!(
+            without_values("invalid type: string \"a b\", expected u32"),
+            "invalid type: string …, expected u32"
+        );
+    }
 
     fn load_text(text: &str, env: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
         let dir = tempfile::tempdir().unwrap();

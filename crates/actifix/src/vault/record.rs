@@ -63,6 +63,11 @@ impl Backend {
         })
     }
 
+    /// Whether the key is fetched from a place, rather than given with each start.
+    pub const fn has_place(self) -> bool {
+        matches!(self, Self::File | Self::Keyring | Self::Systemd)
+    }
+
     /// Whether this program puts the key there itself.
     pub const fn is_written_by_us(self) -> bool {
         matches!(self, Self::File | Self::Keyring)

@@ -14,7 +14,7 @@ use super::keyfile::{self, Readers};
 use super::keyring;
 use super::passphrase::Stretch;
 use super::record::{Backend, Place, Record, Slot};
-use super::source::{self, Material};
+use super::source::{self, KeySources, Material};
 use super::{lock, lost, sealing_failed, status_of};
 use actifix_app::ports::{Ids, Rotation, VaultStatus};
 use actifix_domain::time::Timestamp;
@@ -81,6 +81,21 @@ pub fn rotate(
     now: Timestamp,
     reached: &dyn Fn(Step) -> Result<(), VaultError>,
 ) -> Result<VaultStatus, VaultError> {
+    rotate_by(private, data, wish, ids, now, reached, &put)
+}
+
+/// Brings the new key to its place.
+pub(super) type Put<'a> = dyn Fn(&Path, &Record, &Key) -> Result<(), VaultError> + 'a;
+
+pub(super) fn rotate_by(
+    private: &Path,
+    data: &Key,
+    wish: Wish,
+    ids: &dyn Ids,
+    now: Timestamp,
+    reached: &dyn Fn(Step) -> Result<(), VaultError>,
+    put: &Put<'_>,
+) -> Result<VaultStatus, VaultError> {
     let _lock = lock(private)?;
     let mut record = Record::read(private)?.ok_or_else(|| lost(private))?;
     let backend = wish.backend.unwrap_or(record.current.backend);
@@ -104,8 +119,12 @@ pub fn rotate(
         return Ok(status_of(private, &record));
     }
     if let Err(error) = put(private, &record, &root) {
-        record.next = None;
-        record.write(private)?;
+        // It may have come to its place all the same, over the old one. Only where the old one is seen to be there is
+        // the change called off; else the record keeps both, and the next start finds out, as after a crash.
+        if is_in_place(private, &record) {
+            record.next = None;
+            record.write(private)?;
+        }
         return Err(error);
     }
     reached(Step::Placed)?;
@@ -166,6 +185,12 @@ fn check_free(private: &Path, record: &Record, place: &Place) -> Result<(), Vaul
         )));
     }
     Ok(())
+}
+
+/// Whether the key in use can be read back from its place.
+fn is_in_place(private: &Path, record: &Record) -> bool {
+    let found = source::fetch(private, &record.home_id, &record.current, &KeySources::default(), None);
+    found.is_ok_and(|(root, _)| record.current.is_of(&root))
 }
 
 /// Brings the new key to its place, and proves that it can be fetched from there.

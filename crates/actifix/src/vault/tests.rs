@@ -263,6 +263,48 @@ fn a_rotation_that_was_killed_anywhere_leaves_one_key_that_opens() {
     }
 }
 
+/// A rotation whose last step fails, after or before the new key came to its place.
+fn failing(dir: &Path, vault: &HomeVault, change: Change, placed: bool) -> VaultError {
+    let put = |private: &Path, record: &Record, root: &Key| {
+        let next = record.next.as_ref().expect("both are named");
+        if placed {
+            keyfile::write(&source::key_file(private, next.key_file.as_ref()), root)?;
+        }
+        Err(VaultError::Usage("no more".to_owned()))
+    };
+    super::rotate::rotate_by(dir, &vault.data, change, &SystemIds, NOW, &|_| Ok(()), &put).unwrap_err()
+}
+
+#[test]
+fn a_rotation_whose_last_step_fails_leaves_one_key_that_opens() {
+    for placed in [false, true] {
+        for moved in [false, true] {
+            let dir = home();
+            let vault = open(dir.path(), false, &plain()).unwrap();
+            let sealed = vault.seal("p", b"x").unwrap();
+            let elsewhere = home();
+            let path = moved.then(|| elsewhere.path().join("new.key"));
+            failing(dir.path(), &vault, change(Some("file"), path, None), placed);
+            let again = open(dir.path(), true, &plain()).unwrap_or_else(|e| panic!("{placed} {moved}: {e}"));
+            assert_eq!(Vault::open(&again, "p", &sealed).unwrap(), b"x", "{placed} {moved}");
+            assert_eq!(HomeVault::inspect(dir.path(), true, &plain()).pending, None, "{placed} {moved}");
+        }
+    }
+}
+
+#[test]
+fn no_key_is_changed_while_another_place_than_the_recorded_one_gives_it() {
+    let dir = home();
+    drop(open(dir.path(), false, &plain()).unwrap());
+    let key = fs::read_to_string(dir.path().join(source::KEY_FILE)).unwrap();
+    let vault = open(dir.path(), true, &given(&key)).unwrap();
+    let refused = Vault::rotate(&vault, Rotation::default(), NOW).unwrap_err().to_string();
+    assert!(refused.contains("ACTIFIX_MASTER_KEY"), "{refused}");
+    drop(open(dir.path(), true, &given(&key)).expect("nothing was changed"));
+    let vault = open(dir.path(), true, &plain()).unwrap();
+    Vault::rotate(&vault, Rotation::default(), NOW).unwrap();
+}
+
 #[test]
 fn a_key_that_is_brought_by_hand_takes_over_at_its_first_start() {
     let dir = home();

@@ -34,6 +34,7 @@ mod jwt;
 mod keyring;
 mod leaks;
 mod matrix;
+mod mended;
 mod network;
 mod newcomer;
 mod oidc;

@@ -158,6 +158,10 @@ pub struct TicketSave {
     pub lease: Option<Lease>,
     /// A person let agents have it.
     pub approved: bool,
+    /// Who decided it; what the audit log names.
+    pub actor: String,
+    /// A new lease is refused to a holder of so many live ones; none for people.
+    pub leases_max: Option<u32>,
     /// What happened; none only for a renewed lease.
     pub activity: Option<ActivityEntry>,
 }

@@ -158,6 +158,7 @@ pub(crate) fn stored_seq(db: &Connection, project: ProjectId, event: EventId) ->
     Ok(db
         .prepare_cached(
             "SELECT e.seq FROM event_ids i JOIN events e ON e.seq = i.event_seq AND e.event_id = i.event_id \
+             AND e.project_id = i.project_id \
              WHERE i.project_id = ?1 AND i.event_id = ?2",
         )?
         .query_row(params![project.0, id.as_str()], |row| row.get(0))
