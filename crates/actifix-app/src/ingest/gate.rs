@@ -304,6 +304,8 @@ mod tests {
             rate_limit_disabled: false,
             sample_after: 0,
             retention: crate::ports::RetentionPolicy::default(),
+            backup_every_hours: None,
+            outbound: Default::default(),
             decode_parallel: 1,
         });
         let (project, limit) = (ProjectId(1), Limit::per_hour(100));

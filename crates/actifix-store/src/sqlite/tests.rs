@@ -146,6 +146,9 @@ async fn tokens_that_have_ended_make_room_for_new_ones() {
         project: None,
         created_at: NOW.plus(from),
         expires_at: NOW.plus(from + DAY),
+        replaced: false,
+        last_used_at: None,
+        warned_days: None,
         revoked_at: None,
     };
     store
