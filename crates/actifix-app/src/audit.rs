@@ -108,7 +108,9 @@ impl App {
         let plain = ProjectSettings::default();
         let settings =
             settings.into_iter().map(|(name, value)| (name, self.redact_text(&plain, &value))).collect();
-        let detail = json!({ "how": how, "version": env!("CARGO_PKG_VERSION") });
+        let detail = json!({
+            "how": how, "version": env!("CARGO_PKG_VERSION"), "rate_limit_disabled": self.settings.rate_limit_disabled,
+        });
         let record = self.audit(&Actor::System, Action::ServerStarted, "server", None, detail);
         self.store.note_settings(settings, &record).await
     }

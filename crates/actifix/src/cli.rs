@@ -96,7 +96,7 @@ enum Command {
     /// Work on tickets.
     #[command(
         subcommand,
-        after_help = "Examples:\n  actifix ticket list --priority P0,P1\n  actifix ticket show 7K3QF            the end of an id is enough\n  actifix ticket claim 7K3QF\n  actifix ticket complete 7K3QF --root-cause 'timeout was 2 s' --commit 3f2a91c --no-test-reason 'configuration only'"
+        after_help = "Examples:\n  actifix ticket list --priority P0,P1\n  actifix ticket show 7K3QF            the end of an id is enough\n  actifix ticket claim 7K3QF\n  actifix ticket complete 7K3QF --root-cause 'timeout was 2 s' \\\n    --commit 3f2a91c --no-test-reason 'configuration only'"
     )]
     Ticket(ticket::TicketCommand),
     /// Look at events.

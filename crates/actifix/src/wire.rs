@@ -91,13 +91,14 @@ fn load_config_of(file: &std::path::Path) -> Result<Loaded, CliError> {
 pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) -> Result<Wired, CliError> {
     crate::process::keep_memory_private();
     crate::process::keep_files_private();
-    let files = crate::workers::look_at_files(home);
     home.create().map_err(|error| CliError::io(home.root(), error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let vault =
         HomeVault::open(&home.private(), home.exists(), &key_sources(ask), Arc::clone(&ids), clock.now())
             .map_err(CliError::config)?;
+    // After the key was judged: one that others could read must be told, not mended in silence.
+    let files = crate::workers::look_at_files(home);
     let vault = Arc::new(vault);
     let options = actifix_store::StoreOptions {
         throttle: config.throttle.clone(),

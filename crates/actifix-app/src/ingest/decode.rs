@@ -224,11 +224,7 @@ impl App {
     }
 
     /// Adds a value, taken apart where it holds several things to limit, redact and count by themselves.
-    pub(super) fn push(&self, shape: Shape, mut value: Value, decoded: &mut Decoded) {
-        if let (Shape::Event, Some(event)) = (shape, value.as_object_mut()) {
-            // What an SDK says of its own scrubbing is not kept; names of secrets in it are no findings.
-            event.retain(|name, _| name != "_meta");
-        }
+    pub(super) fn push(&self, shape: Shape, value: Value, decoded: &mut Decoded) {
         let (shape, values, left_out) = match shape {
             Shape::Log => {
                 let list = items::log_list(value);
@@ -455,7 +451,11 @@ impl App {
     }
 
     /// Wraps a value and takes the user's hash off it.
-    pub(super) fn raw(&self, shape: Shape, value: Value) -> RawItem {
+    pub(super) fn raw(&self, shape: Shape, mut value: Value) -> RawItem {
+        if let (Shape::Event, Some(event)) = (shape, value.as_object_mut()) {
+            // What an SDK says of its own scrubbing is not kept; names of secrets in it are no findings.
+            event.retain(|name, _| name != "_meta");
+        }
         let user_hash = (shape == Shape::Event).then(|| self.user_hash(&value)).flatten();
         RawItem { user_hash, ..RawItem::new(shape, value) }
     }

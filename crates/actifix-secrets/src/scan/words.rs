@@ -130,7 +130,7 @@ pub(crate) fn known_weak(value: &[u8]) -> bool {
         lower.get(..end).map(<[u8]>::to_vec).unwrap_or_default()
     };
     let is = |word: &[u8]| WEAK.iter().any(|weak| weak.as_bytes() == word);
-    value.len() <= 32 && (is(&lower) || is(&trimmed(b"0123456789!.@#$_-")))
+    value.len() <= 32 && (is(&lower) || is(&trimmed(b"0123456789!?.@#$_-")))
 }
 
 /// Whether one of the words stands in a value, ASCII case ignored. The words are in lower case.

@@ -14,7 +14,6 @@ use crate::wire;
 use actifix_app::doctor::{Check, State};
 use actifix_app::tokens::NewToken;
 use actifix_domain::access::{Actor, Role};
-use actifix_domain::audit::Action;
 use actifix_web::cors::Origins;
 use actifix_web::server::reserve;
 use clap::Args;
@@ -71,7 +70,6 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     let listening: Vec<(String, Exposure)> =
         bound.iter().map(|bound| (bound.url(), bound.exposure)).collect();
     let mut signals = Signals::install().map_err(CliError::other)?;
-    record_start(&wired, &listening, args.production).await?;
     // Before anybody can ask.
     let mut served = Served {
         url: wired.app.settings().public_url.clone(),
@@ -98,22 +96,6 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     wired.close().await?;
     drop(temporary);
     Ok(ExitCode::SUCCESS)
-}
-
-/// What an investigation asks first: since when, for whom, and with which of its locks off.
-async fn record_start(
-    wired: &wire::Wired,
-    listening: &[(String, Exposure)],
-    production: bool,
-) -> Result<(), CliError> {
-    let detail = serde_json::json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "listeners": listening.iter().map(|(url, exposure)| format!("{url} {exposure:?}")).collect::<Vec<_>>(),
-        "production": production,
-        "rate_limit_disabled": wired.app.settings().rate_limit_disabled,
-        "cors.allowed_origins": wired.config.cors.allowed_origins,
-    });
-    Ok(wired.app.record_act(&Actor::System, Action::ServerStarted, "server", detail).await?)
 }
 
 /// `ACTIFIX_RATE_LIMIT_DISABLED=1` is for tests on one machine.

@@ -4,7 +4,7 @@
 use super::CliError;
 use super::output::cut;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, CommandFactory};
 use std::error::Error as _;
 
 /// Characters of a value that an error repeats.
@@ -65,6 +65,16 @@ fn name_of(arg: &Arg) -> String {
     }
 }
 
+/// Names of the commands below the chosen ones.
+fn subcommands(chosen: &[String]) -> Vec<String> {
+    let mut command = &super::Cli::command();
+    for name in chosen {
+        let Some(inner) = command.find_subcommand(name) else { break };
+        command = inner;
+    }
+    command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect()
+}
+
 /// What the parser refused, in one line: what, why, what to do.
 ///
 /// `chosen` are the commands as far as they were understood.
@@ -81,7 +91,7 @@ pub fn refused(error: &clap::Error, chosen: &[String]) -> CliError {
             format!("{word}unknown command{near} `{command} --help` lists all")
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let known = all(error, ContextKind::ValidSubcommand);
+            let known = subcommands(chosen);
             let known: Vec<&str> = known.iter().map(String::as_str).filter(|name| *name != "help").collect();
             let known = if known.is_empty() { String::new() } else { format!(": {}", known.join(", ")) };
             format!("{command}: a command is missing{known}; {help}")

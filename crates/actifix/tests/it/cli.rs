@@ -520,7 +520,7 @@ fn projects_keys_and_tokens() {
         assert_eq!(home.cli(&["project", "show", name, "--json"]).json()["id"], 4711);
     }
     refused_in_one_line(home.cli(&["project", "create", "shop"]), 2, "exists");
-    refused_in_one_line(home.cli(&["project", "create", "bad name!"]), 2, "name");
+    refused_in_one_line(home.cli(&["project", "create", "bad name!"]), 2, "NAME");
     refused_in_one_line(home.cli(&["project", "show", "nobody"]), 2, "not found");
     refused_in_one_line(home.cli(&["project", "set", "shop", "emial=keep"]), 2, "there are agent_min_events");
     let set = home.cli(&["project", "set", "shop", "email=keep", "sample_after=7", "--json"]).json();

@@ -182,11 +182,8 @@ fn a_secret_is_shown_for_the_password_of_the_administrator() {
     home.cli_stdin(&["secrets", "set", "a", "--stdin"], b"the value").ok();
     home.cli_stdin(&["admin", "set-password", "--stdin"], PASSWORD.as_bytes()).ok();
     let get = |typed: &str| {
-        let line =
-            format!("{} --home {} secrets get a", env!("CARGO_BIN_EXE_actifix"), home.path().display());
-        let mut command = std::process::Command::new("script");
-        command.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", "1");
-        finish(command, format!("{typed}\n").as_bytes()).stdout
+        let answer = format!("{typed}\n");
+        crate::setup::at_prompts(&home, "secrets get a", &[("Password of the administrator: ", &answer)]).1
     };
     let refused = get("not this password, another");
     assert!(!refused.contains("the value") && refused.contains("right password"), "{refused}");

@@ -239,6 +239,7 @@ fn documented_examples_work_as_they_stand() {
         "user create",
         "user passwd",
         "ticket complete",
+        "user totp",
         "ticket renew",
         "ticket split",
         "token revoke",
@@ -481,9 +482,9 @@ fn what_the_server_runs_with_is_told_from_what_is_configured() {
     );
     // Who may read answers is a security setting.
     let audit = home.cli(&["audit", "list", "--action", "setting.changed", "--json"]).json();
-    let row = &audit["items"][0];
-    assert_eq!(row["target"], "config:cors.allowed_origins", "{audit}");
-    assert_eq!(row["detail"]["after"][0], "https://shop.example.net", "{audit}");
+    let rows = audit["items"].as_array().expect("items");
+    let row = rows.iter().find(|row| row["target"] == "setting:cors.allowed_origins").expect("a row");
+    assert_eq!(row["detail"]["after"], "[\"https://shop.example.net\"]", "{audit}");
     let log = fs::read_to_string(home.path().join(".actifix/logs/actifix.log")).expect("a log");
     let line = log.lines().find(|line| line.contains("config.reloaded")).expect("a line");
     assert!(line.contains("\"changed\":\"cors.allowed_origins server.log_level\""), "{line}");
@@ -492,7 +493,7 @@ fn what_the_server_runs_with_is_told_from_what_is_configured() {
     let audit = home.cli(&["audit", "list", "--action", "setting.changed", "--json"]).json();
     assert_eq!(
         audit["items"].as_array().map(Vec::len),
-        Some(1),
+        Some(rows.len()),
         "what did not change is not told again: {audit}"
     );
 }

@@ -208,7 +208,7 @@ fn heavy_a_full_disk_lets_people_log_in_delete_and_run_retention() {
     assert_eq!(refused, 503, "after {accepted} events");
     for round in 0..5 {
         assert_eq!(send(5_000 + round), 503);
-        let login = json!({ "user": "admin", "password": password });
+        let login = json!({ "username": "admin", "password": password });
         let request = Request::new("POST", "/api/v1/auth/login")
             .header("Content-Type", "application/json")
             .body(login.to_string());
@@ -236,7 +236,7 @@ fn heavy_a_full_disk_lets_people_log_in_delete_and_run_retention() {
 fn small_disk(home: &Arc<Home>) -> Server {
     let script = "set -e; cp -a \"$1/data\" \"$1/seed\"; mount -t tmpfs -o size=112m,mode=0700 tmpfs \"$1/data\"; \
         cp -a \"$1/seed/.\" \"$1/data/\"; head -c 75497472 /dev/zero > \"$1/data/ballast\"; chmod 600 \"$1/data/ballast\"; \
-        mkfifo \"$1/free\"; (read -r _ < \"$1/free\"; rm \"$1/data/ballast\") & exec \"$2\" --home \"$1\" serve";
+        mkfifo \"$1/free\"; (read -r _ < \"$1/free\"; rm \"$1/data/ballast\") >/dev/null 2>&1 & exec \"$2\" --home \"$1\" serve";
     let mut command = Command::new("unshare");
     command.args(["-rm", "bash", "-c", script, "bash"]).arg(home.path()).arg(env!("CARGO_BIN_EXE_actifix"));
     command.env("NO_COLOR", "1").env("ACTIFIX_RATE_LIMIT_DISABLED", "1");
