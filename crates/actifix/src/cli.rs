@@ -162,7 +162,7 @@ enum Command {
     )]
     User(admin::UserCommand),
     /// Who at the sign-in provider may open which account.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  actifix identity link jo 248289761001")]
     Identity(identity::IdentityCommand),
     /// Logins that go on.
     #[command(subcommand, after_help = "Examples:\n  actifix sessions list\n  actifix sessions kill --all")]

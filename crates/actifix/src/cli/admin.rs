@@ -78,7 +78,7 @@ pub enum UserCommand {
         name: String,
     },
     /// Second factors: one-time passwords of an authenticator app.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  actifix user totp enrol jo")]
     Totp(TotpCommand),
     /// Set a password; ends their sessions.
     #[command(after_help = "Example:\n  actifix user passwd jo")]

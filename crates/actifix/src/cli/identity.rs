@@ -12,6 +12,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum IdentityCommand {
     /// Identities of an account.
+    #[command(after_help = "Example:\n  actifix identity list jo")]
     List {
         /// Name of the account.
         name: String,
@@ -25,6 +26,7 @@ pub enum IdentityCommand {
         subject: String,
     },
     /// Let nobody at the provider open an account any more; ends its sessions.
+    #[command(after_help = "Example:\n  actifix identity unlink jo")]
     Unlink {
         /// Name of the account.
         name: String,

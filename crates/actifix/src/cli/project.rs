@@ -202,7 +202,7 @@ pub enum TokenCommand {
         all: bool,
     },
     /// Keys that sign short-lived tokens.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  actifix token keys list")]
     Keys(SigningKeyCommand),
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Subcommand)]
 pub enum SigningKeyCommand {
     /// The key that signs, and the former one while it still verifies.
+    #[command(after_help = "Example:\n  actifix token keys list")]
     List,
     /// Take a new key into use; this also happens every 30 days by itself.
     #[command(

@@ -25,7 +25,7 @@ const INPUT_BYTES_MAX: u64 = 16 << 10;
 pub enum WebhookCommand {
     /// Add a channel. Its address is asked for without echo, read from standard input, or named by a reference.
     #[command(
-        after_help = "Examples:\n  pass show slack | actifix webhook add ops --stdin\n  actifix webhook add hook --kind webhook --url-from env:HOOK_URL\n  actifix webhook add phone --url-from file:/run/secrets/ntfy\n  actifix webhook add chat --kind telegram --target -100123 --token-from secret:telegram\n  actifix webhook add team --kind mail --url-from env:SMTP_URL --from actifix@example.net --to ops@example.net\n  actifix webhook add issues --kind github --target acme/shop --token-from secret:github"
+        after_help = "Examples:\n  pass show slack | actifix webhook add ops --stdin\n  actifix webhook add hook --kind webhook --url-from env:HOOK_URL\n  actifix webhook add phone --url-from file:/run/secrets/ntfy\n  actifix webhook add chat --kind telegram --target -100123 --token-from secret:telegram\n  actifix webhook add team --kind mail --url-from env:SMTP_URL \\\n    --from actifix@example.net --to ops@example.net\n  actifix webhook add issues --kind github --target acme/shop --token-from secret:github"
     )]
     Add(Box<AddArgs>),
     /// Channels and how they do.
