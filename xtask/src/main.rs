@@ -14,6 +14,7 @@ mod deny;
 mod docs;
 mod pentest;
 mod picture;
+mod plants;
 mod process;
 mod tidy;
 mod tools;
@@ -63,6 +64,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Attack a real server on loopback with outside tools; fails on any finding above info
     Pentest(pentest::PentestArguments),
+    /// Plant known bugs in a copy of the sources, and show that the tests see each of them
+    Plants(plants::PlantsArguments),
     /// Install what the tests run: Python and Node SDKs into target/test-tools, cargo-nextest
     InstallTools,
 }
@@ -90,6 +93,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Deny { advisories } => deny::run(&workspace, *advisories),
         Command::Bench(arguments) => bench::run(&workspace, arguments),
         Command::Pentest(arguments) => pentest::run(&workspace, arguments),
+        Command::Plants(arguments) => plants::run(&workspace, arguments),
         Command::InstallTools => tools::install(&workspace).map(|_| ()),
     }
 }

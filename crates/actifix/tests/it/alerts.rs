@@ -88,7 +88,7 @@ fn judge(case: &Value) -> (String, String) {
 fn reference_libraries_accept_our_signatures_and_no_others() {
     let authority = Authority::new();
     let (home, sink) = (home(&authority), Sink::start(&authority, Behaviour::ok()));
-    let server = home.serve();
+    let server = home.serve_busy();
     let made = add(&home, "hook", &sink.url(), &["--kind", "webhook", "--ed25519"]);
     let (first, key) = (made["secret"].as_str().unwrap().to_owned(), made["public_key"].clone());
     record(&server, "signed one", "P1");
@@ -139,7 +139,7 @@ fn heavy_sinks_that_misbehave_fail_by_their_class_and_within_the_deadline() {
     let home = home(&authority);
     let sink = Sink::start(&authority, Behaviour::ok());
     let astray = Sink::start(&authority, Behaviour::ok());
-    let server = home.serve();
+    let server = home.serve_busy();
     add(&home, "hook", &sink.url(), &["--kind", "webhook", "--not-production"]);
     let location = format!("Location: {}\r\n", astray.url());
     let answer = |status| Behaviour::Answer(status, String::new());
@@ -237,7 +237,7 @@ fn addresses_that_are_not_public_are_refused_and_nothing_connects() {
     let tested: Value = serde_json::from_str(&tested.stdout).unwrap();
     assert_eq!(tested["failure"], "forbidden", "at the connection, too");
     assert_eq!(sink.received().len(), 1);
-    let server = home.serve();
+    let server = home.serve_busy();
     record(&server, "not told", "P0");
     let log = loop {
         let log = server.list("/api/v1/deliveries?state=pending");
@@ -253,7 +253,7 @@ fn addresses_that_are_not_public_are_refused_and_nothing_connects() {
 fn heavy_kill_9_between_send_and_record_sends_again_with_the_same_id() {
     let authority = Authority::new();
     let (home, sink) = (home(&authority), Sink::start(&authority, Behaviour::HangBeforeHead));
-    let server = home.serve();
+    let server = home.serve_busy();
     add(&home, "hook", &sink.url(), &["--kind", "webhook"]);
     let ids: Vec<Value> = ["first", "second", "third"]
         .map(|word| record(&server, &format!("{word} broke"), "P1")["ticket_id"].clone())
@@ -262,7 +262,7 @@ fn heavy_kill_9_between_send_and_record_sends_again_with_the_same_id() {
     let first = sink.wait_for(1).remove(0);
     drop(server.kill());
     sink.will(Behaviour::ok());
-    let server = home.serve();
+    let server = home.serve_busy();
     let received = sink.wait_for(4);
     let again = &received[1];
     assert_eq!(again.header("webhook-id"), first.header("webhook-id"));
@@ -325,7 +325,7 @@ fn heavy_a_hundred_channels_that_hang_keep_nobody_waiting() {
 fn planted_secrets_reach_no_byte_of_a_sink() {
     let authority = Authority::new();
     let (home, sink) = (home(&authority), Sink::start(&authority, Behaviour::ok()));
-    let server = home.serve();
+    let server = home.serve_busy();
     for (name, kind) in [("a", "webhook"), ("b", "slack"), ("c", "discord"), ("d", "teams")] {
         add(&home, name, &sink.url(), &["--kind", kind]);
     }
@@ -371,7 +371,7 @@ fn channels_of_the_environment_come_and_go_with_it() {
     let server = Server::start(home.clone(), &[("ACTIFIX_WEBHOOK_URLS", "file:urls")]);
     assert_eq!(server.list("/api/v1/webhooks").len(), 1);
     drop(server);
-    let server = home.serve();
+    let server = home.serve_busy();
     assert_eq!(server.list("/api/v1/webhooks").len(), 0);
     drop(server);
     let mut command = home.command(&["serve"]);
@@ -388,7 +388,7 @@ fn channels_of_the_environment_come_and_go_with_it() {
 #[test]
 fn rules_are_kept_tried_and_removed_by_commands() {
     let home = Home::new();
-    let server = home.serve();
+    let server = home.serve_busy();
     for number in 0..3 {
         record(&server, &format!("broke {}", "abc".chars().nth(number).unwrap()), "P1");
     }
@@ -508,7 +508,7 @@ fn signed_requests_are_taken_once_and_all_others_are_401() {
     assert_eq!(server.send(&signed(&secret, "m10", now(), &note(&foreign))).json()["tickets"], json!([]));
     assert_eq!(server.send(&signed(&secret, "m11", now(), "no JSON")).status, 422);
     drop(server);
-    let server = home.serve();
+    let server = home.serve_busy();
     assert_eq!(server.send(&good).status, 401, "the memory of ids outlives the process");
     let detail = server.get(&format!("/api/v1/tickets/{ticket}"));
     let notes = detail["activity"].as_array().unwrap().iter().filter(|line| line["kind"] == "note").count();
@@ -520,7 +520,7 @@ fn signed_requests_are_taken_once_and_all_others_are_401() {
 #[test]
 fn github_resolves_by_a_merged_pull_request() {
     let home = Home::new();
-    let server = home.serve();
+    let server = home.serve_busy();
     let ticket = record(&server, "to be fixed", "P2")["ticket_id"].as_str().unwrap().to_owned();
     let made = home.cli(&["webhook", "inbound", "add", "gh", "--kind", "github", "--json"]).json();
     let secret = made["secret"].as_str().unwrap().to_owned();
