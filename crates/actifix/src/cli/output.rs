@@ -40,10 +40,13 @@ pub fn note(text: impl AsRef<str>) {
 /// The one line of an error.
 pub fn error(error: &CliError, json: bool) {
     let mut err = io::stderr();
+    // What libraries say may have several lines.
+    let text = error.to_string();
+    let text = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     let _closed = if json {
-        writeln!(err, "{}", serde_json::json!({ "error": error.to_string(), "code": error.exit_code() }))
+        writeln!(err, "{}", serde_json::json!({ "error": text, "code": error.exit_code() }))
     } else {
-        writeln!(err, "{} {error}", style("error:").for_stderr().red().bold())
+        writeln!(err, "{} {text}", style("error:").for_stderr().red().bold())
     };
 }
 

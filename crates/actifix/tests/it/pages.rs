@@ -77,6 +77,15 @@ fn a_person_signs_in_by_a_form_and_works_a_ticket() {
     assert_eq!(act(&[("csrf", &browser.csrf), ("act", "note"), ("text", "looking at it")]), 303);
     let shown = page(&server, &browser, &path).text();
     assert!(shown.contains("looking at it") && shown.contains("Why one ticket"), "{shown}");
+    // What others sent stands inside the fence of what is copied for an agent, the reason of its grouping too.
+    let copied = shown.split("<pre id=\"agent\"").nth(1).expect("the copy");
+    let (ours, theirs) = copied.split_once(" UNTRUSTED").expect("a fence");
+    assert!(!ours.contains("PaymentError") && theirs.contains("PaymentError"), "{ours}");
+    let canary = ["hunter2", "is", "typed", "here"].join("-");
+    let odd = submit(&server, &browser, "/tickets", &[("csrf", &browser.csrf), ("act", &canary)]);
+    assert_eq!(odd.status, 422);
+    let log = std::fs::read_to_string(server.home.path().join(".actifix/logs/actifix.log")).expect("a log");
+    assert!(!log.contains(&canary), "what was sent is not for the log");
     // A resolution without a reason is refused, with what is missing, on a page.
     let refused = submit(
         &server,
