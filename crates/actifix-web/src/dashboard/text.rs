@@ -134,7 +134,7 @@ pub fn spark(counts: &[u64; 24]) -> (String, String) {
     let highest = counts.iter().copied().max().unwrap_or(0).max(1);
     let (mut before, mut now) = (String::new(), String::new());
     for (index, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-        let height = (count.saturating_mul(18) / highest).max(1);
+        let height = (u128::from(*count) * 18 / u128::from(highest)).max(1);
         let bar = format!("M{} 19h3v-{height}h-3z", index * 4);
         if index >= 22 { now.push_str(&bar) } else { before.push_str(&bar) }
     }
