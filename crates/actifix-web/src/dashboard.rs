@@ -1,6 +1,6 @@
 //! Pages for people. Each is a whole document that works without the script; every decision is made in `actifix-app`.
 //!
-//! Text of events is foreign: templates escape everything, and only [`text::Marked`] writes markup into them.
+//! Text of events is foreign: templates escape everything, and only `text::Marked` writes markup into them.
 
 mod assets;
 mod floods;
