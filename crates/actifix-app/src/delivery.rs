@@ -1,6 +1,6 @@
 //! One message to one channel: opened, redacted once more, put into the channel's form, signed, sent.
 //!
-//! What leaves the house is typed: a channel gets the members of [`Message`] and nothing else. Each text is redacted
+//! What leaves the house is typed: a channel gets the members of `Message` and nothing else. Each text is redacted
 //! again here, whatever was done before, and escaped for its target: nobody is mentioned, nothing is formatted, and no
 //! link is made but the one to the ticket.
 

@@ -1,7 +1,7 @@
 //! Logging in: slow for guessers, open for who was here before, and telling nobody which names exist.
 //!
 //! Unknown name, wrong password, closed account and locked account give one answer at one cost. Attempts are counted by
-//! network and account, or by device ([`gate`]): a device that logged in before brings a signed cookie and has counts
+//! network and account, or by device (`gate`): a device that logged in before brings a signed cookie and has counts
 //! of its own, so that strangers who use up an account's, or lock it, do not lock its owner out.
 
 mod gate;

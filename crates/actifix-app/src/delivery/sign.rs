@@ -108,7 +108,7 @@ pub(super) fn signatures(
     if list.is_empty() { Err(Failure::Unusable) } else { Ok(list.join(" ")) }
 }
 
-/// Whether a request was signed with the secret within [`TOLERANCE_SECONDS`]. Every signature of the list is compared in
+/// Whether a request was signed with the secret within `TOLERANCE_SECONDS`. Every signature of the list is compared in
 /// constant time.
 pub fn verify(secret: &str, id: &str, timestamp: &str, list: &str, body: &[u8], now: Timestamp) -> Verdict {
     let Some(bytes) = key(secret) else { return Verdict::Bad };
