@@ -33,7 +33,6 @@ mod usage;
 mod webhook;
 
 pub use error::{CliError, exit};
-pub use remote::connector as remote_connector;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};

@@ -21,7 +21,6 @@ mod files;
 mod home;
 mod lifecycle;
 mod outbound;
-mod outbound_provider;
 mod process;
 mod production;
 mod scan;

@@ -4,6 +4,7 @@
 mod connect;
 mod http;
 mod mail;
+mod provider;
 mod roots;
 
 pub use connect::{Lookup, system_lookup};
@@ -12,8 +13,6 @@ pub use roots::{Roots, read_roots};
 use actifix_app::ports::{Courier, OutboundAnswer, OutboundMail, OutboundRequest};
 use actifix_domain::alert::{AddressPolicy, Failure};
 use async_trait::async_trait;
-use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
@@ -75,13 +74,7 @@ impl Outbound {
 impl Trust {
     fn new(extra_ca: Option<&Path>) -> Result<Self, String> {
         let roots = read_roots(extra_ca)?;
-        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots.store())
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), roots })
+        Ok(Self { tls: roots.connector()?, roots })
     }
 }
 

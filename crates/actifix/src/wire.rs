@@ -5,13 +5,12 @@ use crate::cli::CliError;
 use crate::config::{self, Config, Loaded, Module, SecretRef};
 use crate::home::Home;
 use crate::outbound::{Outbound, system_lookup};
-use crate::outbound_provider::HttpsProvider;
 use crate::system::{SystemClock, SystemIds};
 use crate::vault::{Ask, HomeVault, KeySources};
 use actifix_app::App;
 use actifix_app::app::AppSettings;
 use actifix_app::limits::ApiLimits;
-use actifix_app::ports::{Clock, Courier, Ids, Store, Vault};
+use actifix_app::ports::{Clock, Ids, Store, Vault};
 use actifix_app::secrets::SecretText;
 use actifix_domain::access::Actor;
 use actifix_domain::alert::AddressPolicy;
@@ -113,7 +112,7 @@ pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) 
     app.bind_vault().await.map_err(CliError::config)?;
     app.keep_backups_on(Arc::new(shelf(home, &config, &vault, ids)?));
     record_restore(home, &app).await?;
-    app.set_courier(courier(home, &config)?);
+    app.set_courier(Arc::new(outbound(home, &config)?));
     ensure_default_project(&app).await?;
     Ok(Wired { app, config, vault, files })
 }
@@ -155,16 +154,15 @@ pub async fn enable_sign_in(home: &Home, wired: &Wired) -> Result<(), CliError> 
         None => None,
     };
     let Some(settings) = oidc.settings(secret).map_err(CliError::config)? else { return Ok(()) };
-    let policy = AddressPolicy { allow_private: wired.config.outbound.allow_private.clone() };
-    let provider = HttpsProvider::new(crate::cli::remote_connector(home)?, policy);
+    let provider = outbound(home, &wired.config)?;
     wired.app.enable_sign_in(settings, Arc::new(provider)).map_err(CliError::config)
 }
 
 /// The way out: to public addresses and those that the operator allows.
-fn courier(home: &Home, config: &Config) -> Result<Arc<dyn Courier>, CliError> {
+fn outbound(home: &Home, config: &Config) -> Result<Outbound, CliError> {
     let policy = AddressPolicy { allow_private: config.outbound.allow_private.clone() };
     let extra = config.outbound.extra_ca.as_ref().map(|path| home.root().join(path));
-    Ok(Arc::new(Outbound::new(policy, extra, system_lookup).map_err(CliError::config)?))
+    Outbound::new(policy, extra, system_lookup).map_err(CliError::config)
 }
 
 /// What this process was given to find the root key with.

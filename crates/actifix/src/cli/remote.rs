@@ -6,11 +6,8 @@ use crate::config::{environment, secret_variable};
 use crate::home::Home;
 use crate::outbound::read_roots;
 use crate::wire;
-use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -146,7 +143,7 @@ fn is_loopback(host: &Host<&str>) -> bool {
 
 /// TLS 1.2 and 1.3, HTTP/1.1, trusting the platform's authorities and those of `outbound.extra_ca`, which is read of a
 /// home that `--home` or `ACTIFIX_HOME` names, or from `ACTIFIX_OUTBOUND__EXTRA_CA`.
-pub fn connector(home: &Home) -> Result<TlsConnector, CliError> {
+fn connector(home: &Home) -> Result<TlsConnector, CliError> {
     // The present directory may be somebody else's: a file in it does not say whom to trust with a token.
     let is_named = home.root() != Path::new(".");
     let loaded = if is_named { wire::load_config(home)? } else { wire::load_environment()? };
@@ -157,11 +154,5 @@ pub fn connector(home: &Home) -> Result<TlsConnector, CliError> {
             "no certificate authorities are installed: install ca-certificates, or set outbound.extra_ca",
         ));
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(CliError::other)?
-        .with_root_certificates(roots.store())
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
+    roots.connector().map_err(CliError::config)
 }

@@ -25,12 +25,31 @@ pub fn system_lookup(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok((name, port).to_socket_addrs()?.take(ADDRESSES_MAX).collect())
 }
 
+/// Where a connection may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To what the policy permits.
+    Policy,
+    /// To this machine only.
+    Loopback,
+}
+
 impl Outbound {
-    /// Connects to a host as it stands in an address.
+    /// Connects to a host as it stands in an address, where the policy permits it.
     ///
     /// # Errors
     /// `Forbidden` where one of its addresses is not permitted; `Dns`, `Connect`.
     pub(super) async fn connect(&self, host: &Host<String>, port: u16) -> Result<TcpStream, Failure> {
+        self.connect_within(Reach::Policy, host, port).await
+    }
+
+    /// Connects to a host within a reach; errors as of [`Self::connect`].
+    pub(super) async fn connect_within(
+        &self,
+        reach: Reach,
+        host: &Host<String>,
+        port: u16,
+    ) -> Result<TcpStream, Failure> {
         let addresses = match host {
             Host::Ipv4(address) => vec![SocketAddr::new(IpAddr::V4(*address), port)],
             Host::Ipv6(address) => vec![SocketAddr::new(IpAddr::V6(*address), port)],
@@ -40,15 +59,22 @@ impl Outbound {
         if ips.is_empty() {
             return Err(Failure::Dns);
         }
-        if port == 0 || !self.policy.permits_all(&ips) {
+        if port == 0 || !self.permits_all(reach, &ips) {
             return Err(Failure::Forbidden);
         }
         for address in addresses.iter().take(ADDRESSES_TRIED_MAX) {
-            if let Ok(stream) = self.open(*address).await {
+            if let Ok(stream) = self.open(reach, *address).await {
                 return Ok(stream);
             }
         }
         Err(Failure::Connect)
+    }
+
+    fn permits_all(&self, reach: Reach, addresses: &[IpAddr]) -> bool {
+        match reach {
+            Reach::Policy => self.policy.permits_all(addresses),
+            Reach::Loopback => addresses.iter().all(|address| address.to_canonical().is_loopback()),
+        }
     }
 
     async fn resolve(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
@@ -66,11 +92,11 @@ impl Outbound {
         clippy::disallowed_methods,
         reason = "the one place that connects out, after the address was judged"
     )]
-    async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
+    async fn open(&self, reach: Reach, address: SocketAddr) -> io::Result<TcpStream> {
         let stream = tokio::time::timeout(ADDRESS_TIMEOUT, TcpStream::connect(address))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        if !self.policy.permits(stream.peer_addr()?.ip()) {
+        if !self.permits_all(reach, &[stream.peer_addr()?.ip()]) {
             return Err(io::Error::other("another address than the one that was judged"));
         }
         stream.set_nodelay(true)?;

@@ -6,6 +6,7 @@ use actifix_domain::alert::Failure;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
+use hyper::http::request::Builder;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -31,19 +32,36 @@ pub(super) async fn send(out: &Outbound, request: OutboundRequest) -> Result<Out
     }
     let host = url.host().ok_or(Failure::Unusable)?.to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
-    let name = match &host {
-        Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|_| Failure::Unusable)?,
-        Host::Ipv4(address) => ServerName::from(IpAddr::V4(*address)),
-        Host::Ipv6(address) => ServerName::from(IpAddr::V6(*address)),
-    };
+    let name = server_name(&host)?;
     let most = if request.method == "GET" { LIST_BYTES_MAX } else { ANSWER_BYTES_MAX };
     let wire = built(request, &url)?;
     let stream = out.connect(&host, port).await?;
     let stream = out.trust()?.tls.connect(name, stream).await.map_err(|_| Failure::Tls)?;
+    exchange(TokioIo::new(stream), wire, most).await
+}
+
+/// What a certificate must name.
+pub(super) fn server_name(host: &Host<String>) -> Result<ServerName<'static>, Failure> {
+    Ok(match host {
+        Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|_| Failure::Unusable)?,
+        Host::Ipv4(address) => ServerName::from(IpAddr::V4(*address)),
+        Host::Ipv6(address) => ServerName::from(IpAddr::V6(*address)),
+    })
+}
+
+/// One request and its answer, of whose body at most `most` bytes are read.
+pub(super) async fn exchange<I>(
+    io: I,
+    wire: Request<Full<Bytes>>,
+    most: usize,
+) -> Result<OutboundAnswer, Failure>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
-        .handshake(TokioIo::new(stream))
+        .handshake(io)
         .await
         .map_err(|error| class(&error))?;
     // Ends with this function, whatever the other end does.
@@ -58,6 +76,15 @@ pub(super) async fn send(out: &Outbound, request: OutboundRequest) -> Result<Out
 
 fn built(request: OutboundRequest, url: &Url) -> Result<Request<Full<Bytes>>, Failure> {
     let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| Failure::Unusable)?;
+    let mut builder = head(method, url).header(CONTENT_LENGTH, request.body.len());
+    for (name, value) in &request.headers {
+        builder = builder.header(*name, value.reveal());
+    }
+    builder.body(Full::new(Bytes::from(request.body))).map_err(|_| Failure::Unusable)
+}
+
+/// The first line of a request, and who is asked by whom.
+pub(super) fn head(method: Method, url: &Url) -> Builder {
     let mut target = url.path().to_owned();
     if let Some(query) = url.query() {
         target.push('?');
@@ -67,16 +94,11 @@ fn built(request: OutboundRequest, url: &Url) -> Result<Request<Full<Bytes>>, Fa
         Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
         None => url.host_str().unwrap_or_default().to_owned(),
     };
-    let mut builder = Request::builder()
+    Request::builder()
         .method(method)
         .uri(target)
         .header(HOST, authority)
         .header(USER_AGENT, concat!("actifix/", env!("CARGO_PKG_VERSION")))
-        .header(CONTENT_LENGTH, request.body.len());
-    for (name, value) in &request.headers {
-        builder = builder.header(*name, value.reveal());
-    }
-    builder.body(Full::new(Bytes::from(request.body))).map_err(|_| Failure::Unusable)
 }
 
 /// The body as far as it is of use; what is beyond is not read.

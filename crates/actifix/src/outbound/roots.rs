@@ -1,10 +1,13 @@
 //! Which authorities are believed: those of the platform, and those of `outbound.extra_ca`.
 
-use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
+use tokio_rustls::TlsConnector;
 
 /// Largest file of authorities, bytes.
 const CA_BYTES_MAX: u64 = 4 << 20;
@@ -17,9 +20,18 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// For rustls.
-    pub fn store(&self) -> RootCertStore {
-        self.store.clone()
+    /// TLS 1.2 and 1.3 with HTTP/1.1, to whom these vouch for.
+    ///
+    /// # Errors
+    /// What rustls says of its own defaults.
+    pub fn connector(&self) -> Result<TlsConnector, String> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(self.store.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 
     /// One by one.
