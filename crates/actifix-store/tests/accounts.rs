@@ -4,10 +4,8 @@
 
 use actifix_app::App;
 use actifix_app::accounts::{PASSWORD_BYTES_MAX, UserChange};
-use actifix_app::app::AppSettings;
 use actifix_app::audit::from_address;
 use actifix_app::error::{Error, Result};
-use actifix_app::limits::ApiLimits;
 use actifix_app::login::{CHALLENGE_MICROS, LoggedIn, Login, Refused};
 use actifix_app::ports::{Clock, Store};
 use actifix_app::sessions::{IDLE_MICROS, SESSION_MICROS};
@@ -16,7 +14,7 @@ use actifix_domain::access::{Actor, Role};
 use actifix_domain::login::{FAILURES_MAX, WAIT_SECONDS_MAX};
 use actifix_domain::time::{DAY, HOUR, MINUTE, SECOND};
 use actifix_store::StoreOptions;
-use actifix_testkit::{FakeClock, NOW, OpenVault, OrderedIds};
+use actifix_testkit::{FakeClock, NOW, OpenVault, OrderedIds, settings};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -39,19 +37,7 @@ impl Bench {
         let clock = Arc::new(FakeClock::at(NOW));
         let options = StoreOptions::new(dir.path().join("data"), clock.clone(), [7; 32]);
         let store = actifix_store::open(options).await.unwrap();
-        let settings = AppSettings {
-            public_url: "https://errors.example.net".to_owned(),
-            limits: Default::default(),
-            announce_dropped_kinds: true,
-            rates: Default::default(),
-            api_limits: ApiLimits::default(),
-            rate_limit_disabled: false,
-            sample_after: 0,
-            retention: Default::default(),
-            backup_every_hours: None,
-            outbound: Default::default(),
-            decode_parallel: 1,
-        };
+        let settings = settings();
         let ids = Arc::new(OrderedIds::default());
         let app = App::new(Arc::clone(&store), clock.clone(), ids, Arc::new(OpenVault), settings);
         for (name, role) in [("admin", Role::Admin), ("jo", Role::Operator)] {

@@ -13,14 +13,13 @@ use actifix_app::ports::{
 };
 use actifix_app::tickets::{Completion, ListTickets};
 use actifix_domain::access::Actor;
-use actifix_domain::alert::{AddressPolicy, AlertRule, Conditions, Failure, Mute, QuietHours, Trigger};
-use actifix_domain::bucket::RateLimits;
+use actifix_domain::alert::{AlertRule, Conditions, Failure, Mute, QuietHours, Trigger};
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::lifecycle::Evidence;
 use actifix_domain::ticket::Priority;
 use actifix_domain::time::{DAY, HOUR, MINUTE, SECOND};
 use actifix_store::StoreOptions;
-use actifix_testkit::{FakeClock, NOW, OrderedIds};
+use actifix_testkit::{FakeClock, NOW, OrderedIds, settings};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -133,19 +132,8 @@ impl House {
         let clock = Arc::new(FakeClock::at(NOW));
         let options = StoreOptions::new(dir.path().join("data"), clock.clone(), [7; 32]);
         let store = actifix_store::open(options).await.unwrap();
-        let settings = AppSettings {
-            public_url: "https://errors.example.net".to_owned(),
-            limits: Default::default(),
-            announce_dropped_kinds: true,
-            rates: RateLimits::default(),
-            api_limits: Default::default(),
-            rate_limit_disabled: true,
-            sample_after: 100,
-            retention: Default::default(),
-            backup_every_hours: None,
-            decode_parallel: 2,
-            outbound: AddressPolicy::default(),
-        };
+        let settings =
+            AppSettings { rate_limit_disabled: true, sample_after: 100, decode_parallel: 2, ..settings() };
         let app = App::new(
             store.clone(),
             clock.clone(),

@@ -7,6 +7,7 @@
 mod clock;
 mod fixtures;
 mod ids;
+mod settings;
 mod vault;
 
 pub mod contract;
@@ -15,4 +16,5 @@ pub mod corpus;
 pub use clock::FakeClock;
 pub use fixtures::{EventBuilder, NOW, act, finding, submission};
 pub use ids::OrderedIds;
+pub use settings::settings;
 pub use vault::OpenVault;
