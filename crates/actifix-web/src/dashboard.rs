@@ -14,7 +14,7 @@ mod ticket;
 mod tickets;
 mod trace;
 
-pub use shell::message;
+pub use shell::{base, message};
 
 use actifix_app::App;
 use axum::Router;

@@ -3,6 +3,7 @@
 use super::Operation;
 use crate::client::client;
 use crate::cookies;
+use crate::dashboard;
 use crate::extract::{Input, Who};
 use crate::problem::{ApiResult, Problem};
 use actifix_app::App;
@@ -18,7 +19,6 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-use url::Url;
 
 type AppState = State<Arc<App>>;
 
@@ -134,9 +134,7 @@ async fn arrive(app: &App, query: Option<&str>, headers: &HeaderMap, https: bool
         Ok(arrival) => arrival,
         Err(refused) => return Err(Problem::new(StatusCode::FORBIDDEN, refused.to_string())),
     };
-    let prefix =
-        Url::parse(&app.settings().public_url).map(|url| url.path().trim_end_matches('/').to_owned());
-    let mut response = onwards(&format!("{}{}", prefix.unwrap_or_default(), arrival.next.as_str()));
+    let mut response = onwards(&format!("{}{}", dashboard::base(app), arrival.next.as_str()));
     cookies::set_session(response.headers_mut(), arrival.login.cookie.reveal(), https);
     cookies::set_device(response.headers_mut(), arrival.login.device.reveal(), https);
     Ok(response)

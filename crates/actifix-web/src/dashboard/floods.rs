@@ -1,6 +1,6 @@
 //! Held tickets, and secrets that programs leaked.
 
-use super::forms::{Sent, Viewer, see};
+use super::forms::{Sent, Viewer, encoded, see};
 use super::shell::{Nav, Shell, answer, base, render};
 use super::text::{Marked, When, chip, grouped, marked};
 use super::tickets::{Row, rows};
@@ -207,11 +207,9 @@ pub async fn findings(
                 version: finding.version,
             })
             .collect();
-        let next = found.next_cursor.and_then(|cursor| {
-            let cursor = serde_json::to_value(cursor).ok()?;
-            let cursor: String = url::form_urlencoded::byte_serialize(cursor.as_str()?.as_bytes()).collect();
-            Some(format!("{}/findings?state={word}&cursor={cursor}", s.base))
-        });
+        let next = found
+            .next_cursor
+            .map(|Cursor(cursor)| format!("{}/findings?state={word}&cursor={}", s.base, encoded(&cursor)));
         Ok(render(&FindingsPage { state: word.to_owned(), leaks, next, s }))
     };
     answer(page.await)

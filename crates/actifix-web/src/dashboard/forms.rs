@@ -1,5 +1,6 @@
 //! Who looks at a page, and the fields of a form.
 
+use super::shell::base;
 use crate::client::client;
 use crate::cookies;
 use crate::extract::{ReadTime, Session, live_session, read_body};
@@ -28,7 +29,7 @@ impl FromRequestParts<Arc<App>> for Viewer {
         }
         match live_session(parts, app).await {
             Ok(live) => Ok(Self(live)),
-            Err(problem) if problem.status == StatusCode::UNAUTHORIZED => Err(to_login(parts)),
+            Err(problem) if problem.status == StatusCode::UNAUTHORIZED => Err(to_login(app, parts)),
             Err(problem) => Err(problem.into_response()),
         }
     }
@@ -36,7 +37,7 @@ impl FromRequestParts<Arc<App>> for Viewer {
 
 /// To the login page, and back after it. A link in another site's page or in a mail comes without the cookie, which
 /// is for our own pages only: then the same address is asked for once more, from a page of ours.
-fn to_login(parts: &Parts) -> Response {
+fn to_login(app: &App, parts: &Parts) -> Response {
     let from_elsewhere = parts
         .headers
         .get("sec-fetch-site")
@@ -47,13 +48,17 @@ fn to_login(parts: &Parts) -> Response {
         return Html(again).into_response();
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
-    let place = if path == "/" || !parts.method.is_safe() {
-        "/login".to_owned()
+    let login = format!("{}/login", base(app));
+    if path == "/" || !parts.method.is_safe() {
+        see(&login)
     } else {
-        format!("/login?next={next}")
-    };
-    see(&place)
+        see(&format!("{login}?next={}", encoded(path)))
+    }
+}
+
+/// A value as it stands in a query.
+pub fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// A redirect that the browser follows with GET. `place` is a path of ours.

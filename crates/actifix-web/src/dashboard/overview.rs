@@ -38,6 +38,8 @@ struct OverviewPage {
     findings: Vec<(Marked, String, String, String)>,
     outcomes: Vec<Line>,
     received: String,
+    /// The first project, and its DSN.
+    project: String,
     dsn: String,
     first_run: bool,
 }
@@ -84,10 +86,8 @@ async fn page(app: &App, live: &LiveSession) -> Result<Response, Error> {
             *sums.entry(total.outcome.as_str().to_owned()).or_default() += total.quantity;
         }
     }
-    let dsn = match projects.first() {
-        Some(project) => app.dsn(&live.actor, &project.id.to_string()).await.unwrap_or_default(),
-        None => String::new(),
-    };
+    let project = projects.first().map(|project| project.id.to_string()).unwrap_or_default();
+    let dsn = app.dsn(&live.actor, &project).await.unwrap_or_default();
     let open = open(&s);
     let (sentence, consequence) = sentence(&s, first_run);
     let outcomes = lines(&sums);
@@ -100,6 +100,7 @@ async fn page(app: &App, live: &LiveSession) -> Result<Response, Error> {
         findings,
         outcomes,
         received,
+        project,
         dsn,
         first_run,
         s,

@@ -1,6 +1,6 @@
 //! The page of a ticket, its events, and what may be done with it.
 
-use super::forms::{Sent, Viewer, see};
+use super::forms::{Sent, Viewer, encoded, see};
 use super::shell::{Nav, Shell, answer, render};
 use super::text::{Marked, Title, When, chip, grouped, marked, span, title};
 use super::tickets::{Row, name_of, priority_class, rows, status_word};
@@ -480,11 +480,9 @@ pub async fn events(
         let id = parse_id(&id)?;
         let found = app.ticket_events(&viewer.0.actor, &id, query.cursor, 50).await?;
         let s = Shell::load(&app, &viewer.0, Nav::Tickets, &format!("Events of {id}")).await?;
-        let next = found.next_cursor.and_then(|cursor| {
-            let cursor = serde_json::to_value(cursor).ok()?;
-            let cursor: String = url::form_urlencoded::byte_serialize(cursor.as_str()?.as_bytes()).collect();
-            Some(format!("{}/tickets/{id}/events?cursor={cursor}", s.base))
-        });
+        let next = found
+            .next_cursor
+            .map(|Cursor(cursor)| format!("{}/tickets/{id}/events?cursor={}", s.base, encoded(&cursor)));
         let rows = found
             .items
             .into_iter()

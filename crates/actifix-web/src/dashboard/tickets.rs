@@ -1,7 +1,7 @@
 //! The list of tickets: one search text is all its state, so that every view is an address.
 
-use super::forms::{Sent, Viewer, see};
-use super::shell::{Nav, Shell, answer, render};
+use super::forms::{Sent, Viewer, own_path, see};
+use super::shell::{Nav, Shell, answer, base, render};
 use super::text::{Title, When, grouped, spark, title};
 use crate::problem::Problem;
 use actifix_app::App;
@@ -222,8 +222,8 @@ impl Here<'_> {
         if sort != Sort::default() {
             pairs.append_pair("sort", sort_word(sort));
         }
-        if let Some(cursor) = cursor.and_then(|cursor| serde_json::to_value(cursor).ok()) {
-            pairs.append_pair("cursor", cursor.as_str().unwrap_or_default());
+        if let Some(Cursor(cursor)) = cursor {
+            pairs.append_pair("cursor", cursor);
         }
         format!("{}/tickets?{}", self.base, pairs.finish())
     }
@@ -366,8 +366,10 @@ pub async fn bulk(State(app): State<Arc<App>>, sent: Sent) -> Response {
         }
     }
     tracing::info!(act, done, "dashboard.bulk");
-    let back = sent.fields.get("here").and_then(super::forms::own_path).unwrap_or("/tickets");
-    see(back)
+    match sent.fields.get("here").and_then(own_path) {
+        Some(here) => see(here),
+        None => see(&format!("{}/tickets", base(&app))),
+    }
 }
 
 /// How a person is named on tickets.

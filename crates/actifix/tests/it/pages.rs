@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::Server;
+use crate::harness::{Home, Server};
 use crate::http::{Answer, Request};
 use crate::people::{Browser, PASSWORD, login, user, with_admin};
 
@@ -183,6 +183,30 @@ fn pages_load_nothing_of_others_and_are_not_kept() {
     let file = server.send(&Request::get(css));
     assert_eq!((file.status, file.header("content-type")), (200, Some("text/css; charset=utf-8")));
     assert_eq!(file.header("cache-control"), Some("public, max-age=31536000, immutable"));
+}
+
+#[test]
+fn every_way_goes_through_the_path_that_the_public_address_has() {
+    let home = Home::with_config("[server]\npublic_url = \"http://127.0.0.1:5001/errors\"\n");
+    home.cli_stdin(&["admin", "set-password", "--stdin"], PASSWORD.as_bytes()).ok();
+    let server = home.serve();
+    let to_login = server.send(&Request::get("/held").header("Accept", "text/html"));
+    assert_eq!((to_login.status, to_login.header("location")), (303, Some("/errors/login?next=%2Fheld")));
+    let fields = [("username", "admin"), ("password", PASSWORD), ("next", "/held")];
+    let inside = server.send(&form("/login", &fields));
+    assert_eq!((inside.status, inside.header("location")), (303, Some("/errors/held")));
+    let browser = login(&server, "admin", PASSWORD);
+    for path in PAGES {
+        let text = page(&server, &browser, path).text();
+        for place in
+            text.split("href=\"").chain(text.split("action=\"")).filter(|part| !part.starts_with("<!doctype"))
+        {
+            let place = place.split('"').next().unwrap_or_default();
+            assert!(place.starts_with("/errors/") || place.starts_with('#'), "{path}: {place}");
+        }
+    }
+    let bulk = submit(&server, &browser, "/tickets", &[("csrf", &browser.csrf), ("act", "mine")]);
+    assert_eq!((bulk.status, bulk.header("location")), (303, Some("/errors/tickets")));
 }
 
 #[test]
