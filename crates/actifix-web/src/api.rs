@@ -322,7 +322,7 @@ async fn guarded(app: Arc<App>, asked: Asked, request: Request, next: Next) -> R
 }
 
 /// The route's pattern: ids and names of a path do not belong into records about who asked.
-fn route_of(extensions: &Extensions) -> String {
+pub(crate) fn route_of(extensions: &Extensions) -> String {
     extensions.get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned())
 }
 

@@ -16,9 +16,19 @@ mod trace;
 
 pub use shell::{base, message};
 
+use crate::api::route_of;
+use crate::client::client;
+use crate::extract::Session;
 use actifix_app::App;
+use actifix_app::audit::from_address;
+use actifix_domain::audit::Action;
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{get, post};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Every page on one screen.
@@ -37,7 +47,24 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/projects", get(projects::list))
         .route("/projects/{name}", get(projects::show))
         .route("/assets/{name}", get(assets::serve))
+        .layer(from_fn_with_state(Arc::clone(&app), record))
         .with_state(app)
+}
+
+/// Around every page: what is done by it is recorded with the address that it came from, and so is what is refused to
+/// a person.
+async fn record(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let address = client(request.extensions()).address;
+    let person = request.extensions().get::<Session>().map(|session| session.0.actor.clone());
+    let act = format!("{} {}", request.method(), route_of(request.extensions()));
+    from_address(address, async {
+        let response = next.run(request).await;
+        if let (StatusCode::FORBIDDEN, Some(person)) = (response.status(), &person) {
+            app.record_refusal(Some(person), Action::AccessRefused, act, json!({})).await;
+        }
+        response
+    })
+    .await
 }
 
 /// Paths of pages: what they answer is HTML, errors too.

@@ -4,12 +4,15 @@
 //! of a path and no method goes uncounted. Header fields follow draft-ietf-httpapi-ratelimit-headers.
 
 use crate::client::client;
-use crate::extract::{Refused, Who};
+use crate::dashboard;
+use crate::extract::{Refused, Session, Who, live_session};
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::audit::from_address;
 use actifix_app::limits::{Decision, Principal};
+use actifix_domain::access::Actor;
 use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -40,11 +43,10 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
             return refused(&decision);
         }
         // A refusal is recorded with the address that it came from.
-        match from_address(who.address, Who::from_request_parts(&mut parts, &app)).await {
-            Ok(known) => {
+        match from_address(who.address, known(&mut parts, &app)).await {
+            Ok(actor) => {
                 app.prove_credential(credential.as_bytes());
-                decision = Some(app.limit_request(Principal::Actor(&known.0)));
-                parts.extensions.insert(known);
+                decision = Some(app.limit_request(Principal::Actor(&actor)));
             }
             // Routes that need an actor answer with this, without looking at the credential again.
             Err(problem) => {
@@ -63,6 +65,21 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let mut response = next.run(Request::from_parts(parts, body)).await;
     tell(&mut response, &decision);
     response
+}
+
+/// Whose credential a request brought; routes find them in its extensions. The form of a page names the token of its
+/// session in its body, which the page reads: here it is enough whose session it is, and no right comes from that.
+async fn known(parts: &mut Parts, app: &Arc<App>) -> Result<Actor, Problem> {
+    let of_page = !parts.method.is_safe() && dashboard::is_page_path(parts.uri.path());
+    if of_page && !parts.headers.contains_key(header::AUTHORIZATION) {
+        let live = live_session(parts, app).await?;
+        let actor = live.actor.clone();
+        parts.extensions.insert(Session(live));
+        return Ok(actor);
+    }
+    let known = Who::from_request_parts(parts, app).await?;
+    parts.extensions.insert(known.clone());
+    Ok(known.0)
 }
 
 fn refused(decision: &Decision) -> Response {

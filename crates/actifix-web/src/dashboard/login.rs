@@ -3,11 +3,9 @@
 use super::assets::NAMES;
 use super::forms::{Sent, device, is_https, own_path, read_fields, see};
 use super::shell::{base, render};
-use crate::client::client;
 use crate::cookies;
 use crate::problem::Problem;
 use actifix_app::App;
-use actifix_app::audit::from_address;
 use actifix_app::login::Login;
 use askama::Template;
 use axum::extract::{Query, Request, State};
@@ -63,7 +61,6 @@ fn page(app: &App, next: &str, name: &str, problem: &str) -> Page {
 /// Begins a session.
 pub async fn submit(State(app): State<Arc<App>>, request: Request) -> Response {
     let https = is_https(request.extensions());
-    let address = client(request.extensions()).address;
     let same_origin = cookies::is_same_origin(request.headers());
     let device = device(request.headers(), https);
     let fields = match read_fields(request).await {
@@ -79,10 +76,8 @@ pub async fn submit(State(app): State<Arc<App>>, request: Request) -> Response {
     let next = fields.get("next").and_then(own_path).unwrap_or("/");
     let device = device.as_deref();
     let end = match (fields.get("challenge"), fields.get("code")) {
-        (Some(challenge), Some(code)) => {
-            from_address(address, app.answer_challenge(challenge, code, device)).await
-        }
-        _ => from_address(address, app.log_in(name, password, None, device)).await,
+        (Some(challenge), Some(code)) => app.answer_challenge(challenge, code, device).await,
+        _ => app.log_in(name, password, None, device).await,
     };
     let begun = match end {
         Ok(Ok(Login::In(begun))) => begun,

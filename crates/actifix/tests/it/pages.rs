@@ -118,10 +118,31 @@ fn a_form_of_another_page_changes_nothing() {
         assert_eq!(server.send(&request).status, 403, "{what}");
     }
     assert_eq!(server.get(&format!("/api/v1{path}"))["status"], "open");
+    // Honest forms are no failures, and what is done by them is recorded with where it came from.
+    let failures = || {
+        let bearer = format!("Bearer {}", server.token());
+        let text = server.send(&Request::get("/metrics").header("Authorization", &bearer)).text();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("actifix_auth_failures_total{reason=\"csrf\"} "));
+        line.map_or(0.0, |count| count.parse::<f64>().expect("a number"))
+    };
+    let before = failures();
+    let act = [("csrf", browser.csrf.as_str()), ("act", "mine")];
+    assert_eq!(submit(&server, &browser, &path, &act).status, 303);
+    assert!(before >= 4.0, "{before}");
+    assert_eq!(failures(), before);
     // Who may only read is offered no action, and has none.
     let viewer = login(&server, "viewer1", crate::people::OTHER);
     assert!(!page(&server, &viewer, &path).text().contains("value=\"ignore\""));
     assert_eq!(submit(&server, &viewer, &path, &[("csrf", &viewer.csrf), ("act", "ignore")]).status, 403);
+    let log = home.cli(&["audit", "list", "--json"]).json();
+    let of = |who: &str, action: &str| {
+        let rows = log["items"].as_array().expect("items").iter();
+        let mut found = rows.filter(|row| row["actor"] == who && row["action"] == action);
+        found.next().unwrap_or_else(|| panic!("no {action} of {who}: {log}")).clone()
+    };
+    assert_eq!(of("user:viewer1", "access.refused")["target"], "POST /tickets/{id}");
+    assert_eq!(of("user:admin", "ticket.changed")["network"], "127.0.0.1");
     assert_eq!(server.get(&format!("/api/v1{path}"))["status"], "open");
 }
 
