@@ -62,9 +62,10 @@ pub fn draw(workspace: &Workspace) -> Result<()> {
     let mut screen = vec![prompt(&list)];
     screen.extend(on_terminal(&program, &home, &list)?);
     let worst = screen.iter().find(|line| line.contains("PaymentError")).context("the demo's own ticket")?;
-    let plain: String = spans(worst).iter().map(|span| span.text.as_str()).collect();
+    // Spans have no blanks at their ends.
+    let first = spans(worst).into_iter().next().context("a line with text")?.text;
     let id =
-        plain.split_whitespace().next().and_then(|id| id.rsplit('-').next()).context("an id")?.to_owned();
+        first.split_whitespace().next().and_then(|id| id.rsplit('-').next()).context("an id")?.to_owned();
     let show = format!("actifix ticket show {id}");
     screen.push(String::new());
     screen.push(prompt(&show));
@@ -127,12 +128,15 @@ fn spans(line: &str) -> Vec<Span> {
             rest = after;
             continue;
         }
-        let end = rest.get(1..).and_then(|tail| tail.find('\u{1b}')).map_or(rest.len(), |at| at + 1);
+        // An escape that is no SGR is passed over as one character.
+        let first = rest.chars().next().map_or(1, char::len_utf8);
+        let end = rest.get(first..).and_then(|tail| tail.find('\u{1b}')).map_or(rest.len(), |at| at + first);
         let (text, after) = rest.split_at(end);
-        let trimmed = text.trim_end().len();
-        if trimmed > 0 {
-            let kept = text.get(..trimmed).unwrap_or_default().to_owned();
-            spans.push(Span { text: kept, column, look });
+        // What a terminal would wrap is left out, so that the picture is one line a line.
+        let room = usize::from(COLUMNS).saturating_sub(column);
+        let kept: String = text.chars().filter(|c| !c.is_control()).take(room).collect();
+        if !kept.trim_end().is_empty() {
+            spans.push(Span { text: kept.trim_end().to_owned(), column, look });
         }
         column += text.chars().count();
         rest = after;
