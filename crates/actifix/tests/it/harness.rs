@@ -427,13 +427,18 @@ fn collect(pipe: impl Read + Send + 'static, printed: Arc<Printed>) -> std::thre
     })
 }
 
-/// Waits for `http://127.0.0.1:PORT` in the output.
+/// What the last line of the announcement begins with: every listener stands above it.
+const ANNOUNCED: &str = "\nSee what arrives:";
+
+/// Waits for the announcement, and reads `http://127.0.0.1:PORT` in it.
 fn wait_for_address(printed: &Printed) -> Result<SocketAddr, String> {
     let until = Instant::now() + START_DEADLINE;
     let mut state = printed.bytes.lock().expect("no reader panicked");
     loop {
         let text = String::from_utf8_lossy(&state.0).into_owned();
-        if let Some(address) = address_in(&text) {
+        if text.contains(ANNOUNCED)
+            && let Some(address) = address_in(&text)
+        {
             return Ok(address);
         }
         let left = until.saturating_duration_since(Instant::now());

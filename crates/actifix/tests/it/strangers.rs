@@ -122,7 +122,7 @@ fn one_key_cannot_take_the_room_of_another() {
     let mut most = format!("{{}}\n{{\"type\":\"attachment\",\"length\":{}}}\n", 3 << 20).into_bytes();
     most.resize((3 << 20) - 1_000, b'a');
     // Half of 8 MiB is what one key may hold: of two requests of 3 MiB one finds too little and is told to come
-    // again; the other holds on until its time is over.
+    // again, or both do, when they grew side by side; who found enough holds on until its time is over.
     let open: Vec<Connection> = (0..2).map(|_| begin(&server, &keyed, 3 << 20, &most)).collect();
     assert_accepted(&server, KEY_43, "43");
     let mut statuses = Vec::new();
@@ -131,6 +131,8 @@ fn one_key_cannot_take_the_room_of_another() {
         assert_eq!(answer.header("retry-after").is_some(), answer.status == 503, "{}", answer.text());
         statuses.push(answer.status);
     }
-    statuses.sort_unstable();
-    assert_eq!(statuses, [400, 503]);
+    assert!(
+        statuses.contains(&503) && statuses.iter().all(|status| [400, 503].contains(status)),
+        "{statuses:?}"
+    );
 }
