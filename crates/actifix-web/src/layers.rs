@@ -12,8 +12,12 @@ use axum::http::uri::{Authority, PathAndQuery};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// The id of a request, shown in its answer and in the log.
@@ -63,7 +67,7 @@ pub async fn finish(
             .headers()
             .get(header::ACCEPT)
             .is_some_and(|accept| accept.to_str().unwrap_or_default().contains("text/html"));
-    let mut response = next.run(request).await;
+    let mut response = contain(next.run(request)).await;
     write_problem(&mut response, &id, ingest, wants_page.then_some(&*app));
     let page = response
         .headers()
@@ -83,6 +87,8 @@ pub async fn finish(
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    // What was refused before anybody asked who may read it must not be kept for another origin either.
+    headers.entry(header::VARY).or_insert(HeaderValue::from_static("Origin"));
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
@@ -95,6 +101,27 @@ pub async fn finish(
         tracing::info!(method = %method, route, status = response.status().as_u16(), duration_us = micros, request_id = id, "request");
     }
     response
+}
+
+/// Runs the rest behind a wall: a defect costs the request that met it, is counted, and is told as one. The message of
+/// the panic went to the log, redacted; the client learns nothing of it.
+async fn contain(rest: impl Future<Output = Response>) -> Response {
+    let mut rest = pin!(rest);
+    let outcome = poll_fn(|cx| {
+        // What a panic leaves behind is behind locks that say so, and behind transactions that are rolled back.
+        match catch_unwind(AssertUnwindSafe(|| rest.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    });
+    outcome.await.unwrap_or_else(|| {
+        metrics::counter!("actifix_panics_total").increment(1);
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "a defect of this server: its log says more under the request id; please report it",
+        )
+        .into_response()
+    })
 }
 
 /// Error answers without a document of their own get one, so that 404 and 405 look like all others; a person who asked
@@ -280,6 +307,26 @@ mod tests {
     use axum::Router;
     use axum::middleware::from_fn_with_state;
     use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_defect_costs_one_request_and_tells_nothing() {
+        async fn broken(request: Request) -> &'static str {
+            tokio::task::yield_now().await;
+            assert_ne!(request.uri().path(), "/broken", "the words of the panic");
+            "fine"
+        }
+        let router = Router::new()
+            .fallback(broken)
+            .layer(axum::middleware::from_fn(|request, next: Next| contain(next.run(request))));
+        for (path, status) in [("/broken", 500), ("/", 200), ("/broken", 500)] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let mut answer = router.clone().oneshot(request).await.unwrap();
+            write_problem(&mut answer, "r1", false, None);
+            assert_eq!(answer.status(), status, "{path}");
+            let bytes = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains("words of the panic"));
+        }
+    }
 
     #[tokio::test]
     async fn a_page_of_ours_is_known_over_http2_by_its_origin() {
