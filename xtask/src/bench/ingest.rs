@@ -119,7 +119,7 @@ fn workload(
     let (window, cpu) = measured(&server, setting, traffic, setting.window)?;
     accepted += window.answers();
     let peak = server.memory_mb("VmHWM")?;
-    let visible = visible(&server)?;
+    let visible = visible(&server, &Server::token(&setting.binary, &home)?)?;
     server.stop()?;
     let disk = server::disk_bytes(&home.join("data"))?;
     let rate = window.per_second();
@@ -220,8 +220,7 @@ struct Visible {
 }
 
 /// Adds up the counts of all tickets, page by page, as a reader would.
-fn visible(server: &Server) -> Result<Visible> {
-    let token = server.token.as_deref().context("the server printed no token")?;
+fn visible(server: &Server, token: &str) -> Result<Visible> {
     let mut client = Client::new(server.address)?;
     let mut seen = Visible::default();
     let mut cursor: Option<String> = None;

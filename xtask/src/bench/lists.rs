@@ -43,7 +43,7 @@ impl Filled {
             setting.fresh(&name)?;
             // The server makes its keys, its project and a token; then the store is filled without it.
             let server = Server::actifix(&setting.binary, &home)?;
-            let token = server.token.clone().context("the server printed no token")?;
+            let token = Server::token(&setting.binary, &home)?;
             server.stop()?;
             std::fs::write(&token_file, &token).context("cannot write the token")?;
             println!("filling {} tickets, {} events", setting.scale.tickets(), setting.scale.events());

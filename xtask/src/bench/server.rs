@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use super::client::{Client, get};
 use crate::process;
@@ -33,8 +34,6 @@ pub struct Server {
     pub address: SocketAddr,
     /// Public key of the DSN.
     pub key: String,
-    /// Token of the first start.
-    pub token: Option<String>,
     /// From the start of the process to the first 200 of `/healthz`.
     pub started_in: Duration,
     ticks_per_second: f64,
@@ -46,6 +45,18 @@ impl Server {
         let mut command = Command::new(binary);
         command.arg("--home").arg(home).arg("serve");
         Self::start(command, home)
+    }
+
+    /// A new token that may read everything.
+    pub fn token(binary: &Path, home: &Path) -> Result<String> {
+        let mut command = Command::new(binary);
+        command
+            .arg("--home")
+            .arg(home)
+            .args(["token", "create", "--name", "bench", "--role", "viewer", "--json"]);
+        let made: Value =
+            serde_json::from_str(&process::output(&mut command)?).context("no JSON of a token")?;
+        made.get("token").and_then(Value::as_str).map(str::to_owned).context("no token in the answer")
     }
 
     /// Starts any program that prints `listening on http://…` and `DSN …` as `actifix serve` does.
@@ -74,7 +85,7 @@ impl Server {
 
     fn greet(child: Child, mut output: BufReader<ChildStdout>, started: Instant) -> Result<Self> {
         let mut child = Guard(Some(child));
-        let (mut address, mut key, mut token, mut started_in) = (None, None, None, None);
+        let (mut address, mut key, mut started_in) = (None, None, None);
         let mut line = String::new();
         for _ in 0..LINES_MAX {
             line.clear();
@@ -97,8 +108,6 @@ impl Server {
                     .split_once("://")
                     .and_then(|(_, rest)| rest.split_once('@'))
                     .map(|(key, _)| key.to_owned());
-            } else if let Some(text) = text.strip_prefix("API token ") {
-                token = Some(text.trim().to_owned());
             } else if text.starts_with("Point an SDK") {
                 break;
             }
@@ -109,7 +118,6 @@ impl Server {
             _output: output,
             address: address.context("the server did not say where it listens")?,
             key: key.context("the server did not print a DSN")?,
-            token,
             started_in: started_in.context("the server never answered")?,
             ticks_per_second: ticks_per_second()?,
         })
