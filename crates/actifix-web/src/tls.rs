@@ -118,6 +118,8 @@ pub fn server_config(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, TlsError> {
         .map_err(|error| TlsError::Library(error.to_string()))?
         .with_no_client_auth()
         .with_cert_resolver(shown);
+    // Ours is the order, strongest first: a client's list may be older than we are.
+    config.ignore_client_order = true;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
