@@ -113,7 +113,9 @@ async fn receive(
         // Routing takes it for a GET, which reports something: a link checker must not.
         return not_allowed(app, path, query, &headers, peer, "GET, POST, OPTIONS").await;
     }
-    let mut knock = knock(path, query, &headers, matches!(kind, Kind::Otlp(_)), peer);
+    // Exporters of metrics bring the key as those of traces do.
+    let bearer = matches!(kind, Kind::Otlp(_) | Kind::Ignored("metric_bucket"));
+    let mut knock = knock(path, query, &headers, bearer, peer);
     let mut facts = Facts::default();
     let taken = match take(app, &kind, &mut knock, &headers, body, peer, &mut facts).await {
         Ok(taken) => taken,

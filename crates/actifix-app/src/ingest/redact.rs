@@ -185,10 +185,17 @@ impl App {
     }
 }
 
+/// Members of a session item that tell one process or device from another.
+const SESSION_IDS: [&str; 2] = ["sid", "did"];
+
 impl Part for RawItem {
     fn redact(&mut self, session: &mut Session<'_>) -> Result<(), BudgetExceeded> {
         if self.apart {
             rejoin::redact_names(&mut self.value, session)?;
+        }
+        if let (Shape::Session, Some(members)) = (&self.shape, self.value.as_object_mut()) {
+            // Ids of the protocol, new with each process: nothing of them is kept, and nobody could rotate them.
+            SESSION_IDS.iter().for_each(|id| drop(members.remove(*id)));
         }
         session.value(path_of(&self.shape), &mut self.value)
     }

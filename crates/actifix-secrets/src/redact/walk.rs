@@ -264,6 +264,7 @@ impl Session<'_> {
     ) -> Result<(), BudgetExceeded> {
         if self.engine.has_name(self.settings, key.as_bytes())
             && let Some(named) = self.named(key.as_bytes())
+            && !is_working_directory(key, value)
         {
             return self.under(named, value, node);
         }
@@ -272,6 +273,8 @@ impl Session<'_> {
 
     /// The token for a value as a JSON string.
     pub(crate) fn replaced(&mut self, text: &str, rule: u16, echo: bool, node: &Node<'_>) -> Value {
+        // The quotes of a `repr` are no part of the secret: with and without them it is the same one.
+        let text = unquoted(text);
         let mut out = String::new();
         self.token(&mut out, rule, text, node);
         if echo {
@@ -279,6 +282,17 @@ impl Session<'_> {
         }
         Value::String(out)
     }
+}
+
+/// A value without the quotes that a language puts around it to show it.
+fn unquoted(text: &str) -> &str {
+    let inner = |quote| text.strip_prefix(quote).and_then(|rest: &str| rest.strip_suffix(quote));
+    inner('\'').or_else(|| inner('"')).filter(|inner| !inner.is_empty()).unwrap_or(text)
+}
+
+/// `PWD` of an environment: its name is that of a password, its value a path.
+fn is_working_directory(key: &str, value: &Value) -> bool {
+    key == "PWD" && value.as_str().is_some_and(|text| unquoted(text).starts_with('/'))
 }
 
 /// What a key says about its value.

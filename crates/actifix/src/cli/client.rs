@@ -127,9 +127,13 @@ impl Client {
                 home.root().display()
             )));
         }
+        let is_new = !home.exists();
         let loaded = wire::load_config(&home)?;
         let last_url = crate::served::last_url(&home, &loaded);
         let wired = wire::open(&home, loaded.config, last_url, Ask::Terminal).await?;
+        if is_new {
+            super::output::note(format!("made a new installation in {}", home.root().display()));
+        }
         let router = wired.api();
         Ok(Self { transport: Transport::InProcess { router, wired: Box::new(wired) } })
     }

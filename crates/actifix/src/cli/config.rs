@@ -4,9 +4,11 @@ use super::client::Client;
 use super::output;
 use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
+use crate::certificate::Certificate;
 use crate::config::{self, FIELDS, Loaded, RELOADED, SECRET_FORM, SecretRef, Source, changed, environment};
 use crate::home::Home;
 use crate::served::{self, Served};
+use crate::system::SystemClock;
 use crate::wire;
 use clap::Subcommand;
 use console::style;
@@ -38,6 +40,7 @@ pub async fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, Cl
         ConfigCommand::Check => {
             let home = Home::at(&global.home);
             let loaded = wire::load_config(&home)?;
+            check_listeners(&home, &loaded.config)?;
             check_references(global, &home, references(&loaded)?).await?;
             if global.json {
                 output::json(&json!({ "ok": true, "file": home.config() }))?;
@@ -64,6 +67,18 @@ fn references(loaded: &Loaded) -> Result<Vec<(String, SecretRef)>, CliError> {
             Ok((key, reference))
         })
         .collect()
+}
+
+/// What `serve` would not open is no fine configuration.
+fn check_listeners(home: &Home, config: &config::Config) -> Result<(), CliError> {
+    let now = SystemClock::new().now();
+    for (name, listener) in config.listeners() {
+        config::exposure(config, &name).map_err(CliError::config)?;
+        if let Some(tls) = &listener.tls {
+            Certificate::load(home, &name, tls, now).map_err(CliError::config)?;
+        }
+    }
+    Ok(())
 }
 
 /// Every reference must lead to a secret. Values of stored ones are not read: that they are there is enough.

@@ -226,10 +226,10 @@ async fn announce(
     if let Some(token) = token {
         lines.push(format!("API token    {token}"));
         lines
-            .push("             admin, 90 days, shown only now; more with `actifix token create`".to_owned());
+            .push("             admin, 90 days, shown only now; more with `actifix token create --name NAME --role ROLE`".to_owned());
     } else if app.live_tokens(&Actor::System).await?.is_empty() {
         lines.push(format!(
-            "API token    none yet: make one with `actifix --home {} token create`",
+            "API token    none yet: make one with `actifix --home {} token create --name me --role admin`",
             home.root().display()
         ));
     }

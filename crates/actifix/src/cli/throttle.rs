@@ -19,9 +19,9 @@ pub enum ThrottleCommand {
     /// Limits, brake and held tickets.
     #[command(after_help = "Example:\n  actifix throttle status --project shop")]
     Status {
-        /// Name or id.
-        #[arg(long, default_value = "default")]
-        project: String,
+        /// Name or id; by default `default`, and a word on others that hold tickets.
+        #[arg(long)]
+        project: Option<String>,
     },
     /// Forget windows and release the brake.
     #[command(after_help = "Example:\n  actifix throttle reset --project shop")]
@@ -49,8 +49,16 @@ pub enum ThrottleCommand {
 /// `actifix throttle …`
 pub async fn throttle(global: &Global, command: ThrottleCommand) -> Result<ExitCode, CliError> {
     let client = Client::connect_existing(global).await?;
+    let names_one = matches!(&command, ThrottleCommand::Promote { ticket: Some(_), .. });
+    let mut elsewhere = Vec::new();
     let result = match &command {
-        ThrottleCommand::Status { project } => client.get("/api/v1/throttle", &[("project", project)]).await,
+        ThrottleCommand::Status { project } => {
+            if project.is_none() && !global.json {
+                elsewhere = held_elsewhere(&client).await?;
+            }
+            let project = project.as_deref().unwrap_or("default");
+            client.get("/api/v1/throttle", &[("project", project)]).await
+        }
         ThrottleCommand::Reset { project } => {
             client.post("/api/v1/throttle/reset", &json!({ "project": project })).await
         }
@@ -64,6 +72,7 @@ pub async fn throttle(global: &Global, command: ThrottleCommand) -> Result<ExitC
         output::json(&answer)?;
     } else if let Some(promoted) = answer.get("promoted").and_then(Value::as_array) {
         output::line(match promoted.len() {
+            0 if names_one => "That ticket is not held: it is open already.".to_owned(),
             0 => "Nothing is held: no ticket waits to be opened.".to_owned(),
             many => format!("opened {}", counted(many as u64, "ticket", "tickets")),
         })?;
@@ -71,11 +80,37 @@ pub async fn throttle(global: &Global, command: ThrottleCommand) -> Result<ExitC
         output::line("The throttle was reset.")?;
     } else {
         output::line(throttle_text(&answer))?;
-        for line in refused_lines(&answer) {
+        for line in elsewhere.into_iter().chain(refused_lines(&answer)) {
             output::line(line)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each other project that holds tickets: a flood need not be where one looks first.
+async fn held_elsewhere(client: &Client) -> Result<Vec<String>, CliError> {
+    let projects = client.get("/api/v1/projects", &[]).await?;
+    let mut lines = Vec::new();
+    for project in projects.get("items").and_then(Value::as_array).into_iter().flatten() {
+        let name = text(project, "name");
+        if name == "default" {
+            continue;
+        }
+        let id = number(project, "id").to_string();
+        let held: u64 =
+            held_by_priority(&client.get("/api/v1/throttle", &[("project", &id)]).await?).iter().sum();
+        if held > 0 {
+            let held = counted(held, "ticket is", "tickets are");
+            let line = format!("{held} held in project {name}: actifix throttle status --project {name}");
+            lines.push(style(line).yellow().to_string());
+        }
+    }
+    Ok(lines)
+}
+
+fn held_by_priority(answer: &Value) -> Vec<u64> {
+    let held = answer.get("held").and_then(|held| held.get("held")).and_then(Value::as_array);
+    held.into_iter().flatten().filter_map(Value::as_u64).collect()
 }
 
 async fn promote(
@@ -104,8 +139,7 @@ fn throttle_text(answer: &Value) -> String {
         "off" | "" => style("The brake is off.").green().to_string(),
         other => style(format!("The brake is on ({other}).")).red().bold().to_string(),
     };
-    let by_priority: Vec<u64> =
-        held.get("held").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect();
+    let by_priority = held_by_priority(answer);
     let mut sheet = Sheet::new(&[
         ("PRIO", Fit::Whole),
         ("OPENED", Fit::Whole),

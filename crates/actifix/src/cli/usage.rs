@@ -170,8 +170,9 @@ fn word(typed: &str) -> String {
     if is_word { format!("{typed}: ") } else { String::new() }
 }
 
+/// The likeliest of the parser's suggestions, which it gives last.
 fn nearest(error: &clap::Error, kind: ContextKind) -> String {
-    match all(error, kind).first() {
+    match all(error, kind).last() {
         Some(near) => format!("; did you mean `{near}`?"),
         None => ";".to_owned(),
     }
