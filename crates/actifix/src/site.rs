@@ -72,7 +72,7 @@ impl Site {
     }
 
     /// The server was started with `--production`.
-    pub fn is_production(&self) {
+    pub fn starts_in_production(&self) {
         self.shared.production.store(true, Ordering::Relaxed);
     }
 

@@ -42,17 +42,6 @@ pub struct Wired {
 }
 
 impl Wired {
-    /// The same App, for a worker of its own.
-    pub fn share(&self) -> Self {
-        Self {
-            app: Arc::clone(&self.app),
-            config: self.config.clone(),
-            vault: Arc::clone(&self.vault),
-            files: self.files.clone(),
-            site: Arc::clone(&self.site),
-        }
-    }
-
     /// The API without a network.
     pub fn api(&self) -> Router {
         let edge = Edge { hosts: Hosts::new(&self.app.settings().public_url, [], &[]), ..Edge::default() };

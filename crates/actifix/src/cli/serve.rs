@@ -146,7 +146,7 @@ async fn prepare(
         certificates.push(certificate);
     }
     if production {
-        wired.site.is_production();
+        wired.site.starts_in_production();
         refuse_unready(&wired.app.check_start().await?)?;
     }
     let origins = Origins::new(&wired.config.cors.allowed_origins);

@@ -73,7 +73,7 @@ fn engine(pid: u32) -> Option<String> {
 
 /// The version that a library carries: the text between two zero bytes that reads `3.40.1`.
 fn version_in(bytes: &[u8]) -> Option<String> {
-    let found = memchr::memmem::find_iter(bytes, b"\x003.").find_map(|start| {
+    memchr::memmem::find_iter(bytes, b"\x003.").find_map(|start| {
         let rest = bytes.get(start + 1..)?;
         let text = rest.get(..rest.iter().take(12).position(|byte| *byte == 0)?)?;
         let text = std::str::from_utf8(text).ok()?;
@@ -83,8 +83,7 @@ fn version_in(bytes: &[u8]) -> Option<String> {
                 .iter()
                 .all(|part| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit()));
         is_version.then(|| text.to_owned())
-    });
-    found
+    })
 }
 
 #[cfg(test)]
