@@ -233,9 +233,9 @@ struct Entry {
     guide: bool,
     /// Where nobody else reaches the server, a failure only warns.
     production_only: bool,
-    /// `serve --production` refuses when it fails.
-    at_start: bool,
     judge: fn(&Facts) -> Found,
+    /// What `serve --production` asks instead, and refuses where it does not hold: no server can be asked yet.
+    at_start: Option<fn(&Facts) -> Found>,
 }
 
 impl Entry {
@@ -246,7 +246,7 @@ impl Entry {
         title: &'static str,
         judge: fn(&Facts) -> Found,
     ) -> Self {
-        Self { id, group, severity, title, guide: false, production_only: false, at_start: false, judge }
+        Self { id, group, severity, title, guide: false, production_only: false, judge, at_start: None }
     }
 
     const fn guide(mut self) -> Self {
@@ -260,12 +260,17 @@ impl Entry {
     }
 
     const fn at_start(mut self) -> Self {
-        self.at_start = true;
+        self.at_start = Some(self.judge);
         self
     }
 
-    fn check(&self, facts: &Facts, production: bool) -> Check {
-        let Found { mut state, evidence, advice } = (self.judge)(facts);
+    const fn at_start_by(mut self, judge: fn(&Facts) -> Found) -> Self {
+        self.at_start = Some(judge);
+        self
+    }
+
+    fn check(&self, found: Found, production: bool) -> Check {
+        let Found { mut state, evidence, advice } = found;
         if state == State::Fail && self.production_only && !production {
             state = State::Warn;
         }
@@ -322,9 +327,9 @@ const CHECKS: [Entry; 26] = {
         Entry::new("tls", Network, Critical, "clients come over HTTPS only", boxes::tls)
             .guide()
             .production_only()
-            .at_start(),
+            .at_start_by(boxes::tls_settings),
         Entry::new("headers", Network, High, "security headers are on every answer", probes::headers).guide(),
-        Entry::new("rate_limit", Network, High, "rates are limited", boxes::rate_limit).guide().at_start(),
+        Entry::new("rate_limit", Network, High, "rates are limited", boxes::rate_limit).guide().at_start_by(boxes::rate_limit_settings),
         Entry::new("cors", Network, High, "only listed https origins may read answers", boxes::cors)
             .guide()
             .production_only()
@@ -404,12 +409,12 @@ pub fn check_ids() -> Vec<&'static str> {
 
 /// What these facts mean.
 pub fn judge(facts: &Facts, production: bool) -> Vec<Check> {
-    CHECKS.iter().map(|entry| entry.check(facts, production)).collect()
+    CHECKS.iter().map(|entry| entry.check((entry.judge)(facts), production)).collect()
 }
 
 /// The checks that need nothing but the configuration, the files and the store, as `serve --production` judges them.
 pub fn start_checks(facts: &Facts) -> Vec<Check> {
-    CHECKS.iter().filter(|entry| entry.at_start).map(|entry| entry.check(facts, true)).collect()
+    CHECKS.iter().filter_map(|entry| Some(entry.check((entry.at_start?)(facts), true))).collect()
 }
 
 /// What the App remembers of looks.

@@ -115,6 +115,23 @@ fn wrong_files(facts: &Facts, area: Area) -> Vec<Problem> {
 }
 
 pub(super) fn tls(facts: &Facts) -> Found {
+    let mut problems = tls_problems(facts);
+    let mut seen = String::new();
+    if problems.is_empty() {
+        match certificate(facts) {
+            Ok(told) => seen = told,
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Found::of(problems, seen)
+}
+
+/// The same before the server runs, without a look at the certificate.
+pub(super) fn tls_settings(facts: &Facts) -> Found {
+    Found::of(tls_problems(facts), "every listener has TLS, or a proxy in front")
+}
+
+fn tls_problems(facts: &Facts) -> Vec<Problem> {
     const SET: &str = "set server.public_url to the https address that clients use";
     let site = &facts.site;
     let mut problems = Vec::new();
@@ -139,14 +156,7 @@ pub(super) fn tls(facts: &Facts) -> Found {
             "set tls of the listener, or server.trusted_proxies to the proxy in front (`actifix proxy-config nginx`)",
         ));
     }
-    let mut seen = String::new();
-    if problems.is_empty() {
-        match certificate(facts) {
-            Ok(told) => seen = told,
-            Err(problem) => problems.push(problem),
-        }
-    }
-    Found::of(problems, seen)
+    problems
 }
 
 /// What is served at the public address.
@@ -186,6 +196,29 @@ fn certificate(facts: &Facts) -> Result<String, Problem> {
 }
 
 pub(super) fn rate_limit(facts: &Facts) -> Found {
+    let mut problems = limit_problems(facts);
+    let mut seen = set_limits(facts);
+    // What is switched off need not be tried.
+    if problems.is_empty() {
+        match tried_limit(facts) {
+            Ok(tried) => seen = format!("{tried}; {seen}"),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Found::of(problems, seen)
+}
+
+/// The same before the server runs, without a try.
+pub(super) fn rate_limit_settings(facts: &Facts) -> Found {
+    Found::of(limit_problems(facts), set_limits(facts))
+}
+
+fn set_limits(facts: &Facts) -> String {
+    let set = facts.site.limits.iter().map(|(name, most)| format!("{name} {most}"));
+    set.collect::<Vec<_>>().join(", ")
+}
+
+fn limit_problems(facts: &Facts) -> Vec<Problem> {
     let site = &facts.site;
     let mut problems = Vec::new();
     if site.rate_limit_disabled {
@@ -198,34 +231,24 @@ pub(super) fn rate_limit(facts: &Facts) -> Found {
         problems
             .push(Problem::fail(format!("{name} is 0"), format!("remove {name}, so that its default holds")));
     }
-    let tried = match (&site.live, site.rate_limit_disabled) {
-        // What is switched off need not be tried.
-        (_, true) => String::new(),
-        (None, _) => {
-            problems.push(Problem::unknown(
-                "the limits are set; no server runs, so that none was tried",
-                START_IT,
-            ));
-            String::new()
-        }
-        (Some(live), _) => match live.rate {
-            RateProbe::Refused { at } => format!("request {at} of a reserved key was answered with 429"),
-            RateProbe::Untried => {
-                problems
-                    .push(Problem::unknown("the server did not answer when the limits were tried", START_IT));
-                String::new()
-            }
-            RateProbe::NeverRefused { asked } => {
-                problems.push(Problem::fail(
-                    format!("{asked} requests of a reserved key, whose limit is lower, were all let through"),
-                    "look whether something in front answers instead (`actifix logs tail`), and install an unchanged build",
-                ));
-                String::new()
-            }
-        },
+    problems
+}
+
+/// What became of the try.
+fn tried_limit(facts: &Facts) -> Result<String, Problem> {
+    let Some(live) = &facts.site.live else {
+        return Err(Problem::unknown("the limits are set; no server runs, so that none was tried", START_IT));
     };
-    let set = site.limits.iter().map(|(name, most)| format!("{name} {most}"));
-    Found::of(problems, format!("{tried}; {}", set.collect::<Vec<_>>().join(", ")))
+    match live.rate {
+        RateProbe::Refused { at } => Ok(format!("request {at} of a reserved key was answered with 429")),
+        RateProbe::Untried => {
+            Err(Problem::unknown("the server did not answer when the limits were tried", START_IT))
+        }
+        RateProbe::NeverRefused { asked } => Err(Problem::fail(
+            format!("{asked} requests of a reserved key, whose limit is lower, were all let through"),
+            "look whether something in front answers instead (`actifix logs tail`), and install an unchanged build",
+        )),
+    }
 }
 
 pub(super) fn cors(facts: &Facts) -> Found {

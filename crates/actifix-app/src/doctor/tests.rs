@@ -334,7 +334,7 @@ fn without_a_server_nothing_that_only_it_can_tell_passes() {
     let open = seen(&facts, true);
     let expected = ["tls", "headers", "rate_limit", "exposure"].map(|id| (id, State::Unknown));
     assert_eq!(open, expected);
-    let refused = start_checks(&facts).into_iter().filter(|check| check.state == State::Fail).count();
+    let refused = start_checks(&facts).into_iter().filter(|check| check.state != State::Pass).count();
     assert_eq!(refused, 0, "a start needs no server that runs already");
 }
 

@@ -67,7 +67,7 @@ pub fn addresses() -> Vec<IpAddr> {
 /// A line with an address is followed by what the address is: `/32 host LOCAL` is one of ours.
 fn local_v4(trie: &str) -> Vec<Ipv4Addr> {
     let mut found = Vec::new();
-    let mut last = None;
+    let mut last: Option<Ipv4Addr> = None;
     for line in trie.lines().take(LINES_MAX).map(str::trim) {
         if let Some(rest) = line.strip_prefix("|-- ") {
             last = rest.parse().ok();

@@ -94,6 +94,9 @@ fn deploy() -> Deployed {
     let deployed = Deployed { home, authority, front, apart, recipient };
     deployed.home.cli(&["hook", "install", "--repo", &deployed.repo().display().to_string()]).ok();
     deployed.configure("", GOOD_ORIGIN);
+    deployed.home.cli(&["backup", "create"]).ok();
+    fails(&deployed.home, "a backup that nobody tried", &["backup_verified"]);
+    deployed.home.cli(&["backup", "verify"]).ok();
     deployed
 }
 
@@ -156,9 +159,6 @@ fn a_fresh_home_is_told_every_open_box_and_the_advice_closes_all_of_them() {
 
     let deployed = deploy();
     let server = deployed.serve();
-    fails(&deployed.home, "no backup yet", &["backup_verified"]);
-    deployed.home.cli(&["backup", "create"]).ok();
-    deployed.home.cli(&["backup", "verify"]).ok();
     let (report, code) = examine(&deployed.home);
     assert_eq!((code, in_state(&report, "fail")), (0, set(&[])), "{report:#}");
     let passed = in_state(&report, "pass");
@@ -173,8 +173,6 @@ fn what_is_broken_while_the_server_runs_changes_its_check_and_no_other() {
     let deployed = deploy();
     let home = &deployed.home;
     let server = deployed.serve();
-    home.cli(&["backup", "create"]).ok();
-    home.cli(&["backup", "verify"]).ok();
     fails(home, "good", &[]);
 
     for (name, id, bad, good) in [
@@ -286,19 +284,17 @@ fn a_listener_on_every_address_is_told_and_one_for_sdks_alone_is_not() {
     let deployed = deploy();
     deployed.configure("[listeners.sdk]\nbind = \"0.0.0.0:0\"\nmodules = [\"ingest\"]", GOOD_ORIGIN);
     let server = deployed.serve();
-    fails(&deployed.home, "ingest is open", &["backup_verified"]);
+    fails(&deployed.home, "ingest is open", &[]);
     server.stop();
     deployed.configure("[listeners.extra]\nbind = \"0.0.0.0:0\"", GOOD_ORIGIN);
     let _server = deployed.serve();
-    fails(&deployed.home, "the API is open", &["backup_verified", "exposure"]);
+    fails(&deployed.home, "the API is open", &["exposure"]);
 }
 
 #[test]
 fn what_is_broken_while_no_server_runs_changes_its_check_and_no_other() {
     let deployed = deploy();
     let home = &deployed.home;
-    home.cli(&["backup", "create"]).ok();
-    home.cli(&["backup", "verify"]).ok();
     fails(home, "good", &[]);
 
     let mut command = home.command(&["doctor", "--production", "--json"]);
@@ -311,14 +307,14 @@ fn what_is_broken_while_no_server_runs_changes_its_check_and_no_other() {
     fails(home, "a mode that was put right", &["db_mode"]);
     fails(home, "and is right", &[]);
 
-    home.cli_stdin(&["webhook", "add", "ops", "--stdin", "--kind", "webhook"], b"https://203.0.113.9/x").ok();
+    home.cli_stdin(&["webhook", "add", "ops", "--stdin", "--kind", "webhook"], b"https://93.184.215.14/x").ok();
     fails(home, "a channel", &[]);
     let allowed = [("ACTIFIX_OUTBOUND__ALLOW_PRIVATE", "[\"10.0.0.0/8\"]")];
     let mut command = home.command(&["webhook", "add", "inner", "--stdin", "--kind", "webhook"]);
     command.envs(allowed);
     finish(command, b"https://10.0.0.7/x").ok();
     fails(home, "a channel to an address that is not allowed", &["webhooks"]);
-    home.cli(&["webhook", "remove", "inner", "--yes"]).ok();
+    home.cli(&["webhook", "remove", "inner"]).ok();
 
     let weak = "UPDATE users SET verifier = '$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';";
     crate::setup::tamper(home, weak);

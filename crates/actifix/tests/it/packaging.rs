@@ -133,7 +133,10 @@ fn heavy_a_server_calls_nothing_that_the_service_forbids() {
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
         .collect();
     assert!(seen.contains("openat") && seen.contains("accept4"), "{seen:?}");
-    let forbidden: Vec<&&str> = seen.iter().filter(|name| !allowed.contains(**name)).collect();
+    // SQLite gives files to the owner of the database where it runs as root, which the service does not.
+    let as_root = |name: &str| name == "fchown" && rustix::process::geteuid().is_root();
+    let forbidden: Vec<&&str> =
+        seen.iter().filter(|name| !allowed.contains(**name) && !as_root(name)).collect();
     assert!(forbidden.is_empty(), "the service would end these with EPERM: {forbidden:?}");
     // Memory that can be written is never made to run (MemoryDenyWriteExecute).
     for line in text.lines().filter(|line| line.contains("PROT_WRITE") && line.contains("PROT_EXEC")) {
