@@ -109,6 +109,8 @@ fn install_system_packages() -> Result<()> {
         ("age", "age"),
         ("zstd", "zstd"),
         ("ip", "iproute2"),
+        // Judges the unit of the service.
+        ("systemd-analyze", "systemd"),
     ]));
     apt_install_missing(&missing)?;
     require_version("python3", PYTHON_VERSION_MIN)?;

@@ -5,7 +5,7 @@ mod password;
 mod verifier;
 
 pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
-pub(crate) use verifier::{Caller, Permit, Verifiers};
+pub(crate) use verifier::{Caller, Permit, Verifiers, is_below_floor};
 
 use crate::app::App;
 use crate::error::{Error, Result};

@@ -4,6 +4,7 @@ use crate::accounts::Verifiers;
 use crate::alerts::AlertState;
 use crate::audit::Rollup;
 use crate::backup::Backups;
+use crate::doctor::Doctor;
 use crate::error::{Error, Result};
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate, Refusals};
@@ -83,6 +84,7 @@ pub struct App {
     pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) backups: Backups,
+    pub(crate) doctor: Doctor,
     readiness: Readiness,
     pub(crate) alerts: AlertState,
     pub(crate) rollup: Rollup,
@@ -141,6 +143,7 @@ impl App {
             refusals: Refusals::default(),
             in_flight: Arc::default(),
             backups: Backups::default(),
+            doctor: Doctor::default(),
             readiness: Readiness::default(),
             alerts: AlertState::default(),
             rollup: Rollup::default(),

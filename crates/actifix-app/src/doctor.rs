@@ -1,24 +1,105 @@
 //! Whether a deployment is as the hardening guide says: one check per line, each with its evidence.
 //!
-//! `serve --production` refuses to start on a failed static check. Facts are gathered by the binary; what they mean is
-//! decided here, so that each check can be broken by a test.
+//! Facts are gathered by the program (the port [`Surroundings`]) and from the store; what they mean is decided here from
+//! values alone, so that each check can be broken by a test. The same checks run on demand, at the start of
+//! `serve --production`, which refuses on a failed one that needs no running server, and once an hour.
+
+mod boxes;
+mod facts;
+mod machine;
+mod probes;
+mod upkeep;
+
+pub use facts::{
+    AdminFact, Answer, Area, BackupFacts, ChannelFact, CoreFact, Deployment, DiskFact, Encryption, Facts,
+    FileFact, FileSystemFact, Holder, IntegrityFact, Kept, KeyPlace, ListenerFact, Live, LogFacts, Machine,
+    RateProbe, RepositoryFact, RuleFact, Surroundings, TlsProbe, TokenFact,
+};
 
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::ports::{AuditQuery, UpkeepKind};
+use crate::retention::seconds;
+use actifix_domain::access::{Actor, Role, Scope};
+use actifix_domain::alert::{Signal, Trigger};
+use actifix_domain::time::{HOUR, Timestamp};
 use serde::Serialize;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What a check found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It holds.
     Pass,
-    /// It does not.
-    Fail,
     /// It holds, but not as well as it could.
     Warn,
     /// It cannot be told; never taken for a pass.
     Unknown,
+    /// It does not.
+    Fail,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pass, Self::Warn, Self::Unknown, Self::Fail];
+
+    /// The word used in JSON, metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Unknown => "unknown",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// How bad it is when a check fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Somebody gets in, or data is lost.
+    Critical,
+    /// One more thing gone wrong, and somebody gets in or data is lost.
+    High,
+    /// A protection is missing that others stand behind.
+    Medium,
+    /// It will hurt one day.
+    Low,
+}
+
+/// What a check is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// Who gets in, and what they did.
+    Access,
+    /// Keys, tokens, passwords of others.
+    Secrets,
+    /// What others can reach.
+    Network,
+    /// The database, its copies and the disk.
+    Data,
+    /// Whether somebody notices.
+    Operation,
+}
+
+impl Group {
+    /// All, in the order in which they are shown.
+    pub const ALL: [Self; 5] = [Self::Access, Self::Secrets, Self::Network, Self::Data, Self::Operation];
+
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Secrets => "secrets",
+            Self::Network => "network",
+            Self::Data => "data",
+            Self::Operation => "operation",
+        }
+    }
 }
 
 /// One line of the checklist.
@@ -26,304 +107,500 @@ pub enum State {
 pub struct Check {
     /// Stable name.
     pub id: &'static str,
+    /// What it is about.
+    pub group: Group,
+    /// How bad it is when it fails.
+    pub severity: Severity,
     /// What should hold.
     pub title: &'static str,
-    /// Whether it does.
+    /// It is a box of the guide's checklist.
+    pub guide: bool,
+    /// Whether it holds.
     pub state: State,
     /// What was looked at, and what was seen. Never a secret.
     pub evidence: String,
-    /// What to do; empty when it passes.
+    /// What to do, with the command; empty when it passes.
     pub advice: String,
 }
 
-impl Check {
-    fn of(id: &'static str, title: &'static str, problems: Vec<(String, String)>, seen: String) -> Self {
-        if problems.is_empty() {
-            return Self { id, title, state: State::Pass, evidence: seen, advice: String::new() };
-        }
-        let (evidence, mut advice): (Vec<String>, Vec<String>) = problems.into_iter().unzip();
-        advice.dedup();
-        Self { id, title, state: State::Fail, evidence: evidence.join("; "), advice: advice.join("; ") }
-    }
+/// How many checks are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// That hold.
+    pub pass: usize,
+    /// That hold, but not as well as they could.
+    pub warn: usize,
+    /// That cannot be told.
+    pub unknown: usize,
+    /// That do not.
+    pub fail: usize,
 }
 
-/// Where the root key comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyPlace {
-    /// The environment, a file elsewhere, or a credential store: named for people.
-    Apart(String),
-    /// A file within the home, where backups and copies of the home take it along.
-    InHome(String),
+/// All checks of one look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DoctorReport {
+    /// When.
+    pub checked_at: Timestamp,
+    /// Judged as a deployment that others reach; else what only matters there warns.
+    pub production: bool,
+    /// No check fails.
+    pub healthy: bool,
+    /// How many are in which state.
+    pub counts: Counts,
+    /// Each check, by group.
+    pub checks: Vec<Check>,
 }
 
-/// One listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenerFact {
-    /// Its name.
-    pub name: String,
-    /// Only this machine can reach it.
-    pub loopback: bool,
-    /// It speaks TLS.
-    pub tls: bool,
-}
-
-/// What the binary knows without asking anybody.
-#[derive(Clone, Debug)]
-pub struct StaticFacts {
-    /// An administrator has a password.
-    pub admin_password: bool,
-    /// Where the root key is.
-    pub key: KeyPlace,
-    /// Files and directories that hold data, with what is wrong with each, if anything.
-    pub files: Vec<(String, Option<String>)>,
-    /// Listeners.
-    pub listeners: Vec<ListenerFact>,
-    /// `server.public_url`, if it is set.
-    pub public_url: Option<String>,
-    /// A trusted proxy is named.
-    pub trusted_proxies: bool,
-    /// `server.allow_plain_http`
-    pub allow_plain_http: bool,
-    /// `ACTIFIX_RATE_LIMIT_DISABLED=1`
-    pub rate_limit_disabled: bool,
-    /// `cors.allowed_origins`
-    pub allowed_origins: Vec<String>,
-    /// Tokens that end within [`crate::tokens::WARNED_DAYS`] and were not replaced: name, and hours left.
-    pub ending_tokens: Vec<(String, i64)>,
-    /// Channels of alerts that are switched on, and what is wrong with the address of each.
-    pub webhooks: Vec<(String, Option<String>)>,
-}
-
-/// The checks that need nothing but the configuration and the files, in the order of the guide.
-pub fn static_checks(facts: &StaticFacts) -> Vec<Check> {
-    vec![
-        admin_password(facts),
-        secret_backend(facts),
-        db_mode(facts),
-        tls(facts),
-        rate_limit(facts),
-        cors(facts),
-        webhooks(facts),
-        token_expiry(facts),
-    ]
-}
-
-fn problem(evidence: impl Into<String>, advice: impl Into<String>) -> (String, String) {
-    (evidence.into(), advice.into())
-}
-
-fn admin_password(facts: &StaticFacts) -> Check {
-    let mut problems = Vec::new();
-    if !facts.admin_password {
-        problems.push(problem(
-            "no account of an administrator has a password",
-            "run `actifix admin set-password`",
-        ));
-    }
-    Check::of(
-        "admin_password",
-        "an admin password is set",
-        problems,
-        "an administrator has a password".to_owned(),
-    )
-}
-
-fn secret_backend(facts: &StaticFacts) -> Check {
-    let (mut problems, mut seen) = (Vec::new(), String::new());
-    match &facts.key {
-        KeyPlace::Apart(place) => seen = format!("the root key comes from {place}"),
-        KeyPlace::InHome(path) => problems.push(problem(
-            format!("the root key lies in the home ({path}), beside the data that it seals"),
-            "move it with `actifix secrets rotate-key --backend file --key-file /etc/actifix/root.key` (or another backend); if it is a copy only (`actifix secrets status` names the place in use), remove it",
-        )),
-    }
-    Check::of("secret_backend", "secrets are sealed under a key that is kept apart", problems, seen)
-}
-
-fn db_mode(facts: &StaticFacts) -> Check {
-    let problems = facts
-        .files
-        .iter()
-        .filter_map(|(path, wrong)| wrong.as_ref().map(|wrong| (path, wrong)))
-        .map(|(path, wrong)| {
-            problem(
-                format!("{path}: {wrong}"),
-                "make files 0600 and directories 0700, owned by the server's user",
-            )
-        })
-        .collect();
-    let seen = format!("{} files and directories are for their owner only", facts.files.len());
-    Check::of("db_mode", "the database and all other data are for the owner only", problems, seen)
-}
-
-fn tls(facts: &StaticFacts) -> Check {
-    let mut problems = Vec::new();
-    match facts.public_url.as_deref() {
-        None => problems.push(problem(
-            "server.public_url is not set",
-            "set server.public_url to the https address that clients use",
-        )),
-        Some(url) if !url.to_ascii_lowercase().starts_with("https://") => {
-            problems.push(problem(
-                "server.public_url is not https",
-                "set server.public_url to the https address that clients use",
-            ));
-        }
-        Some(_) => {}
-    }
-    if facts.allow_plain_http {
-        problems.push(problem("server.allow_plain_http is set", "remove server.allow_plain_http"));
-    }
-    for listener in facts.listeners.iter().filter(|listener| !listener.tls && !facts.trusted_proxies) {
-        let who = if listener.loopback {
-            "only this machine reaches it, and no proxy is named"
-        } else {
-            "others reach it in clear"
+impl DoctorReport {
+    fn new(checked_at: Timestamp, production: bool, checks: Vec<Check>) -> Self {
+        let count = |state| checks.iter().filter(|check| check.state == state).count();
+        let counts = Counts {
+            pass: count(State::Pass),
+            warn: count(State::Warn),
+            unknown: count(State::Unknown),
+            fail: count(State::Fail),
         };
-        problems.push(problem(
-            format!("listeners.{} speaks plain HTTP: {who}", listener.name),
-            "set tls of the listener, or server.trusted_proxies to the proxy in front (`actifix proxy-config nginx`)",
-        ));
+        Self { checked_at, production, healthy: counts.fail == 0, counts, checks }
     }
-    let seen = format!(
-        "public address {}, {} listeners behind TLS",
-        facts.public_url.as_deref().unwrap_or_default(),
-        facts.listeners.len()
-    );
-    Check::of("tls", "clients come over HTTPS only", problems, seen)
 }
 
-fn rate_limit(facts: &StaticFacts) -> Check {
-    let mut problems = Vec::new();
-    if facts.rate_limit_disabled {
-        problems.push(problem("ACTIFIX_RATE_LIMIT_DISABLED=1 is set", "unset ACTIFIX_RATE_LIMIT_DISABLED"));
-    }
-    Check::of(
-        "rate_limit",
-        "rates are limited",
-        problems,
-        "every limit is set and none is switched off".to_owned(),
-    )
+/// What a judge says.
+struct Found {
+    state: State,
+    evidence: String,
+    advice: String,
 }
 
-fn cors(facts: &StaticFacts) -> Check {
-    const ADVICE: &str = "list the https origins of your pages in cors.allowed_origins";
-    let mut problems = Vec::new();
-    if facts.allowed_origins.is_empty() {
-        problems.push(problem("cors.allowed_origins is empty: pages of localhost may read answers", ADVICE));
-    }
-    for origin in facts.allowed_origins.iter().filter(|origin| !is_production_origin(origin)) {
-        problems.push(problem(format!("cors.allowed_origins holds {origin}"), ADVICE));
-    }
-    let seen = format!("{} https origins are listed", facts.allowed_origins.len());
-    Check::of("cors", "only listed https origins may read answers", problems, seen)
+/// Something that is not as it should be.
+struct Problem {
+    state: State,
+    evidence: String,
+    advice: String,
 }
 
-fn is_production_origin(origin: &str) -> bool {
-    let Some(rest) = origin.strip_prefix("https://") else { return false };
-    let host = match rest.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => rest.split(':').next().unwrap_or_default(),
-    };
-    let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
-    !(loopback || host == "localhost" || host.ends_with(".localhost"))
-}
-
-fn webhooks(facts: &StaticFacts) -> Check {
-    let wrong = facts.webhooks.iter().filter_map(|(name, wrong)| Some((name, wrong.as_ref()?)));
-    let problems = wrong
-        .map(|(name, wrong)| {
-            let advice =
-                format!("replace the channel: `actifix webhook remove {name}`, then add it with https");
-            problem(format!("webhook {name}: {wrong}"), advice)
-        })
-        .collect();
-    let seen = format!(
-        "{} channels are switched on, all of them https to addresses that are allowed",
-        facts.webhooks.len()
-    );
-    Check::of("webhooks", "webhook addresses are https", problems, seen)
-}
-
-/// Warns: a token that ends is no reason not to start.
-fn token_expiry(facts: &StaticFacts) -> Check {
-    let problems = facts.ending_tokens.iter().map(|(name, hours)| {
-        problem(format!("token {name} ends in {hours} h"), "run `actifix token rotate ID --overlap 24h`")
-    });
-    let seen = "no token ends within 14 days".to_owned();
-    let mut check = Check::of("token_expiry", "tokens are rotated before they end", problems.collect(), seen);
-    if check.state == State::Fail {
-        check.state = State::Warn;
+impl Problem {
+    fn fail(evidence: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { state: State::Fail, evidence: evidence.into(), advice: advice.into() }
     }
-    check
+
+    fn warn(evidence: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { state: State::Warn, evidence: evidence.into(), advice: advice.into() }
+    }
+
+    fn unknown(evidence: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { state: State::Unknown, evidence: evidence.into(), advice: advice.into() }
+    }
+}
+
+/// Problems that are told of one check.
+const PROBLEMS_MAX: usize = 8;
+/// What to do where only a running server can tell.
+const START_IT: &str =
+    "start the server (`actifix serve --production`), then run `actifix doctor --production` again";
+
+impl Found {
+    fn pass(evidence: impl Into<String>) -> Self {
+        Self { state: State::Pass, evidence: evidence.into(), advice: String::new() }
+    }
+
+    /// The worst of the problems; without one it passes, for what was `seen`.
+    fn of(mut problems: Vec<Problem>, seen: impl Into<String>) -> Self {
+        // What is worst comes first; the others keep their order.
+        problems.sort_by(|one, other| other.state.cmp(&one.state));
+        let Some(state) = problems.first().map(|problem| problem.state) else { return Self::pass(seen) };
+        let further = problems.len().saturating_sub(PROBLEMS_MAX);
+        let (mut evidence, mut advice, mut told) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for problem in problems.into_iter().take(PROBLEMS_MAX) {
+            evidence.push(problem.evidence);
+            if told.insert(problem.advice.clone()) {
+                advice.push(problem.advice);
+            }
+        }
+        if further > 0 {
+            evidence.push(format!("and {further} more"));
+        }
+        Self { state, evidence: evidence.join("; "), advice: advice.join("; ") }
+    }
+}
+
+/// One check before it has looked.
+struct Entry {
+    id: &'static str,
+    group: Group,
+    severity: Severity,
+    title: &'static str,
+    /// A box of the guide's checklist.
+    guide: bool,
+    /// Where nobody else reaches the server, a failure only warns.
+    production_only: bool,
+    judge: fn(&Facts) -> Found,
+    /// What `serve --production` asks instead, and refuses where it does not hold: no server can be asked yet.
+    at_start: Option<fn(&Facts) -> Found>,
+}
+
+impl Entry {
+    const fn new(
+        id: &'static str,
+        group: Group,
+        severity: Severity,
+        title: &'static str,
+        judge: fn(&Facts) -> Found,
+    ) -> Self {
+        Self { id, group, severity, title, guide: false, production_only: false, judge, at_start: None }
+    }
+
+    const fn guide(mut self) -> Self {
+        self.guide = true;
+        self
+    }
+
+    const fn production_only(mut self) -> Self {
+        self.production_only = true;
+        self
+    }
+
+    const fn at_start(mut self) -> Self {
+        self.at_start = Some(self.judge);
+        self
+    }
+
+    const fn at_start_by(mut self, judge: fn(&Facts) -> Found) -> Self {
+        self.at_start = Some(judge);
+        self
+    }
+
+    fn check(&self, found: Found, production: bool) -> Check {
+        let Found { mut state, evidence, advice } = found;
+        if state == State::Fail && self.production_only && !production {
+            state = State::Warn;
+        }
+        let Self { id, group, severity, title, guide, .. } = *self;
+        Check { id, group, severity, title, guide, state, evidence, advice }
+    }
+}
+
+/// Every check, by group, in the order in which they are shown.
+const CHECKS: [Entry; 26] = {
+    use Group::{Access, Data, Network, Operation, Secrets};
+    use Severity::{Critical, High, Low, Medium};
+    [
+        Entry::new("admin_password", Access, Critical, "an admin password is set", boxes::admin_password)
+            .guide()
+            .production_only()
+            .at_start(),
+        Entry::new("token_expiry", Access, Low, "tokens are rotated before they end", upkeep::token_expiry)
+            .at_start(),
+        Entry::new(
+            "audit_chain",
+            Access,
+            Critical,
+            "the audit log is as it was written",
+            upkeep::audit_chain,
+        ),
+        Entry::new(
+            "secret_backend",
+            Secrets,
+            Critical,
+            "secrets are sealed under a key that is kept apart",
+            boxes::secret_backend,
+        )
+        .guide()
+        .production_only()
+        .at_start(),
+        Entry::new(
+            "secret_scan",
+            Secrets,
+            Medium,
+            "code is scanned for secrets before it is shared",
+            boxes::secret_scan,
+        )
+        .guide()
+        .production_only(),
+        Entry::new(
+            "core_dumps",
+            Secrets,
+            High,
+            "no memory with keys is written to disk",
+            machine::core_dumps,
+        ),
+        Entry::new("entropy", Secrets, Critical, "the system has randomness", machine::entropy),
+        Entry::new("tls", Network, Critical, "clients come over HTTPS only", boxes::tls)
+            .guide()
+            .production_only()
+            .at_start_by(boxes::tls_settings),
+        Entry::new("headers", Network, High, "security headers are on every answer", probes::headers).guide(),
+        Entry::new("rate_limit", Network, High, "rates are limited", boxes::rate_limit).guide().at_start_by(boxes::rate_limit_settings),
+        Entry::new("cors", Network, High, "only listed https origins may read answers", boxes::cors)
+            .guide()
+            .production_only()
+            .at_start(),
+        Entry::new(
+            "exposure",
+            Network,
+            High,
+            "the API is reachable only from where it should be",
+            probes::exposure,
+        )
+        .guide(),
+        Entry::new("webhooks", Network, High, "webhook addresses are https", boxes::webhooks)
+            .guide()
+            .at_start(),
+        Entry::new(
+            "db_mode",
+            Data,
+            Critical,
+            "the database and all other data are for the owner only",
+            boxes::db_mode,
+        )
+        .guide()
+        .at_start(),
+        Entry::new(
+            "backup",
+            Data,
+            Critical,
+            "backups are encrypted, and their key is elsewhere",
+            boxes::backup,
+        )
+        .guide()
+        .production_only(),
+        Entry::new(
+            "backup_verified",
+            Data,
+            High,
+            "the newest backup is young and was restored once",
+            upkeep::backup_verified,
+        )
+        .production_only(),
+        Entry::new("integrity", Data, Critical, "nothing that is kept is damaged", upkeep::integrity),
+        Entry::new(
+            "sqlite_version",
+            Data,
+            Critical,
+            "the database engine loses nothing",
+            upkeep::sqlite_version,
+        ),
+        Entry::new(
+            "foreign_sqlite",
+            Data,
+            Critical,
+            "no other program has the database open",
+            machine::foreign_sqlite,
+        ),
+        Entry::new("disk_space", Data, High, "the disk has room", machine::disk_space),
+        Entry::new("file_system", Data, High, "the file system keeps what is written", machine::file_system),
+        Entry::new(
+            "encryption_at_rest",
+            Data,
+            Medium,
+            "the file system is encrypted",
+            machine::encryption_at_rest,
+        ),
+        Entry::new("logs", Operation, Medium, "logs are private and rotated", boxes::logs).guide().at_start(),
+        Entry::new("clock", Operation, High, "the clock is right", machine::clock),
+        Entry::new("webhook_delivery", Operation, High, "alerts arrive", upkeep::webhook_delivery),
+        Entry::new("alert_rules", Operation, Medium, "alert rules reach somebody", upkeep::alert_rules),
+    ]
+};
+
+/// Ids of all checks, in order.
+pub fn check_ids() -> Vec<&'static str> {
+    CHECKS.iter().map(|entry| entry.id).collect()
+}
+
+/// What these facts mean.
+pub fn judge(facts: &Facts, production: bool) -> Vec<Check> {
+    CHECKS.iter().map(|entry| entry.check((entry.judge)(facts), production)).collect()
+}
+
+/// The checks that need nothing but the configuration, the files and the store, as `serve --production` judges them.
+pub fn start_checks(facts: &Facts) -> Vec<Check> {
+    CHECKS.iter().filter_map(|entry| Some(entry.check((entry.at_start?)(facts), true))).collect()
+}
+
+/// What the App remembers of looks.
+#[derive(Default)]
+pub(crate) struct Doctor {
+    surroundings: OnceLock<Arc<dyn Surroundings>>,
+    /// One look at a time: probes and a reading of the whole audit log are not for many at once.
+    looking: tokio::sync::Mutex<()>,
+    last: Mutex<Option<DoctorReport>>,
+    /// Checks that failed when they were looked at last.
+    failing: Mutex<BTreeSet<&'static str>>,
 }
 
 impl App {
+    /// Says who looks around this installation. Called once, where the App is put together.
+    pub fn look_around_with(&self, surroundings: Arc<dyn Surroundings>) {
+        // The first one stays: an App has one place.
+        let _set_before = self.doctor.surroundings.set(surroundings);
+    }
+
+    /// Looks at everything, as strictly as the server was started (`serve --production` or not).
+    pub async fn doctor(&self, actor: &Actor) -> Result<DoctorReport> {
+        self.examine(actor, false).await
+    }
+
+    /// Looks at everything; with `production` as strictly as a deployment needs that others reach.
+    pub async fn examine(&self, actor: &Actor, production: bool) -> Result<DoctorReport> {
+        Self::require(actor, Scope::Admin, None)?;
+        let _looking = self.doctor.looking.lock().await;
+        let probe = self.begin_probe();
+        let site = self.surroundings()?.look(Some(&probe)).await;
+        self.end_probe();
+        let facts = Facts { site: site?, kept: self.kept_facts(true).await? };
+        let now = self.now();
+        if facts.site.live.is_some() {
+            // Figures and alerts are of the server as it was started, however strictly somebody asks.
+            self.note(&DoctorReport::new(now, facts.site.production, judge(&facts, facts.site.production)))
+                .await?;
+        }
+        let production = production || facts.site.production;
+        let report = DoctorReport::new(now, production, judge(&facts, production));
+        *self.doctor.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        Ok(report)
+    }
+
+    /// What the last look found, without a new one.
+    pub fn last_examination(&self, actor: &Actor) -> Result<Option<DoctorReport>> {
+        Self::require(actor, Scope::Admin, None)?;
+        Ok(self.doctor.last.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// The checks that `serve --production` refuses on.
+    pub async fn check_start(&self) -> Result<Vec<Check>> {
+        let site = self.surroundings()?.look(None).await?;
+        Ok(start_checks(&Facts { kept: self.kept_facts(false).await?, site }))
+    }
+
+    /// Looks at everything. Called once an hour.
+    pub async fn tend_doctor(&self) -> Result<()> {
+        self.doctor(&Actor::System).await.map(|_| ())
+    }
+
+    /// Sets the figures, and tells those who listen which checks began to fail since the last look.
+    async fn note(&self, report: &DoctorReport) -> Result<()> {
+        for check in &report.checks {
+            for state in State::ALL {
+                let is = if check.state == state { 1.0 } else { 0.0 };
+                metrics::gauge!("actifix_doctor_checks", "id" => check.id, "state" => state.as_str()).set(is);
+            }
+        }
+        metrics::gauge!("actifix_doctor_last_run_timestamp_seconds").set(seconds(report.checked_at));
+        self.raise_signals(self.begun_to_fail(report)).await
+    }
+
+    fn begun_to_fail(&self, report: &DoctorReport) -> Vec<Signal> {
+        let mut failing = self.doctor.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signals = Vec::new();
+        for check in &report.checks {
+            if check.state != State::Fail {
+                if failing.remove(check.id) {
+                    tracing::info!(id = check.id, state = check.state.as_str(), "doctor.check_fails_no_more");
+                }
+                continue;
+            }
+            if failing.insert(check.id) {
+                tracing::warn!(
+                    id = check.id,
+                    evidence = check.evidence,
+                    advice = check.advice,
+                    "doctor.check_failed"
+                );
+                let title = format!("Check {} failed: {}", check.id, check.evidence);
+                let subject = format!("doctor:{}", check.id);
+                let mut signal = Signal::new(Trigger::Doctor, report.checked_at, subject, title);
+                signal.detail.clone_from(&check.advice);
+                signals.push(signal);
+            }
+        }
+        signals
+    }
+
+    fn surroundings(&self) -> Result<&Arc<dyn Surroundings>> {
+        self.doctor.surroundings.get().ok_or_else(|| Error::conflict("nobody looks around this process"))
+    }
+
+    /// What the store tells. With `whole` the audit log is read to its end.
+    async fn kept_facts(&self, whole: bool) -> Result<Kept> {
+        let endpoints = self.store.endpoints().await?;
+        let projects: BTreeSet<_> =
+            self.store.projects().await?.into_iter().map(|project| project.id).collect();
+        let integrity = self.store.runs(Some(UpkeepKind::Integrity), 1).await?.pop();
+        let act = AuditQuery { limit: 1, ..AuditQuery::default() };
+        let last_act_at = self.store.audit_log(act).await?.items.first().map(|row| row.record.at);
+        Ok(Kept {
+            now: self.now(),
+            admins: self.admin_facts().await?,
+            ending_tokens: self.ending_tokens().await?,
+            webhooks: self.webhook_facts().await?,
+            channels: endpoints
+                .into_iter()
+                .map(|sealed| ChannelFact {
+                    name: sealed.record.name,
+                    project: sealed.record.project,
+                    enabled: sealed.record.enabled,
+                    streak: sealed.record.streak,
+                    last_failure: sealed.record.last_failure,
+                    disabled_reason: sealed.record.disabled_reason,
+                })
+                .collect(),
+            rules: self
+                .effective_rules()
+                .await?
+                .into_iter()
+                .map(|rule| RuleFact {
+                    project_is_gone: rule.project.is_some_and(|project| !projects.contains(&project)),
+                    project: rule.project,
+                    name: rule.name,
+                    enabled: rule.enabled,
+                    channels: rule.endpoints,
+                })
+                .collect(),
+            backups: self.list_backups(&Actor::System).await?,
+            backup_every_hours: self.settings.backup_every_hours,
+            integrity: integrity.map(|run| IntegrityFact { at: run.finished_at, intact: run.ok }),
+            audit: if whole { Some(self.store.verify_audit().await?) } else { None },
+            last_act_at,
+            engine_version: self.store.stats().await?.engine_version,
+        })
+    }
+
+    async fn admin_facts(&self) -> Result<Vec<AdminFact>> {
+        let users = self.store.users().await?.into_iter();
+        let admins = users.filter(|user| user.role == Role::Admin && user.disabled_at.is_none());
+        let fact = |user: crate::ports::UserRecord| {
+            let is_weak = crate::accounts::is_below_floor(&user.verifier);
+            AdminFact { name: user.name, is_weak }
+        };
+        Ok(admins.map(fact).collect())
+    }
+
     /// Whether an administrator has a password, without which the server does not leave loopback.
     pub async fn admin_password_set(&self) -> Result<bool> {
         self.has_admin().await
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn good() -> StaticFacts {
-        StaticFacts {
-            admin_password: true,
-            key: KeyPlace::Apart("ACTIFIX_MASTER_KEY_FILE".into()),
-            files: vec![("data/actifix.db".into(), None)],
-            listeners: vec![
-                ListenerFact { name: "a".into(), loopback: true, tls: false },
-                ListenerFact { name: "b".into(), loopback: false, tls: true },
-            ],
-            public_url: Some("https://errors.example.net".into()),
-            trusted_proxies: true,
-            allow_plain_http: false,
-            rate_limit_disabled: false,
-            allowed_origins: vec!["https://errors.example.net".into()],
-            ending_tokens: Vec::new(),
-            webhooks: vec![("ops".into(), None)],
-        }
-    }
-
-    fn failed(facts: &StaticFacts) -> Vec<&'static str> {
-        let checks = static_checks(facts);
-        assert_eq!(checks.len(), 8);
-        for check in &checks {
-            assert_eq!(check.state == State::Pass, check.advice.is_empty(), "{check:?}");
-            assert!(!check.evidence.is_empty(), "{check:?}");
-        }
-        checks.into_iter().filter(|check| check.state != State::Pass).map(|check| check.id).collect()
-    }
-
-    #[test]
-    fn breaking_one_line_fails_exactly_its_check() {
-        assert_eq!(failed(&good()), Vec::<&str>::new());
-        type Break = fn(&mut StaticFacts);
-        let breaks: [(&str, Break); 16] = [
-            ("admin_password", |facts| facts.admin_password = false),
-            ("secret_backend", |facts| facts.key = KeyPlace::InHome(".actifix/root.key".into())),
-            ("db_mode", |facts| facts.files.push(("data/actifix.db-wal".into(), Some("mode 0644".into())))),
-            ("tls", |facts| facts.public_url = None),
-            ("tls", |facts| facts.public_url = Some("http://errors.example.net".into())),
-            ("tls", |facts| facts.allow_plain_http = true),
-            ("tls", |facts| facts.trusted_proxies = false),
-            ("rate_limit", |facts| facts.rate_limit_disabled = true),
-            ("cors", |facts| facts.allowed_origins.clear()),
-            ("cors", |facts| facts.allowed_origins.push("http://errors.example.net".into())),
-            ("cors", |facts| facts.allowed_origins.push("https://localhost:3000".into())),
-            ("cors", |facts| facts.allowed_origins.push("https://[::1]".into())),
-            ("cors", |facts| facts.allowed_origins.push("https://127.0.0.9:1".into())),
-            ("cors", |facts| facts.allowed_origins.push("https://app.localhost".into())),
-            ("token_expiry", |facts| facts.ending_tokens.push(("ci".into(), 30))),
-            ("webhooks", |facts| facts.webhooks.push(("x".into(), Some("only https".into())))),
-        ];
-        for (id, break_it) in breaks {
-            let mut facts = good();
-            break_it(&mut facts);
-            assert_eq!(failed(&facts), [id]);
-        }
-    }
+/// Whole hours, for people.
+fn hours(micros: i64) -> i64 {
+    micros / HOUR
 }
+
+/// `1 file`, `2 files`.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Names, at most a few of them.
+fn named<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
+    let further = names.len().saturating_sub(PROBLEMS_MAX);
+    let mut text = names.into_iter().take(PROBLEMS_MAX).collect::<Vec<_>>().join(", ");
+    if further > 0 {
+        text.push_str(&format!(" and {further} more"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,10 @@
 //! restart gives nobody a second hour. What ingest may take is decided elsewhere (`ingest::Gate`), and attempts to log in
 //! are (`login::gate`).
 
+mod probe;
+
+pub use probe::{PROBE_HEADER, PROBE_PER_MINUTE, Probed};
+
 use crate::app::App;
 use crate::error::Result;
 use crate::ports::ApiCounter;
@@ -131,6 +135,7 @@ struct State {
     shards: HashMap<Id, Tracked>,
     day: Window,
     proven: HashMap<Id, i64>,
+    probe: Option<probe::Probe>,
     /// Principals whose windows changed since they were written.
     unwritten: HashSet<Id>,
     swept_at: i64,

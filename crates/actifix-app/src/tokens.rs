@@ -1,6 +1,7 @@
 //! API tokens: made, looked up, revoked. The text of a token is shown once and kept only as a hash.
 
 use crate::app::App;
+use crate::doctor::TokenFact;
 use crate::error::{Error, Result};
 use crate::ports::{TOKEN_USE_MICROS, TokenRecord};
 use crate::recall::{Recall, Recalled};
@@ -245,12 +246,15 @@ impl App {
         Ok(())
     }
 
-    /// Tokens that end soon and were not replaced: name and whole hours left. For `doctor`.
-    pub async fn ending_tokens(&self) -> Result<Vec<(String, i64)>> {
+    /// Tokens that end soon and were not replaced. For `doctor`.
+    pub async fn ending_tokens(&self) -> Result<Vec<TokenFact>> {
         let (now, [first, ..]) = (self.now(), WARNED_DAYS);
         let ending = self.live_tokens(&Actor::System).await?.into_iter().filter(|token| !token.replaced);
-        let left = ending.map(|token| (token.name, token.expires_at.since(now) / HOUR));
-        Ok(left.filter(|(_, hours)| *hours < i64::from(first) * 24).collect())
+        let fact = |token: TokenRecord| {
+            let hours_left = token.expires_at.since(now) / HOUR;
+            TokenFact { id: token.id, name: token.name, hours_left }
+        };
+        Ok(ending.map(fact).filter(|token| token.hours_left < i64::from(first) * 24).collect())
     }
 
     /// All tokens, without their texts.

@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 mod backups;
 mod care;
+mod doctor;
 mod events;
 mod form;
 mod idempotency;
@@ -213,6 +214,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(care::operations());
     all.extend(retention::operations());
     all.extend(backups::operations());
+    all.extend(doctor::operations());
     all.extend(secrets::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());

@@ -9,7 +9,7 @@ use crate::extract::{Refused, Session, Who, live_session};
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::audit::from_address;
-use actifix_app::limits::{Decision, Principal};
+use actifix_app::limits::{Decision, PROBE_HEADER, Principal, Probed};
 use actifix_domain::access::Actor;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -33,6 +33,13 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     // The home's own socket is for its owner, who may open the database as well.
     if who.local {
         return next.run(request).await;
+    }
+    if let Some(key) = request.headers().get(PROBE_HEADER) {
+        match app.limit_probe(key.as_bytes()) {
+            Probed::Admitted => return StatusCode::NO_CONTENT.into_response(),
+            Probed::Refused(decision) => return refused(&decision),
+            Probed::Stranger => {}
+        }
     }
     let (mut parts, body) = request.into_parts();
     let credential =

@@ -124,6 +124,11 @@ pub fn server_config(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
+/// When a certificate in DER form ends; none where it cannot be read.
+pub fn ends_at(certificate: &[u8]) -> Option<Timestamp> {
+    validity(certificate).map(|(_, end)| end)
+}
+
 /// Begin and end of a certificate's life (RFC 5280, 4.1): the fifth member of the signed part, behind an optional
 /// version. Signatures are the library's business; this reads two times.
 fn validity(certificate: &[u8]) -> Option<(Timestamp, Timestamp)> {

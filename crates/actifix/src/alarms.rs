@@ -1,9 +1,7 @@
-//! What ends soon, and what is not as the hardening guide says: looked at once an hour and told to those who listen.
+//! What ends soon: looked at once an hour and told to those who listen.
 
 use crate::certificate::Certificate;
-use crate::home::Home;
-use crate::wire::Wired;
-use actifix_app::doctor::State;
+use actifix_app::App;
 use actifix_app::error::Result;
 use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::time::{DAY, Timestamp};
@@ -14,8 +12,7 @@ const TOKEN_DAYS: [i64; 3] = [1, 7, 14];
 const CERTIFICATE_DAYS: [i64; 4] = [1, 3, 7, 21];
 
 /// Tells what there is to tell. Each has a subject of its own, by which rules know a repetition.
-pub async fn raise(home: &Home, wired: &Wired, certificates: &[Certificate]) -> Result<()> {
-    let app = &wired.app;
+pub async fn raise(app: &App, certificates: &[Certificate]) -> Result<()> {
     let now = app.now();
     let mut signals = Vec::new();
     let tokens = app.live_tokens(&actifix_domain::access::Actor::System).await?;
@@ -34,14 +31,6 @@ pub async fn raise(home: &Home, wired: &Wired, certificates: &[Certificate]) -> 
             let title = format!("Certificate of listeners.{listener} ends on {}", date(end));
             let mut signal = Signal::new(Trigger::Expiry, now, subject, title);
             signal.detail = format!("within {days} d; renew it, the server takes the new one over by itself");
-            signals.push(signal);
-        }
-    }
-    for check in crate::production::check(home, wired).await? {
-        if check.state == State::Fail {
-            let title = format!("Check {} failed: {}", check.id, check.evidence);
-            let mut signal = Signal::new(Trigger::Doctor, now, format!("doctor:{}", check.id), title);
-            signal.detail.clone_from(&check.advice);
             signals.push(signal);
         }
     }

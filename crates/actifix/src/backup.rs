@@ -11,7 +11,7 @@ mod read;
 mod restore;
 mod shelf;
 
-pub use keys::{Identities, generate, own_identity, parse_recipient};
+pub use keys::{Identities, generate, holds_identity, own_identity, parse_recipient};
 use name::created_at;
 pub use read::ReadError;
 pub use restore::{NOTE, RestoreError, restore};

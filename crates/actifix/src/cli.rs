@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod client;
 mod config;
+mod doctor;
 mod error;
 mod export;
 mod hook;
@@ -33,6 +34,7 @@ mod usage;
 mod webhook;
 
 pub use error::{CliError, exit};
+pub use hook::installed as installed_hooks;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -184,6 +186,8 @@ enum Command {
         after_help = "Examples:\n  actifix backup keygen --out backup.key\n  actifix backup create\n  actifix backup verify"
     )]
     Backup(backup::BackupCommand),
+    /// Look at the deployment: a check per line, with evidence and what to do.
+    Doctor(doctor::DoctorArgs),
     /// Write out what is kept, for other programs.
     Export(export::ExportArgs),
     /// Take over events of another tracker.
@@ -299,6 +303,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Audit(command) => audit::run(&global, command).await,
             Command::Retention(command) => retention::run(&global, command).await,
             Command::Backup(command) => backup::run(&global, command).await,
+            Command::Doctor(args) => doctor::run(&global, &args).await,
             Command::Export(args) => export::run(&global, args).await,
             Command::Import(command) => import::run(&global, command).await,
             Command::Logs(command) => upkeep::logs(&global, command).await,

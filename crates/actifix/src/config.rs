@@ -48,7 +48,36 @@ pub struct Config {
     pub retention: RetentionPolicy,
     /// `[backup]`
     pub backup: BackupConfig,
+    /// `[doctor]`
+    pub doctor: DoctorConfig,
 }
+
+/// `[doctor]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DoctorConfig {
+    /// Directories of the repositories whose commits should be scanned; none: the one that the home lies in.
+    pub repositories: Vec<String>,
+}
+
+impl DoctorConfig {
+    /// Names, and not too many.
+    ///
+    /// # Errors
+    /// What is wrong, with the name of its key.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.repositories.len() > REPOSITORIES_MAX {
+            return Err(format!("doctor.repositories: at most {REPOSITORIES_MAX}"));
+        }
+        if self.repositories.iter().any(String::is_empty) {
+            return Err("doctor.repositories: an entry is empty: write the path of a repository".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Repositories that are looked at.
+const REPOSITORIES_MAX: usize = 100;
 
 /// `[backup]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use crate::certificate::Certificate;
 use crate::cli::{CliError, exit};
 use crate::config::{Exposure, Module};
 use crate::home::Home;
+use crate::site::DoorFact;
 use crate::wire::{self, Wired};
 use crate::workers;
 use actifix_web::Edge;
@@ -141,6 +142,8 @@ pub async fn start(
             .then(|| public_url.as_str().into()),
     };
     say_loudly(wired, &bound);
+    let doors = bound.iter().map(|bound| DoorFact { name: bound.name.clone(), address: bound.address });
+    wired.site.serves_at(doors.collect());
     for listener in bound {
         let modules = wire::modules(&listener.modules);
         let router = actifix_web::router(&wired.app, &modules, edge.clone(), Some(metrics.clone()));

@@ -4,10 +4,12 @@
 mod connect;
 mod http;
 mod mail;
+mod probe;
 mod provider;
 mod roots;
 
 pub use connect::{Lookup, system_lookup};
+pub use probe::{Ask, NotCertified, Place, Told};
 pub use roots::{Roots, read_roots};
 
 use actifix_app::ports::{Courier, OutboundAnswer, OutboundMail, OutboundRequest};

@@ -15,13 +15,20 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// A log file is closed and renamed at this size, bytes.
-const FILE_BYTES_MAX: u64 = 50 << 20;
+pub const FILE_BYTES_MAX: u64 = 50 << 20;
+/// Name of the file that is written.
+pub const FILE_NAME: &str = "actifix.log";
 /// Closed files that are kept; with the open one at most 500 MB in all.
 const FILES_KEPT: u32 = 9;
 /// Longest line, bytes; longer ones are cut.
 const LINE_BYTES_MAX: usize = 64 << 10;
 /// What is redacted of a line before it is cut, bytes: far more, so that no half of a secret is left at the cut.
 const READ_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of all files together.
+pub const fn bytes_max() -> u64 {
+    FILE_BYTES_MAX * (FILES_KEPT as u64 + 1)
+}
 
 /// The log while it is written.
 pub struct Log {
@@ -46,7 +53,7 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
 pub fn start(dir: &Path, level: &str, vault: &HomeVault) -> anyhow::Result<Log> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
     let file = Arc::new(LogFile {
-        path: dir.join("actifix.log"),
+        path: dir.join(FILE_NAME),
         engine: Engine::builtin(),
         settings: Settings { hash_key: HashKey(vault.derive("log-hash")), ..Settings::default() },
         open: Mutex::new(None),

@@ -5,10 +5,12 @@ use crate::cli::CliError;
 use crate::config::{self, Config, Loaded, Module, SecretRef};
 use crate::home::Home;
 use crate::outbound::{Outbound, system_lookup};
+use crate::site::Site;
 use crate::system::{SystemClock, SystemIds};
 use crate::vault::{Ask, HomeVault, KeySources};
 use actifix_app::App;
 use actifix_app::app::AppSettings;
+use actifix_app::doctor::Surroundings;
 use actifix_app::limits::ApiLimits;
 use actifix_app::ports::{Clock, Ids, Store, Vault};
 use actifix_app::secrets::SecretText;
@@ -35,19 +37,11 @@ pub struct Wired {
     pub vault: Arc<HomeVault>,
     /// What was wrong with modes and owners of files before they were opened.
     pub files: Vec<Unsafe>,
+    /// What is around it.
+    pub site: Arc<Site>,
 }
 
 impl Wired {
-    /// The same App, for a worker of its own.
-    pub fn share(&self) -> Self {
-        Self {
-            app: Arc::clone(&self.app),
-            config: self.config.clone(),
-            vault: Arc::clone(&self.vault),
-            files: self.files.clone(),
-        }
-    }
-
     /// The API without a network.
     pub fn api(&self) -> Router {
         let edge = Edge { hosts: Hosts::new(&self.app.settings().public_url, [], &[]), ..Edge::default() };
@@ -81,6 +75,7 @@ fn load_config_of(file: &std::path::Path) -> Result<Loaded, CliError> {
     rates(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     loaded.config.validate_network().map_err(CliError::config)?;
     loaded.config.backup.validate().map_err(CliError::config)?;
+    loaded.config.doctor.validate().map_err(CliError::config)?;
     loaded.config.validate_sign_in().map_err(CliError::config)?;
     sizes(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     Ok(loaded)
@@ -112,9 +107,12 @@ pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) 
     app.bind_vault().await.map_err(CliError::config)?;
     app.keep_backups_on(Arc::new(shelf(home, &config, &vault, ids)?));
     record_restore(home, &app).await?;
-    app.set_courier(Arc::new(outbound(home, &config)?));
+    let outbound = Arc::new(outbound(home, &config)?);
+    let site = Arc::new(Site::new(home, &config, &vault, &outbound, &files)?);
+    app.set_courier(outbound);
+    app.look_around_with(Arc::clone(&site) as Arc<dyn Surroundings>);
     ensure_default_project(&app).await?;
-    Ok(Wired { app, config, vault, files })
+    Ok(Wired { app, config, vault, files, site })
 }
 
 /// Where the backups of this home lie.

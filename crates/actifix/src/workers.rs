@@ -35,8 +35,11 @@ const INTEGRITY: Duration = Duration::from_secs(3_600);
 const BACKUPS: Duration = Duration::from_secs(300);
 /// Tokens that end soon.
 const TOKENS: Duration = Duration::from_secs(600);
-/// What ends soon, and checks of the deployment.
+/// What ends soon.
 const ALARMS: Duration = Duration::from_secs(3_600);
+/// Checks of the deployment, and the first of them after the start.
+const DOCTOR: Duration = Duration::from_secs(3_600);
+const DOCTOR_FIRST: Duration = Duration::from_secs(60);
 
 /// Certificates that were renewed.
 const CERTIFICATES: Duration = Duration::from_secs(3_600);
@@ -75,16 +78,16 @@ pub fn start(
         }
     }));
     tasks.spawn(Arc::clone(app).run_outbox(stop.clone()));
-    let (own, certificates) = (Arc::new(wired.share()), Arc::clone(live));
-    let root = home.root().to_owned();
-    tasks.spawn(every(ALARMS, stop.clone(), Arc::clone(app), move |_| {
-        let (own, certificates, home) = (Arc::clone(&own), Arc::clone(&certificates), Home::at(&root));
+    let certificates = Arc::clone(live);
+    tasks.spawn(every(ALARMS, stop.clone(), Arc::clone(app), move |app| {
+        let certificates = Arc::clone(&certificates);
         async move {
-            if let Err(error) = crate::alarms::raise(&home, &own, &certificates.certificates).await {
+            if let Err(error) = crate::alarms::raise(&app, &certificates.certificates).await {
                 tracing::error!(error = %error, "alarms were not raised");
             }
         }
     }));
+    tasks.spawn(until_stopped(stop.clone(), doctor(Arc::clone(app), stop.clone())));
     crate::process::started_at(app.now().seconds());
     crate::process::observe();
     tasks.spawn(every(FIGURES, stop.clone(), Arc::clone(app), |_| async { crate::process::observe() }));
@@ -142,6 +145,17 @@ async fn tend_files(home: Home) {
         Ok(found) => tell_files(&found),
         Err(error) => tracing::error!(%error, "files were not looked at"),
     }
+}
+
+/// Looks at the deployment, first when the start is over.
+async fn doctor(app: Arc<App>, stop: watch::Receiver<bool>) {
+    tokio::time::sleep(DOCTOR_FIRST).await;
+    every(DOCTOR, stop, app, |app| async move {
+        if let Err(error) = app.tend_doctor().await {
+            tracing::error!(error = %error, "the deployment was not looked at");
+        }
+    })
+    .await;
 }
 
 /// Makes and verifies backups as they fall due.

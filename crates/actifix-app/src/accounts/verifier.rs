@@ -18,6 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const MEMORY_KIB: u32 = 46 << 10;
 /// Passes over it.
 const PASSES: u32 = 1;
+/// Least memory of a verifier that is good, KiB (OWASP: 19 MiB with two passes).
+const FLOOR_KIB: u32 = 19 << 10;
+/// Passes over that.
+const FLOOR_PASSES: u64 = 2;
 /// Verifications at the same time.
 const PARALLEL: usize = 2;
 /// Wait for one of them to end; then the request is refused.
@@ -104,6 +108,18 @@ impl Verifiers {
     fn peppered(&self, password: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.pepper, normalised(password).as_bytes()).as_bytes()
     }
+}
+
+/// Whether a verifier was made with less than the least that is good (Argon2id, 19 MiB and two passes, or as much work
+/// over more memory), or is none at all.
+pub(crate) fn is_below_floor(verifier: &str) -> bool {
+    let Ok(parsed) = PasswordHash::new(verifier) else { return true };
+    let Ok(params) = Params::try_from(&parsed) else { return true };
+    let work = u64::from(params.m_cost()).saturating_mul(u64::from(params.t_cost()));
+    parsed.algorithm != Algorithm::Argon2id.ident()
+        || parsed.hash.is_none()
+        || params.m_cost() < FLOOR_KIB
+        || work < u64::from(FLOOR_KIB) * FLOOR_PASSES
 }
 
 async fn run<T: Send + 'static>(

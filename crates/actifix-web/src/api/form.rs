@@ -46,7 +46,7 @@ pub(super) fn of_query((name, help): &Parameter) -> Form {
     match *name {
         "limit" => Form::Whole(1, 200),
         "hours" => Form::Whole(1, 2_160),
-        "all" => Form::Boolean,
+        "all" | "production" => Form::Boolean,
         "status" | "priority" => Form::Word,
         "sort" => Form::OneOf(&["last_seen", "first_seen", "count", "priority"]),
         "state" if help.starts_with("pending") => Form::OneOf(&["pending", "delivered", "dead"]),

@@ -76,6 +76,11 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("DamagedRow", "table:string row:integer"),
     ("Integrity", "intact:boolean rows:integer damaged:[DamagedRow] structure:[string]"),
     ("LastIntegrity", "last:Run?"),
+    ("DoctorReport", "checked_at:time production:boolean healthy:boolean counts:object checks:[DoctorCheck]"),
+    (
+        "DoctorCheck",
+        "id:string group:string severity:string title:string guide:boolean state:string evidence:string advice:string",
+    ),
     ("RetentionRun", "deleted:object dry_run:boolean"),
     ("Throttle", "throttle:object held:object refused:[RefusedRequests]"),
     (
@@ -189,6 +194,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("verify_backup", "BackupVerdict"),
     ("get_integrity", "LastIntegrity"),
     ("check_integrity", "Integrity"),
+    ("get_doctor", "DoctorReport"),
     ("get_throttle", "Throttle"),
     ("list_throttle_history", "*ThrottleDecision"),
     ("promote_held", "Promoted"),

@@ -109,6 +109,14 @@ pub fn generate(now: &str) -> (Zeroizing<String>, String) {
     (Zeroizing::new(text), recipient)
 }
 
+/// Whether a text holds a key that opens backups, at the start of a line.
+pub fn holds_identity(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_start).any(|line| {
+        line.get(..IDENTITY_PREFIX.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(IDENTITY_PREFIX.as_bytes()))
+    })
+}
+
 /// A recipient as the configuration names it.
 pub fn parse_recipient(text: &str) -> Result<Recipient, String> {
     if text.to_ascii_lowercase().starts_with(IDENTITY_PREFIX) {

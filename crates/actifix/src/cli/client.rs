@@ -143,6 +143,11 @@ impl Client {
         self.send(Method::GET, &with_query(path, query), None).await
     }
 
+    /// GET of what takes as long as all that is kept is large.
+    pub async fn get_long(&self, path: &str) -> Result<Value, CliError> {
+        self.send_within(LONG_TIMEOUT, Method::GET, path, None).await
+    }
+
     /// POST.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         self.send(Method::POST, path, Some(body)).await

@@ -255,6 +255,17 @@ fn state(hook: &Path) -> Result<State, CliError> {
     Ok(if ours { State::Ours } else { State::Other })
 }
 
+/// The hooks of ours that git runs in a repository, by name. One that cannot be looked at is none.
+pub fn installed(repo: &Repo) -> Vec<&'static str> {
+    let (folder, _) = repo.hooks_dir();
+    let kinds = [Kind::PreCommit, Kind::CommitMsg, Kind::PreReceive].into_iter();
+    let runs = |kind: &Kind| {
+        let hook = folder.join(kind.name());
+        matches!(state(&hook), Ok(State::Ours)) && is_executable(&hook)
+    };
+    kinds.filter(runs).map(Kind::name).collect()
+}
+
 fn is_executable(hook: &Path) -> bool {
     fs::metadata(hook).is_ok_and(|meta| meta.permissions().mode() & 0o111 != 0)
 }

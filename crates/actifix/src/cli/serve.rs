@@ -146,7 +146,8 @@ async fn prepare(
         certificates.push(certificate);
     }
     if production {
-        refuse_unready(&crate::production::check(home, wired).await?)?;
+        wired.site.starts_in_production();
+        refuse_unready(&wired.app.check_start().await?)?;
     }
     let origins = Origins::new(&wired.config.cors.allowed_origins);
     Ok((Arc::new(Live { origins, certificates }), metrics))

@@ -162,6 +162,11 @@ pub const FIELDS: &[Field] = &[
     ),
     field("backup.directory", "PATH", "where backups are kept; default .actifix/backups"),
     field("backup.every_hours", "hours", "between two backups, 1 to 672"),
+    field(
+        "doctor.repositories",
+        "list of PATHs",
+        "repositories whose commits should be scanned for secrets; default the one that the home lies in",
+    ),
 ];
 
 /// The known key nearest to `unknown`, if one is near enough to be meant.

@@ -32,6 +32,8 @@ pub(super) enum Reach {
     Policy,
     /// To this machine only.
     Loopback,
+    /// To what the operator's own configuration names: the public address, listeners.
+    Named,
 }
 
 impl Outbound {
@@ -73,6 +75,7 @@ impl Outbound {
     fn permits_all(&self, reach: Reach, addresses: &[IpAddr]) -> bool {
         match reach {
             Reach::Policy => self.policy.permits_all(addresses),
+            Reach::Named => true,
             Reach::Loopback => addresses.iter().all(|address| address.to_canonical().is_loopback()),
         }
     }

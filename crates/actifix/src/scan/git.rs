@@ -64,6 +64,16 @@ impl Repo {
         Ok(Self { inner, more_objects: Vec::new() })
     }
 
+    /// The repository that holds a folder, whatever the environment names.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn at(folder: &Path) -> Result<Self, GitError> {
+        let sync = gix::ThreadSafeRepository::discover(folder)
+            .map_err(|error| GitError::new(format!("no git repository at {}", folder.display()), error))?;
+        Ok(Self { inner: sync.to_thread_local(), more_objects: Vec::new() })
+    }
+
     /// Also reads the objects in these folders: where git keeps those of a push that waits for the verdict of a hook
     /// (`GIT_OBJECT_DIRECTORY`), or of a commit that somebody makes aside (`GIT_ALTERNATE_OBJECT_DIRECTORIES`).
     ///

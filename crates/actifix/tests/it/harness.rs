@@ -378,6 +378,13 @@ impl Server {
         (status, printed)
     }
 
+    /// Waits until it has ended by itself; gives what it printed.
+    pub fn wait_for_end(mut self) -> Vec<u8> {
+        let printed = self.join_within(STOP_DEADLINE);
+        let _status = self.child.wait().expect("the server ends");
+        printed
+    }
+
     fn join(&mut self) -> Vec<u8> {
         for reader in self.readers.drain(..) {
             let _finished = reader.join();

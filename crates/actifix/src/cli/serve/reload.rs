@@ -39,6 +39,7 @@ pub async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live, se
         ));
     }
     live.origins.replace(&config.cors.allowed_origins);
+    wired.site.reloaded(&config.cors.allowed_origins);
     let renewal = crate::certificate::reload_all(&live.certificates, wired.app.now());
     served.values = in_force;
     note_served(home, served);
