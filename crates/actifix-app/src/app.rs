@@ -50,6 +50,19 @@ pub struct AppSettings {
     pub decode_parallel: usize,
     /// Which addresses alerts may be sent to.
     pub outbound: AddressPolicy,
+    /// Every setting as it applies, for people to look at.
+    pub in_effect: Vec<Setting>,
+}
+
+/// A setting as it applies. Secrets stand in it as what refers to them, or masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key.
+    pub key: String,
+    /// Its value, as JSON.
+    pub value: String,
+    /// Where it comes from: `default`, a file, the name of a variable.
+    pub source: String,
 }
 
 /// How long an answer about readiness is given again.
@@ -183,6 +196,12 @@ impl App {
     /// What this installation was told.
     pub fn settings(&self) -> &AppSettings {
         &self.settings
+    }
+
+    /// Every setting as it applies, with where it comes from.
+    pub fn settings_in_effect(&self, actor: &Actor) -> Result<&[Setting]> {
+        Self::require(actor, Scope::Admin, None)?;
+        Ok(&self.settings.in_effect)
     }
 
     /// Requires a right, in a project if one is given.

@@ -32,5 +32,6 @@ pub mod secrets;
 pub mod sessions;
 pub mod tickets;
 pub mod tokens;
+pub mod views;
 
 pub use app::App;

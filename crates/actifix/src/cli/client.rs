@@ -129,7 +129,7 @@ impl Client {
         }
         let loaded = wire::load_config(&home)?;
         let last_url = crate::served::last_url(&home, &loaded);
-        let wired = wire::open(&home, loaded.config, last_url, Ask::Terminal).await?;
+        let wired = wire::open(&home, loaded, last_url, Ask::Terminal).await?;
         let router = wired.api();
         Ok(Self { transport: Transport::InProcess { router, wired: Box::new(wired) } })
     }
