@@ -9,6 +9,7 @@ use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate, Refusals};
 use crate::jwt::KeyRing;
 use crate::limits::{ApiLimits, Limiter};
+use crate::live::Streams;
 use crate::oidc::SignInCell;
 use crate::ports::{AccessRecord, Holder};
 use crate::ports::{Clock, Ids, Store, Vault};
@@ -96,6 +97,7 @@ pub struct App {
     pub(crate) limiter: Limiter,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) backups: Backups,
+    pub(crate) streams: Streams,
     readiness: Readiness,
     pub(crate) alerts: AlertState,
     pub(crate) rollup: Rollup,
@@ -154,6 +156,7 @@ impl App {
             refusals: Refusals::default(),
             in_flight: Arc::default(),
             backups: Backups::default(),
+            streams: Streams::default(),
             readiness: Readiness::default(),
             alerts: AlertState::default(),
             rollup: Rollup::default(),

@@ -20,6 +20,7 @@ pub mod integrity;
 pub mod jws;
 pub mod jwt;
 pub mod limits;
+pub mod live;
 pub mod login;
 pub mod monitors;
 pub mod oidc;
