@@ -9,8 +9,9 @@ use actifix_domain::throttle::Brake;
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::{SECOND, Timestamp};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
 
 /// Streams of one session: a few windows. A browser closes those that nobody sees.
 pub const SESSION_STREAMS_MAX: usize = 4;
@@ -43,17 +44,18 @@ pub struct ListCounts {
     pub new: u64,
 }
 
-/// Streams that are open, by session, and the counts that were read last.
+/// Streams that are open, oldest first within a session, and the counts that were read last.
 #[derive(Default)]
 pub(crate) struct Streams {
-    open: Mutex<HashMap<String, usize>>,
+    open: Mutex<HashMap<String, VecDeque<Arc<Notify>>>>,
     counts: tokio::sync::Mutex<Option<(i64, LiveCounts)>>,
 }
 
 /// A place among the streams, given back when dropped.
 pub struct StreamPlace {
-    app: Arc<App>,
+    streams: Arc<Streams>,
     session: String,
+    over: Arc<Notify>,
 }
 
 impl std::fmt::Debug for StreamPlace {
@@ -62,30 +64,52 @@ impl std::fmt::Debug for StreamPlace {
     }
 }
 
+impl StreamPlace {
+    /// Ends when a newer stream of the same session takes the place.
+    pub async fn taken(&self) {
+        self.over.notified().await;
+    }
+}
+
 impl Drop for StreamPlace {
     fn drop(&mut self) {
-        let mut open = self.app.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(many) = open.get_mut(&self.session) {
-            *many = many.saturating_sub(1);
-            if *many == 0 {
+        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = open.get_mut(&self.session) {
+            own.retain(|over| !Arc::ptr_eq(over, &self.over));
+            if own.is_empty() {
                 open.remove(&self.session);
             }
         }
     }
 }
 
-impl App {
-    /// Takes a place among the streams. `Throttled` where the session, or everybody together, has as many as there may be.
-    pub fn open_stream(self: &Arc<Self>, live: &LiveSession) -> Result<StreamPlace> {
-        Self::require(&live.actor, Scope::TicketsRead, None)?;
-        let session = live.session.id.clone();
-        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = open.get(&session).copied().unwrap_or_default();
-        if own >= SESSION_STREAMS_MAX || open.values().sum::<usize>() >= STREAMS_MAX {
-            return Err(Error::Throttled { retry_after_seconds: 30 });
+impl Streams {
+    /// A place for a session. Beyond its share the oldest of its own goes: whoever loads a page anew has left the former
+    /// one, which nobody may have noticed yet. None where everybody together has as many as there may be.
+    fn enter(self: &Arc<Self>, session: &str) -> Option<StreamPlace> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = open.values().map(VecDeque::len).sum();
+        let own = open.get(session).map_or(0, VecDeque::len);
+        if all >= STREAMS_MAX && own < SESSION_STREAMS_MAX {
+            return None;
         }
-        open.insert(session.clone(), own + 1);
-        Ok(StreamPlace { app: Arc::clone(self), session })
+        let places = open.entry(session.to_owned()).or_default();
+        if own >= SESSION_STREAMS_MAX
+            && let Some(oldest) = places.pop_front()
+        {
+            oldest.notify_one();
+        }
+        let over = Arc::new(Notify::new());
+        places.push_back(Arc::clone(&over));
+        Some(StreamPlace { streams: Arc::clone(self), session: session.to_owned(), over })
+    }
+}
+
+impl App {
+    /// Takes a place among the streams. `Throttled` where everybody together has as many as there may be.
+    pub fn open_stream(&self, live: &LiveSession) -> Result<StreamPlace> {
+        Self::require(&live.actor, Scope::TicketsRead, None)?;
+        self.streams.enter(&live.session.id).ok_or(Error::Throttled { retry_after_seconds: 30 })
     }
 
     /// Counts of the installation, at most a second old.
@@ -132,5 +156,35 @@ impl App {
             Ok::<_, Error>(self.tickets(actor, list).await?.total.unwrap_or_default())
         };
         Ok(ListCounts { changed: count("last_seen").await?, new: count("first_seen").await? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_over(place: &StreamPlace) -> bool {
+        let mut taken = std::pin::pin!(place.taken());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        taken.as_mut().poll(&mut context).is_ready()
+    }
+
+    #[test]
+    fn a_session_has_its_share_and_everybody_together_theirs() {
+        let streams = Arc::new(Streams::default());
+        let own: Vec<_> = (0..SESSION_STREAMS_MAX).map(|_| streams.enter("a").unwrap()).collect();
+        assert!(!own.iter().any(is_over));
+        let newest = streams.enter("a").unwrap();
+        let over: Vec<bool> = own.iter().map(is_over).collect();
+        assert_eq!(over, [true, false, false, false], "the oldest goes");
+        assert!(!is_over(&newest));
+        let others: Vec<_> =
+            (SESSION_STREAMS_MAX..STREAMS_MAX).map(|n| streams.enter(&format!("s{n}")).unwrap()).collect();
+        assert!(streams.enter("late").is_none());
+        assert!(streams.enter("a").is_some(), "within its own share");
+        drop(others);
+        assert!(streams.enter("late").is_some());
+        drop((own, newest));
+        assert!(streams.open.lock().unwrap().is_empty());
     }
 }

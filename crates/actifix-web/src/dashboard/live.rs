@@ -26,13 +26,16 @@ use tokio::sync::mpsc;
 /// Between two looks: a page changes once in this time at most.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Looks without news after which the reader hears that the stream goes on.
-const QUIET_LOOKS_MAX: u32 = 7;
+const QUIET_LOOKS_MAX: u32 = 5;
 /// Looks of one stream; the browser begins another one after it.
 const LOOKS_MAX: u32 = 1_800;
 /// Messages that wait for a reader; who takes none for so long is gone.
 const WAITING_MAX: usize = 8;
 /// The browser waits so long before it begins again, milliseconds.
 const RETRY_MS: u32 = 5_000;
+
+/// Tells the browser not to begin again.
+const END: &[u8] = b"event: end\ndata: {}\n\n";
 
 /// Who looks. Without a session the answer is 401 and no page to sign in: a stream is no document.
 #[derive(Debug)]
@@ -122,6 +125,10 @@ impl Look {
                 biased;
                 () = &mut stop => break,
                 () = to.closed() => break,
+                () = self.place.taken() => {
+                    let _reader_gone = to.try_send(Bytes::from_static(END));
+                    break;
+                }
                 _ = looks.tick() => {}
             }
             let message = tokio::select! {
@@ -138,7 +145,7 @@ impl Look {
                 Message::Nothing => to.try_send(Bytes::from_static(b": still here\n\n")),
                 Message::End => {
                     // Whether or not it is heard: the next request is refused.
-                    let _reader_gone = to.try_send(Bytes::from_static(b"event: end\ndata: {}\n\n"));
+                    let _reader_gone = to.try_send(Bytes::from_static(END));
                     break;
                 }
             };
