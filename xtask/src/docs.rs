@@ -49,7 +49,8 @@ fn crates(workspace: &Workspace) -> Result<String> {
         items.filter_map(|item| Some((item["id"].as_str()?.to_owned(), item.clone()))).collect()
     };
     let (packages, nodes) = (by_id(&metadata["packages"]), by_id(&metadata["resolve"]["nodes"]));
-    let program = packages.values().find(|package| package["name"] == "actifix").context("no crate actifix")?;
+    let program =
+        packages.values().find(|package| package["name"] == "actifix").context("no crate actifix")?;
     let mut waiting = vec![program["id"].as_str().unwrap_or_default().to_owned()];
     let mut seen = BTreeSet::new();
     while let Some(id) = waiting.pop() {
@@ -63,7 +64,8 @@ fn crates(workspace: &Workspace) -> Result<String> {
             }
         }
     }
-    let foreign = seen.iter().filter_map(|id| packages.get(id)).filter(|package| !package["source"].is_null());
+    let foreign =
+        seen.iter().filter_map(|id| packages.get(id)).filter(|package| !package["source"].is_null());
     let mut lines: Vec<String> = foreign
         .map(|package| {
             let text = |name: &str| package[name].as_str().unwrap_or("unknown").to_owned();

@@ -25,8 +25,8 @@ pub use data::{
     Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
     NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
-pub use views::{SavedView, ViewStore};
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
+pub use views::{SavedView, ViewStore};
 
 use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;

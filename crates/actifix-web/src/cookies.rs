@@ -95,7 +95,8 @@ pub fn set_sign_in(headers: &mut HeaderMap, value: &str, https: bool) {
 
 /// Sets how pages look; an empty value takes it away.
 pub fn set_look(headers: &mut HeaderMap, value: &str, https: bool) {
-    let (secure, seconds) = (if https { "; Secure" } else { "" }, if value.is_empty() { 0 } else { DEVICE_SECONDS });
+    let (secure, seconds) =
+        (if https { "; Secure" } else { "" }, if value.is_empty() { 0 } else { DEVICE_SECONDS });
     let text = format!("{LOOK}={value}; Path=/; SameSite=Strict; Max-Age={seconds}{secure}");
     if let Ok(line) = HeaderValue::from_str(&text) {
         headers.append(header::SET_COOKIE, line);

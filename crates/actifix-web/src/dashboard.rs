@@ -89,20 +89,42 @@ async fn record(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let person = request.extensions().get::<Session>().map(|session| session.0.actor.clone());
     let act = format!("{} {}", request.method(), route_of(request.extensions()));
     let look = Look::of(request.headers());
-    from_address(address, look.worn(async {
-        let response = next.run(request).await;
-        if let (StatusCode::FORBIDDEN, Some(person)) = (response.status(), &person) {
-            app.record_refusal(Some(person), Action::AccessRefused, act, json!({})).await;
-        }
-        response
-    }))
+    from_address(
+        address,
+        look.worn(async {
+            let response = next.run(request).await;
+            if let (StatusCode::FORBIDDEN, Some(person)) = (response.status(), &person) {
+                app.record_refusal(Some(person), Action::AccessRefused, act, json!({})).await;
+            }
+            response
+        }),
+    )
     .await
 }
 
 /// First segments of the paths of pages.
 const PAGES: [&str; 22] = [
-    "", "login", "logout", "tickets", "views", "events", "held", "findings", "projects", "quarantine", "doctor",
-    "alerts", "channels", "deliveries", "users", "tokens", "sessions", "audit", "backups", "settings", "display",
+    "",
+    "login",
+    "logout",
+    "tickets",
+    "views",
+    "events",
+    "held",
+    "findings",
+    "projects",
+    "quarantine",
+    "doctor",
+    "alerts",
+    "channels",
+    "deliveries",
+    "users",
+    "tokens",
+    "sessions",
+    "audit",
+    "backups",
+    "settings",
+    "display",
     "about",
 ];
 

@@ -100,7 +100,12 @@ pub async fn finish(
 
 /// Error answers without a document of their own get one, so that 404 and 405 look like all others; a person who asked
 /// for a page gets a page.
-fn write_problem(response: &mut Response, request_id: &str, ingest: bool, page_of: Option<(&App, dashboard::Look)>) {
+fn write_problem(
+    response: &mut Response,
+    request_id: &str,
+    ingest: bool,
+    page_of: Option<(&App, dashboard::Look)>,
+) {
     let attached = response.extensions_mut().remove::<Problem>();
     let status = response.status();
     let problem = match attached {

@@ -47,8 +47,7 @@ fn of(db: &Connection, user_id: &str) -> Result<Vec<SavedView>> {
 fn save(work: &mut Work<'_>, user_id: &str, view: &SavedView, most: u32, now: Timestamp) -> Result<()> {
     let db = work.db;
     let others = "SELECT count(*) FROM views WHERE user_id = ?1 AND name <> ?2";
-    let others: u32 =
-        db.prepare_cached(others)?.query_row(params![user_id, view.name], |row| row.get(0))?;
+    let others: u32 = db.prepare_cached(others)?.query_row(params![user_id, view.name], |row| row.get(0))?;
     if others >= most {
         let message = format!("you have {most} views, which is the most: remove one first");
         return Err(Error::conflict(message).into());

@@ -140,10 +140,9 @@ where
 {
     let mendable = match &error {
         Error::Forbidden { needs } => needs.starts_with(PASSWORD_NEEDED) || needs.contains("password"),
-        Error::Invalid(_)
-        | Error::Conflict { .. }
-        | Error::Unavailable { .. }
-        | Error::Throttled { .. } => true,
+        Error::Invalid(_) | Error::Conflict { .. } | Error::Unavailable { .. } | Error::Throttled { .. } => {
+            true
+        }
         Error::NotFound { .. } | Error::Internal(_) => false,
     };
     let asked = matches!(&error, Error::Forbidden { needs } if needs.starts_with(PASSWORD_NEEDED));

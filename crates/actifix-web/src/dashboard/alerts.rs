@@ -173,7 +173,8 @@ fn choices<T: Copy + PartialEq>(
     word: fn(T) -> &'static str,
     chosen: impl Fn(T) -> bool,
 ) -> Vec<Choice> {
-    let choice = |of: &T| Choice { value: word(*of).to_owned(), label: word(*of).to_owned(), on: chosen(*of) };
+    let choice =
+        |of: &T| Choice { value: word(*of).to_owned(), label: word(*of).to_owned(), on: chosen(*of) };
     all.iter().map(choice).collect()
 }
 
@@ -231,11 +232,7 @@ fn of_trial(run: DryRun) -> Trial {
 }
 
 /// One value of a form through its parser; empty is none.
-fn parsed<T: FromStr>(
-    fields: &Fields,
-    name: &'static str,
-    wanted: &'static str,
-) -> Result<Option<T>, Error> {
+fn parsed<T: FromStr>(fields: &Fields, name: &'static str, wanted: &'static str) -> Result<Option<T>, Error> {
     let text = fields.get(name).map(str::trim).filter(|text| !text.is_empty());
     text.map(|text| text.parse().map_err(|_| Error::invalid(name, wanted))).transpose()
 }
@@ -309,7 +306,8 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let result = match act {
         "try" => match app.dry_run_rule(actor, rule.clone()).await {
             Ok(run) => {
-                let page = page(&app, &sent.live, RulesQuery::default(), Some(rule), String::new(), Some(run));
+                let page =
+                    page(&app, &sent.live, RulesQuery::default(), Some(rule), String::new(), Some(run));
                 return answer(page.await);
             }
             Err(error) => Err(error),

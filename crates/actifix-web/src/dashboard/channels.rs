@@ -102,9 +102,7 @@ fn row(view: EndpointView, projects: &[(String, String)], now: Timestamp) -> Row
     Row {
         place: marked(&record.place, 200),
         project: match record.project.map(|id| id.to_string()) {
-            Some(id) => {
-                projects.iter().find(|(known, _)| *known == id).map_or(id, |(_, name)| name.clone())
-            }
+            Some(id) => projects.iter().find(|(known, _)| *known == id).map_or(id, |(_, name)| name.clone()),
             None => "all".to_owned(),
         },
         on: record.enabled,
@@ -149,9 +147,7 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let again = |problem, shown| page(&app, &sent.live, &nothing, problem, shown);
     match result {
         Ok(End::Word(word)) => see(&format!("{}/channels?done={word}", base(&app))),
-        Ok(End::Secret(shown)) => {
-            acts::created(answer(again(String::new(), Some(shown)).await))
-        }
+        Ok(End::Secret(shown)) => acts::created(answer(again(String::new(), Some(shown)).await)),
         Ok(End::Tested(tested)) => answer(again(told(&tested), None).await),
         Err(error) => acts::again(error, |why| again(why, None)).await,
     }
@@ -326,8 +322,7 @@ async fn deliveries_page(
     };
     let found = app.deliveries(&live.actor, asked).await?;
     let channels = app.endpoints(&live.actor).await?.into_iter().map(|view| view.record.name).collect();
-    let s =
-        Shell::load(app, live, Nav::Deliveries, "Deliveries").await?.done(&query.done).refused(problem);
+    let s = Shell::load(app, live, Nav::Deliveries, "Deliveries").await?.done(&query.done).refused(problem);
     let next = found.next_cursor.map(|Cursor(cursor)| {
         let (channel, cursor) = (encoded(&query.channel), encoded(&cursor));
         format!("{}/deliveries?channel={channel}&state={state}&cursor={cursor}", s.base)

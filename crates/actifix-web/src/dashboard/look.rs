@@ -54,11 +54,8 @@ impl Look {
     }
 
     fn written(self) -> String {
-        let words = [
-            self.theme,
-            if self.roomy { "roomy" } else { "" },
-            if self.keyless { "keyless" } else { "" },
-        ];
+        let words =
+            [self.theme, if self.roomy { "roomy" } else { "" }, if self.keyless { "keyless" } else { "" }];
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(".")
     }
 

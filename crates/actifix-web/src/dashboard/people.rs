@@ -80,8 +80,14 @@ struct Wish {
 fn wish(act: &str) -> Option<Wish> {
     let wish = |verb, consequence, done| Some(Wish { verb, consequence, done, further: None });
     match act {
-        "role" => wish("Change the role of", "Their sessions end, and they log in again with the new rights.", "role"),
-        "disable" => wish("Close the account", "Their sessions end at once and nobody logs in to it.", "disabled"),
+        "role" => wish(
+            "Change the role of",
+            "Their sessions end, and they log in again with the new rights.",
+            "role",
+        ),
+        "disable" => {
+            wish("Close the account", "Their sessions end at once and nobody logs in to it.", "disabled")
+        }
         "enable" => wish("Open the account", "Whoever has its password can log in again.", "enabled"),
         "unlock" => wish("Unlock the account", "Devices that it does not know may try again.", "unlocked"),
         "factor" => wish(
@@ -290,4 +296,3 @@ async fn ask_all(app: &App, sent: &Sent, many: usize) -> Response {
     };
     acts::ask(app, &sent.live, question).await
 }
-

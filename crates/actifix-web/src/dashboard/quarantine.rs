@@ -65,9 +65,8 @@ async fn page(app: &App, live: &LiveSession, query: ListQuery, problem: String) 
         id: entry.id,
     };
     let rows = found.items.into_iter().map(row).collect();
-    let next = found
-        .next_cursor
-        .map(|Cursor(cursor)| format!("{}/quarantine?cursor={}", s.base, encoded(&cursor)));
+    let next =
+        found.next_cursor.map(|Cursor(cursor)| format!("{}/quarantine?cursor={}", s.base, encoded(&cursor)));
     let days = app.settings().retention.quarantine_days;
     Ok(render(&QuarantinePage { total: grouped(s.stats.quarantine_entries), days, rows, next, s }))
 }
@@ -83,9 +82,12 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
             "released",
             "It goes through redaction again with a larger budget. What is clean of it is stored as an event; what is not stays here.",
         ),
-        Some("delete") => {
-            ("delete", "Delete", "deleted", "It is gone for good. What was in it was never stored as an event.")
-        }
+        Some("delete") => (
+            "delete",
+            "Delete",
+            "deleted",
+            "It is gone for good. What was in it was never stored as an event.",
+        ),
         _ => return acts::failed(acts::unknown()),
     };
     let entry = match app.quarantined(actor, id).await {
@@ -111,8 +113,6 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     };
     match done {
         Ok(()) => see(&format!("{}/quarantine?done={word}", base(&app))),
-        Err(error) => {
-            acts::again(error, |why| page(&app, &sent.live, ListQuery::default(), why)).await
-        }
+        Err(error) => acts::again(error, |why| page(&app, &sent.live, ListQuery::default(), why)).await,
     }
 }

@@ -138,8 +138,7 @@ async fn create(app: &App, sent: &Sent) -> Result<(TokenRecord, TokenText), Erro
         .parse()
         .map_err(|_| Error::invalid("role", "viewer, operator, agent or admin"))?;
     let days = fields.get("days").unwrap_or("90").parse();
-    let days =
-        days.map_err(|_| Error::invalid("days", format!("a whole number, 1 to {TOKEN_DAYS_MAX}")))?;
+    let days = days.map_err(|_| Error::invalid("days", format!("a whole number, 1 to {TOKEN_DAYS_MAX}")))?;
     let actor = app.reconfirmed(&sent.live.actor, acts::password(sent)).await?;
     let project = match fields.get("project") {
         Some(name) => Some(app.project(&actor, name).await?.id),
@@ -170,10 +169,7 @@ async fn ask(app: &App, sent: &Sent, token: &TokenRecord) -> Response {
         fact: format!("{verb} the token {}?", token.name),
         consequence,
         button: format!("{verb} {}", token.name),
-        fields: vec![
-            ("act", if rotates { "rotate" } else { "revoke" }.to_owned()),
-            ("id", token.id.clone()),
-        ],
+        fields: vec![("act", if rotates { "rotate" } else { "revoke" }.to_owned()), ("id", token.id.clone())],
         password: rotates,
         further: rotates.then_some(overlap),
     };

@@ -79,7 +79,11 @@ impl Look {
     /// Nothing to do now, no request since, and next to nothing taken: answers can lie in the library still.
     pub(super) const fn is_idle_since(&self, before: &Self, bytes_min: u64) -> bool {
         let taken = self.moved.saturating_sub(before.moved);
-        self.answering == 0 && self.sending == 0 && self.streaming == 0 && self.seen == before.seen && taken < bytes_min
+        self.answering == 0
+            && self.sending == 0
+            && self.streaming == 0
+            && self.seen == before.seen
+            && taken < bytes_min
     }
 
     /// There were answers to take at both looks, and fewer than `bytes_min` were taken in between.

@@ -37,8 +37,11 @@ impl Loaded {
 
     /// Every setting as it applies, for people to look at.
     pub fn in_effect(&self) -> Vec<Setting> {
-        let setting =
-            |(key, value): (String, Value)| Setting { source: self.source(&key), value: value.to_string(), key };
+        let setting = |(key, value): (String, Value)| Setting {
+            source: self.source(&key),
+            value: value.to_string(),
+            key,
+        };
         self.config.values().into_iter().map(setting).collect()
     }
 }

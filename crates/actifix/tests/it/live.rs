@@ -91,14 +91,14 @@ fn nobody_looks_without_a_session_or_from_another_page() {
         ("a token in the address", Request::get(&format!("/live?access_token={}", server.token())), 401),
         (
             "another site's page",
-            Request::get("/live")
-                .header("Cookie", &browser.cookies())
-                .header("Sec-Fetch-Site", "cross-site"),
+            Request::get("/live").header("Cookie", &browser.cookies()).header("Sec-Fetch-Site", "cross-site"),
             403,
         ),
         (
             "another origin",
-            Request::get("/live").header("Cookie", &browser.cookies()).header("Origin", "https://evil.example"),
+            Request::get("/live")
+                .header("Cookie", &browser.cookies())
+                .header("Origin", "https://evil.example"),
             403,
         ),
     ] {

@@ -12,8 +12,7 @@ use crate::pages::{form, page, submit};
 use crate::people::{Browser, OTHER, PASSWORD, login, user, with_admin, with_admin_and};
 
 /// Routes of the dashboard, as its router writes them.
-const ROUTER: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../actifix-web/src/dashboard.rs"));
+const ROUTER: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../actifix-web/src/dashboard.rs"));
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x>";
 
@@ -270,7 +269,10 @@ fn what_cannot_be_taken_back_is_asked_with_its_name() {
     let done = act("delete", true);
     assert_eq!((done.status, done.header("location")), (303, Some("/quarantine?done=deleted")));
     let empty = page(&server, &browser, "/quarantine?done=deleted").text();
-    assert!(empty.contains("The entry is deleted.") && empty.contains("Nothing is in quarantine."), "{empty}");
+    assert!(
+        empty.contains("The entry is deleted.") && empty.contains("Nothing is in quarantine."),
+        "{empty}"
+    );
     assert_eq!(act("delete", true).status, 404);
 
     let other = quarantined(&server);
@@ -281,7 +283,8 @@ fn what_cannot_be_taken_back_is_asked_with_its_name() {
 }
 
 fn cell(text: &str, id: &str) -> String {
-    let after = text.split(&format!("<code id=\"{id}\">")).nth(1).unwrap_or_else(|| panic!("no {id}: {text}"));
+    let after =
+        text.split(&format!("<code id=\"{id}\">")).nth(1).unwrap_or_else(|| panic!("no {id}: {text}"));
     after.split('<').next().expect("its text").to_owned()
 }
 
@@ -308,7 +311,8 @@ fn a_token_is_shown_once_and_replaced_and_revoked() {
     let listed = page(&server, &browser, "/tokens").text();
     assert!(!listed.contains(&token) && listed.contains("&lt;script&gt;"), "{listed}");
     assert!(!listed.contains("<script>alert"), "{listed}");
-    let id = server.list("/api/v1/tokens").iter().find(|row| row["name"] == HOSTILE).expect("it")["id"].clone();
+    let id =
+        server.list("/api/v1/tokens").iter().find(|row| row["name"] == HOSTILE).expect("it")["id"].clone();
     let id = id.as_str().expect("an id");
     // More than a person may give, and nonsense, are told on the page.
     for (field, value) in [("days", "91"), ("days", "soon"), ("role", "root"), ("project", "nowhere")] {
@@ -346,13 +350,14 @@ fn accounts_and_sessions_are_kept_by_forms() {
         all.extend(fields);
         submit(&server, &admin, path, &all)
     };
-    let made =
-        act("/users", &[("act", "create"), ("name", "jo"), ("role", "operator"), ("password", OTHER)]);
+    let made = act("/users", &[("act", "create"), ("name", "jo"), ("role", "operator"), ("password", OTHER)]);
     assert_eq!(made.header("location"), Some("/users?done=created"), "{}", made.text());
-    let short = act("/users", &[("act", "create"), ("name", "kim"), ("role", "viewer"), ("password", "short")]);
+    let short =
+        act("/users", &[("act", "create"), ("name", "kim"), ("role", "viewer"), ("password", "short")]);
     assert_eq!(short.status, 422);
     assert!(short.text().contains("Not done.") && short.text().contains("id=\"u-jo\""), "{}", short.text());
-    let hostile = act("/users", &[("act", "create"), ("name", HOSTILE), ("role", "viewer"), ("password", OTHER)]);
+    let hostile =
+        act("/users", &[("act", "create"), ("name", HOSTILE), ("role", "viewer"), ("password", OTHER)]);
     assert_eq!(hostile.status, 422);
     assert!(!hostile.text().contains("<script>alert"), "{}", hostile.text());
 
@@ -411,7 +416,10 @@ fn the_audit_log_is_searched_paged_and_proven() {
     let admin = login(&server, "admin", PASSWORD);
     crate::people::try_login(&server, "mallory", OTHER, None);
     let shown = page(&server, &admin, "/audit?user=mallory").text();
-    assert!(shown.contains("<code>login.failed</code>") && !shown.contains("<code>login.ok</code>"), "{shown}");
+    assert!(
+        shown.contains("<code>login.failed</code>") && !shown.contains("<code>login.ok</code>"),
+        "{shown}"
+    );
     let none = page(&server, &admin, "/audit?since=2099-01-01").text();
     assert!(none.contains("No row matches"), "{none}");
     let odd = page(&server, &admin, "/audit?since=yesterday").text();
@@ -426,7 +434,8 @@ fn the_audit_log_is_searched_paged_and_proven() {
     }
     let first = page(&server, &admin, "/audit").text();
     let next = first.split("rel=\"next\" href=\"").nth(1).and_then(|rest| rest.split('"').next());
-    let next = next.unwrap_or_else(|| panic!("no next page: {first}")).replace("&#38;", "&").replace("&amp;", "&");
+    let next =
+        next.unwrap_or_else(|| panic!("no next page: {first}")).replace("&#38;", "&").replace("&amp;", "&");
     let older = page(&server, &admin, &next);
     assert_eq!(older.status, 200);
     assert!(older.text().contains(">Newest</a>"));
@@ -453,12 +462,18 @@ fn rules_are_tried_before_they_are_saved_and_channels_tell_no_address() {
     server.post("/api/v1/events", &json!({ "message": "told of", "type": "AlertError", "priority": "P0" }));
     let canary = ["path", "that", "is", "secret"].join("-");
     let url = format!("https://alerts.example.net/{canary}");
-    let made = act("/channels", &[("act", "add"), ("name", "ops"), ("kind", "webhook"), ("url", &url), ("production", "yes")]);
+    let made = act(
+        "/channels",
+        &[("act", "add"), ("name", "ops"), ("kind", "webhook"), ("url", &url), ("production", "yes")],
+    );
     assert_eq!(made.status, 201, "{}", made.text());
     let secret = cell(&made.text(), "secret");
     assert!(secret.starts_with("whsec_"), "{secret}");
     let listed = page(&server, &admin, "/channels").text();
-    assert!(listed.contains("id=\"w-ops\"") && !listed.contains(&canary) && !listed.contains(&secret), "{listed}");
+    assert!(
+        listed.contains("id=\"w-ops\"") && !listed.contains(&canary) && !listed.contains(&secret),
+        "{listed}"
+    );
     let odd = act("/channels", &[("act", "add"), ("name", "odd"), ("url", "http://alerts.example.net/x")]);
     assert_eq!(odd.status, 422);
     assert!(odd.text().contains("Not done."), "{}", odd.text());
@@ -512,7 +527,9 @@ fn rules_are_tried_before_they_are_saved_and_channels_tell_no_address() {
 #[test]
 fn backups_settings_and_what_it_is_made_of_are_told() {
     let canary = ["hunter", "2", "typed"].concat();
-    let config = format!("[outbound]\nextra_ca = \"\"\n[retention]\nevents_days = 17\n[server]\nhosts = [\"{canary}.example.net\"]\n");
+    let config = format!(
+        "[outbound]\nextra_ca = \"\"\n[retention]\nevents_days = 17\n[server]\nhosts = [\"{canary}.example.net\"]\n"
+    );
     let (home, server) = with_admin_and(&config.replace("[outbound]\nextra_ca = \"\"\n", ""));
     let admin = login(&server, "admin", PASSWORD);
     let act = |path: &str, fields: &[(&str, &str)]| {
@@ -591,7 +608,12 @@ fn a_list_is_kept_under_a_name_by_each_for_themselves() {
     };
     let name = "<img src=x onerror=alert(1)>\"'";
     let saved = save(&admin, "save", name, "is:open priority:P1");
-    assert_eq!(saved.header("location"), Some("/tickets?q=is%3Aopen+priority%3AP1&done=view"), "{}", saved.text());
+    assert_eq!(
+        saved.header("location"),
+        Some("/tickets?q=is%3Aopen+priority%3AP1&done=view"),
+        "{}",
+        saved.text()
+    );
     let shown = page(&server, &admin, "/tickets").text();
     assert!(shown.contains("&lt;img src=x") || shown.contains("&#60;img src=x"), "{shown}");
     assert!(!shown.contains("<img src=x"), "{shown}");
