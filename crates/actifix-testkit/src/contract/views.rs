@@ -15,12 +15,12 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     let view = |name: &str, search: &str| SavedView { name: name.to_owned(), search: search.to_owned() };
     assert_eq!(store.views(&jo.id).await.unwrap(), []);
     store.save_view(&jo.id, &view("mine", "is:open"), 2, now).await.unwrap();
-    store.save_view(&jo.id, &view("'; DROP TABLE views; --", "x"), 2, now).await.unwrap();
+    store.save_view(&jo.id, &view("it's \"mine\"; --", "x"), 2, now).await.unwrap();
     let third = store.save_view(&jo.id, &view("third", "y"), 2, now).await;
     assert!(matches!(third, Err(Error::Conflict { stale: false, .. })), "{third:?}");
     // The same name is replaced, however many there are.
     store.save_view(&jo.id, &view("mine", "is:held"), 2, now).await.unwrap();
-    let expected = [view("'; DROP TABLE views; --", "x"), view("mine", "is:held")];
+    let expected = [view("it's \"mine\"; --", "x"), view("mine", "is:held")];
     assert_eq!(store.views(&jo.id).await.unwrap(), expected);
     // Others have their own.
     assert_eq!(store.views(&kim.id).await.unwrap(), []);

@@ -193,4 +193,48 @@ mod tests {
         let words: std::collections::BTreeSet<_> = DONE.iter().map(|(word, _)| word).collect();
         assert_eq!(words.len(), DONE.len());
     }
+
+    const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x>";
+
+    #[test]
+    fn a_question_shows_names_as_text() {
+        let q = Question {
+            nav: Nav::Tokens,
+            path: "/tokens",
+            fact: format!("Revoke the token {HOSTILE}?"),
+            consequence: "It is refused.",
+            button: format!("Revoke {HOSTILE}"),
+            fields: vec![("act", "revoke".to_owned()), ("id", HOSTILE.to_owned())],
+            password: true,
+            further: None,
+        };
+        let html = ConfirmPage { s: Shell::sample(), q }.render().expect("a page");
+        assert!(!html.contains("<script>alert") && !html.contains("<img src=x"), "{html}");
+        assert!(html.contains("name=\"your_password\""), "asked again after ten minutes: {html}");
+    }
+
+    #[tokio::test]
+    async fn what_can_be_mended_is_told_on_its_page() {
+        async fn page(why: String) -> Result<Response, Error> {
+            Ok(axum::response::Html(why).into_response())
+        }
+        let stale = Error::Forbidden { needs: "your password again, in the field password" };
+        for (error, status, told) in [
+            (stale, 403, "more than 10 minutes ago"),
+            (Error::invalid("name", "1 to 64 characters"), 422, "1 to 64 characters"),
+            (Error::conflict("there are too many"), 409, "there are too many"),
+            (Error::Throttled { retry_after_seconds: 7 }, 429, "try again in 7 s"),
+        ] {
+            let answer = again(error, page).await;
+            assert_eq!(answer.status(), status);
+            let body = axum::body::to_bytes(answer.into_body(), 1_000).await.expect("a body");
+            assert!(String::from_utf8_lossy(&body).contains(told), "{told}");
+        }
+        // What somebody may not do, and what is not there, has no page.
+        for error in [Error::Forbidden { needs: "admin" }, Error::NotFound { what: "token" }] {
+            let answer = again(error, page).await;
+            let body = axum::body::to_bytes(answer.into_body(), 1_000).await.expect("a body");
+            assert!(body.is_empty());
+        }
+    }
 }

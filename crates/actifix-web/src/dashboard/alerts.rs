@@ -3,7 +3,7 @@
 use super::acts::{self, Done, Question};
 use super::forms::{Fields, Sent, Viewer, encoded, see};
 use super::shell::{Nav, Shell, answer, base, render};
-use super::text::{Marked, grouped, marked};
+use super::text::{Marked, grouped, marked, span};
 use actifix_app::App;
 use actifix_app::alerts::{DryRun, RuleView};
 use actifix_app::error::Error;
@@ -12,6 +12,7 @@ use actifix_domain::alert::{AlertRule, Conditions, DailyHours, QuietHours, Rate,
 use actifix_domain::event::Level;
 use actifix_domain::project::Project;
 use actifix_domain::ticket::Priority;
+use actifix_domain::time::MINUTE;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -162,8 +163,10 @@ fn row(view: &RuleView, projects: &[Project]) -> Row {
         when: marked(&when.join("; "), 400),
         channels: if rule.endpoints.is_empty() { "all".to_owned() } else { rule.endpoints.join(", ") },
         pace: format!(
-            "{} in {} min, again after {} min",
-            rule.burst, rule.digest_minutes, rule.cooldown_minutes
+            "{} in {}, again after {}",
+            rule.burst,
+            span(i64::from(rule.digest_minutes) * MINUTE),
+            span(i64::from(rule.cooldown_minutes) * MINUTE)
         ),
     }
 }

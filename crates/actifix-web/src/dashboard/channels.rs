@@ -379,3 +379,40 @@ pub async fn redeliver(State(app): State<Arc<App>>, sent: Sent) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_receivers_answer_is_text() {
+        let hostile = "<script>alert(1)</script>\"'><img src=x>";
+        let at = Timestamp::from_micros(0);
+        let delivery = DeliveryView {
+            id: hostile.to_owned(),
+            endpoint: hostile.to_owned(),
+            trigger: Some(hostile.to_owned()),
+            ticket: None,
+            state: "dead".to_owned(),
+            test: false,
+            attempts: 3,
+            last_failure: Some(hostile.to_owned()),
+            last_status: Some(500),
+            created_at: at,
+            attempted_at: Some(at),
+            expires_at: at,
+        };
+        let page = DeliveriesPage {
+            s: Shell::sample(),
+            rows: vec![sending(delivery, at)],
+            channels: vec![hostile.to_owned()],
+            channel: hostile.to_owned(),
+            states: vec![("dead", "Given up")],
+            state: "dead".to_owned(),
+            next: None,
+        };
+        let html = page.render().expect("a page");
+        assert!(!html.contains("<script>alert") && !html.contains("<img src=x"), "{html}");
+        assert!(html.contains("given up") && html.contains(">Send again</button>"), "{html}");
+    }
+}

@@ -116,3 +116,28 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
         Err(error) => acts::again(error, |why| page(&app, &sent.live, ListQuery::default(), why)).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actifix_domain::time::Timestamp;
+
+    #[test]
+    fn reasons_are_text() {
+        let hostile = "<script>alert(1)</script>\u{202E}\"'><img src=x>";
+        let at = Timestamp::from_micros(0);
+        let row = Row {
+            id: hostile.to_owned(),
+            project: hostile.to_owned(),
+            came: When::new(at, at),
+            reason: marked(hostile, 200),
+            kind: marked(hostile, 200),
+            size: "1 B".to_owned(),
+        };
+        let s = Shell::sample().refused(hostile.to_owned());
+        let page = QuarantinePage { s, total: "1".to_owned(), days: 30, rows: vec![row], next: None };
+        let html = page.render().expect("a page");
+        assert!(!html.contains("<script>alert") && !html.contains("<img src=x"), "{html}");
+        assert!(html.contains("Not done.") && html.contains(">Release</button>"), "{html}");
+    }
+}

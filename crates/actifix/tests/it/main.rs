@@ -18,6 +18,7 @@ mod alerts;
 mod api;
 mod backups;
 mod captures;
+mod chosen;
 mod cli;
 mod crash;
 mod edges;

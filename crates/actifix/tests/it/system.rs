@@ -1,11 +1,10 @@
 //! Pages of the system as people of each role, an attacker, and a reader of the next page see them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::fates::quarantined;
+use crate::fates::{poisoned, quarantined};
 use crate::harness::{Home, Server};
 use crate::http::Request;
 use crate::pages::{form, page, submit};
@@ -147,6 +146,7 @@ fn each_page_and_act_is_for_those_who_may() {
     for role in ["viewer", "operator"] {
         user(&home, role, role);
     }
+    let entry = quarantined(&server);
     let made = server.post("/api/v1/events", &json!({ "message": "one" }));
     let (ticket, event) = (made["ticket_id"].as_str().unwrap(), made["event_id"].as_str().unwrap());
     for (role, holds, password) in
@@ -170,7 +170,8 @@ fn each_page_and_act_is_for_those_who_may() {
                 }
             }
             for (act, needs) in acts.iter().filter(|(_, needs)| *needs > holds) {
-                let answer = submit(&server, &browser, &place, &fields(act, &browser.csrf, ticket));
+                let id = if *path == "/quarantine" { entry.as_str() } else { ticket };
+                let answer = submit(&server, &browser, &place, &fields(act, &browser.csrf, id));
                 assert_eq!(answer.status, 403, "{act} on {place} as {role} ({needs:?}): {}", answer.text());
             }
         }
@@ -198,7 +199,7 @@ fn state(server: &Server) -> Vec<Value> {
     .map(|path| server.get(path))
     .into();
     all.push(server.get("/api/v1/audit?limit=1")["items"][0]["seq"].clone());
-    for times in all.iter_mut().filter_map(|value| value["items"].as_array_mut()).flatten() {
+    for times in all.iter_mut().filter_map(|value| value.get_mut("items")?.as_array_mut()).flatten() {
         if let Some(members) = times.as_object_mut() {
             members.remove("last_used_at");
         }
@@ -275,7 +276,7 @@ fn what_cannot_be_taken_back_is_asked_with_its_name() {
     );
     assert_eq!(act("delete", true).status, 404);
 
-    let other = quarantined(&server);
+    let other = poisoned(&server, "60");
     let fields = [("csrf", browser.csrf.as_str()), ("act", "release"), ("id", &other), ("sure", "yes")];
     assert_eq!(submit(&server, &browser, "/quarantine", &fields).status, 303);
     assert!(server.list("/api/v1/quarantine").is_empty());
@@ -412,10 +413,10 @@ fn accounts_and_sessions_are_kept_by_forms() {
 
 #[test]
 fn the_audit_log_is_searched_paged_and_proven() {
-    let (home, server) = with_admin();
+    let (_home, server) = with_admin();
     let admin = login(&server, "admin", PASSWORD);
-    crate::people::try_login(&server, "mallory", OTHER, None);
-    let shown = page(&server, &admin, "/audit?user=mallory").text();
+    assert_eq!(crate::people::try_login(&server, "admin", OTHER, None).status, 401);
+    let shown = page(&server, &admin, "/audit?user=admin&action=login.failed&ip=127.0.0.1").text();
     assert!(
         shown.contains("<code>login.failed</code>") && !shown.contains("<code>login.ok</code>"),
         "{shown}"
@@ -429,8 +430,8 @@ fn the_audit_log_is_searched_paged_and_proven() {
         let answer = page(&server, &admin, &format!("/audit?{field}={hostile}"));
         assert!(!answer.text().contains("<script>alert"), "{field}: {}", answer.text());
     }
-    for number in 0..60 {
-        crate::people::try_login(&server, &format!("nobody{number}"), "x", None);
+    for _ in 0..60 {
+        server.call("POST", "/api/v1/throttle/reset", Some(&json!({})));
     }
     let first = page(&server, &admin, "/audit").text();
     let next = first.split("rel=\"next\" href=\"").nth(1).and_then(|rest| rest.split('"').next());
@@ -445,9 +446,6 @@ fn the_audit_log_is_searched_paged_and_proven() {
     };
     let text = verify(&server, &admin);
     assert!(text.contains("The log is whole."), "{text}");
-    drop(server);
-    let path = home.path().join(".actifix/audit.head");
-    assert!(path.exists() || Path::new(&path).parent().is_some_and(Path::exists));
 }
 
 #[test]
@@ -573,14 +571,10 @@ fn backups_settings_and_what_it_is_made_of_are_told() {
 
 #[test]
 fn a_backup_is_made_and_tried_by_a_form() {
-    let home = Home::new();
     let dir = tempfile::tempdir().expect("a directory");
     let key = dir.path().join("backup.key");
-    let made = home.cli(&["backup", "keygen", "--out", key.to_str().expect("a path")]).ok();
-    let config = format!("[backup]\nrecipients = [\"{}\"]\n", made.trim());
-    std::fs::write(home.path().join("actifix.toml"), config).expect("a configuration");
-    home.cli_stdin(&["admin", "set-password", "--stdin"], PASSWORD.as_bytes()).ok();
-    let server = home.serve();
+    let made = Home::new().cli(&["backup", "keygen", "--out", key.to_str().expect("a path")]).ok();
+    let (_home, server) = with_admin_and(&format!("[backup]\nrecipients = [\"{}\"]\n", made.trim()));
     let admin = login(&server, "admin", PASSWORD);
     let act = |fields: &[(&str, &str)]| {
         let mut all = vec![("csrf", admin.csrf.as_str())];
@@ -595,135 +589,4 @@ fn a_backup_is_made_and_tried_by_a_form() {
     let shown = page(&server, &admin, "/backups?done=verified").text();
     assert!(shown.contains("The newest backup is whole.") && shown.contains(&name), "{shown}");
     assert_eq!(act(&[("act", "verify"), ("name", "../../etc/passwd")]).status, 404);
-}
-
-#[test]
-fn a_list_is_kept_under_a_name_by_each_for_themselves() {
-    let (home, server) = with_admin();
-    user(&home, "jo", "viewer");
-    let (admin, jo) = (login(&server, "admin", PASSWORD), login(&server, "jo", OTHER));
-    let save = |browser: &Browser, act: &str, name: &str, q: &str| {
-        let fields = [("csrf", browser.csrf.as_str()), ("act", act), ("name", name), ("q", q)];
-        submit(&server, browser, "/views", &fields)
-    };
-    let name = "<img src=x onerror=alert(1)>\"'";
-    let saved = save(&admin, "save", name, "is:open priority:P1");
-    assert_eq!(
-        saved.header("location"),
-        Some("/tickets?q=is%3Aopen+priority%3AP1&done=view"),
-        "{}",
-        saved.text()
-    );
-    let shown = page(&server, &admin, "/tickets").text();
-    assert!(shown.contains("&lt;img src=x") || shown.contains("&#60;img src=x"), "{shown}");
-    assert!(!shown.contains("<img src=x"), "{shown}");
-    assert!(!page(&server, &jo, "/tickets").text().contains("img src=x"), "another's is not shown");
-    assert_eq!(save(&jo, "remove", name, "").status, 404);
-    assert_eq!(save(&jo, "save", "mine", "is:nonsense").status, 422);
-    assert_eq!(save(&jo, "save", "", "is:open").status, 422);
-    for number in 0..20 {
-        assert_eq!(save(&jo, "save", &format!("view {number}"), "is:open").status, 303);
-    }
-    let one_more = save(&jo, "save", "one more", "is:open");
-    assert_eq!(one_more.status, 409);
-    assert!(one_more.text().contains("remove one first"), "{}", one_more.text());
-    assert_eq!(save(&admin, "remove", name, "").status, 303);
-    assert!(!page(&server, &admin, "/tickets").text().contains("img src=x"));
-}
-
-#[test]
-fn many_tickets_are_worked_by_one_form() {
-    let (_home, server) = with_admin();
-    let admin = login(&server, "admin", PASSWORD);
-    let ids: Vec<String> = (0..3)
-        .map(|number| {
-            let event = json!({ "message": format!("bulk {number}"), "fingerprint": [format!("b{number}")] });
-            server.post("/api/v1/events", &event)["ticket_id"].as_str().expect("an id").to_owned()
-        })
-        .collect();
-    let act = |act: &str, more: &[(&str, &str)]| {
-        let mut fields = vec![("csrf", admin.csrf.as_str()), ("act", act), ("here", "/tickets?q=is%3Aopen")];
-        fields.extend(ids.iter().map(|id| ("id", id.as_str())));
-        fields.extend(more);
-        submit(&server, &admin, "/tickets", &fields)
-    };
-    let all = |member: &str| -> Vec<Value> {
-        ids.iter().map(|id| server.get(&format!("/api/v1/tickets/{id}"))[member].clone()).collect()
-    };
-    let asked = act("resolve", &[]);
-    assert_eq!(asked.status, 200);
-    assert!(asked.text().contains("Resolve 3 tickets"), "{}", asked.text());
-    let evidence = [
-        ("sure", "yes"),
-        ("root_cause", "the gateway closed too early"),
-        ("no_commit_reason", "fixed by a setting of the gateway"),
-        ("no_test_reason", "the gateway is not ours to test"),
-    ];
-    let short = act("resolve", &[("sure", "yes"), ("root_cause", "x")]);
-    assert_eq!(short.status, 422, "{}", short.text());
-    assert!(short.text().contains("Not done.") && short.text().contains("Root cause"), "{}", short.text());
-    assert_eq!(all("status"), ["open", "open", "open"]);
-    let given = act("assign", &[("sure", "yes"), ("assignee", "kim")]);
-    assert_eq!(given.header("location"), Some("/tickets?q=is%3Aopen&done=assigned"), "{}", given.text());
-    assert_eq!(all("assignee"), ["kim", "kim", "kim"]);
-    assert_eq!(act("resolve", &evidence).header("location"), Some("/tickets?q=is%3Aopen&done=resolved"));
-    assert_eq!(all("status"), ["resolved", "resolved", "resolved"]);
-    assert_eq!(act("reopen", &[]).status, 303);
-    assert_eq!(act("ignore", &[]).status, 303);
-    assert_eq!(all("status"), ["ignored", "ignored", "ignored"]);
-    // More than a page of them is refused whole, and a way back to another host is not taken.
-    let many: Vec<String> = (0..101).map(|number| format!("ACT-20261124-{number:05}")).collect();
-    let mut fields = vec![("csrf", admin.csrf.as_str()), ("act", "ignore")];
-    fields.extend(many.iter().map(|id| ("id", id.as_str())));
-    assert_eq!(submit(&server, &admin, "/tickets", &fields).status, 422);
-    for here in ["//evil.example/tickets", "https://evil.example", "/\\evil.example", "/logout"] {
-        let fields = [("csrf", admin.csrf.as_str()), ("act", "mine"), ("here", here)];
-        let place = submit(&server, &admin, "/tickets", &fields);
-        assert_eq!(place.header("location"), Some("/tickets?done=none"), "{here}");
-    }
-}
-
-#[test]
-fn how_pages_look_is_one_of_few_words() {
-    let (_home, server) = with_admin();
-    let admin = login(&server, "admin", PASSWORD);
-    let set = [("csrf", admin.csrf.as_str()), ("theme", "dark"), ("density", "roomy"), ("keys", "off")];
-    let answer = submit(&server, &admin, "/display", &set);
-    assert_eq!((answer.status, answer.header("location")), (303, Some("/display?done=look")));
-    assert!(answer.header("set-cookie").expect("a cookie").starts_with("actifix-look=dark.roomy.keyless;"));
-    let with = |look: &str, path: &str| {
-        let cookies = format!("{}; actifix-look={look}", admin.cookies());
-        server.send(&Request::get(path).header("Accept", "text/html").header("Cookie", &cookies)).text()
-    };
-    let dark = with("dark.roomy.keyless", "/");
-    assert!(dark.contains("<html lang=\"en\" data-theme=\"dark\" data-density=\"roomy\">"), "{dark}");
-    assert!(dark.contains("data-keys=\"off\""));
-    assert!(with("dark", "/tickets/ACT-20000101-AAAAA").contains("data-theme=\"dark\""), "errors too");
-    let odd = with("\"><script>alert(1)</script>", "/");
-    assert!(odd.contains("<html lang=\"en\">") && !odd.contains("<script>alert"), "{odd}");
-    let evil = [("csrf", admin.csrf.as_str()), ("theme", "x; Domain=evil.example")];
-    let cookie = submit(&server, &admin, "/display", &evil);
-    assert!(cookie.header("set-cookie").expect("a cookie").starts_with("actifix-look=;"));
-}
-
-#[test]
-fn one_stylesheet_and_one_script_stay_small() {
-    let (_home, server) = with_admin();
-    let admin = login(&server, "admin", PASSWORD);
-    let html = page(&server, &admin, "/").text();
-    let mut bytes = 0;
-    let files: BTreeSet<&str> = html
-        .split("/assets/")
-        .skip(1)
-        .map(|rest| rest.split(['"', '#']).next().expect("a name"))
-        .filter(|name| name.ends_with(".css") || name.ends_with(".js"))
-        .collect();
-    assert_eq!(files.len(), 2, "{files:?}");
-    for name in files {
-        let file = server.send(&Request::get(&format!("/assets/{name}")));
-        assert_eq!(file.status, 200);
-        bytes += file.text().len();
-    }
-    assert!(bytes <= 60_000, "{bytes}");
-    assert!(html.matches("<script").count() == 1 && html.matches("stylesheet").count() == 1);
 }
