@@ -139,7 +139,8 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
             let id = sent.fields.get("id").and_then(|id| id.parse().ok());
             match id {
                 Some(id) => app.release_hold(&sent.live.actor, id).await.map(|()| "unheld"),
-                None => Err(Error::NotFound { what: "legal hold" }),
+                // Whoever may not see holds learns that first.
+                None => app.holds(&sent.live.actor).await.and(Err(Error::NotFound { what: "legal hold" })),
             }
         }
         _ => Err(acts::unknown()),
