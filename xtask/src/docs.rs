@@ -3,9 +3,11 @@
 //! A page is one [`Generator`]. `cargo xtask docs` writes all pages, `cargo xtask docs --check` and
 //! `cargo xtask ci` fail if one differs from what is committed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::tidy::RULES;
 use crate::workspace::Workspace;
@@ -23,11 +25,56 @@ struct Generator {
 
 const GENERATORS: &[Generator] = &[
     Generator { path: "docs/reference/tidy.md", generate: tidy_rules },
+    Generator { path: CRATES, generate: crates },
     Generator { path: "docs/reference/cli.md", generate: |workspace| from_binary(workspace, "cli") },
     Generator { path: "docs/reference/config.md", generate: |workspace| from_binary(workspace, "config") },
     Generator { path: "docs/reference/api.md", generate: |workspace| from_binary(workspace, "api") },
     Generator { path: "docs/reference/rules.md", generate: |workspace| from_binary(workspace, "rules") },
 ];
+
+/// The list of crates that the page "About" shows.
+const CRATES: &str = "crates/actifix-web/assets/crates.tsv";
+/// The platform that releases are made for: others need a few further crates.
+const PLATFORM: &str = "x86_64-unknown-linux-gnu";
+
+/// What is linked into the program, as cargo resolves it: name, version, licence.
+fn crates(workspace: &Workspace) -> Result<String> {
+    let mut command = std::process::Command::new("cargo");
+    command
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", PLATFORM])
+        .current_dir(workspace.root());
+    let metadata: Value = serde_json::from_str(&crate::process::output(&mut command)?)?;
+    let by_id = |list: &Value| -> BTreeMap<String, Value> {
+        let items = list.as_array().into_iter().flatten();
+        items.filter_map(|item| Some((item["id"].as_str()?.to_owned(), item.clone()))).collect()
+    };
+    let (packages, nodes) = (by_id(&metadata["packages"]), by_id(&metadata["resolve"]["nodes"]));
+    let program =
+        packages.values().find(|package| package["name"] == "actifix").context("no crate actifix")?;
+    let mut waiting = vec![program["id"].as_str().unwrap_or_default().to_owned()];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if !seen.insert(id.clone()) {
+            continue;
+        }
+        for dependency in nodes.get(&id).and_then(|node| node["deps"].as_array()).into_iter().flatten() {
+            let kinds = dependency["dep_kinds"].as_array().into_iter().flatten();
+            if kinds.into_iter().any(|kind| kind["kind"].is_null()) {
+                waiting.push(dependency["pkg"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    let foreign =
+        seen.iter().filter_map(|id| packages.get(id)).filter(|package| !package["source"].is_null());
+    let mut lines: Vec<String> = foreign
+        .map(|package| {
+            let text = |name: &str| package[name].as_str().unwrap_or("unknown").to_owned();
+            format!("{}\t{}\t{}\n", text("name"), text("version"), text("license"))
+        })
+        .collect();
+    lines.sort();
+    Ok(lines.concat())
+}
 
 /// A page that our own binary prints.
 fn from_binary(workspace: &Workspace, page: &str) -> Result<String> {
@@ -72,7 +119,8 @@ pub fn check(workspace: &Workspace) -> Result<()> {
 impl Generator {
     fn text(&self, workspace: &Workspace) -> Result<String> {
         let body = (self.generate)(workspace).with_context(|| format!("cannot generate {}", self.path))?;
-        Ok(format!("{HEADER}{body}"))
+        let header = if self.path.ends_with(".md") { HEADER } else { "" };
+        Ok(format!("{header}{body}"))
     }
 }
 
@@ -91,11 +139,21 @@ fn tidy_rules(_: &Workspace) -> Result<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_page_of_tidy_rules_is_up_to_date() {
+    #[track_caller]
+    fn is_up_to_date(name: &str) {
         let workspace = Workspace::locate().unwrap();
-        let generator = GENERATORS.iter().find(|generator| generator.path.ends_with("tidy.md")).unwrap();
+        let generator = GENERATORS.iter().find(|generator| generator.path.ends_with(name)).unwrap();
         let committed = workspace.read(generator.path).unwrap();
         assert_eq!(committed, generator.text(&workspace).unwrap(), "run `cargo xtask docs`");
+    }
+
+    #[test]
+    fn the_page_of_tidy_rules_is_up_to_date() {
+        is_up_to_date("tidy.md");
+    }
+
+    #[test]
+    fn the_list_of_crates_is_what_cargo_resolves() {
+        is_up_to_date("crates.tsv");
     }
 }

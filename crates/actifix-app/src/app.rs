@@ -10,6 +10,7 @@ use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate, Refusals};
 use crate::jwt::KeyRing;
 use crate::limits::{ApiLimits, Limiter};
+use crate::live::Streams;
 use crate::oidc::SignInCell;
 use crate::ports::{AccessRecord, Holder};
 use crate::ports::{Clock, Ids, Store, Vault};
@@ -51,6 +52,19 @@ pub struct AppSettings {
     pub decode_parallel: usize,
     /// Which addresses alerts may be sent to.
     pub outbound: AddressPolicy,
+    /// Every setting as it applies, for people to look at.
+    pub in_effect: Vec<Setting>,
+}
+
+/// A setting as it applies. Secrets stand in it as what refers to them, or masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key.
+    pub key: String,
+    /// Its value, as JSON.
+    pub value: String,
+    /// Where it comes from: `default`, a file, the name of a variable.
+    pub source: String,
 }
 
 /// How long an answer about readiness is given again.
@@ -85,6 +99,7 @@ pub struct App {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) backups: Backups,
     pub(crate) doctor: Doctor,
+    pub(crate) streams: Arc<Streams>,
     readiness: Readiness,
     pub(crate) alerts: AlertState,
     pub(crate) rollup: Rollup,
@@ -144,6 +159,7 @@ impl App {
             in_flight: Arc::default(),
             backups: Backups::default(),
             doctor: Doctor::default(),
+            streams: Arc::default(),
             readiness: Readiness::default(),
             alerts: AlertState::default(),
             rollup: Rollup::default(),
@@ -186,6 +202,12 @@ impl App {
     /// What this installation was told.
     pub fn settings(&self) -> &AppSettings {
         &self.settings
+    }
+
+    /// Every setting as it applies, with where it comes from.
+    pub fn settings_in_effect(&self, actor: &Actor) -> Result<&[Setting]> {
+        Self::require(actor, Scope::Admin, None)?;
+        Ok(&self.settings.in_effect)
     }
 
     /// Requires a right, in a project if one is given.

@@ -20,6 +20,7 @@ pub mod integrity;
 pub mod jws;
 pub mod jwt;
 pub mod limits;
+pub mod live;
 pub mod login;
 pub mod monitors;
 pub mod oidc;
@@ -32,5 +33,6 @@ pub mod secrets;
 pub mod sessions;
 pub mod tickets;
 pub mod tokens;
+pub mod views;
 
 pub use app::App;

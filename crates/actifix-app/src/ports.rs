@@ -5,6 +5,7 @@
 
 mod alerts;
 mod data;
+mod views;
 
 pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequest};
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
@@ -25,6 +26,7 @@ pub use data::{
     NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
+pub use views::{SavedView, ViewStore};
 
 use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;
@@ -88,6 +90,7 @@ pub trait Store:
     + LimitStore
     + UpkeepStore
     + AlertStore
+    + ViewStore
     + Send
     + Sync
     + 'static
@@ -110,6 +113,7 @@ impl<T> Store for T where
         + LimitStore
         + UpkeepStore
         + AlertStore
+        + ViewStore
         + Send
         + Sync
         + 'static

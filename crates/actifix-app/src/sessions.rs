@@ -84,6 +84,18 @@ impl App {
         Ok(Some(LiveSession { actor: Self::actor_of(&session, &user), session, csrf }))
     }
 
+    /// Whether a session still is what it was when it was found: not ended, not over, its person with the same rights. A
+    /// look is no use of it.
+    pub async fn goes_on(&self, live: &LiveSession) -> Result<bool> {
+        let Some((session, user)) = self.store.session(&live.session.hash).await? else { return Ok(false) };
+        let now = self.now();
+        let same_rights = matches!(&live.actor, Actor::User { scopes, .. } if *scopes == user.role.scopes());
+        Ok(now < session.expires_at
+            && now.since(session.seen_at) < IDLE_MICROS
+            && user.disabled_at.is_none()
+            && same_rights)
+    }
+
     pub(crate) fn actor_of(session: &SessionRecord, user: &UserRecord) -> Actor {
         Actor::User {
             id: user.id.clone(),

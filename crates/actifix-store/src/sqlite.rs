@@ -43,6 +43,7 @@ mod tickets;
 mod tokens;
 mod upkeep;
 mod upkeep_ports;
+mod views;
 mod witness;
 mod word;
 mod writer;

@@ -59,4 +59,5 @@ contract! {
     secrets: open_gates();
     care: open_gates();
     limits: open_gates();
+    views: open_gates();
 }

@@ -19,6 +19,7 @@ pub mod secrets;
 pub mod throttle;
 pub mod tickets;
 pub mod tokens;
+pub mod views;
 
 use crate::FakeClock;
 use crate::fixtures::act;

@@ -16,5 +16,6 @@ pub fn settings() -> AppSettings {
         backup_every_hours: None,
         decode_parallel: 1,
         outbound: Default::default(),
+        in_effect: Vec::new(),
     }
 }

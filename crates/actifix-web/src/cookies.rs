@@ -14,6 +14,8 @@ const DEVICE_SECURE: &str = "__Host-actifix-device";
 const DEVICE_PLAIN: &str = "actifix-device";
 const SIGN_IN_SECURE: &str = "__Host-actifix-sign-in";
 const SIGN_IN_PLAIN: &str = "actifix-sign-in";
+/// How pages look in this browser. The page's script changes it too, so it is not kept from it; it is no secret.
+pub const LOOK: &str = "actifix-look";
 /// A device is known for so long, seconds.
 const DEVICE_SECONDS: i64 = 400 * 86_400;
 /// Longest value that is looked at, bytes.
@@ -89,6 +91,16 @@ pub fn clear_session(headers: &mut HeaderMap, https: bool) {
 /// Sets the cookie of a sign-in. The provider's page sends the browser back, so it must come along from there (Lax).
 pub fn set_sign_in(headers: &mut HeaderMap, value: &str, https: bool) {
     write(headers, sign_in_name(https), value, "Lax", SIGN_IN_MICROS / 1_000_000, https);
+}
+
+/// Sets how pages look; an empty value takes it away.
+pub fn set_look(headers: &mut HeaderMap, value: &str, https: bool) {
+    let (secure, seconds) =
+        (if https { "; Secure" } else { "" }, if value.is_empty() { 0 } else { DEVICE_SECONDS });
+    let text = format!("{LOOK}={value}; Path=/; SameSite=Strict; Max-Age={seconds}{secure}");
+    if let Ok(line) = HeaderValue::from_str(&text) {
+        headers.append(header::SET_COOKIE, line);
+    }
 }
 
 /// Takes the cookie of a sign-in away.

@@ -2,18 +2,33 @@
 //!
 //! Text of events is foreign: templates escape everything, and only `text::Marked` writes markup into them.
 
+mod about;
+mod acts;
+mod alerts;
 mod assets;
+mod audit;
+mod backups;
+mod bulk;
+mod channels;
+mod doctor;
 mod floods;
 mod forms;
+mod live;
 mod login;
+mod look;
 mod overview;
+mod people;
 mod projects;
+mod quarantine;
+mod settings;
 mod shell;
 mod text;
 mod ticket;
 mod tickets;
+mod tokens;
 mod trace;
 
+pub use look::Look;
 pub use shell::{base, message};
 
 use crate::api::route_of;
@@ -37,7 +52,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", get(overview::show))
         .route("/login", get(login::form).post(login::submit))
         .route("/logout", post(login::leave))
-        .route("/tickets", get(tickets::list).post(tickets::bulk))
+        .route("/tickets", get(tickets::list).post(bulk::act))
+        .route("/views", post(tickets::act_on_views))
         .route("/tickets/{id}", get(ticket::show).post(ticket::act))
         .route("/tickets/{id}/events", get(ticket::events))
         .route("/events/{id}", get(ticket::event))
@@ -46,6 +62,21 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/findings", get(floods::findings).post(floods::resolve))
         .route("/projects", get(projects::list))
         .route("/projects/{name}", get(projects::show))
+        .route("/quarantine", get(quarantine::list).post(quarantine::act))
+        .route("/doctor", get(doctor::show))
+        .route("/alerts", get(alerts::list).post(alerts::act))
+        .route("/channels", get(channels::list).post(channels::act))
+        .route("/deliveries", get(channels::deliveries).post(channels::redeliver))
+        .route("/users", get(people::users).post(people::act_on_users))
+        .route("/tokens", get(tokens::list).post(tokens::act))
+        .route("/sessions", get(people::sessions).post(people::act_on_sessions))
+        .route("/audit", get(audit::list).post(audit::verify))
+        .route("/backups", get(backups::list).post(backups::act))
+        .route("/settings", get(settings::show).post(settings::act))
+        .route("/display", get(look::show).post(look::set))
+        .route("/about", get(about::show))
+        .route("/about/sbom.json", get(about::sbom))
+        .route("/live", get(live::stream))
         .route("/assets/{name}", get(assets::serve))
         .layer(from_fn_with_state(Arc::clone(&app), record))
         .with_state(app)
@@ -57,20 +88,50 @@ async fn record(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let address = client(request.extensions()).address;
     let person = request.extensions().get::<Session>().map(|session| session.0.actor.clone());
     let act = format!("{} {}", request.method(), route_of(request.extensions()));
-    from_address(address, async {
-        let response = next.run(request).await;
-        if let (StatusCode::FORBIDDEN, Some(person)) = (response.status(), &person) {
-            app.record_refusal(Some(person), Action::AccessRefused, act, json!({})).await;
-        }
-        response
-    })
+    let look = Look::of(request.headers());
+    from_address(
+        address,
+        look.worn(async {
+            let response = next.run(request).await;
+            if let (StatusCode::FORBIDDEN, Some(person)) = (response.status(), &person) {
+                app.record_refusal(Some(person), Action::AccessRefused, act, json!({})).await;
+            }
+            response
+        }),
+    )
     .await
 }
+
+/// First segments of the paths of pages.
+const PAGES: [&str; 22] = [
+    "",
+    "login",
+    "logout",
+    "tickets",
+    "views",
+    "events",
+    "held",
+    "findings",
+    "projects",
+    "quarantine",
+    "doctor",
+    "alerts",
+    "channels",
+    "deliveries",
+    "users",
+    "tokens",
+    "sessions",
+    "audit",
+    "backups",
+    "settings",
+    "display",
+    "about",
+];
 
 /// Paths of pages: what they answer is HTML, errors too.
 pub fn is_page_path(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    matches!(first, "" | "login" | "logout" | "tickets" | "events" | "held" | "findings" | "projects")
+    PAGES.contains(&first)
 }
 
 #[cfg(test)]

@@ -62,13 +62,14 @@ pub async fn finish(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let look = dashboard::Look::of(request.headers());
     let wants_page = dashboard::is_page_path(request.uri().path())
         && request
             .headers()
             .get(header::ACCEPT)
             .is_some_and(|accept| accept.to_str().unwrap_or_default().contains("text/html"));
     let mut response = contain(next.run(request)).await;
-    write_problem(&mut response, &id, ingest, wants_page.then_some(&*app));
+    write_problem(&mut response, &id, ingest, wants_page.then_some((&*app, look)));
     let page = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -126,7 +127,12 @@ async fn contain(rest: impl Future<Output = Response>) -> Response {
 
 /// Error answers without a document of their own get one, so that 404 and 405 look like all others; a person who asked
 /// for a page gets a page.
-fn write_problem(response: &mut Response, request_id: &str, ingest: bool, page_of: Option<&App>) {
+fn write_problem(
+    response: &mut Response,
+    request_id: &str,
+    ingest: bool,
+    page_of: Option<(&App, dashboard::Look)>,
+) {
     let attached = response.extensions_mut().remove::<Problem>();
     let status = response.status();
     let problem = match attached {
@@ -143,7 +149,7 @@ fn write_problem(response: &mut Response, request_id: &str, ingest: bool, page_o
         }
         None => return,
     };
-    let page = page_of.and_then(|app| dashboard::message(app, &problem, request_id));
+    let page = page_of.and_then(|(app, look)| dashboard::message(app, look, &problem, request_id));
     let (content_type, body) = match page {
         Some(page) => ("text/html; charset=utf-8", page),
         None => ("application/problem+json", problem.body(request_id).to_string()),

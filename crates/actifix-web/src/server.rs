@@ -12,6 +12,7 @@ use actifix_domain::network::client_network;
 use axum::Router;
 use connection::Stream;
 use pulse::Pulse;
+pub(crate) use pulse::Streaming;
 use rustls::ServerConfig;
 use std::collections::HashMap;
 use std::io;
@@ -74,6 +75,18 @@ pub enum Peer {
 /// Put into the extensions of requests that came over TLS of our own.
 #[derive(Clone, Copy, Debug)]
 pub struct Tls;
+
+/// Put into the extensions of every request: whether the server stops. What goes on for as long as somebody looks ends
+/// then, so that the drain waits for nobody.
+#[derive(Clone, Debug)]
+pub(crate) struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Ends when the server begins to stop.
+    pub(crate) async fn begun(mut self) {
+        stopped(&mut self.0).await;
+    }
+}
 
 /// What a listener accepts connections from.
 #[derive(Debug)]

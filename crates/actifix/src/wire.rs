@@ -82,7 +82,9 @@ fn load_config_of(file: &std::path::Path) -> Result<Loaded, CliError> {
 }
 
 /// Opens a home for this process alone. `bound` is the URL of where the first listener really listens.
-pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) -> Result<Wired, CliError> {
+pub async fn open(home: &Home, loaded: Loaded, bound: Option<String>, ask: Ask) -> Result<Wired, CliError> {
+    let in_effect = loaded.in_effect();
+    let config = loaded.config;
     crate::process::keep_memory_private();
     crate::process::keep_files_private();
     home.create().map_err(|error| CliError::io(home.root(), error))?;
@@ -101,7 +103,7 @@ pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) 
         ..actifix_store::StoreOptions::new(home.data(), Arc::clone(&clock), vault.derive("audit"))
     };
     let store: Arc<dyn Store> = actifix_store::open(options).await.map_err(CliError::from_open)?;
-    let settings = settings(&config, bound)?;
+    let settings = AppSettings { in_effect, ..settings(&config, bound)? };
     let port: Arc<dyn Vault> = Arc::clone(&vault) as Arc<dyn Vault>;
     let app = App::new(store, clock, Arc::clone(&ids), port, settings);
     app.bind_vault().await.map_err(CliError::config)?;
@@ -213,6 +215,7 @@ fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliEr
         backup_every_hours: (!config.backup.recipients.is_empty()).then_some(config.backup.every_hours),
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
         outbound: AddressPolicy { allow_private: config.outbound.allow_private.clone() },
+        in_effect: Vec::new(),
     })
 }
 

@@ -306,6 +306,7 @@ mod tests {
             retention: crate::ports::RetentionPolicy::default(),
             backup_every_hours: None,
             outbound: Default::default(),
+            in_effect: Vec::new(),
             decode_parallel: 1,
         });
         let (project, limit) = (ProjectId(1), Limit::per_hour(100));

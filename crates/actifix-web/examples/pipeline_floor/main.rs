@@ -96,6 +96,7 @@ async fn main() {
         backup_every_hours: None,
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
         outbound: Default::default(),
+        in_effect: Vec::new(),
     };
     let clock = Arc::new(RealClock(Instant::now()));
     let ids = Arc::new(CountedIds(AtomicU64::new(1)));

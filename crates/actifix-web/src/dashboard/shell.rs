@@ -1,12 +1,14 @@
 //! What stands around every page: menu, person, status line; and pages that say what went wrong.
 
+use super::acts::Done;
 use super::assets::NAMES;
+use super::look::Look;
 use super::text::grouped;
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::StoreStats;
-use actifix_app::sessions::LiveSession;
+use actifix_app::sessions::{LiveSession, RECENT_MICROS};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::throttle::Brake;
 use actifix_domain::ticket::Status;
@@ -28,7 +30,52 @@ pub enum Nav {
     Findings,
     /// Projects.
     Projects,
+    /// Quarantine.
+    Quarantine,
+    /// Checklist of the deployment.
+    Doctor,
+    /// Rules of alerts.
+    Alerts,
+    /// Channels of alerts.
+    Channels,
+    /// Deliveries of alerts.
+    Deliveries,
+    /// Accounts.
+    Users,
+    /// API tokens.
+    Tokens,
+    /// Own sessions, and for administrators all.
+    Sessions,
+    /// The audit log.
+    Audit,
+    /// Backups.
+    Backups,
+    /// Settings and retention.
+    Settings,
+    /// Theme, density, keys.
+    Look,
+    /// What this program is made of.
+    About,
 }
+
+/// An entry of the menu "System": page, name, path, the scope without which it is not shown.
+type Entry = (Nav, &'static str, &'static str, Option<Scope>);
+
+const SYSTEM: [Entry; 13] = [
+    (Nav::Doctor, "Doctor", "/doctor", Some(Scope::Admin)),
+    (Nav::Quarantine, "Quarantine", "/quarantine", Some(Scope::Quarantine)),
+    (Nav::Alerts, "Alert rules", "/alerts", Some(Scope::Admin)),
+    (Nav::Channels, "Channels", "/channels", Some(Scope::Admin)),
+    (Nav::Deliveries, "Deliveries", "/deliveries", Some(Scope::Admin)),
+    (Nav::Users, "Users", "/users", Some(Scope::Admin)),
+    (Nav::Tokens, "Tokens", "/tokens", Some(Scope::Admin)),
+    (Nav::Sessions, "Sessions", "/sessions", None),
+    (Nav::Audit, "Audit log", "/audit", Some(Scope::Admin)),
+    (Nav::Backups, "Backups", "/backups", Some(Scope::Admin)),
+    (Nav::Settings, "Settings", "/settings", Some(Scope::Admin)),
+    (Nav::Look, "Display", "/display", None),
+    (Nav::About, "About", "/about", None),
+];
 
 /// What stands around a page.
 #[derive(Debug)]
@@ -65,6 +112,16 @@ pub struct Shell {
     pub now: Timestamp,
     /// May decide about tickets.
     pub may_triage: bool,
+    /// Entries of the menu "System" that this person may see.
+    pub system: Vec<(Nav, &'static str, &'static str)>,
+    /// The password was given lately: dangerous acts do not ask for it again.
+    pub fresh: bool,
+    /// How pages look in this browser.
+    pub look: Look,
+    /// What was done before this page; empty where nothing was.
+    pub told: &'static str,
+    /// What was not done, and why; empty where nothing went wrong.
+    pub problem: String,
 }
 
 impl Shell {
@@ -76,10 +133,12 @@ impl Shell {
         };
         let held = of(&[Status::Held]);
         let now = app.now();
-        let (user, may_triage) = match &live.actor {
-            Actor::User { name, scopes, .. } => (name.clone(), scopes.contains(&Scope::TicketsTriage)),
-            _ => (String::new(), false),
+        let (user, authenticated_at) = match &live.actor {
+            Actor::User { name, authenticated_at, .. } => (name.clone(), *authenticated_at),
+            _ => (String::new(), Timestamp::from_micros(0)),
         };
+        let may = |scope| live.actor.may(scope, None);
+        let shown = SYSTEM.into_iter().filter(|(.., scope)| scope.is_none_or(may));
         Ok(Self {
             title: title.to_owned(),
             nav,
@@ -100,8 +159,30 @@ impl Shell {
             version: env!("CARGO_PKG_VERSION"),
             stats,
             now,
-            may_triage,
+            may_triage: may(Scope::TicketsTriage),
+            system: shown.map(|(nav, name, path, _)| (nav, name, path)).collect(),
+            fresh: now.since(authenticated_at) < RECENT_MICROS,
+            look: Look::current(),
+            told: "",
+            problem: String::new(),
         })
+    }
+
+    /// With what was done before it.
+    pub fn done(mut self, done: &Done) -> Self {
+        self.told = done.text();
+        self
+    }
+
+    /// With what was not done, and why.
+    pub fn refused(mut self, problem: String) -> Self {
+        self.problem = problem;
+        self
+    }
+
+    /// Whether the page belongs to the menu "System".
+    pub fn is_system(&self) -> bool {
+        SYSTEM.iter().any(|(nav, ..)| *nav == self.nav)
     }
 
     /// Tickets of one status.
@@ -122,6 +203,36 @@ impl Shell {
     /// The script's address.
     pub fn script(&self) -> String {
         format!("{}/assets/{}", self.base, NAMES.script)
+    }
+}
+
+#[cfg(test)]
+impl Shell {
+    /// What stands around a page of an administrator, for tests of templates.
+    pub fn sample() -> Self {
+        Self {
+            title: "Sample".to_owned(),
+            nav: Nav::Doctor,
+            base: String::new(),
+            user: "mara".to_owned(),
+            csrf: "0".repeat(64),
+            unresolved: "0".to_owned(),
+            held: String::new(),
+            brake: "",
+            events: "0".to_owned(),
+            disk: "0 B".to_owned(),
+            queue: 0,
+            clock: "03:13".to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            stats: StoreStats::default(),
+            now: Timestamp::from_micros(1_790_000_000_000_000),
+            may_triage: true,
+            system: SYSTEM.iter().map(|(nav, name, path, _)| (*nav, *name, *path)).collect(),
+            fresh: false,
+            look: Look::default(),
+            told: "",
+            problem: String::new(),
+        }
     }
 }
 
@@ -147,6 +258,7 @@ pub fn bytes(number: u64) -> String {
 struct Message {
     base: String,
     css: String,
+    look: Look,
     status: u16,
     title: &'static str,
     detail: String,
@@ -154,7 +266,7 @@ struct Message {
 }
 
 /// Writes an error as a page.
-pub fn message(app: &App, problem: &Problem, request_id: &str) -> Option<String> {
+pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Option<String> {
     let base = base(app);
     let title = match problem.status {
         StatusCode::NOT_FOUND => "There is nothing here",
@@ -168,6 +280,7 @@ pub fn message(app: &App, problem: &Problem, request_id: &str) -> Option<String>
     let page = Message {
         css: format!("{base}/assets/{}", NAMES.css),
         base,
+        look,
         status: problem.status.as_u16(),
         title,
         detail: problem.detail.clone(),

@@ -50,6 +50,13 @@ pub struct Marked(String);
 
 impl HtmlSafe for Marked {}
 
+impl Marked {
+    /// Nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl fmt::Display for Marked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -1,13 +1,14 @@
 //! The list of tickets: one search text is all its state, so that every view is an address.
 
-use super::forms::{Sent, Viewer, own_path, see};
+use super::acts::{self, Done};
+use super::forms::{Sent, Viewer, encoded, see};
 use super::shell::{Nav, Shell, answer, base, render};
 use super::text::{Title, When, grouped, spark, title};
-use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{Cursor, Page, Sort};
-use actifix_app::tickets::{ListTickets, TicketChange};
+use actifix_app::sessions::LiveSession;
+use actifix_app::tickets::ListTickets;
 use actifix_domain::access::Actor;
 use actifix_domain::id::TicketId;
 use actifix_domain::project::Project;
@@ -15,7 +16,7 @@ use actifix_domain::ticket::{Priority, Status, Ticket};
 use actifix_domain::time::Timestamp;
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +43,26 @@ pub struct ListQuery {
     project: Option<String>,
     sort: Sort,
     cursor: Option<Cursor>,
+    #[serde(flatten)]
+    done: Done,
 }
+
+/// What a search may go on with; the list of a field replaces all of its text, so each stands after what is there.
+const TERMS: [&str; 11] = [
+    "is:unassigned",
+    "is:regressed",
+    "is:unhandled",
+    "is:in_review",
+    "priority:<=P1",
+    "level:fatal",
+    "environment:production",
+    "first_seen:-24h",
+    "last_seen:-1h",
+    "count:>100",
+    "users:>10",
+];
+/// Projects among the suggestions.
+const SUGGESTED_PROJECTS: usize = 8;
 
 /// One row.
 pub struct Row {
@@ -87,14 +107,22 @@ struct ListPage {
     first: bool,
     problem: String,
     here: String,
+    /// Views of one's own.
+    saved: Vec<Link>,
+    suggestions: Vec<String>,
+    /// When the list was read, for counts of what came since.
+    since: String,
+    /// The first page of the list, as it is now.
+    again: String,
 }
 
 /// The page.
 pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(query): Query<ListQuery>) -> Response {
-    answer(page(&app, viewer, query).await)
+    answer(page(&app, &viewer.0, query, String::new()).await)
 }
 
-async fn page(app: &App, Viewer(live): Viewer, query: ListQuery) -> Result<Response, Error> {
+async fn page(app: &App, live: &LiveSession, query: ListQuery, refused: String) -> Result<Response, Error> {
+    let since = app.now();
     let q = query.q.clone().unwrap_or_else(|| DEFAULT_SEARCH.to_owned());
     let asked = ListTickets {
         project: query.project.clone().filter(|name| !name.is_empty()),
@@ -117,10 +145,16 @@ async fn page(app: &App, Viewer(live): Viewer, query: ListQuery) -> Result<Respo
         Some(total) => grouped(total),
         None => "some".to_owned(),
     };
-    let s = Shell::load(app, &live, Nav::Tickets, &format!("{total} tickets")).await?;
+    let s = Shell::load(app, live, Nav::Tickets, &format!("{total} tickets")).await?;
+    let s = s.done(&query.done).refused(refused);
     let projects = app.projects(&live.actor).await?;
     let here = Here { base: &s.base, query: &query, q: &q };
+    let own = app.saved_views(&live.actor).await?;
     let page = ListPage {
+        saved: own.iter().map(|view| here.link(&view.name, &view.search, q == view.search)).collect(),
+        suggestions: suggestions(&q, &projects),
+        since: since.to_string(),
+        again: here.at(&q, query.project.as_deref(), query.sort, None),
         views: VIEWS.iter().map(|(name, search)| here.link(name, search, q == *search)).collect(),
         statuses: statuses(&here, &s),
         priorities: priorities(&here, &s),
@@ -320,6 +354,16 @@ fn priorities(here: &Here<'_>, s: &Shell) -> Vec<Link> {
         .collect()
 }
 
+fn suggestions(q: &str, projects: &[Project]) -> Vec<String> {
+    let terms = TERMS.iter().map(|term| (*term).to_owned());
+    let named = projects.iter().take(SUGGESTED_PROJECTS).map(|project| format!("project:{}", project.name));
+    terms
+        .chain(named)
+        .filter(|term| !q.split_whitespace().any(|known| known == term))
+        .map(|term| format!("{} {term}", q.trim()).trim().to_owned())
+        .collect()
+}
+
 /// The search with every term of one kind replaced by `term`. Quoted text is left alone.
 fn with_term(q: &str, prefix: &str, term: &str) -> String {
     let mut out: Vec<String> = Vec::new();
@@ -338,37 +382,22 @@ fn with_term(q: &str, prefix: &str, term: &str) -> String {
     out.join(" ")
 }
 
-/// Acts on the chosen rows.
-pub async fn bulk(State(app): State<Arc<App>>, sent: Sent) -> Response {
-    let actor = &sent.live.actor;
-    // A word of ours from here on: what was sent is not for the log.
-    let act = match sent.fields.get("act") {
-        Some("ignore") => "ignore",
-        Some("reopen") => "reopen",
-        Some("mine") => "mine",
-        _ => return Problem::from(Error::invalid("act", "ignore, reopen or mine")).into_response(),
+/// Keeps a search under a name, or forgets one.
+pub async fn act_on_views(State(app): State<Arc<App>>, sent: Sent) -> Response {
+    let (actor, fields) = (&sent.live.actor, &sent.fields);
+    let name = fields.get("name").unwrap_or_default();
+    let q = fields.get("q").unwrap_or_default();
+    let result = match fields.get("act") {
+        Some("save") => app.save_view(actor, name, q).await.map(|()| "view"),
+        Some("remove") => app.remove_view(actor, name).await.map(|()| "unview"),
+        _ => Err(acts::unknown()),
     };
-    let mut done = 0;
-    for id in sent.fields.all("id").take(ROWS as usize * 4) {
-        let Ok(id) = id.parse::<TicketId>() else { continue };
-        let result = match act {
-            "ignore" => app.ignore(actor, &id, None).await,
-            "reopen" => app.reopen(actor, &id, None).await,
-            _ => {
-                let change = TicketChange { assignee: Some(Some(name_of(actor))), ..TicketChange::default() };
-                app.change_ticket(actor, &id, change, None).await
-            }
-        };
-        match result {
-            // What stands so already needs nothing.
-            Ok(_) | Err(Error::Conflict { .. }) => done += 1,
-            Err(error) => return Problem::from(error).into_response(),
+    match result {
+        Ok(word) => see(&format!("{}/tickets?q={}&done={word}", base(&app), encoded(q))),
+        Err(error) => {
+            let query = ListQuery { q: Some(q.to_owned()), ..ListQuery::default() };
+            acts::again(error, |why| page(&app, &sent.live, query, why)).await
         }
-    }
-    tracing::info!(act, done, "dashboard.bulk");
-    match sent.fields.get("here").and_then(own_path) {
-        Some(here) => see(here),
-        None => see(&format!("{}/tickets", base(&app))),
     }
 }
 

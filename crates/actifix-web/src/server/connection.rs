@@ -1,7 +1,7 @@
 //! One connection, from its handshake to its end.
 
-use super::pulse::{Pulse, Sending};
-use super::{Peer, ServerLimits, Tls, stopped};
+use super::pulse::{Pulse, Sending, Streaming};
+use super::{Peer, ServerLimits, Stopping, Tls, stopped};
 use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
 use hyper::body::Incoming;
@@ -60,7 +60,8 @@ pub(super) async fn serve(
     pulse: Arc<Pulse>,
 ) {
     let stall = limits.stall_timeout;
-    let exchange = Exchange { router, peer, encrypted: false, pulse: Arc::clone(&pulse) };
+    let stopping = Stopping(stop.clone());
+    let exchange = Exchange { router, peer, encrypted: false, pulse: Arc::clone(&pulse), stopping };
     match stream {
         Stream::Tcp(stream) => http1(Patient::new(stream, stall, pulse), exchange, &limits, stop).await,
         Stream::Unix(stream) => http1(Patient::new(stream, stall, pulse), exchange, &limits, stop).await,
@@ -92,6 +93,7 @@ struct Exchange {
     peer: Peer,
     encrypted: bool,
     pulse: Arc<Pulse>,
+    stopping: Stopping,
 }
 
 impl Exchange {
@@ -104,9 +106,13 @@ impl Exchange {
         if self.encrypted {
             request.extensions_mut().insert(Tls);
         }
+        request.extensions_mut().insert(self.stopping);
         let mut router = self.router;
         let answer = router.call(request).await;
-        answer.map(|response| response.map(|body| Sending::new(body, &self.pulse)))
+        answer.map(|response| {
+            let streams = response.extensions().get::<Streaming>().is_some();
+            response.map(|body| Sending::new(body, &self.pulse, streams))
+        })
     }
 }
 

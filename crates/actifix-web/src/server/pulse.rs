@@ -15,6 +15,8 @@ pub(super) struct Pulse {
     answering: AtomicUsize,
     /// Answers whose bodies are on their way.
     sending: AtomicUsize,
+    /// Answers that go on for as long as somebody looks, and say little: they are open, and stand still most of the time.
+    streaming: AtomicUsize,
     /// Requests so far.
     seen: AtomicUsize,
     /// Bytes written so far.
@@ -29,6 +31,7 @@ pub(super) struct Pulse {
 pub(super) struct Look {
     answering: usize,
     sending: usize,
+    streaming: usize,
     seen: usize,
     moved: u64,
 }
@@ -50,12 +53,13 @@ impl Pulse {
         Look {
             answering: self.answering.load(Ordering::Relaxed),
             sending: self.sending.load(Ordering::Relaxed),
+            streaming: self.streaming.load(Ordering::Relaxed),
             seen: self.seen.load(Ordering::Relaxed),
             moved: self.moved.load(Ordering::Relaxed),
         }
     }
 
-    /// Asks the connection to go, unless it has something to do.
+    /// Asks the connection to go, unless it has something to do. A stream begins anew elsewhere.
     pub(super) fn evict(&self) -> bool {
         let now = self.look();
         if now.answering > 0 || now.sending > 0 || self.is_evicted.swap(true, Ordering::Relaxed) {
@@ -75,7 +79,11 @@ impl Look {
     /// Nothing to do now, no request since, and next to nothing taken: answers can lie in the library still.
     pub(super) const fn is_idle_since(&self, before: &Self, bytes_min: u64) -> bool {
         let taken = self.moved.saturating_sub(before.moved);
-        self.answering == 0 && self.sending == 0 && self.seen == before.seen && taken < bytes_min
+        self.answering == 0
+            && self.sending == 0
+            && self.streaming == 0
+            && self.seen == before.seen
+            && taken < bytes_min
     }
 
     /// There were answers to take at both looks, and fewer than `bytes_min` were taken in between.
@@ -94,22 +102,32 @@ impl Drop for Answering {
     }
 }
 
+/// Marks an answer that goes on for as long as somebody looks: in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Streaming;
+
 /// A body that counts as on its way until the connection is done with it.
 pub(super) struct Sending {
     body: Body,
     pulse: Arc<Pulse>,
+    streams: bool,
 }
 
 impl Sending {
-    pub(super) fn new(body: Body, pulse: &Arc<Pulse>) -> Self {
-        pulse.sending.fetch_add(1, Ordering::Relaxed);
-        Self { body, pulse: Arc::clone(pulse) }
+    pub(super) fn new(body: Body, pulse: &Arc<Pulse>, streams: bool) -> Self {
+        let sending = Self { body, pulse: Arc::clone(pulse), streams };
+        sending.counter().fetch_add(1, Ordering::Relaxed);
+        sending
+    }
+
+    fn counter(&self) -> &AtomicUsize {
+        if self.streams { &self.pulse.streaming } else { &self.pulse.sending }
     }
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        self.pulse.sending.fetch_sub(1, Ordering::Relaxed);
+        self.counter().fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -144,7 +162,7 @@ mod tests {
         assert!(pulse.look().is_idle_since(&start, 10));
         let answering = Pulse::answering(&pulse);
         assert!(!pulse.look().is_idle_since(&start, 10) && !pulse.evict());
-        let sending = Sending::new(Body::empty(), &pulse);
+        let sending = Sending::new(Body::empty(), &pulse, false);
         drop(answering);
         let first = pulse.look();
         assert!(!first.is_stuck_since(&start, 10), "it had nothing to take before");
@@ -155,6 +173,12 @@ mod tests {
         let last = pulse.look();
         assert!(!last.is_idle_since(&start, 10), "there was a request");
         assert!(!last.is_idle_since(&first, 10), "something was taken");
+        assert!(pulse.look().is_idle_since(&last, 10));
+        let stream = Sending::new(Body::empty(), &pulse, true);
+        let streaming = pulse.look();
+        assert!(!pulse.look().is_idle_since(&streaming, 10), "somebody looks");
+        assert!(!pulse.look().is_stuck_since(&streaming, 10), "a stream stands still most of the time");
+        drop(stream);
         assert!(pulse.look().is_idle_since(&last, 10));
         assert!(pulse.evict());
         assert!(!pulse.evict(), "it is on its way already");

@@ -130,7 +130,7 @@ impl Client {
         let is_new = !home.exists();
         let loaded = wire::load_config(&home)?;
         let last_url = crate::served::last_url(&home, &loaded);
-        let wired = wire::open(&home, loaded.config, last_url, Ask::Terminal).await?;
+        let wired = wire::open(&home, loaded, last_url, Ask::Terminal).await?;
         if is_new {
             super::output::note(format!("made a new installation in {}", home.root().display()));
         }

@@ -5,7 +5,7 @@ use super::output;
 use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
 use crate::certificate::Certificate;
-use crate::config::{self, FIELDS, Loaded, RELOADED, SECRET_FORM, SecretRef, Source, changed, environment};
+use crate::config::{self, FIELDS, Loaded, RELOADED, SECRET_FORM, SecretRef, changed, environment};
 use crate::home::Home;
 use crate::served::{self, Served};
 use crate::system::SystemClock;
@@ -145,7 +145,7 @@ async fn show(global: &Global) -> Result<(), CliError> {
     if global.json {
         let mut map = Map::new();
         for (key, value) in &values {
-            let mut shown = json!({ "value": value, "source": source(&loaded, key) });
+            let mut shown = json!({ "value": value, "source": loaded.source(key) });
             if differing.contains(key) {
                 shown["running"] = json!(runs_with(key));
                 shown["takes_effect"] = json!(takes_effect(key));
@@ -162,7 +162,7 @@ async fn show(global: &Global) -> Result<(), CliError> {
     let only_running = differing.iter().filter(|key| !values.contains_key(*key));
     for key in values.keys().chain(only_running) {
         let value = values.get(key).map_or_else(|| "–".to_owned(), Value::to_string);
-        let mut row = vec![key.clone(), value, source(&loaded, key)];
+        let mut row = vec![key.clone(), value, loaded.source(key)];
         let differs = differing.contains(key);
         if !differing.is_empty() {
             row.push(if differs {
@@ -207,12 +207,4 @@ async fn show(global: &Global) -> Result<(), CliError> {
 
 fn takes_effect(key: &str) -> &'static str {
     if RELOADED.contains(&key) { "on SIGHUP" } else { "on restart" }
-}
-
-fn source(loaded: &Loaded, key: &str) -> String {
-    match loaded.sources.get(key) {
-        None => "default".to_owned(),
-        Some(Source::File) => "actifix.toml".to_owned(),
-        Some(Source::Environment(name)) => name.clone(),
-    }
 }

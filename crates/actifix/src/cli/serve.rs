@@ -50,7 +50,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     check_rate_limit_override(&loaded.config, args.production)?;
     let mut bound = reserve_all(&loaded.config)?;
     let url = bound.first().map(Bound::url);
-    let wired = wire::open(&home, loaded.config, url, Ask::TerminalOrInput).await?;
+    let wired = wire::open(&home, loaded, url, Ask::TerminalOrInput).await?;
     if let Err(error) = wire::enable_sign_in(&home, &wired).await {
         wired.close().await?;
         return Err(error);

@@ -1,6 +1,7 @@
 //! The configuration as a list of keys and values: what `config show` prints and two configurations are compared by.
 
-use super::Config;
+use super::{Config, Loaded, Source};
+use actifix_app::app::Setting;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -21,6 +22,27 @@ impl Config {
             flatten("", all, &mut values);
         }
         values
+    }
+}
+
+impl Loaded {
+    /// Where the value of a key comes from.
+    pub fn source(&self, key: &str) -> String {
+        match self.sources.get(key) {
+            None => "default".to_owned(),
+            Some(Source::File) => "actifix.toml".to_owned(),
+            Some(Source::Environment(name)) => name.clone(),
+        }
+    }
+
+    /// Every setting as it applies, for people to look at.
+    pub fn in_effect(&self) -> Vec<Setting> {
+        let setting = |(key, value): (String, Value)| Setting {
+            source: self.source(&key),
+            value: value.to_string(),
+            key,
+        };
+        self.config.values().into_iter().map(setting).collect()
     }
 }
 

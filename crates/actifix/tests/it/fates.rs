@@ -329,8 +329,13 @@ fn unredactable() -> String {
 /// Sends what cannot be redacted to project 42; the id of its entry.
 pub fn quarantined(server: &Server) -> String {
     server.home.import_projects();
+    poisoned(server, "5f")
+}
+
+/// The same where the project is there already; `digits` begin the event's id.
+pub fn poisoned(server: &Server, digits: &str) -> String {
     let event = json!({ "message": "poisoned", "extra": { "log": unredactable() } });
-    let header = json!({ "event_id": "5f".repeat(16) });
+    let header = json!({ "event_id": digits.repeat(16) });
     assert_eq!(server.send(&envelope(&header, &[item("event", &event)])).status, 200);
     server.list("/api/v1/quarantine?project=42")[0]["id"].as_str().expect("an id").to_owned()
 }

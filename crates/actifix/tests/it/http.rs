@@ -230,6 +230,16 @@ impl Connection {
         }
     }
 
+    /// Reads one chunk of a body that goes on; an empty one is its end.
+    pub fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let size = self.line()?;
+        let size = u64::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
+        let mut chunk = Vec::new();
+        self.reader.by_ref().take(size.min(ANSWER_BYTES_MAX)).read_to_end(&mut chunk)?;
+        self.line()?;
+        Ok(chunk)
+    }
+
     fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         self.reader.by_ref().take(64 * 1024).read_until(b'\n', &mut line)?;

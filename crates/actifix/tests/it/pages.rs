@@ -7,19 +7,39 @@ use crate::http::{Answer, Request};
 use crate::people::{Browser, PASSWORD, login, user, with_admin};
 
 /// Every page that shows something of the installation.
-const PAGES: [&str; 7] =
-    ["/", "/tickets", "/tickets?q=", "/held", "/findings", "/projects", "/projects/default"];
+const PAGES: [&str; 20] = [
+    "/",
+    "/tickets",
+    "/tickets?q=",
+    "/held",
+    "/findings",
+    "/projects",
+    "/projects/default",
+    "/quarantine",
+    "/doctor",
+    "/alerts",
+    "/channels",
+    "/deliveries",
+    "/users",
+    "/tokens",
+    "/sessions",
+    "/audit",
+    "/backups",
+    "/settings",
+    "/display",
+    "/about",
+];
 
-fn form(path: &str, fields: &[(&str, &str)]) -> Request {
+pub fn form(path: &str, fields: &[(&str, &str)]) -> Request {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     Request::post(path, body).header("Content-Type", "application/x-www-form-urlencoded")
 }
 
-fn page(server: &Server, browser: &Browser, path: &str) -> Answer {
+pub fn page(server: &Server, browser: &Browser, path: &str) -> Answer {
     server.send(&Request::get(path).header("Accept", "text/html").header("Cookie", &browser.cookies()))
 }
 
-fn submit(server: &Server, browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub fn submit(server: &Server, browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
     server.send(
         &form(path, fields).header("Cookie", &browser.cookies()).header("Sec-Fetch-Site", "same-origin"),
     )
@@ -189,6 +209,7 @@ fn pages_load_nothing_of_others_and_are_not_kept() {
         let answer = page(&server, &browser, path);
         let policy = answer.header("content-security-policy").expect("a policy");
         assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{path}: {policy}");
+        assert!(policy.contains("connect-src 'self';"), "{path}: {policy}");
         assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
         let text = answer.text();
@@ -227,7 +248,7 @@ fn every_way_goes_through_the_path_that_the_public_address_has() {
         }
     }
     let bulk = submit(&server, &browser, "/tickets", &[("csrf", &browser.csrf), ("act", "mine")]);
-    assert_eq!((bulk.status, bulk.header("location")), (303, Some("/errors/tickets")));
+    assert_eq!((bulk.status, bulk.header("location")), (303, Some("/errors/tickets?done=none")));
 }
 
 #[test]

@@ -1,0 +1,185 @@
+//! API tokens: listed without their texts, made, replaced, revoked. A text is shown once, on the page that answers.
+
+use super::acts::{self, Done, Further, Question};
+use super::forms::{Sent, Viewer, see};
+use super::shell::{Nav, Shell, answer, base, render};
+use super::text::{Marked, When, marked, span};
+use actifix_app::App;
+use actifix_app::error::Error;
+use actifix_app::ports::TokenRecord;
+use actifix_app::sessions::LiveSession;
+use actifix_app::tokens::{NewToken, OVERLAP_HOURS_MAX, TOKEN_DAYS_MAX, TokenText};
+use actifix_domain::access::Role;
+use actifix_domain::id::ProjectId;
+use actifix_domain::project::Project;
+use actifix_domain::time::Timestamp;
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use std::sync::Arc;
+
+/// Tokens that are shown.
+const ROWS: usize = 200;
+
+struct Row {
+    id: String,
+    name: Marked,
+    scopes: String,
+    project: String,
+    made: When,
+    used: Option<When>,
+    ends: String,
+    state: &'static str,
+    lives: bool,
+    soon: bool,
+}
+
+/// A text that is shown now and never again.
+struct Shown {
+    name: Marked,
+    text: String,
+    until: String,
+}
+
+#[derive(Template)]
+#[template(path = "tokens.html")]
+struct TokensPage {
+    s: Shell,
+    rows: Vec<Row>,
+    more: usize,
+    projects: Vec<(String, String)>,
+    shown: Option<Shown>,
+    days_max: u32,
+}
+
+/// Tokens.
+pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
+    answer(page(&app, &viewer.0, &done, String::new(), None).await)
+}
+
+async fn page(
+    app: &App,
+    live: &LiveSession,
+    done: &Done,
+    problem: String,
+    shown: Option<Shown>,
+) -> Result<Response, Error> {
+    let tokens = app.tokens(&live.actor).await?;
+    let projects = app.projects(&live.actor).await?;
+    let s = Shell::load(app, live, Nav::Tokens, "Tokens").await?.done(done).refused(problem);
+    let more = tokens.len().saturating_sub(ROWS);
+    let rows = tokens.into_iter().take(ROWS).map(|token| row(token, &projects, s.now)).collect();
+    let projects = projects.into_iter().map(|project| (project.id.to_string(), project.name)).collect();
+    Ok(render(&TokensPage { rows, more, projects, shown, days_max: TOKEN_DAYS_MAX, s }))
+}
+
+fn row(token: TokenRecord, projects: &[Project], now: Timestamp) -> Row {
+    let left = token.expires_at.since(now);
+    let state = match (&token.revoked_at, left <= 0, token.replaced) {
+        (Some(_), ..) => "revoked",
+        (None, true, _) => "ended",
+        (None, false, true) => "replaced",
+        (None, false, false) => "good",
+    };
+    let of = |id: ProjectId| projects.iter().find(|project| project.id == id);
+    Row {
+        name: marked(&token.name, 64),
+        scopes: token.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", "),
+        project: match token.project {
+            Some(id) => of(id).map_or_else(|| id.to_string(), |project| project.name.clone()),
+            None => "all".to_owned(),
+        },
+        made: When::new(token.created_at, now),
+        used: token.last_used_at.map(|at| When::new(at, now)),
+        ends: if left > 0 { format!("in {}", span(left)) } else { format!("{} ago", span(-left)) },
+        lives: matches!(state, "good" | "replaced"),
+        soon: state == "good" && left < 14 * actifix_domain::time::DAY,
+        state,
+        id: token.id,
+    }
+}
+
+/// Makes, replaces and revokes tokens.
+pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
+    let made = match sent.fields.get("act") {
+        Some("create") => create(&app, &sent).await,
+        Some("rotate" | "revoke") => match known(&app, &sent).await {
+            Ok(token) if !acts::is_sure(&sent) => return ask(&app, &sent, &token).await,
+            Ok(token) if sent.fields.get("act") == Some("revoke") => {
+                match app.revoke_tokens(&sent.live.actor, Some(&token.id)).await {
+                    Ok(_) => return see(&format!("{}/tokens?done=revoked", base(&app))),
+                    Err(error) => Err(error),
+                }
+            }
+            Ok(token) => rotate(&app, &sent, &token).await,
+            Err(error) => Err(error),
+        },
+        _ => Err(acts::unknown()),
+    };
+    let nothing = Done::default();
+    match made {
+        Ok((record, text)) => {
+            let shown = Shown {
+                name: marked(&record.name, 64),
+                text: text.reveal().to_owned(),
+                until: record.expires_at.to_string(),
+            };
+            acts::created(answer(page(&app, &sent.live, &nothing, String::new(), Some(shown)).await))
+        }
+        Err(error) => acts::again(error, |why| page(&app, &sent.live, &nothing, why, None)).await,
+    }
+}
+
+async fn create(app: &App, sent: &Sent) -> Result<(TokenRecord, TokenText), Error> {
+    let fields = &sent.fields;
+    let role: Role = fields
+        .get("role")
+        .unwrap_or_default()
+        .parse()
+        .map_err(|_| Error::invalid("role", "viewer, operator, agent or admin"))?;
+    let days = fields.get("days").unwrap_or("90").parse();
+    let days = days.map_err(|_| Error::invalid("days", format!("a whole number, 1 to {TOKEN_DAYS_MAX}")))?;
+    let actor = app.reconfirmed(&sent.live.actor, acts::password(sent)).await?;
+    let project = match fields.get("project") {
+        Some(name) => Some(app.project(&actor, name).await?.id),
+        None => None,
+    };
+    let name = fields.get("name").unwrap_or_default().to_owned();
+    app.create_token(&actor, NewToken { name, scopes: role.scopes(), project, days }).await
+}
+
+/// The token that a form names. Whoever may not see tokens learns nothing.
+async fn known(app: &App, sent: &Sent) -> Result<TokenRecord, Error> {
+    let id = sent.fields.get("id").unwrap_or_default();
+    let tokens = app.tokens(&sent.live.actor).await?;
+    tokens.into_iter().find(|token| token.id == id).ok_or(Error::NotFound { what: "token" })
+}
+
+async fn ask(app: &App, sent: &Sent, token: &TokenRecord) -> Response {
+    let rotates = sent.fields.get("act") == Some("rotate");
+    let (verb, consequence) = if rotates {
+        ("Rotate", "A new token takes its place and is shown once. The old one stays good for the overlap.")
+    } else {
+        ("Revoke", "It is refused from this moment on, for good. Programs that use it need another one.")
+    };
+    let overlap = Further { name: "overlap", label: "Overlap, hours", kind: "number", value: "24" };
+    let question = Question {
+        nav: Nav::Tokens,
+        path: "/tokens",
+        fact: format!("{verb} the token {}?", token.name),
+        consequence,
+        button: format!("{verb} {}", token.name),
+        fields: vec![("act", if rotates { "rotate" } else { "revoke" }.to_owned()), ("id", token.id.clone())],
+        password: rotates,
+        further: rotates.then_some(overlap),
+    };
+    acts::ask(app, &sent.live, question).await
+}
+
+async fn rotate(app: &App, sent: &Sent, token: &TokenRecord) -> Result<(TokenRecord, TokenText), Error> {
+    let overlap = sent.fields.get("overlap").unwrap_or("24").parse();
+    let wanted = || Error::invalid("overlap", format!("whole hours, 0 to {OVERLAP_HOURS_MAX}"));
+    let overlap = overlap.map_err(|_| wanted())?;
+    let actor = app.reconfirmed(&sent.live.actor, acts::password(sent)).await?;
+    app.rotate_token(&actor, &token.id, overlap).await
+}
