@@ -5,15 +5,19 @@ use crate::alerts::AlertState;
 use crate::audit::Rollup;
 use crate::backup::Backups;
 use crate::error::{Error, Result};
+use crate::evidence::EvidenceKey;
 use crate::idempotency::InFlight;
+use crate::incident::Incident;
 use crate::ingest::{Counters, Gate, Refusals};
 use crate::jwt::KeyRing;
-use crate::limits::{ApiLimits, Limiter};
+use crate::limits::{ApiLimits, Busiest, Limiter};
 use crate::oidc::SignInCell;
 use crate::ports::{AccessRecord, Holder};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
 use crate::recall::Recall;
+use crate::review::ReviewState;
+use crate::security_txt::SecurityTxt;
 use crate::tokens::{TokenCache, TokenUses};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::AddressPolicy;
@@ -50,6 +54,10 @@ pub struct AppSettings {
     pub decode_parallel: usize,
     /// Which addresses alerts may be sent to.
     pub outbound: AddressPolicy,
+    /// Origins whose pages may read answers, as they were when the server started; reviews show them.
+    pub cors_origins: Vec<String>,
+    /// Whom to tell of security holes of this instance, where its owner said so.
+    pub security_txt: Option<SecurityTxt>,
 }
 
 /// How long an answer about readiness is given again.
@@ -81,8 +89,12 @@ pub struct App {
     pub(crate) counters: Counters,
     pub(crate) refusals: Refusals,
     pub(crate) limiter: Limiter,
+    pub(crate) busiest: Busiest,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) backups: Backups,
+    pub(crate) incident: Incident,
+    pub(crate) reviews: ReviewState,
+    pub(crate) evidence: EvidenceKey,
     readiness: Readiness,
     pub(crate) alerts: AlertState,
     pub(crate) rollup: Rollup,
@@ -139,8 +151,12 @@ impl App {
             token_uses: TokenUses::default(),
             counters: Counters::default(),
             refusals: Refusals::default(),
+            busiest: Busiest::default(),
             in_flight: Arc::default(),
             backups: Backups::default(),
+            incident: Incident::default(),
+            reviews: ReviewState::default(),
+            evidence: EvidenceKey::of(vault.as_ref()),
             readiness: Readiness::default(),
             alerts: AlertState::default(),
             rollup: Rollup::default(),

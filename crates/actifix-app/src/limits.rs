@@ -5,6 +5,11 @@
 //! restart gives nobody a second hour. What ingest may take is decided elsewhere (`ingest::Gate`), and attempts to log in
 //! are (`login::gate`).
 
+mod busiest;
+
+pub(crate) use busiest::Busiest;
+pub use busiest::Busy;
+
 use crate::app::App;
 use crate::error::Result;
 use crate::ports::ApiCounter;
@@ -325,7 +330,7 @@ impl App {
         }
         let decision = self.limiter.decide(principal, true, self.clock.monotonic_micros());
         if !decision.admitted {
-            metrics::counter!("actifix_rate_limited_total", "class" => principal.class()).increment(1);
+            self.was_limited(principal.class(), decision.partition, 1);
         }
         Some(decision)
     }
@@ -356,7 +361,7 @@ impl App {
         if decision.admitted || self.limiter.is_proven(credential, now) {
             return None;
         }
-        metrics::counter!("actifix_rate_limited_total", "class" => stranger.class()).increment(1);
+        self.was_limited(stranger.class(), decision.partition, 1);
         Some(decision)
     }
 

@@ -5,9 +5,11 @@
 
 mod alerts;
 mod data;
+mod operations;
 
 pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequest};
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
+pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
     AuditReport, AuditRow, BackupFile, BackupPlan, BackupVerdict, BackupView, CheckIn, Cursor, DamagedRow,
@@ -87,6 +89,7 @@ pub trait Store:
     + SecretStore
     + LimitStore
     + UpkeepStore
+    + OperationStore
     + AlertStore
     + Send
     + Sync
@@ -109,6 +112,7 @@ impl<T> Store for T where
         + SecretStore
         + LimitStore
         + UpkeepStore
+        + OperationStore
         + AlertStore
         + Send
         + Sync

@@ -16,5 +16,7 @@ pub fn settings() -> AppSettings {
         backup_every_hours: None,
         decode_parallel: 1,
         outbound: Default::default(),
+        cors_origins: Vec::new(),
+        security_txt: None,
     }
 }

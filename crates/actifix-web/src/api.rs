@@ -12,6 +12,7 @@ mod idempotency;
 mod jwt;
 pub(crate) mod oidc;
 mod openapi;
+mod operations;
 mod retention;
 mod schemas;
 mod secrets;
@@ -214,6 +215,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(retention::operations());
     all.extend(backups::operations());
     all.extend(secrets::operations());
+    all.extend(operations::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());
     all.extend(jwt::operations());

@@ -81,6 +81,8 @@ fn load_config_of(file: &std::path::Path) -> Result<Loaded, CliError> {
     rates(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     loaded.config.validate_network().map_err(CliError::config)?;
     loaded.config.backup.validate().map_err(CliError::config)?;
+    loaded.config.security_txt.file().map_err(CliError::config)?;
+    loaded.config.retention.validate().map_err(|why| CliError::config(format!("retention.{why}")))?;
     loaded.config.validate_sign_in().map_err(CliError::config)?;
     sizes(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     Ok(loaded)
@@ -110,6 +112,7 @@ pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) 
     let port: Arc<dyn Vault> = Arc::clone(&vault) as Arc<dyn Vault>;
     let app = App::new(store, clock, Arc::clone(&ids), port, settings);
     app.bind_vault().await.map_err(CliError::config)?;
+    app.restore_incident().await?;
     app.keep_backups_on(Arc::new(shelf(home, &config, &vault, ids)?));
     record_restore(home, &app).await?;
     app.set_courier(Arc::new(outbound(home, &config)?));
@@ -215,6 +218,8 @@ fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliEr
         backup_every_hours: (!config.backup.recipients.is_empty()).then_some(config.backup.every_hours),
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
         outbound: AddressPolicy { allow_private: config.outbound.allow_private.clone() },
+        cors_origins: config.cors.allowed_origins.clone(),
+        security_txt: config.security_txt.file().map_err(CliError::config)?,
     })
 }
 

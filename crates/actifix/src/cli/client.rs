@@ -139,6 +139,13 @@ impl Client {
         self.send(Method::GET, &with_query(path, query), None).await
     }
 
+    /// GET of what is no JSON; none where there is nothing at the path.
+    pub async fn get_text(&self, path: &str) -> Result<Option<String>, CliError> {
+        let (status, _, bytes) =
+            self.within(TIMEOUT, self.exchange(Method::GET, path, Bytes::new(), None)).await?;
+        Ok(status.is_success().then(|| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
     /// POST.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         self.send(Method::POST, path, Some(body)).await

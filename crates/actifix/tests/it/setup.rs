@@ -20,7 +20,7 @@ fn set(home: &Home, password: &[u8]) -> Finished {
 
 /// What somebody with write access to the database does between two runs, past all that we would let them. While a
 /// server runs, no other program can open it.
-fn tamper(home: &Home, sql: &str) {
+pub fn tamper(home: &Home, sql: &str) {
     let python =
         "import sqlite3,sys; d=sqlite3.connect(sys.argv[1]); d.executescript(sys.argv[2]); d.commit()";
     let mut command = Command::new("python3");
