@@ -56,7 +56,9 @@ impl EvidenceKey {
 
 /// Whether `signature` is over `document`, by whoever holds the key that it names.
 pub fn is_signed(document: &[u8], signature: &Signature) -> bool {
-    let (Some(key), Some(bytes)) = (unhex(&signature.public_key), unhex(&signature.signature)) else { return false };
+    let (Some(key), Some(bytes)) = (unhex(&signature.public_key), unhex(&signature.signature)) else {
+        return false;
+    };
     signature.algorithm == "Ed25519"
         && UnparsedPublicKey::new(&ED25519, key).verify(&[CONTEXT, document].concat(), &bytes).is_ok()
 }
@@ -107,9 +109,15 @@ mod tests {
         assert!(!is_signed(b"what happened.", &signature));
         let foreign = Signature { public_key: other.sign(b"").unwrap().public_key, ..signature.clone() };
         assert!(!is_signed(b"what happened", &foreign));
-        assert!(!is_signed(b"what happened", &Signature { algorithm: "none".to_owned(), ..signature.clone() }));
+        assert!(!is_signed(
+            b"what happened",
+            &Signature { algorithm: "none".to_owned(), ..signature.clone() }
+        ));
         for bad in ["", "0", "zz", &"00".repeat(64), &"0".repeat(1_000)] {
-            assert!(!is_signed(b"what happened", &Signature { signature: bad.to_owned(), ..signature.clone() }));
+            assert!(!is_signed(
+                b"what happened",
+                &Signature { signature: bad.to_owned(), ..signature.clone() }
+            ));
         }
         // Not one of a JWT: another context.
         assert_ne!(key.sign(b"a").unwrap().signature, key.sign(b"b").unwrap().signature);

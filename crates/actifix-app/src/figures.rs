@@ -17,8 +17,7 @@ const COUNTERS: [&str; 7] = [
 /// Gauges that are set only when something is wrong.
 const GAUGES: [&str; 3] = ["actifix_db_failed", "actifix_disk_tight", "actifix_files_unsafe"];
 /// Classes of limits whose words do not depend on a project.
-const CLASSES: [&str; 8] =
-    ["api", "anonymous", "keyless", "login", "key", "project", "instance", "overload"];
+const CLASSES: [&str; 8] = ["api", "anonymous", "keyless", "login", "key", "project", "instance", "overload"];
 
 impl App {
     /// Makes them known. Called once, after the recorder was put in place and before anybody can ask.

@@ -153,7 +153,13 @@ pub struct Job {
 
 impl Job {
     fn new(what: &str, by: String, started_at: Timestamp, kinds: &[Kind]) -> Self {
-        let step = |kind: &Kind| Step { kind: *kind, stage: Stage::Waiting, at: None, names: Vec::new(), detail: json!({}) };
+        let step = |kind: &Kind| Step {
+            kind: *kind,
+            stage: Stage::Waiting,
+            at: None,
+            names: Vec::new(),
+            detail: json!({}),
+        };
         let steps = kinds.iter().map(step).collect();
         Self { what: what.to_owned(), by, started_at, finished_at: None, resumed: 0, steps }
     }
@@ -220,7 +226,10 @@ impl App {
             return Ok((version, IncidentState::default()));
         }
         let state = serde_json::from_value(state);
-        Ok((version, state.map_err(|_| Error::conflict("the state of the incident is damaged in the database"))?))
+        Ok((
+            version,
+            state.map_err(|_| Error::conflict("the state of the incident is damaged in the database"))?,
+        ))
     }
 
     /// Puts a lockdown of an earlier process into force. Called before anybody can connect.
@@ -228,7 +237,11 @@ impl App {
         let state = self.incident_state().await?.1;
         self.incident.set(state.lockdown.as_ref());
         if let Some(lockdown) = &state.lockdown {
-            tracing::warn!(by = lockdown.by, ingest_stopped = lockdown.ingest_stopped, "incident.locked_down");
+            tracing::warn!(
+                by = lockdown.by,
+                ingest_stopped = lockdown.ingest_stopped,
+                "incident.locked_down"
+            );
         }
         Ok(())
     }
@@ -285,7 +298,8 @@ impl App {
             return Err(Error::invalid("kinds", "at least one"));
         }
         let app = Arc::clone(self);
-        self.order(actor, move |actor, _| Ok(Some(Job::new("rotate", actor.label(), app.now(), &kinds)))).await
+        self.order(actor, move |actor, _| Ok(Some(Job::new("rotate", actor.label(), app.now(), &kinds))))
+            .await
     }
 
     /// Only one at a time.
@@ -341,7 +355,9 @@ impl App {
         let Some(mut job) = state.job.clone() else { return Ok(version) };
         for place in 0..job.steps.len() {
             let started_at = job.started_at;
-            let Some(step) = job.steps.get_mut(place).filter(|step| step.stage == Stage::Waiting) else { continue };
+            let Some(step) = job.steps.get_mut(place).filter(|step| step.stage == Stage::Waiting) else {
+                continue;
+            };
             let kind = step.kind;
             if let Err(error) = self.take_step(actor, step, started_at, shown).await {
                 step.stage = Stage::Failed;
@@ -354,12 +370,19 @@ impl App {
             version = self.save_state(actor, version, state, detail).await?;
         }
         job.finished_at = Some(self.now());
-        let detail = json!({ "step": "finished", "what": job.what, "clean": job.is_clean(), "resumed": job.resumed });
+        let detail =
+            json!({ "step": "finished", "what": job.what, "clean": job.is_clean(), "resumed": job.resumed });
         (state.last, state.job) = (Some(job), None);
         self.save_state(actor, version, state, detail).await
     }
 
-    async fn save_state(&self, actor: &Actor, version: u64, state: &IncidentState, detail: Value) -> Result<u64> {
+    async fn save_state(
+        &self,
+        actor: &Actor,
+        version: u64,
+        state: &IncidentState,
+        detail: Value,
+    ) -> Result<u64> {
         let audit = self.audit(actor, Action::IncidentStep, "incident", None, detail);
         self.store.save_incident(version, &json!(state), &audit).await
     }

@@ -9,7 +9,6 @@ mod operations;
 
 pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequest};
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
-pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
     AuditReport, AuditRow, BackupFile, BackupPlan, BackupVerdict, BackupView, CheckIn, Cursor, DamagedRow,
@@ -27,6 +26,7 @@ pub use data::{
     NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
+pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 
 use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;

@@ -120,7 +120,8 @@ impl App {
         let document = json!(review).to_string();
         let signature = self.evidence.sign(document.as_bytes())?.signature;
         let detail = json!({ "period": review.period, "reviewer": reviewer, "due": review.due(), "missed": review.missed });
-        let audit = self.audit(actor, Action::ReviewRecorded, format!("review:{}", review.period), None, detail);
+        let audit =
+            self.audit(actor, Action::ReviewRecorded, format!("review:{}", review.period), None, detail);
         let record = ReviewRecord {
             id: 0,
             period: review.period,
@@ -135,7 +136,8 @@ impl App {
 
     fn reviewer(&self, name: &str) -> Result<String> {
         let name = name.trim();
-        if name.is_empty() || name.chars().count() > REVIEWER_CHARS_MAX || name.chars().any(char::is_control) {
+        if name.is_empty() || name.chars().count() > REVIEWER_CHARS_MAX || name.chars().any(char::is_control)
+        {
             let form = format!("1 to {REVIEWER_CHARS_MAX} characters: who looked at the evidence");
             return Err(Error::invalid("by", form));
         }

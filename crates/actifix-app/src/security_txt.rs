@@ -46,22 +46,37 @@ impl SecurityTxt {
             ("encryption", &self.encryption),
             ("acknowledgments", &self.acknowledgments),
         ] {
-            let schemes: &[&str] = if key == "encryption" { &["https", "dns", "openpgp4fpr"] } else { &["https"] };
-            value.iter().try_for_each(|value| check(value, schemes)).map_err(|why| format!("{key}: {why}"))?;
+            let schemes: &[&str] =
+                if key == "encryption" { &["https", "dns", "openpgp4fpr"] } else { &["https"] };
+            value
+                .iter()
+                .try_for_each(|value| check(value, schemes))
+                .map_err(|why| format!("{key}: {why}"))?;
         }
         let is_language = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ',' | ' ');
-        if self.preferred_languages.as_deref().is_some_and(|text| text.is_empty() || !text.chars().all(is_language)) {
-            return Err("preferred_languages: language tags with commas between them, such as en, de".to_owned());
+        if self
+            .preferred_languages
+            .as_deref()
+            .is_some_and(|text| text.is_empty() || !text.chars().all(is_language))
+        {
+            return Err(
+                "preferred_languages: language tags with commas between them, such as en, de".to_owned()
+            );
         }
         if !DAYS.contains(&self.days) {
-            return Err(format!("expires_days: {} to {}, less than a year (RFC 9116)", DAYS.start(), DAYS.end()));
+            return Err(format!(
+                "expires_days: {} to {}, less than a year (RFC 9116)",
+                DAYS.start(),
+                DAYS.end()
+            ));
         }
         Ok(())
     }
 
     /// The file as it is served at `now` by the instance at `public_url`.
     pub fn render(&self, now: Timestamp, public_url: &str) -> String {
-        let mut lines: Vec<String> = self.contacts.iter().map(|contact| format!("Contact: {contact}")).collect();
+        let mut lines: Vec<String> =
+            self.contacts.iter().map(|contact| format!("Contact: {contact}")).collect();
         // The same for a whole day, so that it can be cached and compared.
         let midnight = Timestamp::from_micros(now.day().saturating_mul(DAY));
         let ends = midnight.plus(i64::from(self.days) * DAY);
@@ -88,7 +103,10 @@ fn check(text: &str, schemes: &[&str]) -> Result<(), String> {
     let form = || format!("a URI that begins with {}:", schemes.join(":, "));
     let url = Url::parse(text).map_err(|_| form())?;
     if url.scheme() == "http" {
-        return Err("http is not let: anybody on the way could give another address (RFC 9116); use https or mailto".to_owned());
+        return Err(
+            "http is not let: anybody on the way could give another address (RFC 9116); use https or mailto"
+                .to_owned(),
+        );
     }
     if !schemes.contains(&url.scheme()) || (url.scheme() == "mailto" && !url.path().contains('@')) {
         return Err(form());
@@ -135,14 +153,26 @@ mod tests {
             changed.validate().unwrap_err()
         };
         assert!(with(&|file| file.contacts.clear()).starts_with("contact: "));
-        assert!(with(&|file| file.contacts = vec!["http://example.net/".to_owned()]).contains("http is not let"));
-        for bad in ["security@example.net", "mailto:nobody", "javascript:alert(1)", "https://a\nContact: https://b", ""] {
+        assert!(
+            with(&|file| file.contacts = vec!["http://example.net/".to_owned()]).contains("http is not let")
+        );
+        for bad in [
+            "security@example.net",
+            "mailto:nobody",
+            "javascript:alert(1)",
+            "https://a\nContact: https://b",
+            "",
+        ] {
             assert!(with(&|file| file.contacts = vec![bad.to_owned()]).starts_with("contact: "), "{bad}");
         }
-        assert!(with(&|file| file.policy = Some("http://example.net/".to_owned())).starts_with("policy: http"));
+        assert!(
+            with(&|file| file.policy = Some("http://example.net/".to_owned())).starts_with("policy: http")
+        );
         for days in [0, 365, u32::MAX] {
             assert!(with(&|file| file.days = days).starts_with("expires_days: "), "{days}");
         }
-        assert!(with(&|file| file.preferred_languages = Some("en\nX: y".to_owned())).starts_with("preferred"));
+        assert!(
+            with(&|file| file.preferred_languages = Some("en\nX: y".to_owned())).starts_with("preferred")
+        );
     }
 }

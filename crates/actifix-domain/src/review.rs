@@ -45,7 +45,9 @@ impl Period {
         };
         let day = jiff::Timestamp::from_microsecond(last.micros()).ok();
         let due = day.and_then(|at| {
-            at.to_zoned_datetime(jiff::tz::TimeZone::UTC).checked_add(i32::try_from(months).ok()?.months()).ok()
+            at.to_zoned_datetime(jiff::tz::TimeZone::UTC)
+                .checked_add(i32::try_from(months).ok()?.months())
+                .ok()
         });
         due.map_or(last, |due| Timestamp::from_micros(due.timestamp().as_microsecond()))
     }
@@ -53,7 +55,11 @@ impl Period {
     /// Reviews that fell due since `last`: 0 while none is due, 1 when one is, more when some were left out. A clock that
     /// was turned back makes nothing due.
     pub fn due_since(self, last: Timestamp, now: Timestamp) -> u32 {
-        (1..=MISSED_MAX).take_while(|count| self.due_after(last, *count) <= now).count().try_into().unwrap_or(MISSED_MAX)
+        (1..=MISSED_MAX)
+            .take_while(|count| self.due_after(last, *count) <= now)
+            .count()
+            .try_into()
+            .unwrap_or(MISSED_MAX)
     }
 }
 
@@ -113,7 +119,10 @@ mod tests {
     #[test]
     fn a_clock_that_was_turned_back_makes_nothing_due_and_an_endless_wait_ends() {
         check(Period::Weekly, "2026-06-01T00:00:00Z", "2025-06-01T00:00:00Z", 0);
-        assert_eq!(Period::Weekly.due_since(Timestamp::from_micros(i64::MIN / 4), at("2026-06-01T00:00:00Z")), 1_000);
+        assert_eq!(
+            Period::Weekly.due_since(Timestamp::from_micros(i64::MIN / 4), at("2026-06-01T00:00:00Z")),
+            1_000
+        );
         assert_eq!(Period::Monthly.due_since(at("1970-01-01T00:00:00Z"), at("2200-01-01T00:00:00Z")), 1_000);
     }
 }

@@ -105,7 +105,8 @@ pub fn start(
         // The message of a panic may hold anything; its place is enough to find it.
         tracing::error!(place, "panic");
     }));
-    for name in ["actifix_log_lines_lost_total", "actifix_log_failures_total", "actifix_log_rotations_total"] {
+    for name in ["actifix_log_lines_lost_total", "actifix_log_failures_total", "actifix_log_rotations_total"]
+    {
         metrics::counter!(name).increment(0);
     }
     Ok(Log { files: [log, auth], filter: handle })

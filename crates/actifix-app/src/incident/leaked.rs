@@ -80,7 +80,8 @@ impl App {
         only_local(actor)?;
         let text = pasted.reveal().trim();
         if !BYTES.contains(&text.len()) {
-            let form = format!("{} to {} bytes: the whole credential and nothing else", BYTES.start(), BYTES.end());
+            let form =
+                format!("{} to {} bytes: the whole credential and nothing else", BYTES.start(), BYTES.end());
             return Err(Error::invalid("credential", form));
         }
         let _turn = self.take_turn(actor)?;
@@ -92,7 +93,8 @@ impl App {
             },
         };
         leaked.seen_in_findings = self.findings_of(text).await?;
-        let detail = json!({ "step": "leaked", "state": leaked.state, "kind": leaked.kind, "name": leaked.name });
+        let detail =
+            json!({ "step": "leaked", "state": leaked.state, "kind": leaked.kind, "name": leaked.name });
         self.record_act(actor, Action::IncidentStep, "incident", detail).await?;
         Ok(leaked)
     }
@@ -106,7 +108,13 @@ impl App {
             return self.leaked_access(actor, &id, &holder).await.map(Some);
         }
         if let Some(live) = self.authenticate_session(text).await? {
-            let audit = self.audit(actor, Action::SessionKilled, format!("session:{}", live.session.id), None, json!({ "why": "leaked" }));
+            let audit = self.audit(
+                actor,
+                Action::SessionKilled,
+                format!("session:{}", live.session.id),
+                None,
+                json!({ "why": "leaked" }),
+            );
             self.store.end_sessions(SessionsOf::User(live.session.user_id.clone()), &audit).await?;
             self.access_cache.forget();
             let next = "all sessions of this person ended; set a new password if the cookie was stolen from their machine";
@@ -136,11 +144,13 @@ impl App {
 
     /// An access token ends with the credential that it was got for: whoever had the one may have had the other.
     async fn leaked_access(&self, actor: &Actor, id: &str, holder: &Actor) -> Result<Leaked> {
-        let audit = self.audit(actor, Action::TokenRevoked, format!("access:{id}"), None, json!({ "why": "leaked" }));
+        let audit =
+            self.audit(actor, Action::TokenRevoked, format!("access:{id}"), None, json!({ "why": "leaked" }));
         self.store.end_access(id, &audit).await?;
         self.access_cache.forget();
         let next = "its holder's own credential goes on: `actifix token revoke` or `actifix sessions kill` if that leaked too";
-        let mut leaked = Leaked::new(LeakedState::Revoked, "access_token", format!("{id} of {}", holder.label()), next);
+        let mut leaked =
+            Leaked::new(LeakedState::Revoked, "access_token", format!("{id} of {}", holder.label()), next);
         leaked.touched = self.acts_of(&holder.label()).await?;
         Ok(leaked)
     }
@@ -151,7 +161,10 @@ impl App {
         let Some(key) = key else { return Ok(None) };
         let Some(key) = self.store.key(&key).await? else { return Ok(None) };
         let project = self.store.project(key.project).await?.ok_or(Error::NotFound { what: "project" })?;
-        let next = format!("give SDKs the new DSN: `actifix dsn {}`; whoever held the key could send events, never read", project.name);
+        let next = format!(
+            "give SDKs the new DSN: `actifix dsn {}`; whoever held the key could send events, never read",
+            project.name
+        );
         if !key.enabled {
             return Ok(Some(Leaked::new(LeakedState::Dead, "dsn_key", project.name, next)));
         }

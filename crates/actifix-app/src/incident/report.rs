@@ -83,10 +83,17 @@ impl App {
         Ok((rows, cut))
     }
 
-    fn write_report(&self, rows: &[AuditRow], period: &Period, found: &AuditReport, state: &IncidentState) -> String {
+    fn write_report(
+        &self,
+        rows: &[AuditRow],
+        period: &Period,
+        found: &AuditReport,
+        state: &IncidentState,
+    ) -> String {
         let mut gaps = gaps(rows);
         if period.cut {
-            let what = format!("only the latest {ROWS_MAX} rows of the period are here: ask for a shorter one");
+            let what =
+                format!("only the latest {ROWS_MAX} rows of the period are here: ask for a shorter one");
             gaps.insert(0, Gap { kind: "start", seq: rows.first().map_or(0, |row| row.seq), what });
         }
         let document = json!({
@@ -134,7 +141,10 @@ pub fn gaps(rows: &[AuditRow]) -> Vec<Gap> {
         }
         let passed = after.record.at.since(before.record.at);
         if passed < -SLACK {
-            let what = format!("the clock was turned back by {} s: times before and after are not of one clock", -passed / SECOND);
+            let what = format!(
+                "the clock was turned back by {} s: times before and after are not of one clock",
+                -passed / SECOND
+            );
             gaps.push(Gap { kind: "clock_back", seq, what });
         } else if passed >= QUIET {
             let what = format!("nothing was recorded for {} h", passed / HOUR);
@@ -157,8 +167,15 @@ mod tests {
     #[test]
     fn holes_a_clock_that_went_back_and_silence_are_marked() {
         let day = 86_400;
-        let rows =
-            [row(4, 100), row(5, 99), row(6, 200), row(9, 210), row(10, 100), row(11, 100 + day), row(12, 101 + day)];
+        let rows = [
+            row(4, 100),
+            row(5, 99),
+            row(6, 200),
+            row(9, 210),
+            row(10, 100),
+            row(11, 100 + day),
+            row(12, 101 + day),
+        ];
         let kinds: Vec<_> = gaps(&rows).into_iter().map(|gap| (gap.kind, gap.seq)).collect();
         assert_eq!(kinds, [("missing", 9), ("clock_back", 10), ("quiet", 11)]);
         assert_eq!(gaps(&[]), []);

@@ -92,7 +92,8 @@ impl App {
         let sealed = SealedHook { sealed: self.vault.seal(crate::hooks::HOOKS, &clear)?, ..hook };
         let detail = json!({ "act": "rotated" });
         let project = Some(sealed.record.project);
-        let audit = self.audit(&Actor::System, Action::WebhookChanged, format!("hook:{name}"), project, detail);
+        let audit =
+            self.audit(&Actor::System, Action::WebhookChanged, format!("hook:{name}"), project, detail);
         if self.store.save_hook_secret(&sealed, &audit).await? {
             Ok(secret)
         } else {
@@ -134,7 +135,8 @@ impl App {
             }
             Err(Error::Invalid(_)) => {
                 step.stage = Stage::Todo;
-                let why = format!("the root key comes from {}, which this program cannot write", before.backend);
+                let why =
+                    format!("the root key comes from {}, which this program cannot write", before.backend);
                 step.detail = json!({ "why": why, "then": "actifix secrets rotate-key" });
             }
             Err(error) => return Err(error),

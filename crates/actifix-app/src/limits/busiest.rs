@@ -53,7 +53,8 @@ impl Busiest {
         }
         let mut error = 0;
         if cells.len() >= NAMES_MAX
-            && let Some((least, count)) = cells.iter().map(|(name, cell)| (*name, cell.count)).min_by_key(|(_, count)| *count)
+            && let Some((least, count)) =
+                cells.iter().map(|(name, cell)| (*name, cell.count)).min_by_key(|(_, count)| *count)
         {
             cells.remove(&least);
             error = count;

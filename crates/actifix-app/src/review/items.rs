@@ -63,7 +63,14 @@ impl Item {
     /// A line that is judged here: done where nothing is left.
     fn judged(id: &'static str, line: &'static str, evidence: Vec<String>, wrong: bool, next: &str) -> Self {
         let state = if wrong { ItemState::Due } else { ItemState::Pass };
-        Self { id, line, state, by_person: false, evidence, next: if wrong { next.to_owned() } else { String::new() } }
+        Self {
+            id,
+            line,
+            state,
+            by_person: false,
+            evidence,
+            next: if wrong { next.to_owned() } else { String::new() },
+        }
     }
 }
 
@@ -83,8 +90,12 @@ impl App {
             Period::Monthly => {
                 let origins = self.settings.cors_origins.clone();
                 let (webhooks, names) = self.webhook_item(before).await?;
-                let items =
-                    vec![self.token_item().await?, self.origin_item(&origins, before), webhooks, dependency_item()];
+                let items = vec![
+                    self.token_item().await?,
+                    self.origin_item(&origins, before),
+                    webhooks,
+                    dependency_item(),
+                ];
                 Ok((items, json!({ "origins": origins, "webhooks": names })))
             }
             Period::Quarterly => {
@@ -104,7 +115,11 @@ impl App {
             (Action::AccessRefused, "refused requests"),
         ] {
             let (many, more) = self.count_acts(action, since).await?;
-            evidence.push(format!("{many}{} {what} since {}", if more { " or more" } else { "" }, date(since)));
+            evidence.push(format!(
+                "{many}{} {what} since {}",
+                if more { " or more" } else { "" },
+                date(since)
+            ));
         }
         let report = self.store.verify_audit().await?;
         let intact = if report.intact { "whole" } else { "NOT whole" };
@@ -125,8 +140,13 @@ impl App {
     async fn count_acts(&self, action: Action, since: Timestamp) -> Result<(usize, bool)> {
         let (mut many, mut cursor) = (0usize, None);
         loop {
-            let query =
-                AuditQuery { since: Some(since), action: Some(action), cursor, limit: 200, ..AuditQuery::default() };
+            let query = AuditQuery {
+                since: Some(since),
+                action: Some(action),
+                cursor,
+                limit: 200,
+                ..AuditQuery::default()
+            };
             let page = self.store.audit_log(query).await?;
             many += page.items.len();
             cursor = page.next_cursor;
@@ -141,7 +161,9 @@ impl App {
         let mut evidence: Vec<String> = busiest
             .iter()
             .take(NAMED_MAX)
-            .map(|busy| format!("{} {}: refused {} times, last {}", busy.class, busy.key, busy.count, busy.last_at))
+            .map(|busy| {
+                format!("{} {}: refused {} times, last {}", busy.class, busy.key, busy.count, busy.last_at)
+            })
             .collect();
         if evidence.is_empty() {
             evidence.push("nobody was refused by a limit since the server started".to_owned());
@@ -160,7 +182,13 @@ impl App {
         let backups = match self.list_backups(&Actor::System).await {
             Ok(backups) => backups,
             Err(Error::Conflict { message, .. }) => {
-                return Ok(Item::judged("backup_integrity", line, vec![message], true, "look on the server itself"));
+                return Ok(Item::judged(
+                    "backup_integrity",
+                    line,
+                    vec![message],
+                    true,
+                    "look on the server itself",
+                ));
             }
             Err(error) => return Err(error),
         };
@@ -168,7 +196,10 @@ impl App {
             let name = &backup.file.name;
             match self.verify_backup(&Actor::System, Some(name)).await {
                 Ok(verdict) if verdict.intact => {
-                    evidence.push(format!("{name}: restored on trial, whole, audit log up to {}", verdict.audit_head));
+                    evidence.push(format!(
+                        "{name}: restored on trial, whole, audit log up to {}",
+                        verdict.audit_head
+                    ));
                     whole = true;
                     break;
                 }
@@ -189,7 +220,8 @@ impl App {
         if backups.is_empty() {
             evidence.push("there are no backups".to_owned());
         }
-        let next = "make a new one now: `actifix backup create`, then `actifix backup verify` (docs/backups.md)";
+        let next =
+            "make a new one now: `actifix backup create`, then `actifix backup verify` (docs/backups.md)";
         Ok(Item::judged("backup_integrity", line, evidence, wrong || !whole, next))
     }
 
@@ -203,7 +235,9 @@ impl App {
             .iter()
             .take(NAMED_MAX)
             .map(|token| {
-                let used = token.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {}", date(at)));
+                let used = token
+                    .last_used_at
+                    .map_or_else(|| "never used".to_owned(), |at| format!("used {}", date(at)));
                 format!("{} ({}): {} d old, {used}", token.name, token.id, age(token, now))
             })
             .collect();
@@ -221,14 +255,16 @@ impl App {
         evidence.extend(changes("origins", origins, before));
         let far = self.settings.public_url.starts_with("https://");
         let local = |origin: &&String| {
-            origin.starts_with("http://") || ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| origin.contains(host))
+            origin.starts_with("http://")
+                || ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| origin.contains(host))
         };
         if let Some(origin) = origins.iter().find(local).filter(|_| far) {
             evidence.push(format!("{origin} is of a developer's machine, and this server is public"));
             let next = "take it out of cors.allowed_origins, then SIGHUP";
             return Item::judged("cors_origins", "Review and update CORS origins", evidence, true, next);
         }
-        let next = "is each still needed? change cors.allowed_origins and SIGHUP; sign with --record --by NAME";
+        let next =
+            "is each still needed? change cors.allowed_origins and SIGHUP; sign with --record --by NAME";
         Item::look("cors_origins", "Review and update CORS origins", evidence, next)
     }
 
@@ -258,7 +294,8 @@ impl App {
         }
         let line = "Audit webhook configurations";
         let item = if wrong {
-            let next = "`actifix webhook test NAME`, or remove what nobody needs: `actifix webhook remove NAME`";
+            let next =
+                "`actifix webhook test NAME`, or remove what nobody needs: `actifix webhook remove NAME`";
             Item::judged("webhooks", line, evidence, true, next)
         } else {
             let next = "does each still lead to the right people? sign with --record --by NAME";
@@ -270,8 +307,9 @@ impl App {
     fn guide_item(&self) -> Item {
         let reviewed = Timestamp::parse(&format!("{GUIDE_REVIEWED}T00:00:00Z")).unwrap_or_default();
         let days = self.now().since(reviewed) / DAY;
-        let evidence =
-            vec![format!("docs/SECURITY_HARDENING.md was held against the code on {GUIDE_REVIEWED}, {days} d ago")];
+        let evidence = vec![format!(
+            "docs/SECURITY_HARDENING.md was held against the code on {GUIDE_REVIEWED}, {days} d ago"
+        )];
         let next = "take over a newer release, or read the guide against this deployment; sign with --record --by NAME";
         Item::look("guide", "Review and update this guide", evidence, next)
     }
@@ -281,7 +319,8 @@ impl App {
         let tokens = self.live_tokens(&Actor::System).await?;
         let old: Vec<&TokenRecord> =
             tokens.iter().filter(|token| !token.replaced && age(token, now) >= SERVICE_DAYS).collect();
-        let mut evidence = vec![format!("{} live tokens, {} older than {SERVICE_DAYS} d", tokens.len(), old.len())];
+        let mut evidence =
+            vec![format!("{} live tokens, {} older than {SERVICE_DAYS} d", tokens.len(), old.len())];
         evidence.extend(old.iter().take(NAMED_MAX).map(|token| format!("{} ({})", token.name, token.id)));
         let signs = self.signing_keys(&Actor::System).await?.into_iter().find(|key| key.retires_at.is_none());
         let stale = signs.as_ref().is_some_and(|key| now.since(key.created_at) >= SERVICE_DAYS * DAY);
@@ -307,14 +346,18 @@ fn dependency_item() -> Item {
 }
 
 fn code_item() -> Item {
-    let evidence = vec!["changes of your own, rules of your own, proxies and units around the server".to_owned()];
-    let next = "review them, `actifix scan --history` in their repository; sign with --record --by 'NAME, COMMIT'";
+    let evidence =
+        vec!["changes of your own, rules of your own, proxies and units around the server".to_owned()];
+    let next =
+        "review them, `actifix scan --history` in their repository; sign with --record --by 'NAME, COMMIT'";
     Item::look("code_audit", "Security audit of custom code", evidence, next)
 }
 
 fn pentest_item() -> Item {
-    let evidence = vec!["`cargo xtask pentest` attacks a real server on loopback and fails on any finding".to_owned()];
-    let next = "run it on the version that you serve, read docs/security-tests.md; sign with --record --by NAME";
+    let evidence =
+        vec!["`cargo xtask pentest` attacks a real server on loopback and fails on any finding".to_owned()];
+    let next =
+        "run it on the version that you serve, read docs/security-tests.md; sign with --record --by NAME";
     Item::look("penetration_test", "Penetration testing (if applicable)", evidence, next)
 }
 

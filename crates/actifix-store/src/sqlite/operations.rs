@@ -1,11 +1,11 @@
 //! Incident response, reviews, facts for support.
 
+use super::SqliteStore;
 use super::migrate::SCHEMA_VERSION;
 use super::projects::collect;
 use super::rows::Columns;
 use super::snapshot;
 use super::writer::Work;
-use super::SqliteStore;
 use crate::fault::{Fault, Result};
 use actifix_app::error::{Error, Result as AppResult};
 use actifix_app::ports::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
@@ -53,10 +53,13 @@ impl OperationStore for SqliteStore {
 
 fn incident(db: &Connection) -> Result<IncidentRow> {
     let row: Option<(i64, String)> = db
-        .query_row("SELECT version, state FROM incident WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row("SELECT version, state FROM incident WHERE id = 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     let Some((version, state)) = row else { return Ok(IncidentRow::default()) };
-    let state = serde_json::from_str(&state).map_err(|_| Fault::Defect("state of the incident".to_owned()))?;
+    let state =
+        serde_json::from_str(&state).map_err(|_| Fault::Defect("state of the incident".to_owned()))?;
     Ok(IncidentRow { version: u64::try_from(version).unwrap_or(0), state })
 }
 

@@ -18,11 +18,11 @@ use actifix_app::ports::{
     AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
     NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
+use actifix_app::ports::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 use actifix_app::ports::{
     HourCount, LegalHold, ScrubPlace, ScrubStep, SnapshotFacts, SnapshotSink, UpkeepKind, UpkeepRun,
     UpkeepStore,
 };
-use actifix_app::ports::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 use actifix_app::ports::{IdentityRecord, IdentityStore};
 use actifix_domain::alert::{AlertRule, Failure, Mute, RuleState, Signal};
 use actifix_domain::audit::AuditRecord;

@@ -130,17 +130,15 @@ struct RotateInput {
 }
 
 async fn rotate(State(app): AppState, who: Who, Input(input): Input<RotateInput>) -> ApiResult<Response> {
-    let kinds: Result<Vec<Kind>, String> = input.kinds.iter().take(Kind::ALL.len() + 1).map(|kind| kind.parse()).collect();
+    let kinds: Result<Vec<Kind>, String> =
+        input.kinds.iter().take(Kind::ALL.len() + 1).map(|kind| kind.parse()).collect();
     let kinds = kinds.map_err(|why| Error::invalid("kinds", why))?;
     Ok(Json(told(app.rotate_all(&who.0, &kinds).await?)).into_response())
 }
 
 fn told(done: Done) -> Value {
-    let shown: Vec<Value> = done
-        .shown
-        .iter()
-        .map(|(name, secret)| json!({ "for": name, "secret": secret.reveal() }))
-        .collect();
+    let shown: Vec<Value> =
+        done.shown.iter().map(|(name, secret)| json!({ "for": name, "secret": secret.reveal() })).collect();
     json!({ "state": done.state, "shown_once": shown })
 }
 
@@ -168,8 +166,11 @@ struct ReportInput {
 
 async fn report(State(app): AppState, who: Who, Input(input): Input<ReportInput>) -> ApiResult<Response> {
     let time = |text: Option<String>, field: &str| {
-        text.map(|text| Timestamp::parse(&text).ok_or_else(|| Error::invalid(field, "RFC 3339, such as 2026-11-24T09:47:29Z")))
-            .transpose()
+        text.map(|text| {
+            Timestamp::parse(&text)
+                .ok_or_else(|| Error::invalid(field, "RFC 3339, such as 2026-11-24T09:47:29Z"))
+        })
+        .transpose()
     };
     let (since, until) = (time(input.since, "since")?, time(input.until, "until")?);
     Ok(Json(app.incident_report(&who.0, since, until).await?).into_response())
@@ -199,8 +200,9 @@ async fn review(
     Path(period): Path<String>,
     Input(input): Input<ReviewInput>,
 ) -> ApiResult<Response> {
-    let period: Period =
-        period.parse().map_err(|_| Problem::new(StatusCode::NOT_FOUND, "no such list: weekly, monthly or quarterly"))?;
+    let period: Period = period
+        .parse()
+        .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "no such list: weekly, monthly or quarterly"))?;
     Ok(Json(app.review(&who.0, period, input.by.as_deref()).await?).into_response())
 }
 

@@ -67,7 +67,8 @@ pub async fn run(global: &Global, args: DiagnosticsArgs) -> Result<ExitCode, Cli
     let ending = if args.recipient.is_empty() { "tar.zst" } else { "tar.zst.age" };
     let stamp: String = now.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
     let out = args.out.unwrap_or_else(|| PathBuf::from(format!("actifix-diagnostics-{stamp}.{ending}")));
-    bundle::write(&out, "actifix diagnostics", &members, &args.recipient, now).map_err(super::incident::refused)?;
+    bundle::write(&out, "actifix diagnostics", &members, &args.recipient, now)
+        .map_err(super::incident::refused)?;
     let names: Vec<&str> = members.iter().map(|member| member.name).collect();
     if global.json {
         output::json(&json!({ "file": out, "members": names, "encrypted": !args.recipient.is_empty() }))?;
@@ -125,7 +126,9 @@ fn files(home: &Home) -> Value {
             "link": meta.is_symlink(),
         }));
         if meta.is_dir() {
-            waiting.extend(fs::read_dir(&path).into_iter().flatten().flatten().take(FILES_MAX).map(|entry| entry.path()));
+            waiting.extend(
+                fs::read_dir(&path).into_iter().flatten().flatten().take(FILES_MAX).map(|entry| entry.path()),
+            );
         }
     }
     Value::Array(found)

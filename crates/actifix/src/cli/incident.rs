@@ -12,7 +12,7 @@ use actifix_app::ports::Clock;
 use actifix_app::secrets::SecretText;
 use clap::Subcommand;
 use serde_json::{Value, json};
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,7 +23,9 @@ const PASTED_BYTES_MAX: u64 = 64 << 10;
 #[derive(Debug, Subcommand)]
 pub enum IncidentCommand {
     /// End every session and token at once; until it is lifted nobody logs in and no token is made.
-    #[command(after_help = "Examples:\n  actifix incident lockdown\n  actifix incident lockdown --stop-ingest    SDKs are told to wait too")]
+    #[command(
+        after_help = "Examples:\n  actifix incident lockdown\n  actifix incident lockdown --stop-ingest    SDKs are told to wait too"
+    )]
     Lockdown {
         /// Refuse events too: where an ingest key is used to flood or to deceive.
         #[arg(long)]
@@ -36,7 +38,9 @@ pub enum IncidentCommand {
     #[command(after_help = "Example:\n  actifix incident status")]
     Status,
     /// Replace what opens something: everything, some kinds, or one credential that leaked.
-    #[command(after_help = "Examples:\n  actifix incident rotate --all\n  actifix incident rotate --kind tokens --kind sessions\n  actifix incident rotate --leaked < leaked.txt")]
+    #[command(
+        after_help = "Examples:\n  actifix incident rotate --all\n  actifix incident rotate --kind tokens --kind sessions\n  actifix incident rotate --leaked < leaked.txt"
+    )]
     Rotate {
         /// All kinds.
         #[arg(long, conflicts_with_all = ["kind", "leaked"])]
@@ -49,7 +53,9 @@ pub enum IncidentCommand {
         leaked: bool,
     },
     /// Write a signed report: what the audit log says, in order, with what is missing in it marked.
-    #[command(after_help = "Examples:\n  actifix incident report --out report.tar.zst\n  actifix incident report --since 2026-11-01T00:00:00Z --out report.tar.zst.age --recipient age1…")]
+    #[command(
+        after_help = "Examples:\n  actifix incident report --out report.tar.zst\n  actifix incident report --since 2026-11-01T00:00:00Z --out report.tar.zst.age --recipient age1…"
+    )]
     Report {
         /// New file.
         #[arg(long, short, value_name = "FILE")]
@@ -155,7 +161,11 @@ fn print_state(state: &Value) -> Result<(), CliError> {
             "LOCKED DOWN since {} UTC by {}: nobody logs in, no token is made{}; `actifix incident lift` ends it",
             time(lockdown, "since"),
             text(lockdown, "by"),
-            if lockdown.get("ingest_stopped") == Some(&Value::Bool(true)) { ", events are refused" } else { ", events are taken" },
+            if lockdown.get("ingest_stopped") == Some(&Value::Bool(true)) {
+                ", events are refused"
+            } else {
+                ", events are taken"
+            },
         ))?,
         None => output::line("not locked down")?,
     }
@@ -171,7 +181,12 @@ fn print_state(state: &Value) -> Result<(), CliError> {
         ))?;
         for step in job.get("steps").and_then(Value::as_array).into_iter().flatten() {
             let detail = step.get("detail").unwrap_or(&Value::Null);
-            output::line(format!("  {:<8} {:<16} {}", text(step, "stage"), text(step, "kind"), told(detail)))?;
+            output::line(format!(
+                "  {:<8} {:<16} {}",
+                text(step, "stage"),
+                text(step, "kind"),
+                told(detail)
+            ))?;
         }
     }
     Ok(())
@@ -194,14 +209,13 @@ fn told(detail: &Value) -> String {
 
 /// The credential is neither argument nor variable, and no answer holds it.
 async fn leaked(global: &Global) -> Result<ExitCode, CliError> {
-    let pasted = match ask_terminal("What leaked (not shown): ") {
-        Some(pasted) => pasted,
-        None => {
-            let mut pasted = String::new();
-            let read = std::io::stdin().take(PASTED_BYTES_MAX).read_to_string(&mut pasted);
-            read.map_err(|_| CliError::usage("standard input: text of at most 64 KiB"))?;
-            SecretText::new(pasted)
-        }
+    let pasted = if std::io::stdin().is_terminal() {
+        ask_terminal("What leaked (not shown): ").ok_or_else(|| CliError::usage("no terminal to ask on"))?
+    } else {
+        let mut pasted = String::new();
+        let read = std::io::stdin().take(PASTED_BYTES_MAX).read_to_string(&mut pasted);
+        read.map_err(|_| CliError::usage("standard input: text of at most 64 KiB"))?;
+        SecretText::new(pasted)
     };
     let answer = ask(global, "/api/v1/incident/leaked", &json!({ "credential": pasted.reveal() })).await?;
     let state = text(&answer, "state").to_owned();
@@ -242,7 +256,10 @@ fn print_leaked(answer: &Value) -> Result<(), CliError> {
         ))?;
     }
     for finding in answer.get("seen_in_findings").and_then(Value::as_array).into_iter().flatten() {
-        output::line(format!("it stood in events: actifix findings show {}", finding.as_str().unwrap_or_default()))?;
+        output::line(format!(
+            "it stood in events: actifix findings show {}",
+            finding.as_str().unwrap_or_default()
+        ))?;
     }
     Ok(())
 }
@@ -263,7 +280,7 @@ async fn report(
         Member { name: "report.json", text: document },
         Member { name: "signature.json", text: format!("{signature:#}\n") },
     ];
-    bundle::write(out, "actifix incident report", &members, recipients, SystemClock::new().now()).map_err(refused)?;
+    bundle::write(out, bundle::REPORT, &members, recipients, SystemClock::new().now()).map_err(refused)?;
     let verified = told.get("audit_log").and_then(|log| log.get("intact")) == Some(&Value::Bool(true));
     let many = |name: &str| told.get(name).and_then(Value::as_array).map_or(0, Vec::len);
     let summary = json!({
@@ -322,7 +339,9 @@ fn verify(global: &Global, file: &Path, key: Option<&str>) -> Result<ExitCode, C
     let signed = is_signed(document.as_bytes(), &signature);
     let ours = key.is_none_or(|key| key.eq_ignore_ascii_case(&signature.public_key));
     if global.json {
-        output::json(&json!({ "signed": signed, "public_key": signature.public_key, "by_the_key_given": key.map(|_| ours) }))?;
+        output::json(
+            &json!({ "signed": signed, "public_key": signature.public_key, "by_the_key_given": key.map(|_| ours) }),
+        )?;
     } else if !signed {
         output::line("NOT as it was signed: it was changed, or the signature is another's")?;
     } else if !ours {
@@ -330,7 +349,9 @@ fn verify(global: &Global, file: &Path, key: Option<&str>) -> Result<ExitCode, C
     } else {
         output::line(format!("as it was signed by {}", signature.public_key))?;
         if key.is_none() {
-            output::note("compare the key with the one that `actifix incident report` printed, or give it with --key");
+            output::note(
+                "compare the key with the one that `actifix incident report` printed, or give it with --key",
+            );
         }
     }
     Ok(if signed && ours { ExitCode::SUCCESS } else { ExitCode::from(1) })

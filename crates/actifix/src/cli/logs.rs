@@ -21,7 +21,9 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub enum LogsCommand {
     /// Show the end of `.actifix/logs/actifix.log`, and with --json its lines as they are.
-    #[command(after_help = "Examples:\n  actifix logs tail --lines 50 --follow\n  actifix logs tail --lines 10000 --json | grep '\"level\":\"ERROR\"'\n  actifix logs tail --auth                  who was refused, and from where")]
+    #[command(
+        after_help = "Examples:\n  actifix logs tail --lines 50 --follow\n  actifix logs tail --lines 10000 --json | grep '\"level\":\"ERROR\"'\n  actifix logs tail --auth                  who was refused, and from where"
+    )]
     Tail {
         /// Lines, at most 10,000; those of closed files too.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -106,7 +108,10 @@ impl Tail {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             // Closed a moment ago: the next line makes a new one.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.path.parent().is_some_and(Path::is_dir) => {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && self.path.parent().is_some_and(Path::is_dir) =>
+            {
                 return Ok(Vec::new());
             }
             Err(error) => return Err(error),

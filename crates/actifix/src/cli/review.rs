@@ -102,9 +102,16 @@ fn show(review: &Value) -> Result<(), CliError> {
     let missed = match number(review, "missed") {
         0 => format!("due {} UTC", time(review, "due_at")),
         1 => format!("due since {} UTC", time(review, "due_at")),
-        more => format!("due since {} UTC, {} left out", time(review, "due_at"), counted(more - 1, "one was", "were")),
+        more => format!(
+            "due since {} UTC, {} left out",
+            time(review, "due_at"),
+            counted(more - 1, "one was", "were")
+        ),
     };
-    output::line(format!("{} due; {before}; {missed}", counted(u64::try_from(due).unwrap_or(0), "line", "lines")))?;
+    output::line(format!(
+        "{} due; {before}; {missed}",
+        counted(u64::try_from(due).unwrap_or(0), "line", "lines")
+    ))?;
     if !text(review, "reviewer").is_empty() {
         output::line(format!("signed by {} and kept", text(review, "reviewer")))?;
     }

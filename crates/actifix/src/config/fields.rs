@@ -156,7 +156,11 @@ pub const FIELDS: &[Field] = &[
     field("retention.backups_daily", "days", "of which the newest backup is kept; 0 here and below = all"),
     field("retention.backups_weekly", "weeks", "of which the newest backup is kept"),
     field("retention.logs_days", "days", "age of closed files of the server's own log, 0 = no limit"),
-    field("retention.logs_bytes_max", "bytes", "size of the server's own log, oldest files go first, 0 = no limit"),
+    field(
+        "retention.logs_bytes_max",
+        "bytes",
+        "size of the server's own log, oldest files go first, 0 = no limit",
+    ),
     field(
         "backup.recipients",
         "list of age recipients (age1…)",
@@ -173,7 +177,11 @@ pub const FIELDS: &[Field] = &[
     field("security_txt.encryption", "URI", "where the key for encrypted mail is"),
     field("security_txt.acknowledgments", "URL", "page with thanks, https"),
     field("security_txt.preferred_languages", "text", "languages, such as en, de"),
-    field("security_txt.expires_days", "1 to 364", "days until the file expires, counted from today; default 180"),
+    field(
+        "security_txt.expires_days",
+        "1 to 364",
+        "days until the file expires, counted from today; default 180",
+    ),
 ];
 
 /// The known key nearest to `unknown`, if one is near enough to be meant.

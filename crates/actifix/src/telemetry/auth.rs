@@ -65,7 +65,9 @@ impl<S: Subscriber> Layer<S> for AuthLayer {
         }
         let mut facts = Facts::default();
         event.record(&mut facts);
-        let Some(address) = facts.address.parse::<IpAddr>().ok().map(|address| address.to_canonical()) else { return };
+        let Some(address) = facts.address.parse::<IpAddr>().ok().map(|address| address.to_canonical()) else {
+            return;
+        };
         if !self.admits(address) {
             metrics::counter!("actifix_auth_log_suppressed_total").increment(1);
             return;
@@ -127,9 +129,8 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(Still);
         let file = LogFile::new(dir.path(), "auth", Bounds::new(30, 0), Arc::clone(&clock));
         let layer = AuthLayer::new(Arc::new(file), clock);
-        let admitted = |address: &str, times: u32| {
-            (0..times).filter(|_| layer.admits(address.parse().unwrap())).count()
-        };
+        let admitted =
+            |address: &str, times: u32| (0..times).filter(|_| layer.admits(address.parse().unwrap())).count();
         assert_eq!(admitted("192.0.2.1", 1_000), 30);
         assert_eq!(admitted("192.0.2.2", 1), 1, "others are still told of");
         let many: usize = (0..250).map(|n| admitted(&format!("198.51.100.{n}"), 30)).sum();

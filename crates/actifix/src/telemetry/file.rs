@@ -24,8 +24,8 @@ const FILE_BYTES_MAX: u64 = 50 << 20;
 const FILES_SHARED: u64 = 10;
 /// A file is closed when its first line is so old, or was written so far in what is the future now.
 const FILE_AGE_MAX: i64 = DAY;
-/// Times that a lock which somebody else holds is tried.
-const TRIES_MAX: u32 = 100;
+/// Times that a lock which somebody else holds is tried: half a second in all, and then, until somebody got it, once.
+const TRIES_MAX: u32 = 1_000;
 /// Wait between two tries.
 const TRY_AFTER: Duration = Duration::from_micros(500);
 /// Start of a file in which the time of its first line stands, bytes.
@@ -58,9 +58,16 @@ pub(super) struct LogFile {
     path: PathBuf,
     bounds: Bounds,
     clock: Arc<dyn Clock>,
-    open: Mutex<Option<Open>>,
+    kept: Mutex<Kept>,
     /// Opens a file for appending: another one in tests.
     opens: fn(&Path) -> io::Result<File>,
+}
+
+#[derive(Default)]
+struct Kept {
+    open: Option<Open>,
+    /// Somebody held the lock for longer than it was waited for.
+    given_up: bool,
 }
 
 struct Open {
@@ -72,12 +79,20 @@ struct Open {
 impl LogFile {
     pub(super) fn new(dir: &Path, name: &'static str, bounds: Bounds, clock: Arc<dyn Clock>) -> Self {
         let path = dir.join(format!("{name}.log"));
-        Self { dir: dir.to_owned(), name, path, bounds, clock, open: Mutex::new(None), opens: crate::files::append }
+        Self {
+            dir: dir.to_owned(),
+            name,
+            path,
+            bounds,
+            clock,
+            kept: Mutex::default(),
+            opens: crate::files::append,
+        }
     }
 
     /// Forgets the open file: the next line opens what has the name then.
     pub(super) fn reopen(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).open = None;
     }
 
     /// Writes a line, or counts it as lost.
@@ -128,22 +143,26 @@ impl LogFile {
 
     /// Does `work` on the file that has the name, under its lock.
     fn locked<T>(&self, mut work: impl FnMut(&mut Open) -> io::Result<Step<T>>) -> io::Result<T> {
-        let mut kept = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..TRIES_MAX {
-            let mut open = match kept.take().filter(|open| self.has_name(&open.file)) {
+            let mut open = match kept.open.take().filter(|open| self.has_name(&open.file)) {
                 Some(open) => open,
                 None => self.open()?,
             };
             match flock(&open.file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => {
-                    *kept = Some(open);
+                    kept.open = Some(open);
+                    if kept.given_up {
+                        break;
+                    }
                     // Holders need microseconds; nothing tells when they are done.
                     std::thread::park_timeout(TRY_AFTER);
                     continue;
                 }
                 Err(errno) => return Err(errno.into()),
             }
+            kept.given_up = false;
             if !self.has_name(&open.file) {
                 continue;
             }
@@ -151,12 +170,13 @@ impl LogFile {
             flock(&open.file, FlockOperation::Unlock)?;
             match done? {
                 Step::Done(done) => {
-                    *kept = Some(open);
+                    kept.open = Some(open);
                     return Ok(done);
                 }
                 Step::Again => {}
             }
         }
+        kept.given_up = true;
         Err(io::ErrorKind::WouldBlock.into())
     }
 
@@ -190,7 +210,8 @@ impl LogFile {
             let mut file = File::open(&self.path)?;
             let mut head = String::new();
             let _not_text = (&mut file).take(HEAD_BYTES).read_to_string(&mut head);
-            let written = || Some(Timestamp::from_micros(file.metadata().ok()?.mtime().saturating_mul(1_000_000)));
+            let written =
+                || Some(Timestamp::from_micros(file.metadata().ok()?.mtime().saturating_mul(1_000_000)));
             begun = time_in(&head).or_else(written).unwrap_or(begun);
             take_half_line_away(&open.file, &file, size)?;
         }
@@ -221,7 +242,8 @@ impl LogFile {
         let files = old::closed(&self.dir, self.name)?;
         let now = self.clock.now();
         let is_old = |file: &Closed| {
-            self.bounds.days > 0 && now.since(file.written_at) >= i64::from(self.bounds.days).saturating_mul(DAY)
+            self.bounds.days > 0
+                && now.since(file.written_at) >= i64::from(self.bounds.days).saturating_mul(DAY)
         };
         let (gone, kept): (Vec<Closed>, Vec<Closed>) = files.into_iter().partition(is_old);
         for file in gone {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-const START: i64 = 1_795_000_000_000_000;
+/// Long before files of this machine are written.
+const START: i64 = 1_000_000_000_000_000;
 
 #[derive(Debug)]
 struct Hands(AtomicI64);
@@ -35,7 +36,10 @@ fn log(dir: &Path, total: u64, clock: &Arc<Hands>) -> LogFile {
 
 fn numbered(clock: &Hands, writer: usize, number: usize) -> String {
     let now = clock.now();
-    format!("{{\"timestamp\":\"{now}\",\"writer\":{writer},\"number\":{number},\"fill\":\"{}\"}}\n", "x".repeat(80))
+    format!(
+        "{{\"timestamp\":\"{now}\",\"writer\":{writer},\"number\":{number},\"fill\":\"{}\"}}\n",
+        "x".repeat(80)
+    )
 }
 
 /// Every line of every file, each of which must be whole.
@@ -50,7 +54,8 @@ fn lines(dir: &Path) -> Vec<(u64, u64)> {
         text.lines()
     });
     each.map(|line| {
-        let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let value: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         (value["writer"].as_u64().unwrap(), value["number"].as_u64().unwrap())
     })
     .collect()
@@ -170,8 +175,10 @@ fn what_a_killed_process_left_at_any_step_costs_no_line() {
     log.append(line(6).as_bytes()).unwrap();
     log.tend().unwrap();
     assert_eq!(lines(dir.path()), [(0, 1), (0, 2), (0, 3), (0, 4), (0, 6)]);
-    let mut names: Vec<String> =
-        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     let zst = |number: u32| format!("actifix-00000{number}.log.zst");
     assert_eq!(names, [zst(1), zst(2), zst(3), "actifix.log".to_owned()]);
@@ -182,7 +189,7 @@ fn a_log_that_cannot_be_written_is_an_error_soon_and_nothing_of_a_line_stays() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Hands::new());
     let mut full = log(dir.path(), 0, &clock);
     // The system's own disk that is always full.
-    full.opens = |_| crate::files::append(Path::new("/dev/full"));
+    full.opens = |path| fs::OpenOptions::new().append(true).open(path);
     full.path = PathBuf::from("/dev/full");
     assert_eq!(full.append(b"x\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
     // A process that was stopped while it held the lock.

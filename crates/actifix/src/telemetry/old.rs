@@ -61,7 +61,8 @@ pub fn closed(dir: &Path, name: &str) -> io::Result<Vec<Closed>> {
     let mut files: Vec<Closed> = Vec::new();
     for entry in fs::read_dir(dir)?.take(FILES_MAX) {
         let entry = entry?;
-        let Some((number, compressed)) = entry.file_name().to_str().and_then(|file| number_of(name, file)) else {
+        let Some((number, compressed)) = entry.file_name().to_str().and_then(|file| number_of(name, file))
+        else {
             continue;
         };
         match entry.metadata() {

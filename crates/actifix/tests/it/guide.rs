@@ -23,8 +23,13 @@ fn lines_of(guide: &str) -> Vec<(String, String)> {
         if let Some(heading) = line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")) {
             heading.clone_into(&mut section);
         }
-        let numbered = line.split_once(". ").filter(|(number, _)| number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit()));
-        let text = line.strip_prefix("- [ ] ").or_else(|| line.strip_prefix("- ")).or(numbered.map(|(_, rest)| rest));
+        let numbered = line
+            .split_once(". ")
+            .filter(|(number, _)| number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit()));
+        let text = line
+            .strip_prefix("- [ ] ")
+            .or_else(|| line.strip_prefix("- "))
+            .or(numbered.map(|(_, rest)| rest));
         let Some(text) = text else { continue };
         let label = match text.strip_prefix("**") {
             Some(rest) => rest.split("**").next().expect("a label"),
@@ -48,7 +53,8 @@ fn every_line_of_the_hardening_guide_leads_to_code_and_tests() {
         .collect();
     let lines = lines_of(GUIDE);
     assert!(lines.len() >= 85, "{} lines", lines.len());
-    let mapped: BTreeSet<(String, String)> = rows.iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
+    let mapped: BTreeSet<(String, String)> =
+        rows.iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
     let stated: BTreeSet<(String, String)> = lines.into_iter().collect();
     let lost: Vec<_> = stated.symmetric_difference(&mapped).collect();
     assert!(lost.is_empty(), "in one of the two only: {lost:#?}");
@@ -66,7 +72,8 @@ fn every_line_of_the_hardening_guide_leads_to_code_and_tests() {
         }
     }
     // Whoever holds the guide against the code says so in both places.
-    let updated = GUIDE.split("*Last updated: ").nth(1).and_then(|rest| rest.split('*').next()).expect("a date");
+    let updated =
+        GUIDE.split("*Last updated: ").nth(1).and_then(|rest| rest.split('*').next()).expect("a date");
     let code = std::fs::read_to_string(root().join("crates/actifix-app/src/review.rs")).expect("a source");
     assert!(code.contains(&format!("GUIDE_REVIEWED: &str = \"{updated}\"")), "{updated}");
 }
@@ -76,7 +83,8 @@ fn every_line_of_the_hardening_guide_leads_to_code_and_tests() {
 fn check_inline(home: &Home, page: &str) {
     for code in page.split('`').skip(1).step_by(2) {
         let Some(rest) = code.strip_prefix("actifix ").filter(|_| !code.contains('\n')) else { continue };
-        let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !word.starts_with('-');
+        let is_word =
+            |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !word.starts_with('-');
         let mut arguments: Vec<&str> = rest.split(' ').take_while(is_word).collect();
         arguments.push("--help");
         let done = home.cli(&arguments);
@@ -106,14 +114,17 @@ fn run_page(server: &Server, page: &str, environment: &[(&str, &str)]) -> usize 
 
 #[test]
 fn the_commands_of_the_guide_and_its_runbooks_work() {
-    let home = Home::with_config("[server]\npublic_url = \"https://errors.example.net\"\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let home = Home::with_config(
+        "[server]\npublic_url = \"https://errors.example.net\"\ntrusted_proxies = [\"127.0.0.1\"]\n",
+    );
     home.cli_stdin(&["admin", "set-password", "--stdin"], PASSWORD.as_bytes()).ok();
     // `scan --history` looks at a repository.
     let mut git = Command::new("git");
     git.args(["init", "-q"]).arg(home.path());
     finish(git, b"").ok();
     let server = home.serve();
-    let (page, mut run) = (|name: &str| std::fs::read_to_string(root().join("docs").join(name)).expect("a page"), 0);
+    let (page, mut run) =
+        (|name: &str| std::fs::read_to_string(root().join("docs").join(name)).expect("a page"), 0);
     for name in ["SECURITY_HARDENING.md", "monitoring.md", "maintenance.md", "incidents.md"] {
         let token = home.cli(&["token", "create", "--name", "t", "--role", "viewer", "--json"]).json();
         let (id, text) = (token["id"].as_str().expect("an id"), token["token"].as_str().expect("a token"));
@@ -161,14 +172,22 @@ fn an_instance_says_whom_to_tell_of_a_hole_and_until_when() {
     );
     let server = home.serve();
     let answer = server.send(&Request::get(target));
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; charset=utf-8")), "{}", answer.text());
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/plain; charset=utf-8")),
+        "{}",
+        answer.text()
+    );
     let text = answer.text();
     assert!(text.starts_with("Contact: mailto:security@example.net\n"), "{text}");
     let expires = text.lines().find_map(|line| line.strip_prefix("Expires: ")).expect("an end");
     let mut date = Command::new("date");
     date.args(["-d", expires, "+%s"]);
     let end: i64 = finish(date, b"").ok().trim().parse().expect("seconds");
-    let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs()).expect("a time");
+    let now = i64::try_from(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs(),
+    )
+    .expect("a time");
     assert!(end > now + 86_400 && end < now + 365 * 86_400, "{expires}");
     for wrong in [
         "contact = [\"http://example.net/report\"]",

@@ -12,7 +12,7 @@ use crate::people::{Browser, PASSWORD, login, try_login, with_admin, with_admin_
 use crate::setup::tamper;
 
 /// Limits that no test reaches.
-const BUSY: &str = "[limits]\napi_per_minute = 1000000\napi_per_hour = 1000000\nlogin_per_minute = 1000\n";
+const BUSY: &str = "[limits]\napi_per_minute = 1000000\napi_per_hour = 1000000\nlogin_per_minute = 600\n";
 
 fn bearer(server: &Server, token: &str) -> Answer {
     server.send(&Request::get("/api/v1/tickets").header("Authorization", &format!("Bearer {token}")))
@@ -45,7 +45,9 @@ fn steps(home: &Home) -> Vec<Value> {
 fn everything_that_opens_something_is_replaced_and_each_step_is_recorded() {
     let (home, server) = with_admin_and(BUSY);
     home.cli(&["project", "create", "shop"]).ok();
-    let hook = home.cli_stdin(&["webhook", "add", "ops", "--stdin", "--json"], b"https://hooks.example.net/x").json();
+    let hook = home
+        .cli_stdin(&["webhook", "add", "ops", "--stdin", "--json"], b"https://hooks.example.net/x")
+        .json();
     let inbound = home.cli(&["webhook", "inbound", "add", "ci", "--kind", "standard", "--json"]).json();
     let (token, browser) = (server.token(), login(&server, "admin", PASSWORD));
     let jwt = access(&server, &browser);
@@ -86,8 +88,12 @@ fn everything_that_opens_something_is_replaced_and_each_step_is_recorded() {
     assert_ne!(home.cli(&["secrets", "status", "--json"]).json()["key_id"], key);
     // One order, six steps, one end; nothing of it is a secret.
     let rows = steps(&home);
-    let words: Vec<&str> = rows.iter().rev().map(|row| row["detail"]["step"].as_str().expect("a step")).collect();
-    assert_eq!(words, ["ordered", "tokens", "sessions", "jwt-keys", "webhook-secrets", "dsn-keys", "root-key", "finished"]);
+    let words: Vec<&str> =
+        rows.iter().rev().map(|row| row["detail"]["step"].as_str().expect("a step")).collect();
+    assert_eq!(
+        words,
+        ["ordered", "tokens", "sessions", "jwt-keys", "webhook-secrets", "dsn-keys", "root-key", "finished"]
+    );
     home.cli(&["audit", "verify"]).ok();
     let status = home.cli(&["incident", "status", "--json"]).json();
     for secret in shown.iter().map(|shown| shown["secret"].as_str().expect("a secret")) {
@@ -180,16 +186,27 @@ fn a_leaked_credential_is_found_revoked_and_never_shown() {
     );
     assert!(noted.status < 300, "{}", noted.text());
     let leak = |text: &str| {
-        let done = home.cli_stdin(&["incident", "rotate", "--leaked", "--json"], format!("{text}\n").as_bytes());
+        let done =
+            home.cli_stdin(&["incident", "rotate", "--leaked", "--json"], format!("{text}\n").as_bytes());
         assert!(!done.stdout.contains(text) && !done.stderr.contains(text), "it is shown: {}", done.stdout);
         let code = done.code();
         let said: Value = serde_json::from_str(&done.stdout).unwrap_or_else(|_| panic!("{}", done.stderr));
-        (code, said["state"].as_str().expect("a state").to_owned(), said["kind"].as_str().expect("a kind").to_owned(), said)
+        (
+            code,
+            said["state"].as_str().expect("a state").to_owned(),
+            said["kind"].as_str().expect("a kind").to_owned(),
+            said,
+        )
     };
     let (code, state, kind, said) = leak(text);
     assert_eq!((code, state.as_str(), kind.as_str()), (0, "revoked", "token"), "{said}");
     assert!(said["name"].as_str().expect("a name").contains(id));
-    let acts: Vec<&str> = said["touched"].as_array().expect("acts").iter().map(|row| row["action"].as_str().expect("an act")).collect();
+    let acts: Vec<&str> = said["touched"]
+        .as_array()
+        .expect("acts")
+        .iter()
+        .map(|row| row["action"].as_str().expect("an act"))
+        .collect();
     assert!(acts.contains(&"ticket.noted"), "{acts:?}");
     assert_eq!(bearer(&server, text).status, 401);
     assert_eq!(leak(text).1, "dead");
@@ -208,7 +225,9 @@ fn a_leaked_credential_is_found_revoked_and_never_shown() {
     assert_eq!(send_event(&server, &home.cli(&["dsn"]).ok()).status, 200);
 
     let url = "https://hooks.slack.example.net/services/T0/B0/secretpart";
-    let hook = home.cli_stdin(&["webhook", "add", "ops", "--kind", "webhook", "--stdin", "--json"], url.as_bytes()).json();
+    let hook = home
+        .cli_stdin(&["webhook", "add", "ops", "--kind", "webhook", "--stdin", "--json"], url.as_bytes())
+        .json();
     let secret = hook["secret"].as_str().expect("a secret");
     let (code, state, kind, said) = leak(secret);
     assert_eq!((code, state.as_str(), kind.as_str()), (0, "revoked", "webhook_secret"), "{said}");
@@ -233,7 +252,11 @@ fn a_leaked_credential_is_found_revoked_and_never_shown() {
     server.stop();
     for (path, bytes) in home.files() {
         for value in [text, jwt.as_str(), secret, foreign.as_str(), "a pass phrase of the mail server"] {
-            assert!(!bytes.windows(value.len()).any(|window| window == value.as_bytes()), "{}", path.display());
+            assert!(
+                !bytes.windows(value.len()).any(|window| window == value.as_bytes()),
+                "{}",
+                path.display()
+            );
         }
     }
 }
@@ -269,10 +292,16 @@ fn heavy_a_rotation_that_is_killed_goes_on_and_of_two_operators_one_wins() {
     let (home, server) = with_keys(MANY);
     let order = || {
         let mut command = home.command(&["incident", "rotate", "--kind", "dsn-keys"]);
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("the program starts")
+        command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the program starts")
     };
     let first = order();
-    let rotated = |server: &Server| server.get("/api/v1/audit?action=key.rotated&limit=200")["items"].as_array().map_or(0, Vec::len);
+    let rotated = |server: &Server| {
+        server.get("/api/v1/audit?action=key.rotated&limit=200")["items"].as_array().map_or(0, Vec::len)
+    };
     while rotated(&server) < 20 {
         std::thread::yield_now();
     }
@@ -311,9 +340,19 @@ fn a_report_is_signed_complete_and_says_what_is_missing() {
     let mut tar = std::process::Command::new("tar");
     tar.args(["-xO", "--zstd", "-f", path, "report.json"]);
     let report: Value = crate::harness::finish(tar, b"").json();
-    let actions: Vec<&str> = report["timeline"].as_array().expect("rows").iter().map(|row| row["action"].as_str().expect("an act")).collect();
+    let actions: Vec<&str> = report["timeline"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["action"].as_str().expect("an act"))
+        .collect();
     assert!(actions.contains(&"login.failed") && actions.contains(&"server.started"), "{actions:?}");
-    let times: Vec<&str> = report["timeline"].as_array().expect("rows").iter().map(|row| row["at"].as_str().expect("a time")).collect();
+    let times: Vec<&str> = report["timeline"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["at"].as_str().expect("a time"))
+        .collect();
     assert!(times.windows(2).all(|pair| pair[0] <= pair[1]) && times.iter().all(|time| time.ends_with('Z')));
     assert_eq!(report["gaps"], json!([]));
     // Nothing is written over; one byte more is another report.
@@ -325,7 +364,10 @@ fn a_report_is_signed_complete_and_says_what_is_missing() {
     assert_eq!(home.cli(&["incident", "verify", path]).code(), 1);
     server.stop();
     // Somebody took a row out of the log, and turned the clock.
-    tamper(&home, "DROP TRIGGER audit_is_not_edited; DROP TRIGGER audit_is_not_cut; DELETE FROM audit WHERE action = 'login.failed';");
+    tamper(
+        &home,
+        "DROP TRIGGER audit_is_not_edited; DROP TRIGGER audit_is_not_cut; DELETE FROM audit WHERE action = 'login.failed';",
+    );
     let other = home.path().join("second.tar.zst");
     let done = home.cli(&["incident", "report", "--out", other.to_str().expect("a path"), "--json"]);
     assert_eq!(done.code(), 1, "{}", done.stderr);
@@ -338,13 +380,20 @@ fn what_is_told_for_support_holds_no_secret_and_is_whole() {
     let (home, server) = with_admin();
     let canary = ["gh", "p_", "16C7e42F292c6912E7710c838347Ae178B4a"].concat();
     home.cli(&["record", &format!("secret event text {canary}")]).ok();
-    home.cli_stdin(&["webhook", "add", "ops", "--stdin"], b"https://hooks.example.net/services/pathsecret").ok();
+    home.cli_stdin(&["webhook", "add", "ops", "--stdin"], b"https://hooks.example.net/services/pathsecret")
+        .ok();
     home.cli_stdin(&["secrets", "set", "smtp.password", "--stdin"], b"a pass phrase of the mail server").ok();
     let token = server.token();
     let file = home.path().join("d.tar.zst");
     let said = home.cli(&["diagnostics", "--out", file.to_str().expect("a path"), "--json"]).json();
-    let members: Vec<&str> = said["members"].as_array().expect("names").iter().map(|name| name.as_str().expect("a name")).collect();
-    for name in ["facts.json", "platform.json", "config.json", "files.json", "metrics.txt", "log-tail.jsonl"] {
+    let members: Vec<&str> = said["members"]
+        .as_array()
+        .expect("names")
+        .iter()
+        .map(|name| name.as_str().expect("a name"))
+        .collect();
+    for name in ["facts.json", "platform.json", "config.json", "files.json", "metrics.txt", "log-tail.jsonl"]
+    {
         assert!(members.contains(&name), "{name}: {members:?}");
     }
     use std::os::unix::fs::PermissionsExt;
@@ -354,7 +403,15 @@ fn what_is_told_for_support_holds_no_secret_and_is_whole() {
     let text = crate::harness::finish(tar, b"").ok();
     let dsn = home.cli(&["dsn"]).ok();
     let (key, _) = parts(&dsn);
-    for secret in [canary.as_str(), "pathsecret", "a pass phrase of the mail server", token.as_str(), PASSWORD, "secret event text", key.as_str()] {
+    for secret in [
+        canary.as_str(),
+        "pathsecret",
+        "a pass phrase of the mail server",
+        token.as_str(),
+        PASSWORD,
+        "secret event text",
+        key.as_str(),
+    ] {
         assert!(!text.contains(secret), "{secret}");
     }
     for fact in ["\"schema_version\"", "\"tickets\": 1", "actifix_build_info", "\"intact\": true"] {
@@ -364,7 +421,8 @@ fn what_is_told_for_support_holds_no_secret_and_is_whole() {
     let keys = home.path().join("k");
     let recipient = home.cli(&["backup", "keygen", "--out", keys.to_str().expect("a path")]).ok();
     let sealed = home.path().join("d.tar.zst.age");
-    home.cli(&["diagnostics", "--out", sealed.to_str().expect("a path"), "--recipient", recipient.trim()]).ok();
+    home.cli(&["diagnostics", "--out", sealed.to_str().expect("a path"), "--recipient", recipient.trim()])
+        .ok();
     let mut shell = std::process::Command::new("bash");
     shell.args(["-c", "age -d -i \"$1\" \"$2\" | zstd -dc | tar t", "bash"]).arg(&keys).arg(&sealed);
     assert!(crate::harness::finish(shell, b"").ok().lines().any(|name| name == "manifest.json"));

@@ -33,7 +33,8 @@ fn lines(home: &Home) -> Vec<String> {
     let mut lines = Vec::new();
     for name in names {
         let bytes = fs::read(dir.join(&name)).expect("a file");
-        let bytes = if name.ends_with(".zst") { zstd::decode_all(bytes.as_slice()).expect("zstd") } else { bytes };
+        let bytes =
+            if name.ends_with(".zst") { zstd::decode_all(bytes.as_slice()).expect("zstd") } else { bytes };
         let text = String::from_utf8(bytes).expect("text");
         assert!(text.is_empty() || text.ends_with('\n'), "{name} ends within a line");
         lines.extend(text.lines().map(str::to_owned));
@@ -71,16 +72,22 @@ fn the_log_is_private_redacted_and_one_line_whatever_comes() {
     for line in &log {
         let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_ne!(value["level"], "FORGED", "{line}");
-        assert!(!line.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}' | '\u{200b}')));
+        assert!(
+            !line
+                .chars()
+                .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}' | '\u{200b}'))
+        );
         assert!(!line.contains(&canary[4..20]) && !line.contains(PASSWORD), "{line}");
     }
-    for (path, mode) in [(".actifix/logs", 0o700), (".actifix/logs/actifix.log", 0o600), (".actifix/logs/auth.log", 0o600)] {
+    for (path, mode) in
+        [(".actifix/logs", 0o700), (".actifix/logs/actifix.log", 0o600), (".actifix/logs/auth.log", 0o600)]
+    {
         let found = fs::metadata(home.path().join(path)).expect(path).permissions().mode() & 0o777;
         assert_eq!(found, mode, "{path}");
     }
     // For people, and as it is.
     let told = home.cli(&["logs", "tail", "--lines", "10000"]).ok();
-    assert!(told.lines().count() >= log.len() && !told.contains('\u{1b}') && !told.contains('{'), "{told}");
+    assert!(told.lines().count() >= log.len() && !told.contains('\u{1b}') && !told.contains("{\""), "{told}");
     let raw = home.cli(&["logs", "tail", "--lines", "5", "--json"]).ok();
     assert_eq!(raw.lines().count(), 5);
     assert!(raw.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
@@ -95,30 +102,45 @@ fn heavy_a_server_that_is_killed_while_its_log_turns_leaves_whole_lines() {
         let token = server.token();
         let stop = std::sync::atomic::AtomicBool::new(false);
         let closed = || {
-            fs::read_dir(&dir).expect("a directory").flatten().filter(|entry| entry.file_name().to_string_lossy().contains("-0")).count()
+            fs::read_dir(&dir)
+                .expect("a directory")
+                .flatten()
+                .filter(|entry| entry.file_name().to_string_lossy().contains("-0"))
+                .count()
         };
         let before = (closed(), newest(&dir));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     let mut connection = server.connect();
-                    let request = Request::get("/api/v1/projects").header("Authorization", &format!("Bearer {token}")).to_bytes();
-                    while !stop.load(std::sync::atomic::Ordering::Relaxed) && connection.exchange(&request).is_ok() {}
+                    let request = Request::get("/api/v1/projects")
+                        .header("Authorization", &format!("Bearer {token}"))
+                        .to_bytes();
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed)
+                        && connection.exchange(&request).is_ok()
+                    {}
                 });
             }
             // Some files later, and at no particular moment within one.
             while newest(&dir) < before.1 + 3 + round {
                 std::thread::yield_now();
             }
-            let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).expect("a pid")).expect("a pid");
+            let pid =
+                rustix::process::Pid::from_raw(i32::try_from(server.pid()).expect("a pid")).expect("a pid");
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a signal is sent");
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         server.kill();
         let log = lines(&home);
-        let starts = log.iter().filter(|line| serde_json::from_str::<Value>(line).expect("JSON")["message"] == "listening");
+        let starts = log
+            .iter()
+            .filter(|line| serde_json::from_str::<Value>(line).expect("JSON")["message"] == "listening");
         assert!(starts.count() <= round as usize + 1);
-        let size: u64 = fs::read_dir(&dir).expect("a directory").flatten().map(|entry| entry.metadata().map_or(0, |meta| meta.len())).sum();
+        let size: u64 = fs::read_dir(&dir)
+            .expect("a directory")
+            .flatten()
+            .map(|entry| entry.metadata().map_or(0, |meta| meta.len()))
+            .sum();
         assert!(size <= 1 << 20, "{size} bytes");
     }
 }
@@ -143,7 +165,8 @@ fn losing_the_log_stops_nothing_and_is_counted() {
     // Neither a directory nor writable: what a full or foreign disk is to the log.
     fs::write(&dir, "in the way").expect("a file");
     for number in 0..5 {
-        let answer = server.post("/api/v1/events", &json!({ "message": format!("while the log is lost {number}") }));
+        let answer =
+            server.post("/api/v1/events", &json!({ "message": format!("while the log is lost {number}") }));
         assert!(answer["event_id"].is_string());
     }
     assert!(metric(&server, "actifix_log_lines_lost_total").is_some_and(|lost| lost >= 5.0));
@@ -156,8 +179,17 @@ fn losing_the_log_stops_nothing_and_is_counted() {
 #[test]
 fn bounds_of_the_log_are_checked_and_shown() {
     let home = Home::new();
-    for (value, code) in [("0", 0), ("1048576", 0), ("18446744073709551615", 0), ("1048575", 78), ("1", 78), ("-1", 78), ("\"x\"", 78)] {
-        fs::write(home.path().join("actifix.toml"), format!("[retention]\nlogs_bytes_max = {value}\n")).expect("a file");
+    for (value, code) in [
+        ("0", 0),
+        ("1048576", 0),
+        ("18446744073709551615", 0),
+        ("1048575", 78),
+        ("1", 78),
+        ("-1", 78),
+        ("\"x\"", 78),
+    ] {
+        fs::write(home.path().join("actifix.toml"), format!("[retention]\nlogs_bytes_max = {value}\n"))
+            .expect("a file");
         let checked = home.cli(&["config", "check"]);
         // TOML knows no integers beyond 63 bits.
         let code = if value.len() > 19 { 78 } else { code };
@@ -176,9 +208,14 @@ fn tail_goes_on_over_the_end_of_a_file() {
     home.cli(&["project", "list"]).ok();
     let dir = home.path().join(".actifix/logs");
     let log = dir.join("actifix.log");
-    let line = |number: u32| format!("{{\"timestamp\":\"2026-11-30T20:00:00.000000Z\",\"level\":\"INFO\",\"message\":\"line {number}\"}}\n");
+    let line = |number: u32| {
+        format!(
+            "{{\"timestamp\":\"2026-11-30T20:00:00.000000Z\",\"level\":\"INFO\",\"message\":\"line {number}\"}}\n"
+        )
+    };
     fs::write(dir.join("actifix-000001.log"), line(1)).expect("a file");
-    fs::write(dir.join("actifix-000002.log.zst"), zstd::encode_all(line(2).as_bytes(), 1).expect("zstd")).expect("a file");
+    fs::write(dir.join("actifix-000002.log.zst"), zstd::encode_all(line(2).as_bytes(), 1).expect("zstd"))
+        .expect("a file");
     fs::write(&log, line(3)).expect("a file");
     let mut child = home
         .command(&["logs", "tail", "--follow", "--lines", "3"])
@@ -213,7 +250,7 @@ import configparser, datetime, re, sys
 conf = configparser.RawConfigParser()
 conf.read(sys.argv[1])
 rule = conf["Definition"]["failregex"].replace("<ADDR>", r"(?P<ip>[0-9a-fA-F:.]+)")
-date = conf["Definition"]["datepattern"].lstrip("^").replace("%%", "%")
+date = conf["Definition"]["datepattern"].lstrip("^").replace("%%", "%").replace("\\.", ".")
 for line in sys.stdin:
     line = line.rstrip("\n")
     stamp, rest = line.split(" ", 1)
@@ -232,7 +269,8 @@ fn the_filter_of_fail2ban_knows_the_lines_of_a_real_server() {
     let (_, _) = server.stop();
     let log = fs::read_to_string(home.path().join(".actifix/logs/auth.log")).expect("a log");
     assert!(log.lines().count() >= 4, "{log}");
-    let filter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../monitoring/fail2ban/filter.d/actifix.conf");
+    let filter =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../monitoring/fail2ban/filter.d/actifix.conf");
     let mut command = Command::new("python3");
     command.args(["-c", FILTER]).arg(&filter);
     // Lines that are none of ours, and such as somebody could try to have written.
@@ -244,12 +282,16 @@ fn the_filter_of_fail2ban_knows_the_lines_of_a_real_server() {
     assert!(ours.iter().all(|address| *address == "127.0.0.1"), "{said}\n{log}");
     assert_eq!(theirs, ["-", "-"]);
     // The real thing, where it is installed.
-    if let Ok(output) = Command::new("fail2ban-regex").arg(home.path().join(".actifix/logs/auth.log")).arg(&filter).output() {
+    if let Ok(output) =
+        Command::new("fail2ban-regex").arg(home.path().join(".actifix/logs/auth.log")).arg(&filter).output()
+    {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let matched = format!("{} matched, 0 missed", log.lines().count());
         assert!(text.contains(&matched), "{text}");
     }
     // The log for people holds no address.
     let people = fs::read_to_string(home.path().join(".actifix/logs/actifix.log")).expect("a log");
-    assert!(people.lines().filter(|line| !line.contains("\"listening\"")).all(|line| !line.contains("127.0.0.1")));
+    assert!(
+        people.lines().filter(|line| !line.contains("\"listening\"")).all(|line| !line.contains("127.0.0.1"))
+    );
 }

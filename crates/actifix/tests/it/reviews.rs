@@ -34,7 +34,10 @@ fn a_review_shows_evidence_is_signed_and_cannot_be_changed() {
     try_login(&server, "admin", "wrong wrong wrong wrong", None);
     let (code, weekly) = review(&home, &["weekly"]);
     assert_eq!(code, 1);
-    assert_eq!(line(&weekly, "auth_logs")["evidence"][0].as_str().expect("evidence").get(..15), Some("1 failed logins"));
+    assert_eq!(
+        line(&weekly, "auth_logs")["evidence"][0].as_str().expect("evidence").get(..15),
+        Some("1 failed logins")
+    );
     for id in ["auth_logs", "rate_limits", "backup_integrity"] {
         assert_eq!(line(&weekly, id)["state"], "DUE", "{id}");
     }
@@ -52,11 +55,16 @@ fn a_review_shows_evidence_is_signed_and_cannot_be_changed() {
     // What a person judges is done when they sign; what is wrong stays due.
     let (code, signed) = review(&home, &["weekly", "--record", "--by", "jo"]);
     assert_eq!(code, 1);
-    assert_eq!((&line(&signed, "auth_logs")["state"], &line(&signed, "backup_integrity")["state"]), (&json!("PASS"), &json!("DUE")));
+    assert_eq!(
+        (&line(&signed, "auth_logs")["state"], &line(&signed, "backup_integrity")["state"]),
+        (&json!("PASS"), &json!("DUE"))
+    );
     let name = home.cli(&["backup", "create", "--recipient", &recipient(&home)]).ok();
     let (code, signed) = review(&home, &["weekly", "--record", "--by", "jo"]);
     assert_eq!(code, 0, "{signed}");
-    assert!(line(&signed, "backup_integrity")["evidence"][0].as_str().expect("evidence").starts_with(name.trim()));
+    assert!(
+        line(&signed, "backup_integrity")["evidence"][0].as_str().expect("evidence").starts_with(name.trim())
+    );
     assert_eq!((&signed["last"]["reviewer"], &signed["missed"]), (&json!("jo"), &json!(0)));
     let (code, monthly) = review(&home, &["monthly", "--record", "--by", "jo"]);
     assert_eq!(code, 0, "{monthly}");
@@ -71,10 +79,14 @@ fn a_review_shows_evidence_is_signed_and_cannot_be_changed() {
     let metrics = server.call("GET", "/metrics", None).text();
     assert!(metrics.contains("actifix_review_overdue{period=\"weekly\"} 0"), "{metrics}");
     server.stop();
-    tamper(&home, "DROP TRIGGER reviews_stay; UPDATE reviews SET document = replace(document, 'DUE', 'PASS') WHERE review_id = 1;");
+    tamper(
+        &home,
+        "DROP TRIGGER reviews_stay; UPDATE reviews SET document = replace(document, 'DUE', 'PASS') WHERE review_id = 1;",
+    );
     let (code, history) = review(&home, &["history"]);
     assert_eq!(code, 1, "{history}");
-    let intact: Vec<&Value> = history["items"].as_array().expect("items").iter().map(|item| &item["intact"]).collect();
+    let intact: Vec<&Value> =
+        history["items"].as_array().expect("items").iter().map(|item| &item["intact"]).collect();
     assert_eq!(intact, [&json!(true), &json!(true), &json!(false)]);
 }
 
@@ -87,7 +99,10 @@ fn what_is_overdue_is_told_and_what_was_left_out_is_counted() {
     let server = home.serve();
     let metrics = server.call("GET", "/metrics", None).text();
     for (period, missed) in [("weekly", 14), ("monthly", 3), ("quarterly", 1)] {
-        assert!(metrics.contains(&format!("actifix_review_overdue{{period=\"{period}\"}} {missed}")), "{metrics}");
+        assert!(
+            metrics.contains(&format!("actifix_review_overdue{{period=\"{period}\"}} {missed}")),
+            "{metrics}"
+        );
     }
     assert_eq!(review(&home, &["weekly"]).1["missed"], 14);
     review(&home, &["weekly", "--record", "--by", "jo"]);
@@ -113,9 +128,17 @@ fn a_newest_backup_that_is_damaged_falls_to_the_one_before_and_alarms() {
     assert_eq!(code, 1);
     let found = line(&weekly, "backup_integrity");
     assert_eq!(found["state"], "DUE");
-    let evidence: Vec<&str> = found["evidence"].as_array().expect("evidence").iter().map(|text| text.as_str().expect("text")).collect();
+    let evidence: Vec<&str> = found["evidence"]
+        .as_array()
+        .expect("evidence")
+        .iter()
+        .map(|text| text.as_str().expect("text"))
+        .collect();
     assert_eq!(evidence.len(), 2, "{evidence:?}");
-    assert!(evidence[0].starts_with(newer.trim()) && evidence[0].contains("cannot be restored"), "{evidence:?}");
+    assert!(
+        evidence[0].starts_with(newer.trim()) && evidence[0].contains("cannot be restored"),
+        "{evidence:?}"
+    );
     assert!(evidence[1].starts_with(older.trim()) && evidence[1].contains("whole"), "{evidence:?}");
     let metrics = server.call("GET", "/metrics", None).text();
     assert!(metrics.contains("actifix_backup_failures_total{step=\"verify\"} 1"), "{metrics}");
