@@ -232,7 +232,7 @@ mod tests {
     fn a_secret_stops_a_bundle_and_nothing_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.tar.zst");
-        let token = ["ghp_", "16C7e42F292c6912E7710c838347Ae178B4a"].concat();
+        let token = ["sk", "_live_", "vT7mQ2xKp9Rb4LwZs8Hn3DyG"].concat();
         let members = [
             member("{}\n"),
             Member { name: "log.jsonl", text: format!("fine\nfine\n{{\"token\":\"{token}\"}}\n") },

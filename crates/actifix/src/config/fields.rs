@@ -243,6 +243,10 @@ mod tests {
         config.listeners.get_mut("default").unwrap().tls = Some(tls);
         config.outbound.extra_ca = Some("ca".into());
         config.backup.directory = Some("d".into());
+        let some = || Some("x".to_owned());
+        let contact = &mut config.security_txt;
+        (contact.policy, contact.encryption) = (some(), some());
+        (contact.acknowledgments, contact.preferred_languages) = (some(), some());
         config.oidc.issuer = Some("https://x".into());
         config.oidc.client_id = Some("x".into());
         config.oidc.client_secret = Some("env:X".parse().unwrap());
