@@ -6,16 +6,20 @@ use crate::audit::Rollup;
 use crate::backup::Backups;
 use crate::doctor::Doctor;
 use crate::error::{Error, Result};
+use crate::evidence::EvidenceKey;
 use crate::idempotency::InFlight;
+use crate::incident::Incident;
 use crate::ingest::{Counters, Gate, Refusals};
 use crate::jwt::KeyRing;
-use crate::limits::{ApiLimits, Limiter};
+use crate::limits::{ApiLimits, Busiest, Limiter};
 use crate::live::Streams;
 use crate::oidc::SignInCell;
 use crate::ports::{AccessRecord, Holder};
 use crate::ports::{Clock, Ids, Store, Vault};
 use crate::projects::KeyCache;
 use crate::recall::Recall;
+use crate::review::ReviewState;
+use crate::security_txt::SecurityTxt;
 use crate::tokens::{TokenCache, TokenUses};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::AddressPolicy;
@@ -54,6 +58,10 @@ pub struct AppSettings {
     pub outbound: AddressPolicy,
     /// Every setting as it applies, for people to look at.
     pub in_effect: Vec<Setting>,
+    /// Origins whose pages may read answers, as they were when the server started; reviews show them.
+    pub cors_origins: Vec<String>,
+    /// Whom to tell of security holes of this instance, where its owner said so.
+    pub security_txt: Option<SecurityTxt>,
 }
 
 /// A setting as it applies. Secrets stand in it as what refers to them, or masked.
@@ -96,10 +104,14 @@ pub struct App {
     pub(crate) counters: Counters,
     pub(crate) refusals: Refusals,
     pub(crate) limiter: Limiter,
+    pub(crate) busiest: Busiest,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) backups: Backups,
     pub(crate) doctor: Doctor,
     pub(crate) streams: Arc<Streams>,
+    pub(crate) incident: Incident,
+    pub(crate) reviews: ReviewState,
+    pub(crate) evidence: EvidenceKey,
     readiness: Readiness,
     pub(crate) alerts: AlertState,
     pub(crate) rollup: Rollup,
@@ -156,10 +168,14 @@ impl App {
             token_uses: TokenUses::default(),
             counters: Counters::default(),
             refusals: Refusals::default(),
+            busiest: Busiest::default(),
             in_flight: Arc::default(),
             backups: Backups::default(),
             doctor: Doctor::default(),
             streams: Arc::default(),
+            incident: Incident::default(),
+            reviews: ReviewState::default(),
+            evidence: EvidenceKey::of(vault.as_ref()),
             readiness: Readiness::default(),
             alerts: AlertState::default(),
             rollup: Rollup::default(),

@@ -312,7 +312,7 @@ fn mark_of(file: &BackupFile, facts: &SnapshotFacts) -> Value {
 }
 
 /// What may be told of an error: a fault of the system by its own text, since an operator has to act on it.
-fn told(error: &Error) -> String {
+pub(crate) fn told(error: &Error) -> String {
     match error {
         Error::Internal(source) => source.to_string(),
         other => other.to_string(),
@@ -336,7 +336,9 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 /// Does `work` to its end, whoever stops waiting for it.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     let runtime = tokio::runtime::Handle::current();
     blocking(move || runtime.block_on(work)).await
 }

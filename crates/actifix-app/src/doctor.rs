@@ -329,7 +329,9 @@ const CHECKS: [Entry; 26] = {
             .production_only()
             .at_start_by(boxes::tls_settings),
         Entry::new("headers", Network, High, "security headers are on every answer", probes::headers).guide(),
-        Entry::new("rate_limit", Network, High, "rates are limited", boxes::rate_limit).guide().at_start_by(boxes::rate_limit_settings),
+        Entry::new("rate_limit", Network, High, "rates are limited", boxes::rate_limit)
+            .guide()
+            .at_start_by(boxes::rate_limit_settings),
         Entry::new("cors", Network, High, "only listed https origins may read answers", boxes::cors)
             .guide()
             .production_only()

@@ -260,7 +260,7 @@ impl App {
     ) -> Result<Error> {
         let target = format!("user:{name}");
         self.record_refusal(Some(actor), Action::LoginFailed, target, json!({ "reason": "confirm" })).await;
-        metrics::counter!("actifix_auth_failures_total", "reason" => "confirm").increment(1);
+        crate::auth_log::refused("confirm");
         if failures + 1 >= CONFIRM_FAILURES_MAX {
             let target = format!("session:{session}");
             let audit =

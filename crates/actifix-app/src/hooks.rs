@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// Vault purpose of secrets of sources.
-const HOOKS: &str = "hook";
+pub(crate) const HOOKS: &str = "hook";
 /// Longest body, bytes.
 pub const HOOK_BODY_BYTES_MAX: usize = 1 << 20;
 /// Longest header field that is looked at, bytes.
@@ -213,13 +213,13 @@ impl App {
     }
 
     async fn refuse_hook(&self, name: &str, why: &'static str) -> HookRefusal {
-        metrics::counter!("actifix_auth_failures_total", "reason" => "hook").increment(1);
+        crate::auth_log::refused("hook");
         let detail = json!({ "why": why });
         self.record_refusal(None, Action::AccessRefused, format!("hook:{name}"), detail).await;
         HookRefusal::Unsigned
     }
 
-    fn hook_secret(&self, hook: &SealedHook) -> Result<SecretText> {
+    pub(crate) fn hook_secret(&self, hook: &SealedHook) -> Result<SecretText> {
         let clear = Zeroizing::new(self.vault.open(HOOKS, &hook.sealed)?);
         let value = clear.strip_prefix(hook.record.name.as_bytes()).and_then(|rest| rest.strip_prefix(&[0]));
         let value = value.and_then(|value| std::str::from_utf8(value).ok());

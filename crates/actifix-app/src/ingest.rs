@@ -32,6 +32,7 @@ pub use room::{ByteRoom, STRANGER_BYTES_MAX};
 
 pub(crate) use admit::Source;
 pub(crate) use counters::Counters;
+pub(crate) use passes::record as finding_record;
 pub(crate) use refusals::Refusals;
 pub(crate) use special::monitor_event;
 

@@ -61,6 +61,7 @@ pub struct NewAccess {
 impl App {
     /// Gives an access token to a session or an API token, for 15 minutes at most and never wider than these.
     pub async fn issue_access(&self, actor: &Actor, new: NewAccess) -> Result<(AccessRecord, AccessText)> {
+        self.require_open()?;
         let holder = match actor {
             Actor::Token { id, .. } => HolderId::Token(id.clone()),
             Actor::User { session, .. } => HolderId::Session(session.clone()),

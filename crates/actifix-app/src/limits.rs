@@ -8,6 +8,10 @@
 mod probe;
 
 pub use probe::{PROBE_HEADER, PROBE_PER_MINUTE, Probed};
+mod busiest;
+
+pub(crate) use busiest::Busiest;
+pub use busiest::Busy;
 
 use crate::app::App;
 use crate::error::Result;
@@ -330,7 +334,7 @@ impl App {
         }
         let decision = self.limiter.decide(principal, true, self.clock.monotonic_micros());
         if !decision.admitted {
-            metrics::counter!("actifix_rate_limited_total", "class" => principal.class()).increment(1);
+            self.was_limited(principal.class(), decision.partition, 1);
         }
         Some(decision)
     }
@@ -361,7 +365,7 @@ impl App {
         if decision.admitted || self.limiter.is_proven(credential, now) {
             return None;
         }
-        metrics::counter!("actifix_rate_limited_total", "class" => stranger.class()).increment(1);
+        self.was_limited(stranger.class(), decision.partition, 1);
         Some(decision)
     }
 

@@ -61,6 +61,8 @@ impl App {
         code: Option<&str>,
         device: Option<&str>,
     ) -> Result<std::result::Result<Login, Refused>> {
+        // Before the password is looked at: in a lockdown nobody learns whether it is right.
+        self.require_open()?;
         let name = canonical_name(name);
         let user = self.store.user(&name).await?;
         let known = match (&user, device) {
@@ -108,7 +110,7 @@ impl App {
     }
 
     async fn login_failed(&self, target: String, reason: &'static str) {
-        metrics::counter!("actifix_auth_failures_total", "reason" => "login").increment(1);
+        crate::auth_log::refused("login");
         tracing::warn!(reason, "login.failed");
         self.record_refusal(None, Action::LoginFailed, target, json!({ "reason": reason })).await;
     }
@@ -134,19 +136,21 @@ impl App {
 
     async fn login_throttled(&self, target: String) {
         self.record_refusal(None, Action::LoginThrottled, target, json!({})).await;
-        metrics::counter!("actifix_auth_failures_total", "reason" => "throttled").increment(1);
-        metrics::counter!("actifix_rate_limited_total", "class" => "login").increment(1);
+        crate::auth_log::refused("throttled");
+        let who = audit::address().map_or_else(|| "local".to_owned(), |address| address.to_string());
+        self.was_limited("login", self.limited_name(who.as_bytes()), 1);
     }
 
     async fn account_locked(&self, user: &UserRecord) {
         tracing::error!(user = %user.name, "login.account_locked");
-        metrics::counter!("actifix_auth_failures_total", "reason" => "locked").increment(1);
+        crate::auth_log::refused("locked");
         let detail = json!({ "failures": FAILURES_MAX });
         self.record_refusal(None, Action::UserLocked, format!("user:{}", user.name), detail).await;
     }
 
     /// Begins a session of a person who proved who they are, and says how.
     pub(crate) async fn begin(&self, user: UserRecord, by: &'static str) -> Result<LoggedIn> {
+        self.require_open()?;
         let (now, mut random) = (self.now(), [0u8; 32]);
         self.ids.random(&mut random);
         let cookie = SessionText::of(&random);

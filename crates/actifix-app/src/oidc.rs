@@ -199,7 +199,7 @@ impl App {
         let sign_in = self.sign_in()?;
         let ended = self.arrive(sign_in, cookie, back).await?;
         if let Err(refused) = &ended {
-            metrics::counter!("actifix_auth_failures_total", "reason" => "oidc").increment(1);
+            crate::auth_log::refused("oidc");
             tracing::warn!(reason = refused.as_str(), "sign_in.refused");
             let target = format!("provider:{}", sign_in.settings.issuer);
             self.record_refusal(None, Action::LoginFailed, target, json!({ "reason": refused.as_str() }))

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod data;
+mod operations;
 mod views;
 
 pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequest};
@@ -26,6 +27,7 @@ pub use data::{
     NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
+pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 pub use views::{SavedView, ViewStore};
 
 use crate::error::{Error, Result};
@@ -89,6 +91,7 @@ pub trait Store:
     + SecretStore
     + LimitStore
     + UpkeepStore
+    + OperationStore
     + AlertStore
     + ViewStore
     + Send
@@ -112,6 +115,7 @@ impl<T> Store for T where
         + SecretStore
         + LimitStore
         + UpkeepStore
+        + OperationStore
         + AlertStore
         + ViewStore
         + Send

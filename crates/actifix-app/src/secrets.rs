@@ -210,7 +210,7 @@ impl App {
         self.audit(actor, Action::SecretChanged, format!("secret:{name}"), None, detail)
     }
 
-    fn open_secret(&self, name: &SecretName, found: &SealedSecret) -> Result<SecretText> {
+    pub(crate) fn open_secret(&self, name: &SecretName, found: &SealedSecret) -> Result<SecretText> {
         let clear = Zeroizing::new(self.vault.open(SECRETS, &found.sealed)?);
         let value = clear.strip_prefix(name.as_str().as_bytes()).and_then(|rest| rest.strip_prefix(&[0]));
         let Some(value) = value else {

@@ -84,6 +84,7 @@ impl App {
     /// Makes a token. Never wider than its maker, and of one that is a token never longer-lived: what a stolen one made
     /// is over when it would have been. The record says when that is.
     pub async fn create_token(&self, actor: &Actor, new: NewToken) -> Result<(TokenRecord, TokenText)> {
+        self.require_open()?;
         Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, new.project)?;
         self.require_fresh(actor)?;
@@ -147,6 +148,7 @@ impl App {
         id: &str,
         overlap_hours: u32,
     ) -> Result<(TokenRecord, TokenText)> {
+        self.require_open()?;
         Self::require_lasting(actor)?;
         Self::require(actor, Scope::Admin, None)?;
         self.require_fresh(actor)?;
@@ -308,12 +310,12 @@ impl App {
 }
 
 /// SHA-256 of a token's text.
-fn hash(text: &str) -> [u8; 32] {
+pub(crate) fn hash(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
 /// Shape and checksum, so that noise costs no lookup.
-fn looks_like_token(text: &str) -> bool {
+pub(crate) fn looks_like_token(text: &str) -> bool {
     let Some(rest) = text.strip_prefix(API_TOKEN_PREFIX) else { return false };
     if rest.len() != 40 || !rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return false;

@@ -153,6 +153,8 @@ actions! {
     BackupDone = "backup.done",
     /// A step of incident response was taken.
     IncidentStep = "incident.step",
+    /// A regular review was signed.
+    ReviewRecorded = "review.recorded",
     /// The server started, or its configuration was read again.
     ServerStarted = "server.started",
     /// Old rows of this log were deleted as the retention says.

@@ -26,6 +26,7 @@ pub mod parameterize;
 pub mod priority;
 pub mod project;
 pub mod release;
+pub mod review;
 pub mod sampling;
 pub mod search;
 pub mod sliding;

@@ -24,6 +24,7 @@ mod logins;
 mod migrate;
 mod monitors;
 mod open;
+mod operations;
 mod outbox;
 mod ports;
 mod projects;

@@ -17,5 +17,7 @@ pub fn settings() -> AppSettings {
         decode_parallel: 1,
         outbound: Default::default(),
         in_effect: Vec::new(),
+        cors_origins: Vec::new(),
+        security_txt: None,
     }
 }

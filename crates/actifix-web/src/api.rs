@@ -13,6 +13,7 @@ mod idempotency;
 mod jwt;
 pub(crate) mod oidc;
 mod openapi;
+mod operations;
 mod retention;
 mod schemas;
 mod secrets;
@@ -216,6 +217,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(backups::operations());
     all.extend(doctor::operations());
     all.extend(secrets::operations());
+    all.extend(operations::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());
     all.extend(jwt::operations());

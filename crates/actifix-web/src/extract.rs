@@ -93,7 +93,7 @@ async fn by_bearer(app: &App, token: &str) -> Result<Result<Actor, &'static str>
 
 /// The words are few: they are values of a label.
 fn count_failure(reason: &'static str) {
-    metrics::counter!("actifix_auth_failures_total", "reason" => reason).increment(1);
+    actifix_app::auth_log::refused(reason);
 }
 
 /// The session behind a request that brought its cookie.

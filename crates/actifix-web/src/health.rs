@@ -42,6 +42,7 @@ async fn scrape(State(app): State<Arc<App>>, who: Who, handle: PrometheusHandle)
     metrics::gauge!("actifix_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     metrics::gauge!("actifix_db_size_bytes").set(stats.db_size_bytes as f64);
     metrics::gauge!("actifix_wal_size_bytes").set(stats.wal_size_bytes as f64);
+    metrics::gauge!("actifix_db_last_checkpoint_timestamp_seconds").set(stats.checkpointed_at as f64);
     metrics::gauge!("actifix_quarantine_entries").set(stats.quarantine_entries as f64);
     metrics::gauge!("actifix_queue_depth").set(app.queue_depth() as f64);
     metrics::counter!("actifix_db_busy_total").absolute(stats.busy_total);

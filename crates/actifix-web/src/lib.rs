@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod client;
+mod contact;
 pub mod cookies;
 pub mod cors;
 pub mod dashboard;

@@ -3,7 +3,7 @@
 use crate::client::TrustedProxies;
 use crate::cors::Origins;
 use crate::layers::{self, Hosts};
-use crate::{api, cors, dashboard, health, hooks, ingest, limits};
+use crate::{api, contact, cors, dashboard, health, hooks, ingest, limits};
 use actifix_app::App;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -47,6 +47,9 @@ pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<Pr
     }
     if modules.contains(&Module::Dashboard) {
         guarded = guarded.merge(dashboard::router(Arc::clone(app)));
+    }
+    if modules.contains(&Module::Api) || modules.contains(&Module::Dashboard) {
+        guarded = guarded.merge(contact::router(Arc::clone(app)));
     }
     if let (true, Some(handle)) = (modules.contains(&Module::Metrics), metrics) {
         guarded = guarded.merge(health::metrics(Arc::clone(app), handle));

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod client;
 mod config;
+mod diagnostics;
 mod doctor;
 mod error;
 mod export;
@@ -12,8 +13,10 @@ mod hook;
 mod identity;
 mod ids;
 mod import;
+mod incident;
 mod ingest;
 mod interrupt;
+mod logs;
 mod output;
 mod project;
 mod proxy_config;
@@ -21,6 +24,7 @@ mod records;
 mod reference;
 mod remote;
 mod retention;
+mod review;
 mod scan;
 mod secrets;
 mod serve;
@@ -201,9 +205,19 @@ enum Command {
     Config(config::ConfigCommand),
     /// Print a configuration for the reverse proxy in front.
     ProxyConfig(proxy_config::ProxyConfigArgs),
+    /// What to do when something happened: shut the doors, replace what opens them, report.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix incident lockdown\n  actifix incident rotate --all\n  actifix incident rotate --leaked          paste what leaked; it is not shown\n  actifix incident report --out report.tar.zst"
+    )]
+    Incident(incident::IncidentCommand),
+    /// Regular maintenance as the hardening guide lists it, with evidence.
+    Review(review::ReviewArgs),
+    /// A sanitised bundle for whoever helps.
+    Diagnostics(diagnostics::DiagnosticsArgs),
     /// This server's own log.
     #[command(subcommand, after_help = "Example:\n  actifix logs tail --lines 50 --follow")]
-    Logs(upkeep::LogsCommand),
+    Logs(logs::LogsCommand),
     /// Print a page of the generated reference.
     #[command(hide = true)]
     Reference {
@@ -306,7 +320,10 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Doctor(args) => doctor::run(&global, &args).await,
             Command::Export(args) => export::run(&global, args).await,
             Command::Import(command) => import::run(&global, command).await,
-            Command::Logs(command) => upkeep::logs(&global, command).await,
+            Command::Incident(command) => incident::run(&global, command).await,
+            Command::Review(args) => review::run(&global, args).await,
+            Command::Diagnostics(args) => diagnostics::run(&global, args).await,
+            Command::Logs(command) => logs::run(&global, command).await,
             Command::Config(command) => config::run(&global, command).await,
             Command::ProxyConfig(args) => proxy_config::run(&global, &args),
             Command::Reference { page } => reference::print(page),

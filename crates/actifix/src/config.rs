@@ -3,6 +3,7 @@
 //! The table [`fields::FIELDS`] is the one list of keys: it names what may be set, feeds the nearest-name hint,
 //! `config schema` and the generated reference.
 
+mod contact;
 mod environment;
 mod fields;
 mod load;
@@ -11,6 +12,7 @@ mod oidc;
 mod secret;
 mod values;
 
+pub use contact::SecurityTxtConfig;
 pub use environment::{environment, environment_all};
 pub use fields::{FIELDS, known};
 pub use load::{Loaded, Source, load};
@@ -50,6 +52,8 @@ pub struct Config {
     pub backup: BackupConfig,
     /// `[doctor]`
     pub doctor: DoctorConfig,
+    /// `[security_txt]`
+    pub security_txt: SecurityTxtConfig,
 }
 
 /// `[doctor]`

@@ -5,6 +5,7 @@ use crate::cli::{CliError, exit};
 use crate::config::{Exposure, Module};
 use crate::home::Home;
 use crate::site::DoorFact;
+use crate::telemetry::Log;
 use crate::wire::{self, Wired};
 use crate::workers;
 use actifix_web::Edge;
@@ -116,9 +117,10 @@ pub async fn start(
     home: &Home,
     wired: &Wired,
     bound: Vec<Bound>,
-    live: &Arc<Live>,
+    (live, log): (&Arc<Live>, &Arc<Log>),
     metrics: PrometheusHandle,
 ) -> Result<Running, CliError> {
+    wired.app.announce_figures().await?;
     wired.app.restore_limits().await?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
@@ -156,7 +158,7 @@ pub async fn start(
     let everything = wire::modules(&crate::config::all_modules());
     let router = actifix_web::router(&wired.app, &everything, edge, Some(metrics.clone()));
     tasks.spawn(serve(door, router, limits, stopped.clone()));
-    workers::start(&mut tasks, home, wired, live, stopped);
+    workers::start(&mut tasks, home, wired, (live, log), stopped);
     Ok(Running { stop, tasks, socket: home.socket() })
 }
 
@@ -223,6 +225,12 @@ pub fn install_metrics() -> Result<PrometheusHandle, CliError> {
         .and_then(|builder| {
             builder.set_buckets_for_metric(
                 Matcher::Full("actifix_db_lock_wait_seconds".to_owned()),
+                &INGEST_BUCKETS,
+            )
+        })
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(
+                Matcher::Full("actifix_db_lock_held_seconds".to_owned()),
                 &INGEST_BUCKETS,
             )
         })

@@ -13,6 +13,7 @@
 
 mod alarms;
 mod backup;
+mod bundle;
 mod certificate;
 mod cli;
 mod config;

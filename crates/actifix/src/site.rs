@@ -144,7 +144,7 @@ impl Site {
             rate_limit_disabled: self.rate_limit_disabled,
             limits: self.limits(),
             allowed_origins: self.origins(),
-            logs: files::logs(&self.home),
+            logs: files::logs(&self.home, self.config.retention.logs_bytes_max),
             backups: backups::look(&self.home, &self.config.backup),
             repositories: if closely {
                 repositories::look(&self.home, &self.config.doctor.repositories)

@@ -1,72 +1,108 @@
-//! The program's own log: JSON lines in `.actifix/logs/actifix.log`, redacted by the same engine as events.
+//! The program's own logs: JSON lines in `.actifix/logs/actifix.log`, redacted by the same engine as events, and one line
+//! per refused login or token in `.actifix/logs/auth.log`, for programs that ban addresses.
 //!
 //! Losing the log never stops ingest: a failed write is counted and forgotten.
 
+mod auth;
+mod file;
+mod line;
+mod old;
+
+pub use auth::TARGET as AUTH_TARGET;
+pub use old::{closed, read_closed};
+
 use crate::vault::HomeVault;
-use actifix_app::ports::Vault;
+use actifix_app::ports::{Clock, RetentionPolicy, Vault};
 use actifix_secrets::{Engine, HashKey, Settings};
-use std::fs::File;
+use auth::AuthLayer;
+use file::{Bounds, LogFile};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-/// A log file is closed and renamed at this size, bytes.
-pub const FILE_BYTES_MAX: u64 = 50 << 20;
-/// Name of the file that is written.
-pub const FILE_NAME: &str = "actifix.log";
-/// Closed files that are kept; with the open one at most 500 MB in all.
-const FILES_KEPT: u32 = 9;
-/// Longest line, bytes; longer ones are cut.
-const LINE_BYTES_MAX: usize = 64 << 10;
-/// What is redacted of a line before it is cut, bytes: far more, so that no half of a secret is left at the cut.
-const READ_BYTES_MAX: usize = 1 << 20;
+/// Name of the log, without its ending.
+pub const LOG: &str = "actifix";
+/// Name of the log of refused credentials.
+pub const AUTH: &str = "auth";
+/// Share of all bytes that the log of refused credentials may take.
+const AUTH_SHARE: u64 = 10;
 
-/// Bytes of all files together.
-pub const fn bytes_max() -> u64 {
-    FILE_BYTES_MAX * (FILES_KEPT as u64 + 1)
+/// Bytes at which an open file is closed, where so many are kept in all.
+pub fn file_bytes_max(total: u64) -> u64 {
+    Bounds::new(0, total - total / AUTH_SHARE).file_bytes
 }
 
-/// The log while it is written.
+/// The logs while they are written.
 pub struct Log {
-    file: Arc<LogFile>,
+    files: [Arc<LogFile>; 2],
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
 impl Log {
-    /// Writes into a new file if the old one was moved away, and says from now on what `level` tells.
+    /// Writes into new files if the old ones were moved away, and says from now on what `level` tells.
     pub fn reload(&self, level: &str) -> anyhow::Result<()> {
-        *self.file.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.files.iter().for_each(|file| file.reopen());
         self.filter.reload(filter(level)?)?;
         Ok(())
+    }
+
+    /// Closes files that are old, compresses closed ones, removes what is no longer kept. Blocks; called now and then.
+    pub fn tend(&self) {
+        let mut bytes = 0;
+        for file in &self.files {
+            match file.tend() {
+                Ok(kept) => bytes += kept,
+                Err(error) => {
+                    metrics::counter!("actifix_log_failures_total").increment(1);
+                    tracing::error!(%error, "log.not_tended: old files of the log stay as they are");
+                }
+            }
+        }
+        metrics::gauge!("actifix_log_size_bytes").set(bytes as f64);
     }
 }
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    Ok(EnvFilter::try_new(format!("{level},hyper=warn,h2=warn"))?)
+    Ok(EnvFilter::try_new(format!("{level},hyper=warn,h2=warn,{AUTH_TARGET}=off"))?)
 }
 
 /// Starts logging into `dir`. `level` is one of the words of `server.log_level`.
-pub fn start(dir: &Path, level: &str, vault: &HomeVault) -> anyhow::Result<Log> {
+pub fn start(
+    dir: &Path,
+    level: &str,
+    vault: &HomeVault,
+    policy: &RetentionPolicy,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Log> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
-    let file = Arc::new(LogFile {
-        path: dir.join(FILE_NAME),
-        engine: Engine::builtin(),
-        settings: Settings { hash_key: HashKey(vault.derive("log-hash")), ..Settings::default() },
-        open: Mutex::new(None),
-    });
+    let auth_bytes = policy.logs_bytes_max / AUTH_SHARE;
+    let open = |name, bytes| {
+        let bounds = Bounds::new(policy.logs_days, bytes);
+        Arc::new(LogFile::new(dir, name, bounds, Arc::clone(clock)))
+    };
+    let log = open(LOG, policy.logs_bytes_max - auth_bytes);
+    let auth = open(AUTH, auth_bytes);
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_ansi(false)
-        .with_writer(LogWriter(Arc::clone(&file)));
+        .with_writer(LogWriter {
+            file: Arc::clone(&log),
+            engine: Engine::builtin(),
+            settings: Arc::new(Settings {
+                hash_key: HashKey(vault.derive("log-hash")),
+                ..Settings::default()
+            }),
+        })
+        .with_filter(filter);
     tracing_subscriber::registry()
-        .with(filter)
         .with(lines)
+        .with(AuthLayer::new(Arc::clone(&auth), Arc::clone(clock)))
         .try_init()
         .map_err(|error| anyhow::anyhow!("log: {error}"))?;
     std::panic::set_hook(Box::new(|info| {
@@ -74,66 +110,24 @@ pub fn start(dir: &Path, level: &str, vault: &HomeVault) -> anyhow::Result<Log> 
         // The message of a panic may hold anything; its place is enough to find it.
         tracing::error!(place, "panic");
     }));
-    Ok(Log { file, filter: handle })
-}
-
-struct LogFile {
-    path: PathBuf,
-    engine: Arc<Engine>,
-    settings: Settings,
-    open: Mutex<Option<(File, u64)>>,
-}
-
-impl LogFile {
-    fn write_line(&self, line: &[u8]) -> io::Result<()> {
-        let text = String::from_utf8_lossy(line);
-        let text = text.trim_end_matches('\n');
-        let read = text.floor_char_boundary(READ_BYTES_MAX.min(text.len()));
-        let (mut clean, _) = self.engine.redact_text(text.get(..read).unwrap_or_default(), &self.settings);
-        clean.truncate(clean.floor_char_boundary(LINE_BYTES_MAX.min(clean.len())));
-        clean.push('\n');
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = u64::try_from(clean.len()).unwrap_or(u64::MAX);
-        if let Some((_, size)) = open.as_ref()
-            && size.saturating_add(length) > FILE_BYTES_MAX
-        {
-            *open = None;
-            self.rotate()?;
-        }
-        if open.is_none() {
-            let file = crate::files::append(&self.path)?;
-            let size = file.metadata()?.len();
-            *open = Some((file, size));
-        }
-        if let Some((file, size)) = open.as_mut() {
-            // One write per line, so that lines of two processes are never torn.
-            file.write_all(clean.as_bytes())?;
-            *size += length;
-        }
-        Ok(())
+    for name in ["actifix_log_lines_lost_total", "actifix_log_failures_total", "actifix_log_rotations_total"]
+    {
+        metrics::counter!(name).increment(0);
     }
-
-    fn rotate(&self) -> io::Result<()> {
-        let numbered = |number: u32| self.path.with_extension(format!("{number}.log"));
-        for number in (1..FILES_KEPT).rev() {
-            match std::fs::rename(numbered(number), numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        std::fs::rename(&self.path, numbered(1))
-    }
+    Ok(Log { files: [log, auth], filter: handle })
 }
 
 #[derive(Clone)]
-struct LogWriter(Arc<LogFile>);
+struct LogWriter {
+    file: Arc<LogFile>,
+    engine: Arc<Engine>,
+    settings: Arc<Settings>,
+}
 
 impl Write for LogWriter {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.0.write_line(line).is_err() {
-            metrics::counter!("actifix_log_lines_lost_total").increment(1);
-        }
-        Ok(line.len())
+    fn write(&mut self, raw: &[u8]) -> io::Result<usize> {
+        self.file.append_or_count(line::safe(raw, &self.engine, &self.settings).as_bytes());
+        Ok(raw.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -76,6 +76,8 @@ fn load_config_of(file: &std::path::Path) -> Result<Loaded, CliError> {
     loaded.config.validate_network().map_err(CliError::config)?;
     loaded.config.backup.validate().map_err(CliError::config)?;
     loaded.config.doctor.validate().map_err(CliError::config)?;
+    loaded.config.security_txt.file().map_err(CliError::config)?;
+    loaded.config.retention.validate().map_err(|why| CliError::config(format!("retention.{why}")))?;
     loaded.config.validate_sign_in().map_err(CliError::config)?;
     sizes(&loaded.config).validate().map_err(|why| CliError::config(format!("limits: {why}")))?;
     Ok(loaded)
@@ -107,6 +109,7 @@ pub async fn open(home: &Home, loaded: Loaded, bound: Option<String>, ask: Ask) 
     let port: Arc<dyn Vault> = Arc::clone(&vault) as Arc<dyn Vault>;
     let app = App::new(store, clock, Arc::clone(&ids), port, settings);
     app.bind_vault().await.map_err(CliError::config)?;
+    app.restore_incident().await?;
     app.keep_backups_on(Arc::new(shelf(home, &config, &vault, ids)?));
     record_restore(home, &app).await?;
     let outbound = Arc::new(outbound(home, &config)?);
@@ -216,6 +219,8 @@ fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliEr
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
         outbound: AddressPolicy { allow_private: config.outbound.allow_private.clone() },
         in_effect: Vec::new(),
+        cors_origins: config.cors.allowed_origins.clone(),
+        security_txt: config.security_txt.file().map_err(CliError::config)?,
     })
 }
 

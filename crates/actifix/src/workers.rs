@@ -2,6 +2,7 @@
 
 use crate::home::Home;
 use crate::lifecycle::Live;
+use crate::telemetry::Log;
 use crate::wire::Wired;
 use actifix_app::App;
 use actifix_app::ports::ThrottleRecord;
@@ -25,6 +26,10 @@ const FIGURES: Duration = Duration::from_secs(5);
 /// Retention.
 const RETENTION: Duration = Duration::from_secs(3_600);
 
+/// Reviews that are due.
+const REVIEWS: Duration = Duration::from_secs(3_600);
+/// Closed files of the log.
+const LOGS: Duration = Duration::from_secs(60);
 /// Modes and owners of files.
 const FILES: Duration = Duration::from_secs(3_600);
 /// Files that are looked at.
@@ -49,7 +54,7 @@ pub fn start(
     tasks: &mut JoinSet<()>,
     home: &Home,
     wired: &Wired,
-    live: &Arc<Live>,
+    (live, log): (&Arc<Live>, &Arc<Log>),
     stop: watch::Receiver<bool>,
 ) {
     let app = &wired.app;
@@ -78,6 +83,14 @@ pub fn start(
         }
     }));
     tasks.spawn(Arc::clone(app).run_outbox(stop.clone()));
+    tasks.spawn(until_stopped(stop.clone(), resume_incident(Arc::clone(app))));
+    tasks.spawn(every(REVIEWS, stop.clone(), Arc::clone(app), |app| async move {
+        if let Err(error) = app.tend_reviews().await {
+            tracing::error!(error = %error, "reviews that are due were not looked for");
+        }
+    }));
+    let tended = Arc::clone(log);
+    tasks.spawn(every(LOGS, stop.clone(), Arc::clone(app), move |_| tend_log(Arc::clone(&tended))));
     let certificates = Arc::clone(live);
     tasks.spawn(every(ALARMS, stop.clone(), Arc::clone(app), move |app| {
         let certificates = Arc::clone(&certificates);
@@ -138,6 +151,24 @@ pub fn tell_files(found: &[Unsafe]) {
     }
     let bad = found.iter().filter(|entry| !entry.repaired).count();
     metrics::gauge!("actifix_files_unsafe").set(bad as f64);
+}
+
+/// What was ordered before the last process ended is still ordered.
+async fn resume_incident(app: Arc<App>) {
+    match app.resume_incident().await {
+        Ok(Some(done)) => {
+            let clean = done.state.last.is_some_and(|job| job.is_clean());
+            tracing::warn!(clean, "incident.resumed: `actifix incident status` says what was done");
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(error = %error, "incident.not_resumed: order it again"),
+    }
+}
+
+async fn tend_log(log: Arc<Log>) {
+    if let Err(error) = tokio::task::spawn_blocking(move || log.tend()).await {
+        tracing::error!(%error, "the log was not tended");
+    }
 }
 
 async fn tend_files(home: Home) {

@@ -301,7 +301,8 @@ pub(super) fn logs(facts: &Facts) -> Found {
         problems.push(Problem::unknown("there is no log yet", START_IT));
     }
     if logs.bytes_max == 0 || logs.file_bytes_max == 0 {
-        problems.push(Problem::fail("the log has no bound", "install an unchanged build of actifix"));
+        problems
+            .push(Problem::fail("the log has no bound", "set retention.logs_bytes_max, such as 500000000"));
     } else if logs.bytes > logs.bytes_max || logs.largest_bytes > logs.file_bytes_max {
         problems.push(Problem::fail(
             format!(

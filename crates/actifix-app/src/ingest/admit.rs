@@ -80,8 +80,8 @@ impl App {
         limited.categories =
             vec!["error", "default", "security", "attachment", "feedback", "monitor", "log_item"];
         let refused = wanted.saturating_sub(passed);
-        metrics::counter!("actifix_rate_limited_total", "class" => limited.reason.as_str())
-            .increment(refused);
+        let key = self.limited_name(pass.known.key.public_key.as_str().as_bytes());
+        self.was_limited(limited.reason.as_str(), key, refused);
         let events = decoded.items.iter().filter(|item| item.shape == Shape::Event).count() as u64;
         let (mut events_left, mut others_left) = (passed.min(events), passed.saturating_sub(events));
         let mut kept = Vec::with_capacity(decoded.items.len());

@@ -6,6 +6,7 @@ use super::origin::{self, OriginVerdict};
 use super::room::{ByteBudget, ByteRoom};
 use super::special::Recent;
 use crate::app::{App, AppSettings};
+use crate::incident::INGEST_RETRY_SECONDS;
 use crate::projects::KnownKey;
 use actifix_domain::bucket::{self, Bucket, Limit, RateLimits};
 use actifix_domain::id::{ProjectId, PublicKey};
@@ -219,6 +220,10 @@ impl App {
     }
 
     async fn admit_key(&self, key: &PublicKey, knock: &Knock<'_>) -> Result<Pass, Refusal> {
+        if self.incident.stops_ingest() {
+            let message = "events are not taken now";
+            return Err(Refusal::Overload { message, retry_after: INGEST_RETRY_SECONDS });
+        }
         let known = match self.recalled_key(key) {
             Some(known) => known,
             // Looking up costs a read of the database, which a stranger gets so many of.
@@ -308,6 +313,8 @@ mod tests {
             outbound: Default::default(),
             in_effect: Vec::new(),
             decode_parallel: 1,
+            cors_origins: Vec::new(),
+            security_txt: None,
         });
         let (project, limit) = (ProjectId(1), Limit::per_hour(100));
         let now = |micros: i64| Timestamp::from_micros(micros);

@@ -135,7 +135,7 @@ impl<'a> Passes<'a> {
     }
 }
 
-fn record(finding: Finding) -> FindingRecord {
+pub(crate) fn record(finding: Finding) -> FindingRecord {
     FindingRecord {
         rule: finding.rule.to_string(),
         severity: severity_word(finding.severity),

@@ -125,7 +125,7 @@ impl App {
             Refusal::TooManyKeys { .. } => (KeyFault::UnknownKey, None),
             _ => self.fault_of(knock).await,
         };
-        metrics::counter!("actifix_auth_failures_total", "reason" => reason.as_str()).increment(1);
+        crate::auth_log::refused(reason.as_str());
         let asked = knock.path_project.flatten();
         if let Some(sum) = self.refusals.add((reason, project, asked), self.now()) {
             tracing::warn!(

@@ -98,6 +98,8 @@ pub trait AlertStore {
     async fn hook(&self, name: &str) -> Result<Option<SealedHook>>;
     /// Adds one. `Conflict` when its name is taken or there are as many as there may be.
     async fn add_hook(&self, hook: &SealedHook, audit: &AuditRecord) -> Result<()>;
+    /// Gives one another secret; false when there is none of its name.
+    async fn save_hook_secret(&self, hook: &SealedHook, audit: &AuditRecord) -> Result<bool>;
     /// Removes one; false when there is none.
     async fn remove_hook(&self, name: &str, audit: &AuditRecord) -> Result<bool>;
     /// Remembers the id of a request; false when it was seen before.

@@ -39,6 +39,7 @@ pub(crate) fn stats(
         held_total,
         db_size_bytes: size_of(path),
         wal_size_bytes: size_of(&log_path(path)),
+        checkpointed_at: written_at(path),
         events: rows::counter_total(db, rows::EVENTS)?,
         tickets,
         quarantine_entries: rows::counter_total(db, rows::QUARANTINE)?,
@@ -58,6 +59,12 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> std::path::PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Beside a write-ahead log nothing but a checkpoint writes to the file itself.
+fn written_at(path: &Path) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map_or(0, |found| found.mtime())
 }
 
 fn size_of(path: &Path) -> u64 {

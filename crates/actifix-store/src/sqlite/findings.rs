@@ -95,7 +95,7 @@ impl<'p> Sightings<'p> {
 /// Writes a finding; its id where it is new.
 fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<Option<String>> {
     let (project, finding, many) = (sighted.project, sighted.finding, rows::quantity(sighted.quantity));
-    let id = finding_id(project, finding);
+    let id = finding.id(project);
     let known: Option<String> = db
         .prepare_cached("SELECT places FROM findings WHERE project_id = ?1 AND finding_id = ?2")?
         .query_row(params![project.0, id], |row| row.get(0))
@@ -137,18 +137,6 @@ fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<Option<String>> {
     ])?;
     rows::add_to_counter(db, project, rows::FINDINGS, 1)?;
     Ok(Some(id))
-}
-
-/// 32 hex: project, rule and keyed hash of the value, so that one value is one finding per project and rule.
-fn finding_id(project: ProjectId, finding: &FindingRecord) -> String {
-    let mut hash = blake3::Hasher::new();
-    hash.update(b"actifix-finding/1");
-    hash.update(&project.0.to_be_bytes());
-    hash.update(&finding.hash);
-    hash.update(finding.rule.as_bytes());
-    let mut id = hash.finalize().to_hex().to_string();
-    id.truncate(32);
-    id
 }
 
 pub(crate) fn list(db: &Connection, query: &FindingQuery) -> Result<Page<FindingView>> {

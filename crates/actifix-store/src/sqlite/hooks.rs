@@ -62,6 +62,11 @@ pub(crate) fn add(work: &mut Work<'_>, hook: &SealedHook) -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn save_secret(work: &mut Work<'_>, hook: &SealedHook) -> Result<bool> {
+    let sql = "UPDATE hooks SET sealed = ?2 WHERE name = ?1";
+    Ok(work.db.prepare_cached(sql)?.execute(params![hook.record.name, hook.sealed])? > 0)
+}
+
 pub(crate) fn remove(work: &mut Work<'_>, name: &str) -> Result<bool> {
     // The ids stay until they are old: a source of the same name and secret must not take them again.
     Ok(work.db.prepare_cached("DELETE FROM hooks WHERE name = ?1")?.execute([name])? > 0)

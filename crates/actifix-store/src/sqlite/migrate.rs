@@ -25,6 +25,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (13, "alerts", include_str!("../../migrations/sqlite/0013_alerts.sql")),
     (14, "hooks", include_str!("../../migrations/sqlite/0014_hooks.sql")),
     (15, "leases", include_str!("../../migrations/sqlite/0015_leases.sql")),
+    (18, "operations", include_str!("../../migrations/sqlite/0018_operations.sql")),
     (20, "views", include_str!("../../migrations/sqlite/0020_views.sql")),
 ];
 

@@ -637,6 +637,11 @@ impl AlertStore for SqliteStore {
         self.audited(audit, move |work| hooks::add(work, &hook)).await
     }
 
+    async fn save_hook_secret(&self, hook: &SealedHook, audit: &AuditRecord) -> AppResult<bool> {
+        let hook = hook.clone();
+        self.audited_if(audit, |changed| *changed, move |work| hooks::save_secret(work, &hook)).await
+    }
+
     async fn remove_hook(&self, name: &str, audit: &AuditRecord) -> AppResult<bool> {
         let name = name.to_owned();
         self.audited_if(audit, |gone| *gone, move |work| hooks::remove(work, &name)).await

@@ -380,9 +380,11 @@ impl Loop {
         action: impl FnOnce(&mut Work<'_>) -> Result<T>,
     ) -> Result<T> {
         let asked = self.clock.monotonic_micros();
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let waited = self.clock.monotonic_micros() - asked;
-        metrics::histogram!("actifix_db_lock_wait_seconds").record(micros_to_seconds(waited));
+        let begun = self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
+        let locked = self.clock.monotonic_micros();
+        // Whoever waited in vain waited longest.
+        metrics::histogram!("actifix_db_lock_wait_seconds").record(micros_to_seconds(locked - asked));
+        begun?;
         let (db, cache, chain) = (&self.connection, &mut self.cache, &self.chain);
         let written = db.total_changes();
         let result = catch_unwind(AssertUnwindSafe(|| action(&mut Work { db, cache, chain })))
@@ -393,6 +395,8 @@ impl Loop {
                 db.prepare_cached("COMMIT")?.execute([])?;
                 Ok(value)
             });
+        let held = self.clock.monotonic_micros() - locked;
+        metrics::histogram!("actifix_db_lock_held_seconds").record(micros_to_seconds(held));
         if let Err(fault) = &result {
             // A verb that refuses has written nothing, and then what is known of tickets is still so: a client whose
             // writes are stale must not slow ingest down.

@@ -18,6 +18,7 @@ use actifix_app::ports::{
     AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
     NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
+use actifix_app::ports::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 use actifix_app::ports::{
     HourCount, LegalHold, ScrubPlace, ScrubStep, SnapshotFacts, SnapshotSink, UpkeepKind, UpkeepRun,
     UpkeepStore,
@@ -739,6 +740,10 @@ impl AlertStore for NullStore {
         Err(NOTHING)
     }
 
+    async fn save_hook_secret(&self, _hook: &SealedHook, _audit: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+
     async fn remove_hook(&self, _name: &str, _audit: &AuditRecord) -> Result<bool> {
         Err(NOTHING)
     }
@@ -783,6 +788,29 @@ impl UpkeepStore for NullStore {
     }
 
     async fn holds(&self) -> Result<Vec<LegalHold>> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl OperationStore for NullStore {
+    async fn incident(&self) -> Result<IncidentRow> {
+        Err(NOTHING)
+    }
+
+    async fn save_incident(&self, _: u64, _: &serde_json::Value, _: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+
+    async fn add_review(&self, _: &ReviewRecord, _: &AuditRecord) -> Result<u64> {
+        Err(NOTHING)
+    }
+
+    async fn reviews(&self, _: Option<actifix_domain::review::Period>, _: u32) -> Result<Vec<ReviewRecord>> {
+        Err(NOTHING)
+    }
+
+    async fn database_facts(&self) -> Result<DatabaseFacts> {
         Err(NOTHING)
     }
 }

@@ -97,6 +97,8 @@ async fn main() {
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
         outbound: Default::default(),
         in_effect: Vec::new(),
+        cors_origins: Vec::new(),
+        security_txt: None,
     };
     let clock = Arc::new(RealClock(Instant::now()));
     let ids = Arc::new(CountedIds(AtomicU64::new(1)));

@@ -123,7 +123,7 @@ impl FromRequest<Arc<App>> for Sent {
             read_fields(Request::from_parts(parts, body)).await.map_err(IntoResponse::into_response)?;
         let known = fields.get("csrf").is_some_and(|token| app.is_csrf_token(&live, token));
         if !known || !same_origin {
-            metrics::counter!("actifix_auth_failures_total", "reason" => "csrf").increment(1);
+            actifix_app::auth_log::refused("csrf");
             let problem = Problem::new(
                 StatusCode::FORBIDDEN,
                 "this form did not come from a page of this session: load the page again and repeat",

@@ -148,6 +148,13 @@ impl Client {
         self.send_within(LONG_TIMEOUT, Method::GET, path, None).await
     }
 
+    /// GET of what is no JSON; none where there is nothing at the path.
+    pub async fn get_text(&self, path: &str) -> Result<Option<String>, CliError> {
+        let (status, _, bytes) =
+            self.within(TIMEOUT, self.exchange(Method::GET, path, Bytes::new(), None)).await?;
+        Ok(status.is_success().then(|| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
     /// POST.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         self.send(Method::POST, path, Some(body)).await

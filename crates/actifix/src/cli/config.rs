@@ -10,6 +10,7 @@ use crate::home::Home;
 use crate::served::{self, Served};
 use crate::system::SystemClock;
 use crate::wire;
+use actifix_app::ports::Clock;
 use clap::Subcommand;
 use console::style;
 use serde_json::{Map, Value, json};

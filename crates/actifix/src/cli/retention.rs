@@ -45,7 +45,7 @@ pub enum RetentionCommand {
 }
 
 /// Names of the policy with what they mean.
-const POLICY: [(&str, &str, &str); 8] = [
+const POLICY: [(&str, &str, &str); 10] = [
     ("events_days", "events", "days"),
     ("events_bytes_max", "events", "bytes in all"),
     ("resolved_tickets_days", "resolved tickets", "days"),
@@ -54,6 +54,8 @@ const POLICY: [(&str, &str, &str); 8] = [
     ("audit_days", "audit log", "days"),
     ("backups_daily", "backups", "days with one"),
     ("backups_weekly", "backups", "weeks with one"),
+    ("logs_days", "own log", "days"),
+    ("logs_bytes_max", "own log", "bytes in all"),
 ];
 
 /// `actifix retention …`

@@ -9,9 +9,12 @@ use crate::config::{Config, Exposure, ListenerConfig, exposure};
 use crate::home::Home;
 use crate::lifecycle::{self, Bound, Live, Signals, Wake};
 use crate::served::Served;
+use crate::system::SystemClock;
+use crate::telemetry::{self, Log};
 use crate::vault::Ask;
 use crate::wire;
 use actifix_app::doctor::{Check, State};
+use actifix_app::ports::Clock;
 use actifix_app::tokens::NewToken;
 use actifix_domain::access::{Actor, Role};
 use actifix_web::cors::Origins;
@@ -62,8 +65,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
             return Err(error);
         }
     };
-    let log = crate::telemetry::start(&home.logs(), &wired.config.server.log_level, &wired.vault)
-        .map_err(CliError::other)?;
+    let log = start_log(&home, &wired)?;
     reload::record_settings(&wired, "start", &wired.config.values()).await?;
     crate::wire::environment_webhooks(&home, &wired).await?;
     let token = first_token(&wired, args.demo).await?;
@@ -77,7 +79,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
         values: wired.config.values(),
     };
     reload::note_served(&home, &served);
-    let running = lifecycle::start(&home, &wired, bound, &live.0, live.1).await?;
+    let running = lifecycle::start(&home, &wired, bound, (&live.0, &log), live.1).await?;
     let password = if args.demo { demo_password(&wired).await? } else { None };
     announce(&home, &wired, &listening, token.as_deref(), password.as_deref()).await?;
     if args.demo {
@@ -96,6 +98,15 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     wired.close().await?;
     drop(temporary);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts to write the server's own log.
+fn start_log(home: &Home, wired: &wire::Wired) -> Result<Arc<Log>, CliError> {
+    let config = &wired.config;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    telemetry::start(&home.logs(), &config.server.log_level, &wired.vault, &config.retention, &clock)
+        .map(Arc::new)
+        .map_err(CliError::other)
 }
 
 /// `ACTIFIX_RATE_LIMIT_DISABLED=1` is for tests on one machine.

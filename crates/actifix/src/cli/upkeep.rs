@@ -1,4 +1,4 @@
-//! `actifix events|findings|quarantine|logs …`
+//! `actifix events|findings|quarantine …`
 
 use super::client::{Client, encoded};
 use super::ids;
@@ -6,12 +6,10 @@ use super::interrupt::Interrupt;
 use super::output::{self, ago, grouped, items, number, text, time};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
-use crate::home::Home;
 use clap::Subcommand;
 use console::style;
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::io::{Read, Seek, SeekFrom};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -127,55 +125,6 @@ pub enum QuarantineCommand {
         /// Entry id, or its start.
         id: String,
     },
-}
-
-/// Own log.
-#[derive(Debug, Subcommand)]
-pub enum LogsCommand {
-    /// Show the end of `.actifix/logs/actifix.log`.
-    #[command(after_help = "Example:\n  actifix logs tail --lines 50 --follow")]
-    Tail {
-        /// Lines, at most 10,000.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-        lines: u32,
-        /// Go on as it grows, until interrupted.
-        #[arg(long)]
-        follow: bool,
-    },
-}
-
-/// Bytes of the end of the log that are read.
-const LOG_TAIL_BYTES: u64 = 4 << 20;
-
-/// `actifix logs tail`
-pub async fn logs(global: &Global, command: LogsCommand) -> Result<ExitCode, CliError> {
-    let LogsCommand::Tail { lines, follow } = command;
-    let path = Home::at(&global.home).logs().join("actifix.log");
-    let mut file = std::fs::File::open(&path).map_err(|error| CliError::io(&path, error))?;
-    let length = file.metadata().map_err(|error| CliError::io(&path, error))?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))
-        .map_err(|error| CliError::io(&path, error))?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text).map_err(|error| CliError::io(&path, error))?;
-    let text = String::from_utf8_lossy(&text);
-    let all: Vec<&str> = text.lines().collect();
-    for line in all.iter().skip(all.len().saturating_sub(usize::try_from(lines).unwrap_or(usize::MAX))) {
-        output::line(line)?;
-    }
-    if !follow {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut interrupt = Interrupt::install().map_err(CliError::other)?;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(TAIL_EVERY) => {}
-            () = interrupt.came() => break,
-        }
-        let mut more = Vec::new();
-        file.read_to_end(&mut more).map_err(|error| CliError::io(&path, error))?;
-        output::raw(&more)?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// `actifix events …`

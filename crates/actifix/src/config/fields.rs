@@ -155,6 +155,12 @@ pub const FIELDS: &[Field] = &[
     field("retention.audit_days", "days", "age of rows of the audit log, 0 = no limit"),
     field("retention.backups_daily", "days", "of which the newest backup is kept; 0 here and below = all"),
     field("retention.backups_weekly", "weeks", "of which the newest backup is kept"),
+    field("retention.logs_days", "days", "age of closed files of the server's own log, 0 = no limit"),
+    field(
+        "retention.logs_bytes_max",
+        "bytes",
+        "size of the server's own log, oldest files go first, 0 = no limit",
+    ),
     field(
         "backup.recipients",
         "list of age recipients (age1…)",
@@ -166,6 +172,20 @@ pub const FIELDS: &[Field] = &[
         "doctor.repositories",
         "list of PATHs",
         "repositories whose commits should be scanned for secrets; default the one that the home lies in",
+    ),
+    field(
+        "security_txt.contact",
+        "list of URIs",
+        "whom to tell of a security hole of this instance: mailto:, https: or tel:; none: there is no security.txt",
+    ),
+    field("security_txt.policy", "URL", "page with the terms of disclosure, https"),
+    field("security_txt.encryption", "URI", "where the key for encrypted mail is"),
+    field("security_txt.acknowledgments", "URL", "page with thanks, https"),
+    field("security_txt.preferred_languages", "text", "languages, such as en, de"),
+    field(
+        "security_txt.expires_days",
+        "1 to 364",
+        "days until the file expires, counted from today; default 180",
     ),
 ];
 
@@ -228,6 +248,10 @@ mod tests {
         config.listeners.get_mut("default").unwrap().tls = Some(tls);
         config.outbound.extra_ca = Some("ca".into());
         config.backup.directory = Some("d".into());
+        let some = || Some("x".to_owned());
+        let contact = &mut config.security_txt;
+        (contact.policy, contact.encryption) = (some(), some());
+        (contact.acknowledgments, contact.preferred_languages) = (some(), some());
         config.oidc.issuer = Some("https://x".into());
         config.oidc.client_id = Some("x".into());
         config.oidc.client_secret = Some("env:X".parse().unwrap());

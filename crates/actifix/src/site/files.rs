@@ -137,20 +137,18 @@ fn look_at(path: &Path, readable: bool) -> io::Result<(Option<String>, Vec<PathB
     Ok((wrong, inside))
 }
 
-/// The server's own log.
-pub fn logs(home: &Home) -> LogFacts {
-    let mut facts = LogFacts {
-        bytes_max: telemetry::bytes_max(),
-        file_bytes_max: telemetry::FILE_BYTES_MAX,
-        ..LogFacts::default()
-    };
+/// The server's own logs, of which so many bytes are kept.
+pub fn logs(home: &Home, bytes_max: u64) -> LogFacts {
+    let file_bytes_max = telemetry::file_bytes_max(bytes_max);
+    let mut facts = LogFacts { bytes_max, file_bytes_max, ..LogFacts::default() };
     let Ok(entries) = fs::read_dir(home.logs()) else { return facts };
     facts.is_there = true;
     for entry in entries.take(FILES_MAX).flatten() {
         let Ok(meta) = entry.metadata() else { continue };
         facts.bytes = facts.bytes.saturating_add(meta.size());
         facts.largest_bytes = facts.largest_bytes.max(meta.size());
-        if entry.file_name() != telemetry::FILE_NAME {
+        if ![telemetry::LOG, telemetry::AUTH].iter().any(|name| *entry.file_name() == *format!("{name}.log"))
+        {
             facts.closed_files += 1;
             facts.closed_at = facts.closed_at.max(Some(changed_at(&meta)));
         }

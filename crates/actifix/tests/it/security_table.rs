@@ -8,7 +8,7 @@ const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs
 const LINES_MIN: usize = 60;
 
 /// Names of all test functions of the repository.
-fn tests_in(folder: &Path, names: &mut BTreeSet<String>) {
+pub fn tests_in(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

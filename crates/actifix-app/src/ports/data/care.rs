@@ -161,6 +161,26 @@ pub struct RetentionPolicy {
     pub backups_daily: u32,
     /// Weeks of which the newest backup is kept.
     pub backups_weekly: u32,
+    /// Closed files of the server's own log, days since their last line.
+    pub logs_days: u32,
+    /// All files of the server's own log together, bytes; oldest go first.
+    pub logs_bytes_max: u64,
+}
+
+impl RetentionPolicy {
+    /// A log that is kept within fewer bytes would lose what was written a moment ago.
+    pub const LOGS_BYTES_MIN: u64 = 1 << 20;
+
+    /// Figures that make sense together.
+    ///
+    /// # Errors
+    /// What is wrong, with the name of its key.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.logs_bytes_max != 0 && self.logs_bytes_max < Self::LOGS_BYTES_MIN {
+            return Err(format!("logs_bytes_max: 0 (no limit), or at least {}", Self::LOGS_BYTES_MIN));
+        }
+        Ok(())
+    }
 }
 
 impl Default for RetentionPolicy {
@@ -174,6 +194,8 @@ impl Default for RetentionPolicy {
             audit_days: 400,
             backups_daily: 7,
             backups_weekly: 4,
+            logs_days: 30,
+            logs_bytes_max: 500_000_000,
         }
     }
 }
@@ -213,6 +235,8 @@ pub struct StoreStats {
     pub db_size_bytes: u64,
     /// Bytes of the write-ahead log.
     pub wal_size_bytes: u64,
+    /// When the log was last applied to the database file, seconds since 1970.
+    pub checkpointed_at: i64,
     /// Stored events.
     pub events: u64,
     /// Tickets by status and priority; each of the pairs is there.

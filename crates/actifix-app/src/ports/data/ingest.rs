@@ -247,6 +247,20 @@ pub struct FindingRecord {
     pub hash: [u8; 16],
 }
 
+impl FindingRecord {
+    /// 32 hex: project, rule and keyed hash of the value, so that one value is one finding per project and rule.
+    pub fn id(&self, project: ProjectId) -> String {
+        let mut hash = blake3::Hasher::new();
+        hash.update(b"actifix-finding/1");
+        hash.update(&project.0.to_be_bytes());
+        hash.update(&self.hash);
+        hash.update(self.rule.as_bytes());
+        let mut id = hash.finalize().to_hex().to_string();
+        id.truncate(32);
+        id
+    }
+}
+
 /// Input that could not be redacted, encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedInput {
