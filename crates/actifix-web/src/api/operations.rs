@@ -81,7 +81,7 @@ fn care_operations() -> Vec<Operation> {
         Operation::get("/api/v1/reviews", "list_reviews", "Reviews that were signed, latest first", admin, reviews)
             .query(&[("period", "weekly, monthly or quarterly")]),
         Operation::post(
-            "/api/v1/reviews/{period}",
+            "/api/v1/reviews/{name}",
             "review",
             "Look at each line of the guide's weekly, monthly or quarterly list; with a name it is signed and kept",
             admin,
@@ -123,8 +123,9 @@ async fn lift(State(app): AppState, who: Who) -> ApiResult<Response> {
     Ok(Json(app.lift_lockdown(&who.0).await?).into_response())
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+// Who may not is told so first, whatever they sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct RotateInput {
     kinds: Vec<String>,
 }
@@ -142,8 +143,8 @@ fn told(done: Done) -> Value {
     json!({ "state": done.state, "shown_once": shown })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct LeakedInput {
     credential: String,
 }
@@ -200,9 +201,9 @@ async fn review(
     Path(period): Path<String>,
     Input(input): Input<ReviewInput>,
 ) -> ApiResult<Response> {
-    let period: Period = period
-        .parse()
-        .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "no such list: weekly, monthly or quarterly"))?;
+    let period: Period = period.parse().map_err(|_| {
+        Problem::new(StatusCode::NOT_FOUND, "review not found: there are weekly, monthly and quarterly ones")
+    })?;
     Ok(Json(app.review(&who.0, period, input.by.as_deref()).await?).into_response())
 }
 

@@ -112,7 +112,8 @@ fn short_lived(server: &Server, with: impl Fn(Request) -> Request) -> String {
 
 /// Operations that nobody may do over the network, whatever they hold: the root key and clear secrets stay at home.
 fn stays_at_home(op: &Op) -> bool {
-    matches!(op.id.as_str(), "reveal_secret" | "rotate_vault")
+    let ids = ["reveal_secret", "rotate_vault", "rotate_credentials", "lift_lockdown", "revoke_leaked"];
+    ids.contains(&op.id.as_str())
 }
 
 /// What makes or changes people is for people: a token would outlive itself as one.
@@ -177,6 +178,10 @@ fn ghsa_cc8w_every_operation_is_closed_to_every_credential_that_does_not_hold_it
         for op in &ops {
             let path = filled(&op.path, ticket, event);
             let what = format!("{} {} as {role}", op.method, op.path);
+            // Done once, it ends every credential of this table; `incidents` tries it.
+            if op.id == "lock_down" && role == "admin" {
+                continue;
+            }
             let allowed = !stays_at_home(op) && op.scope.as_deref().is_none_or(|scope| held.contains(scope));
             let by_token = server.send(&request(op, &path).header("Authorization", &bearer)).status;
             if !allowed || needs_a_person(op) {
