@@ -87,8 +87,8 @@ pub async fn stream(
     let (to, messages) = mpsc::channel(WAITING_MAX);
     let stopping = extensions.get::<Stopping>().cloned();
     let look = Look { app, live, asked, place, last: None, listed: None };
-    let _ends_with_its_reader = tokio::spawn(look.go_on(to, stopping));
-    let mut response = Body::new(Messages(messages)).into_response();
+    let looking = Some(Box::pin(look.go_on(to, stopping)) as Looking);
+    let mut response = Body::new(Messages { looking, messages }).into_response();
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/event-stream"));
@@ -108,7 +108,8 @@ struct Look {
 }
 
 impl Look {
-    /// Looks again and again until the reader is gone, the session ends, or the server stops.
+    /// Looks again and again until the session ends or the server stops. It is driven by the connection that reads it, and
+    /// goes with that.
     async fn go_on(mut self, to: mpsc::Sender<Bytes>, stopping: Option<Stopping>) {
         let stop = async {
             match stopping {
@@ -124,7 +125,6 @@ impl Look {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                () = to.closed() => break,
                 () = self.place.taken() => {
                     let _reader_gone = to.try_send(Bytes::from_static(END));
                     break;
@@ -200,8 +200,14 @@ enum Message {
     End,
 }
 
+type Looking = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A body of messages as they come.
-struct Messages(mpsc::Receiver<Bytes>);
+struct Messages {
+    /// Who makes them; none when it has ended.
+    looking: Option<Looking>,
+    messages: mpsc::Receiver<Bytes>,
+}
 
 impl hyper::body::Body for Messages {
     type Data = Bytes;
@@ -211,6 +217,11 @@ impl hyper::body::Body for Messages {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|message| message.map(|bytes| Ok(Frame::data(bytes))))
+        if let Some(looking) = &mut self.looking
+            && looking.as_mut().poll(context).is_ready()
+        {
+            self.looking = None;
+        }
+        self.messages.poll_recv(context).map(|message| message.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
