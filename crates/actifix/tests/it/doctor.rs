@@ -307,7 +307,8 @@ fn what_is_broken_while_no_server_runs_changes_its_check_and_no_other() {
     fails(home, "a mode that was put right", &["db_mode"]);
     fails(home, "and is right", &[]);
 
-    home.cli_stdin(&["webhook", "add", "ops", "--stdin", "--kind", "webhook"], b"https://93.184.215.14/x").ok();
+    home.cli_stdin(&["webhook", "add", "ops", "--stdin", "--kind", "webhook"], b"https://93.184.215.14/x")
+        .ok();
     fails(home, "a channel", &[]);
     let allowed = [("ACTIFIX_OUTBOUND__ALLOW_PRIVATE", "[\"10.0.0.0/8\"]")];
     let mut command = home.command(&["webhook", "add", "inner", "--stdin", "--kind", "webhook"]);
