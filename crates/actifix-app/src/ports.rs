@@ -30,6 +30,7 @@ pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, Provider
 pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 pub use views::{SavedView, ViewStore};
 
+use crate::doctor::Deployment;
 use crate::error::{Error, Result};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
@@ -73,6 +74,14 @@ pub trait Vault: Send + Sync + 'static {
     fn rotate(&self, _rotation: Rotation, _now: Timestamp) -> Result<VaultStatus> {
         Err(Error::conflict("this vault has no root key"))
     }
+}
+
+/// Looks at what is around the App: configuration, files, machine, and the server itself from outside.
+#[async_trait]
+pub trait Surroundings: Send + Sync + 'static {
+    /// What is there now. With a `probe` key also what a running server answers; its requests name that key where they
+    /// try the limits.
+    async fn look(&self, probe: Option<&str>) -> Result<Deployment>;
 }
 
 /// Everything that is kept. Implemented once per database.

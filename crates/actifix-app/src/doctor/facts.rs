@@ -1,19 +1,9 @@
 //! What is known of a deployment before anybody judges it.
 
-use crate::error::Result;
 use crate::ports::{AuditReport, BackupView};
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::Timestamp;
-use async_trait::async_trait;
 use std::net::SocketAddr;
-
-/// Looks at what is around the App: configuration, files, machine, and the server itself from outside.
-#[async_trait]
-pub trait Surroundings: Send + Sync + 'static {
-    /// What is there now. With a `probe` key also what a running server answers; its requests name that key where they
-    /// try the limits.
-    async fn look(&self, probe: Option<&str>) -> Result<Deployment>;
-}
 
 /// Everything that checks are decided from.
 #[derive(Clone, Debug)]

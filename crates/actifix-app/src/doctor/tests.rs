@@ -1,3 +1,4 @@
+use super::catalogue::CHECKS;
 use super::*;
 use crate::ports::{AuditFault, AuditReport, BackupFile, BackupView};
 use actifix_domain::id::ProjectId;
