@@ -147,6 +147,7 @@ pub fn bytes(number: u64) -> String {
 struct Message {
     base: String,
     css: String,
+    icons: String,
     status: u16,
     title: &'static str,
     detail: String,
@@ -167,6 +168,7 @@ pub fn message(app: &App, problem: &Problem, request_id: &str) -> Option<String>
     };
     let page = Message {
         css: format!("{base}/assets/{}", NAMES.css),
+        icons: format!("{base}/assets/{}", NAMES.icons),
         base,
         status: problem.status.as_u16(),
         title,

@@ -96,6 +96,7 @@ fn nothing_of_an_event_runs_and_the_pages_hold() {
         format!("/tickets/{ticket}/events"),
         format!("/events/{event}"),
     ];
+    let mut problems = Vec::new();
     for scripts in [Scripts::On, Scripts::Off] {
         let mut visitor = Visitor::with(stage.server.address, scripts);
         visitor.sign_in("/");
@@ -106,14 +107,14 @@ fn nothing_of_an_event_runs_and_the_pages_hold() {
                 visitor.find("main");
                 visitor.run("for (const one of document.querySelectorAll('main details')) one.open = true;");
                 visitor.run("for (const one of document.querySelectorAll('main *')) { one.focus(); one.dispatchEvent(new Event('mouseover')); }");
-                visitor.check();
+                problems.extend(visitor.inspect().1);
             }
             visitor.open(&format!("/tickets?q={query}"));
-            visitor.check();
+            problems.extend(visitor.inspect().1);
             visitor.open_refused(&format!("/projects/{query}"), 404);
-            visitor.check();
-            visitor.open_refused(&format!("/login?next={query}&name={query}"), 200);
-            visitor.check();
+            problems.extend(visitor.inspect().1);
+            visitor.open(&format!("/login?next={query}&name={query}"));
+            problems.extend(visitor.inspect().1);
         }
         visitor.open(&format!("/events/{event}/json"));
         assert_eq!(visitor.run("return Object.keys(window).filter((name) => name.startsWith('ran'))"), json!([]));
@@ -125,10 +126,10 @@ fn nothing_of_an_event_runs_and_the_pages_hold() {
     }
     let mut visitor = Visitor::new(stage.server.address);
     visitor.sign_in(&format!("/tickets/{ticket}"));
-    visitor.check_with_axe();
+    problems.extend(visitor.axe());
     visitor.size(PHONE);
-    visitor.check_with_axe();
-    visitor.check();
+    problems.extend(visitor.axe());
+    assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
 }
 
 /// security.md, advisories: one event with a flood of tags. What a page shows of it stays bounded.
@@ -136,15 +137,15 @@ fn nothing_of_an_event_runs_and_the_pages_hold() {
 fn an_event_of_many_parts_makes_no_endless_page() {
     let stage = Stage::empty();
     let many = |prefix: &str| -> Value {
-        (0..5_000).map(|n| (format!("{prefix}{n}"), json!("x".repeat(200)))).collect::<serde_json::Map<_, _>>().into()
+        (0..1_500).map(|n| (format!("{prefix}{n}"), json!("x".repeat(100)))).collect::<serde_json::Map<_, _>>().into()
     };
-    let frames: Vec<Value> = (0..2_000)
-        .map(|n| json!({ "function": format!("f{n}"), "filename": "a.py", "lineno": n, "in_app": true, "vars": { "a": "b".repeat(100) } }))
+    let frames: Vec<Value> = (0..1_000)
+        .map(|n| json!({ "function": format!("f{n}"), "filename": "a.py", "lineno": n, "in_app": true, "vars": { "a": "b".repeat(60) } }))
         .collect();
     let event = json!({
         "exception": { "values": [{ "type": "ManyError", "value": "v".repeat(50_000), "stacktrace": { "frames": frames } }] },
         "tags": many("t"), "extra": many("e"), "contexts": { "app": many("c") },
-        "breadcrumbs": { "values": vec![json!({ "message": "m".repeat(500) }); 1_000] },
+        "breadcrumbs": { "values": vec![json!({ "message": "m".repeat(100) }); 1_000] },
     });
     let dsn = stage.home.cli(&["dsn"]).ok();
     let dsn = url::Url::parse(dsn.trim()).expect("a DSN");

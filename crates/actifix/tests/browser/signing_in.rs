@@ -74,10 +74,10 @@ fn the_small_menu_signs_out_too() {
     visitor.sign_in("/tickets");
     visitor.click("header details.narrow > summary");
     visitor.check_with_axe();
-    visitor.click_words("nav//a", "Findings");
+    visitor.click_words("nav[@aria-label='Main, small screen']//a", "Findings");
     visitor.see("h1", "No leaked secret");
     visitor.click("header details.narrow > summary");
-    visitor.click_words("button", "Sign out admin");
+    visitor.click_words("nav//button", "Sign out admin");
     visitor.see("h1", "Sign in");
     visitor.check();
 }

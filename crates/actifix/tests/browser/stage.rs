@@ -32,6 +32,7 @@ impl Stage {
     /// The demo: captured requests of real SDKs, redactions, findings, a flood that is held.
     pub fn demo() -> Self {
         let mut stage = Self::start(&["serve", "--demo"]);
+        stage.server.wait_for("demo: ");
         let ticket = stage.first("is:unresolved PaymentError");
         let event = first_item(&stage.server, &format!("/api/v1/tickets/{ticket}/events"), "event_id");
         let held = stage.first("is:held");

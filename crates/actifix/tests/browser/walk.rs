@@ -29,37 +29,48 @@ const PAGES: &[(&str, &str)] = &[
 const REFUSALS: &[(&str, u16)] =
     &[("/tickets/ACT-20000101-AAAAA", 404), ("/events/nothing", 404), ("/projects/nothing", 404)];
 
+/// Opens a page; what is wrong with it.
 #[track_caller]
-fn visit(visitor: &mut Visitor, path: &str, words: &str) {
+fn visit(visitor: &mut Visitor, path: &str, words: &str) -> Vec<String> {
     visitor.open(path);
-    let text = visitor.check();
-    assert!(text.contains(words), "{path} does not say {words:?}:\n{text}");
+    let (text, mut problems) = visitor.inspect();
+    if !text.contains(words) {
+        problems.push(format!("{path} does not say {words:?}:\n{text}"));
+    }
+    problems
+}
+
+#[track_caller]
+fn none(problems: &[String]) {
+    assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
 }
 
 /// Every page at one width: what it says, whom it asks, whether it fits, and what axe-core finds in both themes.
 fn walk_with_axe(width: u32) {
     let stage = Stage::demo();
     let mut visitor = Visitor::new(stage.server.address);
+    let mut problems = Vec::new();
     visitor.size(width);
     for dark in [false, true] {
         visitor.dark(dark);
         visitor.open("/login");
-        visitor.check();
-        visitor.check_with_axe();
+        problems.extend(visitor.inspect().1);
+        problems.extend(visitor.axe());
     }
     visitor.sign_in("/");
     for (path, words) in PAGES {
         visitor.dark(false);
-        visit(&mut visitor, &stage.path(path), words);
-        visitor.check_with_axe();
+        problems.extend(visit(&mut visitor, &stage.path(path), words));
+        problems.extend(visitor.axe());
         visitor.dark(true);
-        visitor.check_with_axe();
+        problems.extend(visitor.axe());
     }
     for (path, status) in REFUSALS {
         visitor.open_refused(path, *status);
-        visitor.check();
-        visitor.check_with_axe();
+        problems.extend(visitor.inspect().1);
+        problems.extend(visitor.axe());
     }
+    none(&problems);
 }
 
 #[test]
@@ -80,11 +91,13 @@ fn every_page_fits_the_smallest_telephone_with_everything_unfolded() {
     visitor.open("/login");
     visitor.check();
     visitor.sign_in("/");
+    let mut problems = Vec::new();
     for (path, words) in PAGES {
-        visit(&mut visitor, &stage.path(path), words);
+        problems.extend(visit(&mut visitor, &stage.path(path), words));
         visitor.run("for (const one of document.querySelectorAll('main details')) one.open = true;");
-        visitor.check();
+        problems.extend(visitor.inspect().1);
     }
+    none(&problems);
 }
 
 #[test]
@@ -92,14 +105,17 @@ fn every_page_works_as_a_document() {
     let stage = Stage::demo();
     let mut visitor = Visitor::with(stage.server.address, Scripts::Off);
     visitor.sign_in("/");
+    let mut problems = Vec::new();
     for width in [DESK, PHONE] {
         visitor.size(width);
         for (path, words) in PAGES {
-            visit(&mut visitor, &stage.path(path), words);
-            // Where the script would put its theme: nothing of it ran. What only the script can do is not offered.
-            assert_eq!(visitor.run("return document.querySelectorAll('[data-copy]:not([hidden])').length"), 0);
+            problems.extend(visit(&mut visitor, &stage.path(path), words));
+            // What only the script can do is not offered.
+            let offered = visitor.run("return document.querySelectorAll('[data-copy]:not([hidden])').length");
+            assert_eq!(offered, 0, "{path}");
         }
     }
+    none(&problems);
 }
 
 #[test]
@@ -107,6 +123,7 @@ fn an_installation_without_events_says_how_to_begin() {
     let stage = Stage::empty();
     let mut visitor = Visitor::new(stage.server.address);
     visitor.sign_in("/");
+    let mut problems = Vec::new();
     for width in [DESK, PHONE, SMALL_PHONE] {
         visitor.size(width);
         for (path, words) in [
@@ -115,10 +132,11 @@ fn an_installation_without_events_says_how_to_begin() {
             ("/held", "Nothing is held"),
             ("/findings", "No leaked secret here"),
         ] {
-            visit(&mut visitor, path, words);
-            visitor.check_with_axe();
+            problems.extend(visit(&mut visitor, path, words));
+            problems.extend(visitor.axe());
         }
     }
+    none(&problems);
 }
 
 /// The JSON of an event is data, not a page: it is shown as it is stored.
@@ -134,5 +152,7 @@ fn the_stored_json_is_shown_as_data() {
     let text = visitor.text("body");
     let event: serde_json::Value = serde_json::from_str(&text).expect("the event in JSON");
     assert!(event["exception"].as_array().is_some_and(|chain| !chain.is_empty()), "{text}");
-    visitor.check_logs();
+    // A document that names no icon is asked for one.
+    visitor.expect_refusal(404);
+    none(&visitor.heard());
 }
