@@ -83,7 +83,8 @@ fn the_list_is_searched_filtered_sorted_and_paged() {
         visitor.fill("#q", "is:unresolved PaymentError");
         visitor.click("form[role=search] button");
         visitor.see("a", "PaymentError");
-        assert_eq!(visitor.run(ROWS), 1);
+        let found = rows(&visitor);
+        assert!(found.contains(&stage.path("{ticket}").into()) && found.len() < 5, "{found:?}");
         assert_eq!(visitor.run("return document.querySelector('#q').value"), "is:unresolved PaymentError");
         visitor.click_words("a", "Regressed");
         visitor.see("h2", "No ticket matches");
@@ -111,8 +112,6 @@ fn the_list_is_searched_filtered_sorted_and_paged() {
         visitor.check();
     }
 }
-
-const ROWS: &str = "return document.querySelectorAll('table.tk tbody tr').length";
 
 fn rows(visitor: &Visitor) -> Vec<serde_json::Value> {
     let script = "return [...document.querySelectorAll('table.tk .pick')].map((box) => box.value)";
@@ -172,7 +171,7 @@ fn held_tickets_are_let_in_and_the_brake_is_released() {
         visitor.find("h1");
         visitor.check();
         let status = stage.server.get("/api/v1/throttle?project=flood");
-        assert_eq!(status["brake"]["state"].as_str().or(status["brake"].as_str()), Some("off"), "{status}");
+        assert_eq!(status["throttle"]["brake"], "off", "{status}");
     }
 }
 
@@ -260,7 +259,7 @@ fn a_ticket_is_worked_on_a_telephone() {
     let stage = Stage::demo();
     let mut visitor = Visitor::new(stage.server.address);
     visitor.size(PHONE);
-    visitor.sign_in("/tickets");
+    visitor.sign_in("/tickets?q=PaymentError");
     visitor.click("table.tk a.t");
     visitor.find("section#trace");
     visitor.click(&act("mine"));
@@ -268,6 +267,6 @@ fn a_ticket_is_worked_on_a_telephone() {
     visitor.fill("#activity textarea", "seen on the train");
     visitor.click(&act("note"));
     visitor.see("blockquote", "seen on the train");
-    visitor.click("main details.fr:last-of-type > summary");
+    visitor.click("main details.fr > summary");
     visitor.check();
 }

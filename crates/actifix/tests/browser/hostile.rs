@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
-use crate::visitor::{DESK, PHONE, SMALL_PHONE, Visitor};
+use crate::visitor::{DESK, LARGEST_PAGE_BYTES_MAX, PHONE, SMALL_PHONE, Visitor};
 use crate::webdriver::Scripts;
 
 /// Markup and script for the places where text may end up: between tags, in attributes, in a title, in a script, in a
@@ -99,6 +99,7 @@ fn nothing_of_an_event_runs_and_the_pages_hold() {
     let mut problems = Vec::new();
     for scripts in [Scripts::On, Scripts::Off] {
         let mut visitor = Visitor::with(stage.server.address, scripts);
+        visitor.bytes_max = LARGEST_PAGE_BYTES_MAX;
         visitor.sign_in("/");
         for width in [DESK, PHONE, SMALL_PHONE] {
             visitor.size(width);
@@ -158,6 +159,7 @@ fn an_event_of_many_parts_makes_no_endless_page() {
     let mut visitor = Visitor::new(stage.server.address);
     visitor.sign_in("/tickets");
     visitor.check();
+    visitor.bytes_max = LARGEST_PAGE_BYTES_MAX;
     visitor.open(&format!("/tickets/{ticket}"));
     let text = visitor.check();
     assert!(text.contains("ManyError"), "{text}");

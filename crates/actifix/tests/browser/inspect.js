@@ -18,7 +18,10 @@ const held = (element) => {
 const overflow = document.documentElement.scrollWidth - width;
 const beyond = overflow > 0
   ? [...document.body.querySelectorAll("*")].filter((element) => {
-    return shown(element) && element.getBoundingClientRect().right > width + 0.5 && !held(element);
+    const box = element.getBoundingClientRect();
+    // Words may stand out of a box that itself fits.
+    const end = getComputedStyle(element).overflowX === "visible" ? box.left + element.scrollWidth : box.right;
+    return shown(element) && Math.max(box.right, end) > width + 1 && !held(element);
   })
   : [];
 const places = [...document.querySelectorAll("[href], [src], [action], [formaction], [poster], [srcset]")];
@@ -36,7 +39,7 @@ return {
   text: document.body.innerText,
   bytes: document.documentElement.outerHTML.length,
   overflow,
-  beyond: beyond.slice(0, 6).map(named),
+  beyond: beyond.slice(-6).map(named),
   elsewhere: elsewhere.slice(0, 6).map(named),
   broken: window.brokenPolicies || [],
   ran: [...Object.keys(window).filter((name) => name.startsWith("ran")), ...(document.body.dataset.ran ? ["body"] : [])],

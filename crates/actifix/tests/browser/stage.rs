@@ -83,6 +83,9 @@ impl Stage {
 #[track_caller]
 fn first_item(server: &Server, path: &str, field: &str) -> String {
     let page = server.get(path);
-    let value = &page["items"][0][field];
-    value.as_str().map_or_else(|| panic!("{path}: no {field} in {page}"), str::to_owned)
+    match &page["items"][0][field] {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => panic!("{path}: no {field} in {page}"),
+    }
 }

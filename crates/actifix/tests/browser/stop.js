@@ -13,7 +13,8 @@ const ringed = (element) => {
 };
 let ring = false;
 for (let element = focused; element && element !== document.body && !ring; element = element.parentElement) ring = ringed(element);
-const box = focused.getBoundingClientRect();
+// A link that wraps has several boxes.
+const box = focused.getClientRects()[0];
 const [x, y] = [box.left + Math.min(box.width, 40) / 2, box.top + Math.min(box.height, 20) / 2];
 const top = document.elementFromPoint(x, y);
 return {

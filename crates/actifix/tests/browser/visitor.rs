@@ -16,6 +16,8 @@ pub const PHONE: u32 = 390;
 pub const SMALL_PHONE: u32 = 360;
 /// Bytes of HTML that a page may have.
 const PAGE_BYTES_MAX: u64 = 60_000;
+/// The same for the page of an event that is as large as it may be in every part.
+pub const LARGEST_PAGE_BYTES_MAX: u64 = 300_000;
 /// Rules of axe-core that a page of any size is judged by; fewer mean that it did not run.
 const AXE_RULES_MIN: u64 = 15;
 
@@ -29,6 +31,8 @@ pub struct Visitor {
     base: String,
     /// Console messages of answers that are errors on purpose.
     expected: Option<u16>,
+    /// Bytes of HTML that a page may have.
+    pub bytes_max: u64,
     // After the session, which ends before its profile is removed.
     _profile: TempDir,
 }
@@ -43,7 +47,7 @@ impl Visitor {
         let session = Session::open(profile.path(), scripts).unwrap_or_else(|error| panic!("{error:#}"));
         let watch = json!({ "source": WATCH });
         session.devtools("Page.addScriptToEvaluateOnNewDocument", &watch).expect("a watcher");
-        let visitor = Self { session, base: format!("http://{server}"), expected: None, _profile: profile };
+        let visitor = Self { session, base: format!("http://{server}"), expected: None, bytes_max: PAGE_BYTES_MAX, _profile: profile };
         visitor.size(DESK);
         // What a new tab of Chromium loads is nobody's page.
         visitor.session.go("about:blank").expect("an empty page");
@@ -180,7 +184,7 @@ impl Visitor {
             problems.push(format!("{overflow} px wider than the window: {}", found["beyond"]));
         }
         let bytes = found["bytes"].as_u64().expect("a size");
-        if bytes > PAGE_BYTES_MAX {
+        if bytes > self.bytes_max {
             problems.push(format!("{bytes} bytes of HTML"));
         }
         for (what, why) in [
@@ -238,8 +242,13 @@ impl Visitor {
     #[track_caller]
     pub fn axe(&self) -> Vec<String> {
         let page = self.where_we_are();
+        // As tall as the page is: what lies under a bar that sticks is judged as it is once it was scrolled to.
+        let size = self.run("return [innerWidth, innerHeight, document.documentElement.scrollHeight]");
+        let [width, height, whole] = [0, 1, 2].map(|n| u32::try_from(size[n].as_u64().expect("a length")).expect("a length"));
+        self.session.resize(width, whole.max(height)).expect("a size");
         self.run(&axe_source());
         let result = self.run(include_str!("axe.js"));
+        self.session.resize(width, height).expect("a size");
         assert!(result["rules"].as_u64().is_some_and(|rules| rules >= AXE_RULES_MIN), "{page}: {result}");
         let findings = result["findings"].as_array().expect("findings").iter();
         findings.filter_map(Value::as_str).map(|finding| format!("{page}: {finding}")).collect()

@@ -7,11 +7,11 @@ use crate::webdriver::Scripts;
 /// Every page for people who are signed in, and words that must be seen on it. Names in braces are filled in by the stage.
 const PAGES: &[(&str, &str)] = &[
     ("/", "Where"),
-    ("/tickets", "matches"),
-    ("/tickets?q=", "matches"),
+    ("/tickets", "match"),
+    ("/tickets?q=", "match"),
     ("/tickets?q=is%3Ahalf", "This search cannot be read"),
     ("/tickets?q=nothing-has-these-words", "No ticket matches"),
-    ("/tickets?q=is%3Aheld&sort=count", "matches"),
+    ("/tickets?q=is%3Aheld&sort=count", "match"),
     ("/tickets/{ticket}", "Stack trace"),
     ("/tickets/{ticket}/events", "Stored events"),
     ("/tickets/{held}", "Let in"),
