@@ -20,21 +20,21 @@ fn a_ticket_is_worked_from_assignment_to_resolution() {
         let mut visitor = Visitor::with(stage.server.address, scripts);
         visitor.sign_in(&format!("/tickets/{ticket}"));
 
-        visitor.click(&act("mine"));
+        visitor.follow(&act("mine"));
         visitor.see("dd", "admin");
         assert_eq!(stage.of_ticket(&ticket, "assignee"), "admin");
         visitor.fill("#activity textarea", "the gateway was slow\n<b>not bold</b>");
-        visitor.click(&act("note"));
+        visitor.follow(&act("note"));
         visitor.see("blockquote", "<b>not bold</b>");
-        visitor.click(&act("approve"));
+        visitor.follow(&act("approve"));
         visitor.see("b", "admin");
-        visitor.click(&act("ignore"));
+        visitor.follow(&act("ignore"));
         visitor.see("dd", "ignored");
         assert_eq!(stage.of_ticket(&ticket, "status"), "ignored");
-        visitor.click(&act("reopen"));
+        visitor.follow(&act("reopen"));
         visitor.see("dd", "open");
         visitor.fill("[name=from]", &other);
-        visitor.click(&act("merge"));
+        visitor.follow(&act("merge"));
         visitor.see("li", "merged tickets into this one");
         assert_eq!(stage.of_ticket(&ticket, "count"), 2);
         visitor.check();
@@ -43,7 +43,7 @@ fn a_ticket_is_worked_from_assignment_to_resolution() {
         visitor.click("a[href='#resolve']");
         visitor.fill("[name=root_cause]", "the timeout was lowered by the release");
         visitor.expect_refusal(422);
-        visitor.click(&act("resolve"));
+        visitor.follow(&act("resolve"));
         visitor.see("h1", "This cannot be done");
         visitor.check();
         assert_eq!(stage.of_ticket(&ticket, "status"), "open");
@@ -51,7 +51,7 @@ fn a_ticket_is_worked_from_assignment_to_resolution() {
         visitor.fill("[name=root_cause]", "the timeout was lowered by the release");
         visitor.fill("[name=commit]", "8be41d0");
         visitor.fill("[name=no_test_reason]", "the gateway is not ours");
-        visitor.click(&act("resolve"));
+        visitor.follow(&act("resolve"));
         visitor.see("li", "resolved it with evidence");
         let status = stage.of_ticket(&ticket, "status");
         assert!(status == "resolved" || status == "in_review", "{status}");
@@ -67,7 +67,7 @@ fn two_people_on_one_ticket_do_not_overwrite_each_other() {
     visitor.sign_in(&format!("/tickets/{ticket}"));
     stage.server.post(&format!("/api/v1/tickets/{ticket}/assign"), &json!({ "assignee": "mara" }));
     visitor.expect_refusal(412);
-    visitor.click(&act("ignore"));
+    visitor.follow(&act("ignore"));
     visitor.see("h1", "It changed meanwhile");
     visitor.check();
     visitor.check_with_axe();
@@ -81,33 +81,33 @@ fn the_list_is_searched_filtered_sorted_and_paged() {
         let mut visitor = Visitor::with(stage.server.address, scripts);
         visitor.sign_in("/tickets");
         visitor.fill("#q", "is:unresolved PaymentError");
-        visitor.click("form[role=search] button");
+        visitor.follow("form[role=search] button");
         visitor.see("a", "PaymentError");
         let found = rows(&visitor);
         assert!(found.contains(&stage.path("{ticket}").into()) && found.len() < 5, "{found:?}");
         assert_eq!(visitor.run("return document.querySelector('#q').value"), "is:unresolved PaymentError");
-        visitor.click_words("a", "Regressed");
+        visitor.follow_words("a", "Regressed");
         visitor.see("h2", "No ticket matches");
-        visitor.click_words("a", "All unresolved");
+        visitor.follow_words("a", "All unresolved");
         visitor.find("table.tk");
-        visitor.click(".facets a[href*='held']");
+        visitor.follow(".facets a[href*='held']");
         visitor.see("div", "225 match");
         visitor.check();
         let mut seen = rows(&visitor);
         assert_eq!(seen.len(), 25);
-        visitor.click("a[rel=next]");
+        visitor.follow("a[rel=next]");
         visitor.see("a", "First page");
         let second = rows(&visitor);
         assert!(second.iter().all(|id| !seen.contains(id)), "a row is on two pages");
         seen.extend(second);
         visitor.check();
-        visitor.click_words("a", "First page");
+        visitor.follow_words("a", "First page");
         visitor.find("a[rel=next]");
         assert!(rows(&visitor).iter().all(|id| seen.contains(id)));
-        visitor.click_words("nav[@class='facets']//a", "flood");
+        visitor.follow_words("nav[@class='facets']//a", "flood");
         visitor.find("form[role=search] input[name=project]");
         assert!(visitor.path().contains("project="), "{}", visitor.path());
-        visitor.click_words("nav[@class='facets']//a", "P2");
+        visitor.follow_words("nav[@class='facets']//a", "P2");
         visitor.find(".facets a[aria-current] .p2");
         visitor.check();
     }
@@ -129,7 +129,7 @@ fn several_tickets_are_ignored_and_reopened_at_once() {
         for id in &tickets[..2] {
             visitor.click(&format!(".pick[value='{id}']"));
         }
-        visitor.click(&act("ignore"));
+        visitor.follow(&act("ignore"));
         visitor.find(".pick");
         assert_eq!(statuses(), ["ignored", "ignored", "open"]);
         assert_eq!(visitor.path(), "/tickets?q=", "the list is as it was");
@@ -140,7 +140,7 @@ fn several_tickets_are_ignored_and_reopened_at_once() {
                 visitor.click(&format!(".pick[value='{id}']"));
             }
         }
-        visitor.click(&act("mine"));
+        visitor.follow(&act("mine"));
         visitor.see("span", "admin");
         for id in &tickets {
             assert_eq!(stage.of_ticket(id, "assignee"), "admin");
@@ -159,15 +159,15 @@ fn held_tickets_are_let_in_and_the_brake_is_released() {
         assert!(held(&visitor).starts_with("225 tickets are held"), "{}", held(&visitor));
         visitor.check();
         visitor.open(&stage.path("/tickets/{held}"));
-        visitor.click(&act("promote"));
+        visitor.follow(&act("promote"));
         visitor.see("li", "let it in");
         let id = stage.path("{held}");
         assert_eq!(stage.of_ticket(&id, "status"), "open");
         visitor.open("/held");
         assert!(held(&visitor).starts_with("224 tickets are held"), "{}", held(&visitor));
-        visitor.click_words("section[contains(., 'flood')]//button", "Let the 10 oldest in");
+        visitor.follow_words("section[contains(., 'flood')]//button", "Let the 10 oldest in");
         visitor.see("h1", "214 tickets are held");
-        visitor.click_words("section[contains(., 'flood')]//button", "Release the brake");
+        visitor.follow_words("section[contains(., 'flood')]//button", "Release the brake");
         visitor.find("h1");
         visitor.check();
         let status = stage.server.get("/api/v1/throttle?project=flood");
@@ -184,17 +184,17 @@ fn a_finding_is_resolved_with_a_note_and_opened_again() {
         let mut visitor = Visitor::with(stage.server.address, scripts);
         visitor.sign_in("/findings");
         visitor.fill("main section:first-of-type input[name=note]", "rotated at noon");
-        visitor.click("main section:first-of-type button[value=rotated]");
+        visitor.follow("main section:first-of-type button[value=rotated]");
         visitor.see("a[@aria-current='page']", "Open");
         assert_eq!(open(), before - 1);
         visitor.check();
-        visitor.click_words("nav//a", "Rotated");
+        visitor.follow_words("nav//a", "Rotated");
         visitor.see("dd", "rotated at noon");
-        visitor.click("main section:first-of-type button[value=open]");
+        visitor.follow("main section:first-of-type button[value=open]");
         visitor.see("a[@aria-current='page']", "Open");
         assert_eq!(open(), before);
-        visitor.click("main section:first-of-type button[value=false_positive]");
-        visitor.click_words("nav//a", "No secret");
+        visitor.follow("main section:first-of-type button[value=false_positive]");
+        visitor.follow_words("nav//a", "No secret");
         visitor.find("main section button[value=open]");
         visitor.check();
     }
@@ -206,17 +206,17 @@ fn a_project_shows_its_dsn_keys_and_setup() {
         let stage = Stage::demo();
         let mut visitor = Visitor::with(stage.server.address, scripts);
         visitor.sign_in("/projects");
-        visitor.click_words("main//a", "default");
+        visitor.follow_words("main//a", "default");
         let dsn = visitor.text("#dsn");
         assert_eq!(dsn, stage.home.cli(&["dsn"]).ok().trim());
         for (sdk, words) in [("Node", "@sentry/node"), ("Python", "sentry_sdk.init")] {
-            visitor.click_words("nav[@class='pickr']//a", sdk);
+            visitor.follow_words("nav[@class='pickr']//a", sdk);
             visitor.see("nav[@class='pickr']//a[@aria-current]", sdk);
             let snippet = visitor.text("#snippet");
             assert!(snippet.contains(words), "{sdk}: {snippet}");
         }
         visitor.check();
-        visitor.click_words("main//a", "Tickets");
+        visitor.follow_words("main//a", "Tickets");
         visitor.find("table.tk");
         assert!(visitor.path().contains("project="), "{}", visitor.path());
     }
@@ -260,12 +260,12 @@ fn a_ticket_is_worked_on_a_telephone() {
     let mut visitor = Visitor::new(stage.server.address);
     visitor.size(PHONE);
     visitor.sign_in("/tickets?q=PaymentError");
-    visitor.click("table.tk a.t");
+    visitor.follow("table.tk a.t");
     visitor.find("section#trace");
-    visitor.click(&act("mine"));
+    visitor.follow(&act("mine"));
     visitor.see("dd", "admin");
     visitor.fill("#activity textarea", "seen on the train");
-    visitor.click(&act("note"));
+    visitor.follow(&act("note"));
     visitor.see("blockquote", "seen on the train");
     visitor.click("main details.fr > summary");
     visitor.check();

@@ -69,7 +69,7 @@ fn the_keys_work_and_stay_out_of_fields() {
     let mut visitor = Visitor::new(stage.server.address);
     // Sign in by keys alone: the name has the focus.
     visitor.open("/login?next=%2Ftickets");
-    visitor.press(&format!("admin{TAB}{PASSWORD}{ENTER}"));
+    visitor.leave_by_keys(&format!("admin{TAB}{PASSWORD}{ENTER}"));
     visitor.find("table.tk");
     let current = |visitor: &Visitor| {
         visitor.run("return document.querySelector('tr[aria-current] .pick')?.value ?? null")
@@ -95,7 +95,7 @@ fn the_keys_work_and_stay_out_of_fields() {
     assert_eq!(current(&visitor), one.as_str());
     assert_eq!(visitor.run("return document.documentElement.dataset.theme"), "light");
     visitor.press(ESCAPE);
-    visitor.press(&format!("k{ENTER}"));
+    visitor.leave_by_keys(&format!("k{ENTER}"));
     visitor.see("h1", "TwoError");
     for (key, words) in [
         ("h", "Nothing is held"),
@@ -104,7 +104,7 @@ fn the_keys_work_and_stay_out_of_fields() {
         ("t", "Error and place"),
         ("o", "Needs you now"),
     ] {
-        visitor.press(&format!("g{key}"));
+        visitor.leave_by_keys(&format!("g{key}"));
         visitor.see("main", words);
     }
     // The link over the menu leads past it.

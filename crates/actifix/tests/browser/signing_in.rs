@@ -29,7 +29,7 @@ const ELSEWHERE: [&str; 12] = [
 fn submit(visitor: &Visitor, name: &str, password: &str) {
     visitor.fill("[name=username]", name);
     visitor.fill("[name=password]", password);
-    visitor.click("button[type=submit]");
+    visitor.follow("button[type=submit]");
 }
 
 #[test]
@@ -49,14 +49,14 @@ fn a_person_signs_in_after_a_mistake_and_out_again() {
         assert!(!page.contains("not the right one"), "{page}");
         assert_eq!(visitor.run("return document.querySelector('[name=password]').value"), "");
         visitor.fill("[name=password]", PASSWORD);
-        visitor.click("button[type=submit]");
+        visitor.follow("button[type=submit]");
         visitor.see("h1", "PaymentError");
         assert_eq!(visitor.path(), format!("/tickets/{ticket}"));
         // Scripts of a page cannot read the session.
         assert_eq!(visitor.run("return document.cookie"), "");
         visitor.check();
         visitor.click("header details.wide > summary");
-        visitor.click_words("button", "Sign out");
+        visitor.follow_words("button", "Sign out");
         visitor.see("h1", "Sign in");
         assert_eq!(visitor.path(), "/login");
         // What the back button would show is asked for anew, and refused.
@@ -74,10 +74,10 @@ fn the_small_menu_signs_out_too() {
     visitor.sign_in("/tickets");
     visitor.click("header details.narrow > summary");
     visitor.check_with_axe();
-    visitor.click_words("nav[@aria-label='Main, small screen']//a", "Findings");
+    visitor.follow_words("nav[@aria-label='Main, small screen']//a", "Findings");
     visitor.see("h1", "No leaked secret");
     visitor.click("header details.narrow > summary");
-    visitor.click_words("nav//button", "Sign out admin");
+    visitor.follow_words("nav//button", "Sign out admin");
     visitor.see("h1", "Sign in");
     visitor.check();
 }
@@ -110,11 +110,11 @@ fn a_second_factor_is_asked_for_on_a_page_of_its_own() {
     visitor.check_with_axe();
     visitor.expect_refusal(401);
     visitor.fill("[name=code]", "000000");
-    visitor.click("button[type=submit]");
+    visitor.follow("button[type=submit]");
     visitor.see("p[@role='alert']", "The code is wrong");
     visitor.check();
     visitor.fill("[name=code]", &app.generate((step + 1) * 30).to_string());
-    visitor.click("button[type=submit]");
+    visitor.follow("button[type=submit]");
     visitor.see("h1", "Nothing is held");
     assert_eq!(visitor.path(), "/held");
     visitor.check();

@@ -104,24 +104,47 @@ impl Visitor {
         self.session.find_xpath(&path).unwrap_or_else(|error| panic!("{error:#}\non {}", self.where_we_are()))
     }
 
-    /// Clicks on the first element that fits.
+    /// Clicks on the first element that fits; the page stays.
     #[track_caller]
     pub fn click(&self, selector: &str) {
-        let element = self.find(selector);
-        self.click_on(&element, selector);
+        self.click_on(&self.find(selector), selector);
     }
 
-    /// Clicks on a link or button with these words.
+    /// Clicks on what leads to another page, and waits for that one.
     #[track_caller]
-    pub fn click_words(&self, element: &str, words: &str) {
+    pub fn follow(&self, selector: &str) {
+        let element = self.find(selector);
+        self.leave_by(|visitor| visitor.click_on(&element, selector));
+    }
+
+    /// As [`Visitor::follow`], for a link or button with these words.
+    #[track_caller]
+    pub fn follow_words(&self, element: &str, words: &str) {
         let found = self.see(element, words);
-        self.click_on(&found, words);
+        self.leave_by(|visitor| visitor.click_on(&found, words));
+    }
+
+    /// Presses keys that lead to another page, and waits for that one.
+    #[track_caller]
+    pub fn leave_by_keys(&self, keys: &str) {
+        self.leave_by(|visitor| visitor.press(keys));
+    }
+
+    /// The present document is marked; what comes after it is not.
+    #[track_caller]
+    fn leave_by(&self, act: impl FnOnce(&Self)) {
+        self.run("document.documentElement.dataset.left = ''");
+        act(self);
+        self.find("html:not([data-left]) body");
     }
 
     #[track_caller]
     fn click_on(&self, element: &Element, what: &str) {
+        // Away from the bars that stick to the edges, as a person scrolls.
+        let scroll = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })";
         self.session
-            .click(element)
+            .run(scroll, &[element.to_json()])
+            .and_then(|_| self.session.click(element))
             .unwrap_or_else(|error| panic!("{what}: {error:#}\non {}", self.where_we_are()));
     }
 
@@ -155,7 +178,7 @@ impl Visitor {
         self.open(&format!("/login?next={}", encoded(next)));
         self.fill("[name=username]", "admin");
         self.fill("[name=password]", PASSWORD);
-        self.click("button[type=submit]");
+        self.follow("button[type=submit]");
         self.find("header.top");
         assert_eq!(self.path(), next);
     }

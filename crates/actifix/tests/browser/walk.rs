@@ -146,7 +146,7 @@ fn the_stored_json_is_shown_as_data() {
     let mut visitor = Visitor::new(stage.server.address);
     visitor.sign_in("/");
     visitor.open(&stage.path("/tickets/{ticket}"));
-    visitor.click_words("a", "JSON");
+    visitor.follow_words("a", "JSON");
     let path = visitor.path();
     assert!(path.starts_with("/events/") && path.ends_with("/json"), "{path}");
     let text = visitor.text("body");
