@@ -71,6 +71,7 @@ pub fn take(workspace: &Workspace) -> Result<()> {
     let demo = start(&workspace.target_folder().join("debug/actifix"), &scratch.join("home"))?;
     let session = Session::open(&scratch.join("profile"), Scripts::On)?;
     session.resize(WIDTHS[0], HEIGHT)?;
+    session.devtools("Emulation.setScrollbarsHidden", &json!({ "hidden": true }))?;
     sign_in(&session, &demo)?;
     let places = places(&session, &demo)?;
     for (name, path) in PAGES {

@@ -239,7 +239,10 @@ fn install_node_packages(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let arguments = ["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
     process::run(Command::new("npm").args(arguments).current_dir(&tools.node_folder))?;
     let load = Command::new("node")
-        .args(["-e", "require('@sentry/node'); require('standardwebhooks'); require.resolve('axe-core/axe.min.js')"])
+        .args([
+            "-e",
+            "require('@sentry/node'); require('standardwebhooks'); require.resolve('axe-core/axe.min.js')",
+        ])
         .current_dir(&tools.node_folder)
         .env_remove("NODE_OPTIONS")
         .status()

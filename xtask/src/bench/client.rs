@@ -70,7 +70,8 @@ impl Client {
         if !head.closes {
             self.stream = Some(stream);
         }
-        let text = std::str::from_utf8(&self.buffer[..head_end]).context("the head of an answer is not text")?;
+        let text =
+            std::str::from_utf8(&self.buffer[..head_end]).context("the head of an answer is not text")?;
         Ok(Answer { status: head.status, head: text, body: &self.buffer[head_end..whole] })
     }
 

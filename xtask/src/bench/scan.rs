@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::report::{Figure, Report};
 use super::build;
+use super::report::{Figure, Report};
 use crate::process;
 use crate::workspace::Workspace;
 

@@ -35,7 +35,10 @@ fn event() -> Value {
     let (markup, long) = (hostile(), "W".repeat(3_000));
     let words = format!("{markup} {BIDI} {long}");
     let pairs = |prefix: &str| -> Value {
-        (0..MARKUP.len()).map(|n| (format!("{prefix}{n}{}", MARKUP[n]), json!(words))).collect::<serde_json::Map<_, _>>().into()
+        (0..MARKUP.len())
+            .map(|n| (format!("{prefix}{n}{}", MARKUP[n]), json!(words)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     };
     let frame = |n: usize| {
         json!({
@@ -118,7 +121,10 @@ fn nothing_of_an_event_runs_and_the_pages_hold() {
             problems.extend(visitor.inspect().1);
         }
         visitor.open(&format!("/events/{event}/json"));
-        assert_eq!(visitor.run("return Object.keys(window).filter((name) => name.startsWith('ran'))"), json!([]));
+        assert_eq!(
+            visitor.run("return Object.keys(window).filter((name) => name.startsWith('ran'))"),
+            json!([])
+        );
         // Text that turns the direction does not turn what stands around it.
         visitor.size(DESK);
         visitor.open("/tickets");
@@ -138,7 +144,10 @@ fn nothing_of_an_event_runs_and_the_pages_hold() {
 fn an_event_of_many_parts_makes_no_endless_page() {
     let stage = Stage::empty();
     let many = |prefix: &str| -> Value {
-        (0..1_500).map(|n| (format!("{prefix}{n}"), json!("x".repeat(100)))).collect::<serde_json::Map<_, _>>().into()
+        (0..1_500)
+            .map(|n| (format!("{prefix}{n}"), json!("x".repeat(100))))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     };
     let frames: Vec<Value> = (0..1_000)
         .map(|n| json!({ "function": format!("f{n}"), "filename": "a.py", "lineno": n, "in_app": true, "vars": { "a": "b".repeat(60) } }))

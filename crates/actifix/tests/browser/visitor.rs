@@ -47,7 +47,13 @@ impl Visitor {
         let session = Session::open(profile.path(), scripts).unwrap_or_else(|error| panic!("{error:#}"));
         let watch = json!({ "source": WATCH });
         session.devtools("Page.addScriptToEvaluateOnNewDocument", &watch).expect("a watcher");
-        let visitor = Self { session, base: format!("http://{server}"), expected: None, bytes_max: PAGE_BYTES_MAX, _profile: profile };
+        let visitor = Self {
+            session,
+            base: format!("http://{server}"),
+            expected: None,
+            bytes_max: PAGE_BYTES_MAX,
+            _profile: profile,
+        };
         visitor.size(DESK);
         // What a new tab of Chromium loads is nobody's page.
         visitor.session.go("about:blank").expect("an empty page");
@@ -267,7 +273,8 @@ impl Visitor {
         let page = self.where_we_are();
         // As tall as the page is: what lies under a bar that sticks is judged as it is once it was scrolled to.
         let size = self.run("return [innerWidth, innerHeight, document.documentElement.scrollHeight]");
-        let [width, height, whole] = [0, 1, 2].map(|n| u32::try_from(size[n].as_u64().expect("a length")).expect("a length"));
+        let [width, height, whole] =
+            [0, 1, 2].map(|n| u32::try_from(size[n].as_u64().expect("a length")).expect("a length"));
         self.session.resize(width, whole.max(height)).expect("a size");
         self.run(&axe_source());
         let result = self.run(include_str!("axe.js"));
