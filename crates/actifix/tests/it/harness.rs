@@ -363,6 +363,7 @@ impl Server {
     }
 
     /// Waits until the server has printed these words.
+    #[allow(dead_code, reason = "the walks through the pages wait so for the demo; they share this file")]
     #[track_caller]
     pub fn wait_for(&self, words: &str) {
         let until = Instant::now() + START_DEADLINE;
