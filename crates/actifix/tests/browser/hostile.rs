@@ -131,7 +131,7 @@ fn nothing_of_an_event_runs_and_the_pages_hold() {
         let turned = visitor.run("return [...document.querySelectorAll('body, main, table')].filter((one) => getComputedStyle(one).direction !== 'ltr').length");
         assert_eq!(turned, 0);
     }
-    let mut visitor = Visitor::new(stage.server.address);
+    let visitor = Visitor::new(stage.server.address);
     visitor.sign_in(&format!("/tickets/{ticket}"));
     problems.extend(visitor.axe());
     visitor.size(PHONE);
