@@ -11,6 +11,7 @@ mod ingest;
 mod lists;
 mod load;
 mod machine;
+mod pages;
 mod peers;
 mod redact;
 mod report;
@@ -149,6 +150,7 @@ pub fn run(workspace: &Workspace, arguments: &BenchArguments) -> Result<()> {
         let filled = lists::Filled::get(&setting, &mut report)?;
         if all || arguments.what == What::List {
             lists::run(&setting, &filled, &mut report)?;
+            pages::run(&setting, &filled, &mut report)?;
         }
         if all || arguments.what == What::Start {
             starts::run(&setting, &filled, &mut report)?;
@@ -184,7 +186,7 @@ fn prepare(workspace: &Workspace, arguments: &BenchArguments) -> Result<Setting>
     let targets = ["--bin", "actifix", "--example", "pipeline_floor", "--example", "redact_bodies"];
     build(workspace, &[packages.as_slice(), targets.as_slice()].concat())?;
     build(workspace, &["-p", "actifix-store", "--example", "fill"])?;
-    let target = target_folder(workspace);
+    let target = workspace.target_folder();
     let release = target.join("release");
     let scratch = target.join("bench");
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
@@ -209,10 +211,6 @@ fn build(workspace: &Workspace, what: &[&str]) -> Result<()> {
     let mut command = Command::new(cargo);
     command.current_dir(workspace.root()).args(["build", "--release", "--locked", "--quiet"]).args(what);
     process::run(&mut command)
-}
-
-fn target_folder(workspace: &Workspace) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.path("target"), PathBuf::from)
 }
 
 impl Setting {

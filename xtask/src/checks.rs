@@ -1,6 +1,5 @@
 //! `cargo xtask test` and `cargo xtask ci`: the checks in the order in which they fail fastest.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -69,16 +68,11 @@ fn nextest(workspace: &Workspace, tools: &Tools) -> Result<()> {
 /// Our scanner on our own files and on all of our commits: what it accepts stands in `.actifix-scan.toml`.
 fn own_secrets(workspace: &Workspace) -> Result<()> {
     cargo(workspace, &["build", "--package", "actifix", "--locked"])?;
-    let binary = target_folder(workspace).join("debug/actifix");
+    let binary = workspace.target_folder().join("debug/actifix");
     for arguments in [&["scan", "--quiet"][..], &["scan", "--quiet", "--history"]] {
         process::run(Command::new(&binary).args(arguments).current_dir(workspace.root()))?;
     }
     Ok(())
-}
-
-/// Where cargo builds.
-fn target_folder(workspace: &Workspace) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.path("target"), PathBuf::from)
 }
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {

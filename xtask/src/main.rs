@@ -16,8 +16,12 @@ mod pentest;
 mod picture;
 mod plants;
 mod process;
+mod screenshots;
 mod tidy;
 mod tools;
+#[allow(dead_code, reason = "shared with the walks through the pages, which need more of it")]
+#[path = "../../crates/actifix/tests/browser/webdriver.rs"]
+mod webdriver;
 mod workspace;
 
 use std::process::ExitCode;
@@ -54,6 +58,8 @@ enum Command {
     },
     /// Draw docs/terminal.svg anew: the output of a demo of the release binary
     Picture,
+    /// Take pictures of the main pages of a demo: target/screenshots, and docs/overview.png and docs/ticket.png anew
+    Screenshots,
     /// Check licences, sources and the deny list with cargo-deny, installing it when missing
     Deny {
         /// Also fetch the RustSec database and check it
@@ -66,7 +72,7 @@ enum Command {
     Pentest(pentest::PentestArguments),
     /// Plant known bugs in a copy of the sources, and show that the tests see each of them
     Plants(plants::PlantsArguments),
-    /// Install what the tests run: Python and Node SDKs into target/test-tools, cargo-nextest
+    /// Install what the tests run: Python and Node SDKs into target/test-tools, Chromium, cargo-nextest
     InstallTools,
 }
 
@@ -90,6 +96,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Docs { check: false } => docs::write(&workspace),
         Command::Docs { check: true } => docs::check(&workspace),
         Command::Picture => picture::draw(&workspace),
+        Command::Screenshots => screenshots::take(&workspace),
         Command::Deny { advisories } => deny::run(&workspace, *advisories),
         Command::Bench(arguments) => bench::run(&workspace, arguments),
         Command::Pentest(arguments) => pentest::run(&workspace, arguments),

@@ -1,4 +1,5 @@
-//! What the tests run besides our own code: real SDKs in Python and Node, reverse proxies, and the test runner.
+//! What the tests run besides our own code: real SDKs in Python and Node, reverse proxies, a browser, and the test
+//! runner.
 //!
 //! Everything goes to `target/test-tools`, never into the user's own environments. A tool that is
 //! present in the pinned version costs no network access.
@@ -111,6 +112,9 @@ fn install_system_packages() -> Result<()> {
         ("ip", "iproute2"),
         // Judges the unit of the service.
         ("systemd-analyze", "systemd"),
+        // A real browser for the pages, and what steers it.
+        ("chromium", "chromium"),
+        ("chromedriver", "chromium-driver"),
     ]));
     apt_install_missing(&missing)?;
     require_version("python3", PYTHON_VERSION_MIN)?;
@@ -120,6 +124,15 @@ fn install_system_packages() -> Result<()> {
 /// Installs the Debian packages of those programs that are not on the path.
 pub fn install_programs(programs: &[(&str, &'static str)]) -> Result<()> {
     apt_install_missing(&missing_programs(programs))
+}
+
+/// Installs the Debian packages of those font families that are missing.
+pub fn install_fonts(fonts: &[(&str, &'static str)]) -> Result<()> {
+    let families = process::output(Command::new("fc-list").args([":", "family"]))?;
+    let is_missing = |family: &str| !families.lines().any(|line| line.split(',').any(|name| name == family));
+    let missing: Vec<_> =
+        fonts.iter().filter(|(family, _)| is_missing(family)).map(|(_, package)| *package).collect();
+    apt_install_missing(&missing)
 }
 
 fn missing_programs(programs: &[(&str, &'static str)]) -> Vec<&'static str> {
@@ -228,13 +241,16 @@ fn install_node_packages(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let arguments = ["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
     process::run(Command::new("npm").args(arguments).current_dir(&tools.node_folder))?;
     let load = Command::new("node")
-        .args(["-e", "require('@sentry/node'); require('standardwebhooks')"])
+        .args([
+            "-e",
+            "require('@sentry/node'); require('standardwebhooks'); require.resolve('axe-core/axe.min.js')",
+        ])
         .current_dir(&tools.node_folder)
         .env_remove("NODE_OPTIONS")
         .status()
         .context("cannot start node")?;
     if !load.success() {
-        bail!("@sentry/node or standardwebhooks is installed but does not load");
+        bail!("@sentry/node, axe-core or standardwebhooks is installed but does not load");
     }
     stamp(&tools.node_folder, &pins)
 }

@@ -37,6 +37,11 @@ impl Workspace {
         &self.root
     }
 
+    /// Where cargo builds.
+    pub fn target_folder(&self) -> PathBuf {
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.path("target"), PathBuf::from)
+    }
+
     /// Absolute path of a file named relative to the root.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.root.join(relative)

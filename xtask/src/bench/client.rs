@@ -23,10 +23,12 @@ pub struct Client {
     buffer: Vec<u8>,
 }
 
-/// Status and body of an answer.
+/// Status, head and body of an answer.
 #[derive(Debug)]
 pub struct Answer<'a> {
     pub status: u16,
+    /// Status line and headers.
+    pub head: &'a str,
     pub body: &'a [u8],
 }
 
@@ -68,7 +70,9 @@ impl Client {
         if !head.closes {
             self.stream = Some(stream);
         }
-        Ok(Answer { status: head.status, body: &self.buffer[head_end..whole] })
+        let text =
+            std::str::from_utf8(&self.buffer[..head_end]).context("the head of an answer is not text")?;
+        Ok(Answer { status: head.status, head: text, body: &self.buffer[head_end..whole] })
     }
 
     fn connect(&self) -> Result<TcpStream> {

@@ -20,7 +20,7 @@ const ASKED: usize = 400;
 /// Longest time for one question.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Target of every question, milliseconds.
-const P99_MS: f64 = 20.0;
+pub const P99_MS: f64 = 20.0;
 /// Which page of the list is reached by following cursors.
 const DEEP_PAGE: usize = 10;
 
@@ -28,7 +28,8 @@ const DEEP_PAGE: usize = 10;
 #[derive(Debug)]
 pub struct Filled {
     pub home: PathBuf,
-    token: String,
+    /// An administrator's.
+    pub token: String,
 }
 
 impl Filled {
@@ -174,7 +175,8 @@ fn questions(server: &Server, token: &str) -> Result<Vec<(String, Vec<String>)>>
     Ok(questions)
 }
 
-fn page(server: &Server, token: &str, path: &str) -> Result<Value> {
+/// An answer of the API.
+pub fn page(server: &Server, token: &str, path: &str) -> Result<Value> {
     let mut client = Client::new(server.address)?;
     let answer = client.send(&get(path, Some(token)))?;
     if answer.status != 200 {

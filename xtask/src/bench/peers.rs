@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use self::account::{Cost, Program, measure};
 use self::grounds::{Grounds, Place};
 use super::report::{Figure, Report};
-use super::target_folder;
+
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -107,7 +107,7 @@ pub fn install(workspace: &Workspace) -> Result<()> {
 
 /// Scans a tree, staged changes, a stream and a long history with everything that is there.
 pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
-    let actifix = target_folder(workspace).join("release/actifix");
+    let actifix = workspace.target_folder().join("release/actifix");
     let grounds = Grounds::get(workspace)?;
     let peers: Vec<(&Peer, PathBuf)> = PEERS
         .iter()

@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::build;
 use super::report::{Figure, Report};
-use super::{build, target_folder};
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -20,7 +20,7 @@ pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
     println!("scanner");
     build(workspace, &["-p", "actifix"])?;
     build(workspace, &["-p", "actifix-testkit", "--example", "scan_corpus"])?;
-    let mut command = Command::new(target_folder(workspace).join("release/examples/scan_corpus"));
+    let mut command = Command::new(workspace.target_folder().join("release/examples/scan_corpus"));
     command.arg(SEED.to_string()).arg(ROUNDS.to_string());
     let text = process::output(&mut command)?;
     let last = text.trim().lines().last().unwrap_or_default();

@@ -151,12 +151,9 @@ fn sentence(s: &Shell, first_run: bool) -> (String, String) {
     let (p0, p1) = (unresolved(s, Priority::P0), unresolved(s, Priority::P1));
     let fact = match (p0, p1) {
         (0, 0) => "No P0 and no P1 is open.".to_owned(),
-        (p0, p1) => format!(
-            "{} P0 and {} P1 {} open.",
-            grouped(p0),
-            grouped(p1),
-            if p0 + p1 == 1 { "is" } else { "are" }
-        ),
+        (p0, 0) => format!("{} P0 {} open.", counted(p0), are(p0)),
+        (0, p1) => format!("{} P1 {} open.", counted(p1), are(p1)),
+        (p0, p1) => format!("{} P0 and {} P1 are open.", counted(p0), grouped(p1)),
     };
     let held = s.of_status(Status::Held);
     let consequence = match (s.brake.is_empty(), held) {
@@ -167,4 +164,15 @@ fn sentence(s: &Shell, first_run: bool) -> (String, String) {
         (true, held) => format!("{} tickets of a flood are held.", grouped(held)),
     };
     (fact, consequence)
+}
+
+/// A number at the start of a sentence.
+fn counted(number: u64) -> String {
+    let words = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
+    let word = usize::try_from(number).ok().and_then(|number| words.get(number));
+    word.map_or_else(|| grouped(number), |word| (*word).to_owned())
+}
+
+fn are(number: u64) -> &'static str {
+    if number == 1 { "is" } else { "are" }
 }

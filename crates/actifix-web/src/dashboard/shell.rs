@@ -259,6 +259,7 @@ struct Message {
     base: String,
     css: String,
     look: Look,
+    icons: String,
     status: u16,
     title: &'static str,
     detail: String,
@@ -279,6 +280,7 @@ pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Op
     };
     let page = Message {
         css: format!("{base}/assets/{}", NAMES.css),
+        icons: format!("{base}/assets/{}", NAMES.icons),
         base,
         look,
         status: problem.status.as_u16(),

@@ -207,6 +207,8 @@ fn chart(hours: &[HourCount], now: Timestamp) -> (Vec<Bar>, String) {
         .collect();
     let label = if sum == 0 {
         "no events in 48 hours".to_owned()
+    } else if sum == 1 {
+        "1 event in 48 hours".to_owned()
     } else {
         format!("{} events in 48 hours, at most {} in one", grouped(sum), grouped(highest))
     };

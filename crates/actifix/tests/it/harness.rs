@@ -362,6 +362,20 @@ impl Server {
         }
     }
 
+    /// Waits until the server has printed these words.
+    #[allow(dead_code, reason = "the walks through the pages wait so for the demo; they share this file")]
+    #[track_caller]
+    pub fn wait_for(&self, words: &str) {
+        let until = Instant::now() + START_DEADLINE;
+        let mut state = self.printed.bytes.lock().expect("no reader panicked");
+        while !String::from_utf8_lossy(&state.0).contains(words) {
+            let left = until.saturating_duration_since(Instant::now());
+            let said = String::from_utf8_lossy(&state.0);
+            assert!(!left.is_zero() && state.1 < 2, "the server did not say {words:?}:\n{said}");
+            state = self.printed.grown.wait_timeout(state, left).expect("no reader panicked").0;
+        }
+    }
+
     /// Ends it at once, as a power failure would.
     pub fn kill(mut self) -> Vec<u8> {
         let _gone = self.child.kill();

@@ -1,0 +1,158 @@
+//! Every page, at every width, in both themes, with and without scripts.
+
+use crate::stage::Stage;
+use crate::visitor::{DESK, PHONE, SMALL_PHONE, Visitor};
+use crate::webdriver::Scripts;
+
+/// Every page for people who are signed in, and words that must be seen on it. Names in braces are filled in by the stage.
+const PAGES: &[(&str, &str)] = &[
+    ("/", "Where"),
+    ("/tickets", "match"),
+    ("/tickets?q=", "match"),
+    ("/tickets?q=is%3Ahalf", "This search cannot be read"),
+    ("/tickets?q=nothing-has-these-words", "No ticket matches"),
+    ("/tickets?q=is%3Aheld&sort=count", "match"),
+    ("/tickets/{ticket}", "Stack trace"),
+    ("/tickets/{ticket}/events", "Stored events"),
+    ("/tickets/{held}", "Let in"),
+    ("/events/{event}", "One event"),
+    ("/held", "Largest held tickets"),
+    ("/findings", "Rotated"),
+    ("/findings?state=all", "Rotated"),
+    ("/findings?state=rotated", "No leaked secret here"),
+    ("/projects", "Made"),
+    ("/projects/{project}", "Change only the DSN"),
+    ("/projects/{project}?sdk=node", "Change only the DSN"),
+];
+
+/// Pages that say that something is not there, and with which status.
+const REFUSALS: &[(&str, u16)] =
+    &[("/tickets/ACT-20000101-AAAAA", 404), ("/events/nothing", 404), ("/projects/nothing", 404)];
+
+/// Opens a page; what is wrong with it.
+#[track_caller]
+fn visit(visitor: &mut Visitor, path: &str, words: &str) -> Vec<String> {
+    visitor.open(path);
+    let (text, mut problems) = visitor.inspect();
+    if !text.contains(words) {
+        problems.push(format!("{path} does not say {words:?}:\n{text}"));
+    }
+    problems
+}
+
+#[track_caller]
+fn none(problems: &[String]) {
+    assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
+}
+
+/// Every page at one width: what it says, whom it asks, whether it fits, and what axe-core finds in both themes.
+fn walk_with_axe(width: u32) {
+    let stage = Stage::demo();
+    let mut visitor = Visitor::new(stage.server.address);
+    let mut problems = Vec::new();
+    visitor.size(width);
+    for dark in [false, true] {
+        visitor.dark(dark);
+        visitor.open("/login");
+        problems.extend(visitor.inspect().1);
+        problems.extend(visitor.axe());
+    }
+    visitor.sign_in("/");
+    for (path, words) in PAGES {
+        visitor.dark(false);
+        problems.extend(visit(&mut visitor, &stage.path(path), words));
+        problems.extend(visitor.axe());
+        visitor.dark(true);
+        problems.extend(visitor.axe());
+    }
+    for (path, status) in REFUSALS {
+        visitor.open_refused(path, *status);
+        problems.extend(visitor.inspect().1);
+        problems.extend(visitor.axe());
+    }
+    none(&problems);
+}
+
+#[test]
+fn every_page_is_sound_on_a_desk() {
+    walk_with_axe(DESK);
+}
+
+#[test]
+fn every_page_is_sound_on_a_telephone() {
+    walk_with_axe(PHONE);
+}
+
+#[test]
+fn every_page_fits_the_smallest_telephone_with_everything_unfolded() {
+    let stage = Stage::demo();
+    let mut visitor = Visitor::new(stage.server.address);
+    visitor.size(SMALL_PHONE);
+    visitor.open("/login");
+    visitor.check();
+    visitor.sign_in("/");
+    let mut problems = Vec::new();
+    for (path, words) in PAGES {
+        problems.extend(visit(&mut visitor, &stage.path(path), words));
+        visitor.run("for (const one of document.querySelectorAll('main details')) one.open = true;");
+        problems.extend(visitor.inspect().1);
+    }
+    none(&problems);
+}
+
+#[test]
+fn every_page_works_as_a_document() {
+    let stage = Stage::demo();
+    let mut visitor = Visitor::with(stage.server.address, Scripts::Off);
+    visitor.sign_in("/");
+    let mut problems = Vec::new();
+    for width in [DESK, PHONE] {
+        visitor.size(width);
+        for (path, words) in PAGES {
+            problems.extend(visit(&mut visitor, &stage.path(path), words));
+            // What only the script can do is not offered.
+            let offered = visitor.run("return document.querySelectorAll('[data-copy]:not([hidden])').length");
+            assert_eq!(offered, 0, "{path}");
+        }
+    }
+    none(&problems);
+}
+
+#[test]
+fn an_installation_without_events_says_how_to_begin() {
+    let stage = Stage::empty();
+    let mut visitor = Visitor::new(stage.server.address);
+    visitor.sign_in("/");
+    let mut problems = Vec::new();
+    for width in [DESK, PHONE, SMALL_PHONE] {
+        visitor.size(width);
+        for (path, words) in [
+            ("/", "Waiting for the first event"),
+            ("/tickets", "No ticket matches"),
+            ("/held", "Nothing is held"),
+            ("/findings", "No leaked secret here"),
+        ] {
+            problems.extend(visit(&mut visitor, path, words));
+            problems.extend(visitor.axe());
+        }
+    }
+    none(&problems);
+}
+
+/// The JSON of an event is data, not a page: it is shown as it is stored.
+#[test]
+fn the_stored_json_is_shown_as_data() {
+    let stage = Stage::demo();
+    let mut visitor = Visitor::new(stage.server.address);
+    visitor.sign_in("/");
+    visitor.open(&stage.path("/tickets/{ticket}"));
+    visitor.follow_words("a", "JSON");
+    let path = visitor.path();
+    assert!(path.starts_with("/events/") && path.ends_with("/json"), "{path}");
+    let text = visitor.text("body");
+    let event: serde_json::Value = serde_json::from_str(&text).expect("the event in JSON");
+    assert!(event["exception"].as_array().is_some_and(|chain| !chain.is_empty()), "{text}");
+    // A document that names no icon is asked for one.
+    visitor.expect_refusal(404);
+    none(&visitor.heard());
+}
