@@ -10,7 +10,7 @@ pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequ
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
-    AuditReport, AuditRow, BackupFile, BackupPlan, BackupVerdict, BackupView, CheckIn, Cursor, DamagedRow,
+    AuditReport, AuditRow, Authenticity, BackupFile, BackupPlan, BackupVerdict, BackupView, CheckIn, Cursor, DamagedRow,
     DayCount, Discard, EventSummary, Facet, FactorRecord, FindingPlace, FindingQuery, FindingRecord,
     FindingState, FindingView, HeldOverview, HourCount, Ingested, IntegrityReport, KeptAnswer, KeyRecord,
     LateMonitor, Lease, LegalHold, LoginKey, LoginSettled, LoginTaken, MonitorTick, MonitorView,

@@ -126,6 +126,7 @@ fn shelf(home: &Home, config: &Config, vault: &HomeVault, ids: Arc<dyn Ids>) -> 
         recipients: recipients.collect::<Result<_, _>>().map_err(CliError::config)?,
         own: backup::own_identity(vault).map_err(CliError::other)?,
         audit_key: vault.derive("audit"),
+        seal_key: vault.derive(backup::SEAL_PURPOSE),
         ids,
     })
 }

@@ -37,7 +37,7 @@ pub use tickets::{
     TicketQuery, TicketSave,
 };
 pub use upkeep::{
-    BackupFile, BackupPlan, BackupVerdict, BackupView, DamagedRow, IntegrityReport, LegalHold, ScrubPlace,
+    Authenticity, BackupFile, BackupPlan, BackupVerdict, BackupView, DamagedRow, IntegrityReport, LegalHold, ScrubPlace,
     ScrubStep, SnapshotFacts, UpkeepKind, UpkeepRun,
 };
 pub use vault::{Rotation, SealedSecret, SecretRecord, VaultStatus};

@@ -1,8 +1,8 @@
 //! The directory of backups.
 
 use super::draft::Draft;
-use super::read::{ReadError, unpack};
-use super::{DATABASE, Identities, Manifest, created_at, parse_recipient};
+use super::read::{ReadError, Unpacked, unpack};
+use super::{DATABASE, Identities, Manifest, Trust, created_at, parse_recipient};
 use crate::files;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{BackupFile, BackupShelf, BackupVerdict, Ids, SnapshotSink};
@@ -31,6 +31,8 @@ pub struct Shelf {
     pub own: Identities,
     /// Key of the chain of the audit log.
     pub audit_key: [u8; 32],
+    /// Key of the seals.
+    pub seal_key: [u8; 32],
     /// Random parts of names.
     pub ids: Arc<dyn Ids>,
 }
@@ -70,7 +72,7 @@ impl BackupShelf for Shelf {
         files::private_dir(&self.dir).map_err(Error::internal)?;
         let mut random = [0u8; 4];
         self.ids.random(&mut random);
-        let draft = Draft::begin(&self.dir, &self.home, &all, at, random).map_err(|error| {
+        let draft = Draft::begin(&self.dir, &self.home, &all, self.seal_key, at, random).map_err(|error| {
             if error.kind() == io::ErrorKind::StorageFull {
                 return Error::Unavailable {
                     message: "the disk of the backups is full",
@@ -98,7 +100,8 @@ impl BackupShelf for Shelf {
     }
 
     fn verify(&self, name: &str) -> Result<BackupVerdict> {
-        verify(&self.path(name)?, &self.own, Some(self.audit_key)).map_err(|error| match error {
+        let trust = Trust::Keys { audit: self.audit_key, seal: self.seal_key };
+        verify(&self.path(name)?, &self.own, &trust).map_err(|error| match error {
             ReadError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Error::Unavailable {
                     message: "there is no room to restore a backup into",
@@ -141,7 +144,7 @@ impl BackupShelf for Shelf {
 pub fn verify(
     path: &Path,
     identities: &Identities,
-    audit_key: Option<[u8; 32]>,
+    trust: &Trust<'_>,
 ) -> std::result::Result<BackupVerdict, ReadError> {
     let beside = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -154,7 +157,7 @@ pub fn verify(
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut verdict = BackupVerdict { name, ..BackupVerdict::default() };
     match unpack(path, identities, temporary.path()) {
-        Ok(manifest) => look(&manifest, temporary.path(), audit_key, &mut verdict),
+        Ok(unpacked) => look(&unpacked, temporary.path(), trust, &mut verdict),
         // These say that nobody can tell, not that it is bad.
         Err(error @ (ReadError::Io { .. } | ReadError::WrongKey | ReadError::Newer { .. })) => {
             return Err(error);
@@ -165,14 +168,18 @@ pub fn verify(
     Ok(verdict)
 }
 
-/// Compares what was put back with what was noted when the backup was made.
-pub(super) fn look(
-    manifest: &Manifest,
-    home: &Path,
-    audit_key: Option<[u8; 32]>,
-    verdict: &mut BackupVerdict,
-) {
+/// Judges who made what was put back, and compares it with what was noted when the backup was made.
+pub(super) fn look(unpacked: &Unpacked, home: &Path, trust: &Trust<'_>, verdict: &mut BackupVerdict) {
+    let manifest: &Manifest = &unpacked.manifest;
     verdict.created_at = Some(manifest.created_at);
+    let audit_key = trust.judge(unpacked, home, verdict);
+    // An old one of ours under a new name is as good as a forged one.
+    if created_at(&verdict.name).is_some_and(|named| named != manifest.created_at) {
+        verdict.faults.push(format!("its name tells another time than {}, when it was made", manifest.created_at));
+    }
+    if !verdict.faults.is_empty() {
+        return;
+    }
     let inspection = match actifix_store::inspect(&home.join(DATABASE), audit_key) {
         Ok(inspection) => inspection,
         Err(why) => return verdict.faults.push(format!("the database does not open: {why}")),

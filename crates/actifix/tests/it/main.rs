@@ -25,6 +25,7 @@ mod factors;
 mod fates;
 mod fixtures;
 mod flood;
+mod genuine;
 mod h2;
 mod harness;
 mod hook;
