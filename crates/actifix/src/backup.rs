@@ -18,7 +18,7 @@ use name::created_at;
 pub use read::ReadError;
 pub use restore::{NOTE, RestoreError, restore};
 pub use seal::{SEAL_PURPOSE, Trust};
-pub use shelf::{Shelf, verify};
+pub use shelf::{Shelf, tend, verify};
 
 use actifix_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};

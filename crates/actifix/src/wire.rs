@@ -21,6 +21,7 @@ use actifix_store::files::Unsafe;
 use actifix_web::Edge;
 use actifix_web::layers::Hosts;
 use axum::Router;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Channels that the environment may name.
@@ -95,9 +96,9 @@ pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) 
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let vault =
         HomeVault::open(&home.private(), home.exists(), &key_sources(ask), Arc::clone(&ids), clock.now())
-            .map_err(CliError::config)?;
+            .map_err(CliError::from_vault)?;
     // After the key was judged: one that others could read must be told, not mended in silence.
-    let files = crate::workers::look_at_files(home);
+    let files = crate::workers::look_at_files(home, &backups_of(home, &config));
     let vault = Arc::new(vault);
     let options = actifix_store::StoreOptions {
         throttle: config.throttle.clone(),
@@ -117,11 +118,16 @@ pub async fn open(home: &Home, config: Config, bound: Option<String>, ask: Ask) 
     Ok(Wired { app, config, vault, files })
 }
 
-/// Where the backups of this home lie.
+/// The directory of the backups.
+pub fn backups_of(home: &Home, config: &Config) -> PathBuf {
+    config.backup.directory.as_ref().map_or_else(|| home.backups(), |dir| home.root().join(dir))
+}
+
+/// What keeps the backups of this home.
 fn shelf(home: &Home, config: &Config, vault: &HomeVault, ids: Arc<dyn Ids>) -> Result<Shelf, CliError> {
     let recipients = config.backup.recipients.iter().map(|text| backup::parse_recipient(text));
     Ok(Shelf {
-        dir: config.backup.directory.as_ref().map_or_else(|| home.backups(), |dir| home.root().join(dir)),
+        dir: backups_of(home, config),
         home: home.root().to_owned(),
         recipients: recipients.collect::<Result<_, _>>().map_err(CliError::config)?,
         own: backup::own_identity(vault).map_err(CliError::other)?,

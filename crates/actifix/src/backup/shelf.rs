@@ -7,6 +7,7 @@ use crate::files;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{BackupFile, BackupShelf, BackupVerdict, Ids, SnapshotSink};
 use actifix_domain::time::Timestamp;
+use actifix_store::files::Unsafe;
 use age::x25519::Recipient;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -138,6 +139,22 @@ impl BackupShelf for Shelf {
         }
         Ok(())
     }
+}
+
+/// Looks at the directory and at the backups in it: takes away what group and others may do, tells of links and foreign
+/// owners. Other files there are not ours.
+pub fn tend(dir: &Path, entries_max: usize) -> Vec<Unsafe> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut found = Vec::new();
+    if let Err(error) = actifix_store::files::private_dir(dir) {
+        found.push(Unsafe { path: dir.to_owned(), what: error.to_string(), repaired: false });
+    }
+    for entry in entries.take(entries_max).flatten() {
+        if entry.file_name().to_str().is_some_and(|name| created_at(name).is_some()) {
+            found.extend(actifix_store::files::tend_tree(&entry.path(), 1));
+        }
+    }
+    found
 }
 
 /// Puts a backup into a temporary home beside it, looks at everything, and removes that home.

@@ -245,3 +245,24 @@ fn failed_unreadable_and_overdue_backups_are_told() {
     let metrics = server.call("GET", "/metrics", None).text();
     assert!(metrics.lines().any(|line| line == "actifix_backup_overdue 1"), "{metrics}");
 }
+
+#[test]
+fn backups_that_lie_elsewhere_are_tightened_and_other_files_there_are_left_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (home, _key, path) = backed_up();
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let store = elsewhere.path().join("store");
+    fs::create_dir(&store).expect("a directory");
+    let name = path.file_name().expect("a name");
+    fs::copy(&path, store.join(name)).expect("a copy");
+    fs::write(store.join("notes.txt"), "theirs").expect("a file");
+    let chmod = |path: &Path, mode: u32| fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
+    chmod(&store.join(name), 0o666);
+    chmod(&store.join("notes.txt"), 0o644);
+    chmod(&store, 0o755);
+    let place = store.to_str().expect("a path");
+    let server = Server::start(home.clone(), &[("ACTIFIX_BACKUP__DIRECTORY", place)]);
+    let mode = |path: &Path| fs::metadata(path).expect("it").permissions().mode() & 0o777;
+    assert_eq!((mode(&store), mode(&store.join(name)), mode(&store.join("notes.txt"))), (0o700, 0o600, 0o644));
+    drop(server);
+}
