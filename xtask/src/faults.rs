@@ -27,9 +27,9 @@ use clap::Args;
 use self::catalogue::{FAULTS, Fault, Way};
 use self::node::Home;
 use self::report::Row;
+use crate::process;
 use crate::tools::{self, Tools};
 use crate::workspace::Workspace;
-use crate::process;
 
 /// Programs of Debian, with their packages.
 const PROGRAMS: [(&str, &str); 6] = [
@@ -128,7 +128,12 @@ pub fn run(workspace: &Workspace, arguments: &FaultsArguments) -> Result<()> {
                 Way::Scenario(_) => "scenario",
                 Way::Tests(_) => "tests",
             };
-            println!("{:<14} {way:<9} {}{}", fault.name, fault.what, if fault.is_quick { " (quick too)" } else { "" });
+            println!(
+                "{:<14} {way:<9} {}{}",
+                fault.name,
+                fault.what,
+                if fault.is_quick { " (quick too)" } else { "" }
+            );
         }
         return Ok(());
     }
@@ -156,8 +161,10 @@ pub fn run(workspace: &Workspace, arguments: &FaultsArguments) -> Result<()> {
     }
     print!("\n{}", report::table(&rows));
     if arguments.write {
-        let all: Vec<Row> =
-            FAULTS.iter().filter_map(|fault| report::kept(&results, fault.name, fault.what, fault.expected)).collect();
+        let all: Vec<Row> = FAULTS
+            .iter()
+            .filter_map(|fault| report::kept(&results, fault.name, fault.what, fault.expected))
+            .collect();
         report::write(workspace, &all, &machine()?)?;
     }
     report::judge(&rows)
@@ -218,7 +225,8 @@ fn by_name(workspace: &Workspace, names: &[&str]) -> Result<String> {
     if output.status.success() && said.contains(&passed) {
         return Ok(format!("{} tests passed: {}", names.len(), names.join(", ")));
     }
-    let failed: Vec<&str> = said.lines().filter(|line| line.trim_start().starts_with("FAIL ")).map(str::trim).collect();
+    let failed: Vec<&str> =
+        said.lines().filter(|line| line.trim_start().starts_with("FAIL ")).map(str::trim).collect();
     bail!("{} {}", summary.trim(), failed.join("; "))
 }
 
@@ -227,7 +235,9 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // With all packages, so that the features of what is shared are those of the tests, and nothing is built twice.
-    command.args(["build", "--quiet", "--locked", "--workspace", "--bin", "actifix"]).current_dir(workspace.root());
+    command
+        .args(["build", "--quiet", "--locked", "--workspace", "--bin", "actifix"])
+        .current_dir(workspace.root());
     process::run(&mut command)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.path("target"), PathBuf::from);
     Ok(target.join("debug/actifix"))

@@ -445,8 +445,16 @@ mod tests {
 
     #[test]
     fn a_backup_is_overdue_half_an_interval_after_it_was_due() {
-        let (now, ago) = (Timestamp::from_micros(START), |hours: i64| Some(Timestamp::from_micros(START - hours * HOUR)));
-        for (last, overdue) in [(ago(0), false), (ago(24), false), (ago(36), false), (ago(37), true), (None, true), (ago(-5), false)] {
+        let (now, ago) =
+            (Timestamp::from_micros(START), |hours: i64| Some(Timestamp::from_micros(START - hours * HOUR)));
+        for (last, overdue) in [
+            (ago(0), false),
+            (ago(24), false),
+            (ago(36), false),
+            (ago(37), true),
+            (None, true),
+            (ago(-5), false),
+        ] {
             assert_eq!(is_overdue(last, 24, now), overdue, "{last:?}");
         }
         assert!(!is_overdue(ago(1), 0, now) && is_overdue(ago(2), 0, now));

@@ -106,7 +106,15 @@ async fn all_files_are_private_whatever_the_umask() {
     names.sort();
     assert_eq!(
         names,
-        ["actifix.db", "actifix.db-shm", "actifix.db-wal", "actifix.lock", "installation", "reserve", "unclosed"]
+        [
+            "actifix.db",
+            "actifix.db-shm",
+            "actifix.db-wal",
+            "actifix.lock",
+            "installation",
+            "reserve",
+            "unclosed"
+        ]
     );
 }
 
@@ -205,7 +213,9 @@ async fn killed() -> TempDir {
 
 #[tokio::test]
 async fn a_log_that_went_missing_is_not_passed_over() {
-    for lose in [|log: &Path| std::fs::remove_file(log).unwrap(), |log: &Path| std::fs::write(log, "").unwrap()] {
+    for lose in
+        [|log: &Path| std::fs::remove_file(log).unwrap(), |log: &Path| std::fs::write(log, "").unwrap()]
+    {
         let dir = killed().await;
         let data = dir.path().join("data");
         lose(&data.join("actifix.db-wal"));

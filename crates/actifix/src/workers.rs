@@ -98,7 +98,9 @@ pub fn start(
     }));
     tell_files(&wired.files);
     let (tended, shelf) = (home.clone(), crate::wire::backups_of(home, &wired.config));
-    tasks.spawn(every(FILES, stop.clone(), Arc::clone(app), move |_| tend_files(tended.clone(), shelf.clone())));
+    tasks.spawn(every(FILES, stop.clone(), Arc::clone(app), move |_| {
+        tend_files(tended.clone(), shelf.clone())
+    }));
     tasks.spawn(until_stopped(stop.clone(), {
         every(INTEGRITY, stop.clone(), Arc::clone(app), |app| async move {
             if let Err(error) = app.tend_integrity().await {

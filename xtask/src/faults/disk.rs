@@ -139,9 +139,14 @@ fn rounds(field: &Field, home: &Home, node: &Node, orders: &std::path::Path) -> 
     {
         let ledger = load::lock(&ledger);
         refused += ledger.refused.get(&503).copied().unwrap_or(0);
-        let others: u64 = ledger.refused.iter().filter(|(status, _)| **status != 503).map(|(_, many)| many).sum();
+        let others: u64 =
+            ledger.refused.iter().filter(|(status, _)| **status != 503).map(|(_, many)| many).sum();
         if others > 0 || ledger.without_retry_after > 0 {
-            bail!("answers: {:?}, {} of them without Retry-After", ledger.refused, ledger.without_retry_after);
+            bail!(
+                "answers: {:?}, {} of them without Retry-After",
+                ledger.refused,
+                ledger.without_retry_after
+            );
         }
     }
     load::compare(node, &ledger)?;
@@ -166,7 +171,8 @@ fn people_go_on(node: &Node) -> Result<()> {
         bail!("log-in: {} {}", answer.status, answer.text());
     }
     let tickets = node.list("/api/v1/tickets?project=1")?;
-    let id = tickets.first().and_then(|ticket| ticket.get("id")).and_then(|id| id.as_str()).unwrap_or_default();
+    let id =
+        tickets.first().and_then(|ticket| ticket.get("id")).and_then(|id| id.as_str()).unwrap_or_default();
     if !id.is_empty() {
         node.post(&format!("/api/v1/tickets/{id}/notes"), &json!({ "text": "the disk is full" }))?;
     }
@@ -182,7 +188,9 @@ fn order(home: &Home, orders: &std::path::Path, word: &str, done: &str) -> Resul
     if done.is_empty() {
         return Ok(());
     }
-    load::until("the disk is as ordered", || Ok(fs::read_to_string(&answer).unwrap_or_default().trim() == done))
+    load::until("the disk is as ordered", || {
+        Ok(fs::read_to_string(&answer).unwrap_or_default().trim() == done)
+    })
 }
 
 /// Runs a command that reads its standard input.

@@ -56,7 +56,9 @@ pub fn random(field: &Field) -> Result<String> {
 pub fn every_sync(field: &Field) -> Result<String> {
     let seed = field.home("kill-sync-seed")?;
     let mut told = Vec::new();
-    for (call, step) in [("fdatasync", if field.quick { 7 } else { 1 }), ("pwrite64", if field.quick { 60 } else { 13 })] {
+    for (call, step) in
+        [("fdatasync", if field.quick { 7 } else { 1 }), ("pwrite64", if field.quick { 60 } else { 13 })]
+    {
         let (mut place, mut kills) = (1, 0);
         loop {
             let home = seed.copy(&field.folder.join("kill-sync"))?;
@@ -125,7 +127,8 @@ pub fn first_start(field: &Field) -> Result<String> {
                 Err(refused) => bail!("{call} {place}: it ended by itself: {}", refused.printed),
             }
             kills += 1;
-            works_after_all(home).with_context(|| format!("after a kill at {call} {place} of the first start"))?;
+            works_after_all(home)
+                .with_context(|| format!("after a kill at {call} {place} of the first start"))?;
             place += step;
         }
         told.push(format!("{kills} at {call}"));
@@ -160,7 +163,9 @@ pub fn backup(field: &Field) -> Result<String> {
     process::output(seed.command().args(["record", "before"]))?;
     process::output(seed.command().args(["backup", "create", "--recipient", &recipient]))?;
     let mut told = Vec::new();
-    for (call, step) in [("fsync", 1), ("fdatasync", 1), ("renameat2", 1), ("write", if field.quick { 40 } else { 11 })] {
+    for (call, step) in
+        [("fsync", 1), ("fdatasync", 1), ("renameat2", 1), ("write", if field.quick { 40 } else { 11 })]
+    {
         let (mut place, mut kills) = (1, 0);
         while place <= SWEEP_MAX {
             let home = seed.copy(&field.folder.join("kill-backup"))?;

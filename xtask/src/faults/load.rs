@@ -90,7 +90,13 @@ pub fn envelope(id: &str, group: u64, noise_bytes: usize) -> Vec<u8> {
 }
 
 /// Sends one event; its status, or none where no answer came.
-pub fn send(client: &mut Client, key: &str, id: &str, noise_bytes: usize, ledger: &Mutex<Ledger>) -> Option<u16> {
+pub fn send(
+    client: &mut Client,
+    key: &str,
+    id: &str,
+    noise_bytes: usize,
+    ledger: &Mutex<Ledger>,
+) -> Option<u16> {
     let group = id.bytes().map(u64::from).sum::<u64>() % GROUPS;
     lock(ledger).sent.insert(id.to_owned());
     let path = format!("/api/1/envelope/?sentry_key={key}");

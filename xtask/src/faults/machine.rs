@@ -158,7 +158,12 @@ pub fn memory(field: &Field) -> Result<String> {
         let script = format!("echo $$ > {}; shift; exec \"$@\"", group.processes().display());
         let node = Node::start(&home, &Setting::script(&script, &home, &[]))?;
         let ledger = Mutex::new(Ledger::default());
-        let plan = Plan { clients: 64, each: if field.quick { 3 } else { 40 }, noise_bytes: 300_000, ..Plan::default() };
+        let plan = Plan {
+            clients: 64,
+            each: if field.quick { 3 } else { 40 },
+            noise_bytes: 300_000,
+            ..Plan::default()
+        };
         load::run(&node, plan, &ledger, &false.into(), &0.into());
         let (alive, peak) = match node.status("VmHWM:") {
             Ok(kib) => (true, kib << 10),
@@ -192,7 +197,9 @@ struct Group(PathBuf);
 impl Group {
     fn make(limit: u64) -> Option<Self> {
         let name = format!("actifix-faults-{}-{limit}", std::process::id());
-        for (root, file) in [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")] {
+        for (root, file) in
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+        {
             let folder = Path::new(root).join(&name);
             if fs::create_dir(&folder).is_ok() {
                 let group = Self(folder);
@@ -243,7 +250,9 @@ pub fn pause(field: &Field) -> Result<String> {
     })?;
     let mut told = String::new();
     if !field.quick {
-        let find = |name: &str| claimed.get(name).or_else(|| claimed.get("lease")?.get(name)).cloned().unwrap_or(Value::Null);
+        let find = |name: &str| {
+            claimed.get(name).or_else(|| claimed.get("lease")?.get(name)).cloned().unwrap_or(Value::Null)
+        };
         let stale = json!({ "lease_id": find("lease_id"), "fence": find("fence"), "minutes": 5 });
         let late = node.call("POST", &path("renew"), Some(&stale))?;
         if (200..300).contains(&late.status) {
@@ -254,7 +263,10 @@ pub fn pause(field: &Field) -> Result<String> {
         if fence <= find("fence").as_u64() {
             bail!("the fencing number did not rise: {claimed}, {again}");
         }
-        told = format!("a lease of a minute ended, its holder is refused with {}, the next has a higher fence; ", late.status);
+        told = format!(
+            "a lease of a minute ended, its holder is refused with {}, the next has a higher fence; ",
+            late.status
+        );
     }
     // The ticket of the lease is no event of the clients.
     load::lock(&ledger).sent.extend(load::stored(&node)?.into_keys());

@@ -20,7 +20,8 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// Lines of output that are kept.
 const LINES_MAX: usize = 2_000;
 /// Settings of every home here: no limit gets in the way, and every event is kept.
-const CONFIG: &str = "[listeners.main]\nbind = \"127.0.0.1:0\"\n\n[throttle]\nenabled = false\n\n[limits]\nsample_after = 0\n";
+const CONFIG: &str =
+    "[listeners.main]\nbind = \"127.0.0.1:0\"\n\n[throttle]\nenabled = false\n\n[limits]\nsample_after = 0\n";
 
 /// A home with a project, its key and an administrator's token.
 #[derive(Debug, Clone)]
@@ -37,8 +38,14 @@ impl Home {
     /// An empty home with a configuration, `more` at its end.
     pub fn bare(binary: &Path, path: &Path, more: &str) -> Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
-        fs::write(path.join("actifix.toml"), format!("{CONFIG}{more}")).context("cannot write a configuration")?;
-        Ok(Self { path: path.to_owned(), binary: binary.to_owned(), key: String::new(), token: String::new() })
+        fs::write(path.join("actifix.toml"), format!("{CONFIG}{more}"))
+            .context("cannot write a configuration")?;
+        Ok(Self {
+            path: path.to_owned(),
+            binary: binary.to_owned(),
+            key: String::new(),
+            token: String::new(),
+        })
     }
 
     /// A home that was used before.
@@ -103,7 +110,11 @@ fn clean(command: &mut Command) {
 }
 
 fn text(value: &Value, name: &str) -> Result<String> {
-    value.get(name).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {name} in {value}"))
+    value
+        .get(name)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .with_context(|| format!("no {name} in {value}"))
 }
 
 /// What a server runs under.
@@ -166,7 +177,9 @@ impl Node {
     pub fn start(home: &Home, setting: &Setting) -> Result<Self> {
         match Self::try_start(home, setting)? {
             Ok(node) => Ok(node),
-            Err(refused) => bail!("the server did not start ({}): {}", refused.status, refused.printed.trim()),
+            Err(refused) => {
+                bail!("the server did not start ({}): {}", refused.status, refused.printed.trim())
+            }
         }
     }
 
@@ -224,7 +237,8 @@ impl Node {
 
     /// Calls the API on a connection of its own.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let lines = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", self.home.token);
+        let lines =
+            format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", self.home.token);
         let body = body.map(Value::to_string).unwrap_or_default();
         self.client()?.ask(method, path, &lines, body.as_bytes())
     }
@@ -314,7 +328,8 @@ impl Node {
     pub fn stop(mut self, most: Duration) -> Result<(ExitStatus, Duration)> {
         let began = Instant::now();
         self.signal("TERM")?;
-        let status = self.wait(most)?.with_context(|| format!("it did not stop within {} s", most.as_secs()))?;
+        let status =
+            self.wait(most)?.with_context(|| format!("it did not stop within {} s", most.as_secs()))?;
         Ok((status, began.elapsed()))
     }
 }

@@ -80,8 +80,9 @@ pub fn run(field: &Field) -> Result<String> {
             }
             states += 1;
             if states % if field.quick { 9 } else { 25 } == 0 {
-                opens(&before, &disk, field, &durable)
-                    .with_context(|| format!("power off at call {end} of {}, {}", steps.len(), variant.name))?;
+                opens(&before, &disk, field, &durable).with_context(|| {
+                    format!("power off at call {end} of {}, {}", steps.len(), variant.name)
+                })?;
                 opened += 1;
             }
         }
@@ -166,7 +167,8 @@ pub(super) fn parse(line: &str) -> Result<Option<Step>> {
     // Paths come as `\x2f…` under -xx.
     let decoded = unescape(arguments);
     let of_ours = |text: &str| FILES.iter().rposition(|name| text.contains(&format!("/data/{name}")));
-    let shown = String::from_utf8_lossy(decoded.get(..decoded.len().min(4_096)).unwrap_or_default()).into_owned();
+    let shown =
+        String::from_utf8_lossy(decoded.get(..decoded.len().min(4_096)).unwrap_or_default()).into_owned();
     let Some(file) = of_ours(&shown) else { return Ok(None) };
     if result < 0 {
         return Ok(None);
@@ -181,7 +183,9 @@ pub(super) fn parse(line: &str) -> Result<Option<Step>> {
             bytes.truncate(usize::try_from(result).unwrap_or(0));
             Call::Write { at, bytes }
         }
-        "ftruncate" => Call::Truncate(number(arguments.rsplit(',').next()).context("a truncation without a size")?),
+        "ftruncate" => {
+            Call::Truncate(number(arguments.rsplit(',').next()).context("a truncation without a size")?)
+        }
         "fdatasync" | "fsync" => Call::Sync,
         "unlink" | "unlinkat" => Call::Remove,
         _ => return Ok(None),
@@ -196,7 +200,8 @@ fn unescape(text: &str) -> Vec<u8> {
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let hex = bytes.get(at..at + 4).filter(|four| four.starts_with(b"\\x"));
-        let value = hex.and_then(|four| u8::from_str_radix(std::str::from_utf8(four.get(2..)?).ok()?, 16).ok());
+        let value =
+            hex.and_then(|four| u8::from_str_radix(std::str::from_utf8(four.get(2..)?).ok()?, 16).ok());
         match value {
             Some(value) => {
                 out.push(value);
@@ -226,7 +231,8 @@ fn pending(past: &[Step]) -> Vec<usize> {
     (0..past.len())
         .filter(|number| {
             past.get(*number).is_some_and(|step| {
-                step.call != Call::Sync && last.get(step.file).copied().flatten().is_none_or(|sync| *number > sync)
+                step.call != Call::Sync
+                    && last.get(step.file).copied().flatten().is_none_or(|sync| *number > sync)
             })
         })
         .collect()
@@ -250,7 +256,10 @@ fn variants(past: &[Step], random: &mut Random, quick: bool) -> Vec<Variant> {
         let mut kept = BTreeMap::new();
         for number in &pending {
             if let Some(Step { call: Call::Write { bytes, .. }, .. }) = past.get(*number) {
-                kept.insert(*number, (0..bytes.len().div_ceil(SECTOR)).map(|_| random.below(2) == 0).collect());
+                kept.insert(
+                    *number,
+                    (0..bytes.len().div_ceil(SECTOR)).map(|_| random.below(2) == 0).collect(),
+                );
             } else if random.below(2) == 0 {
                 kept.insert(*number, vec![true]);
             }
@@ -366,7 +375,8 @@ mod tests {
 
     #[test]
     fn what_was_not_synced_may_be_there_or_not() {
-        let write = |at, byte: u8| Step { when: 0.0, file: 1, call: Call::Write { at, bytes: vec![byte; 4] } };
+        let write =
+            |at, byte: u8| Step { when: 0.0, file: 1, call: Call::Write { at, bytes: vec![byte; 4] } };
         let sync = Step { when: 0.0, file: 1, call: Call::Sync };
         let past = [write(0, 1), sync, write(4, 2), write(0, 3)];
         assert_eq!(pending(&past), [2, 3]);

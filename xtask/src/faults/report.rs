@@ -75,7 +75,8 @@ fn file(folder: &Path, name: &str) -> PathBuf {
 
 /// The table of some lines.
 pub fn table(rows: &[Row]) -> String {
-    let mut text = "| name | fault | expected | seen | s | |\n| --- | --- | --- | --- | --- | --- |\n".to_owned();
+    let mut text =
+        "| name | fault | expected | seen | s | |\n| --- | --- | --- | --- | --- | --- |\n".to_owned();
     text.extend(rows.iter().map(Row::cells));
     text
 }
@@ -83,7 +84,8 @@ pub fn table(rows: &[Row]) -> String {
 /// Puts the table into the page.
 pub fn write(workspace: &Workspace, rows: &[Row], machine: &str) -> Result<()> {
     let page = workspace.read(PAGE)?;
-    let (before, rest) = page.split_once(BEGIN).with_context(|| format!("{PAGE} has no place for the table"))?;
+    let (before, rest) =
+        page.split_once(BEGIN).with_context(|| format!("{PAGE} has no place for the table"))?;
     let (_, after) = rest.split_once(END).with_context(|| format!("{PAGE} has no end of the table"))?;
     let of = |verdict: &str| rows.iter().filter(|row| row.verdict == verdict).count();
     let text = format!(

@@ -80,7 +80,8 @@ fn judge(looks: &[Look]) -> Result<String> {
     let (first, last) = counted.first().zip(counted.last()).context("too few looks")?;
     let growth = slope(counted) * (last.seconds - first.seconds);
     let most = |figure: fn(&Look) -> u64| counted.iter().map(figure).max().unwrap_or(0);
-    let (files, threads, log) = (most(|look| look.files), most(|look| look.threads), most(|look| look.log_bytes));
+    let (files, threads, log) =
+        (most(|look| look.files), most(|look| look.threads), most(|look| look.log_bytes));
     let told = format!(
         "memory {:.0} to {:.0} MiB (slope {growth:+.1} MiB over the last {:.0} min), at most {files} files, {threads} \
          threads, a log of {} MiB",
@@ -89,7 +90,11 @@ fn judge(looks: &[Look]) -> Result<String> {
         (last.seconds - first.seconds) / 60.0,
         log >> 20
     );
-    if growth > MEMORY_MAX || files > first.files + MORE_MAX || threads > first.threads + MORE_MAX || log > LOG_MAX {
+    if growth > MEMORY_MAX
+        || files > first.files + MORE_MAX
+        || threads > first.threads + MORE_MAX
+        || log > LOG_MAX
+    {
         bail!("something grows: {told}");
     }
     Ok(told)
@@ -114,7 +119,13 @@ mod tests {
 
     fn looks(memory: impl Fn(usize) -> f64, files: impl Fn(usize) -> u64) -> Vec<Look> {
         (0..120)
-            .map(|n| Look { seconds: n as f64 * 5.0, memory_mib: memory(n), files: files(n), threads: 20, log_bytes: 0 })
+            .map(|n| Look {
+                seconds: n as f64 * 5.0,
+                memory_mib: memory(n),
+                files: files(n),
+                threads: 20,
+                log_bytes: 0,
+            })
             .collect()
     }
 

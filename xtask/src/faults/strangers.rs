@@ -57,7 +57,10 @@ pub fn locked(field: &Field) -> Result<String> {
     let ledger_now = load::lock(&ledger);
     let refused = ledger_now.refused.clone();
     if refused.keys().any(|status| *status != 503) || ledger_now.without_retry_after > 0 || busy < 1.0 {
-        bail!("answers {refused:?}, {} without Retry-After, {busy} times busy", ledger_now.without_retry_after);
+        bail!(
+            "answers {refused:?}, {} without Retry-After, {busy} times busy",
+            ledger_now.without_retry_after
+        );
     }
     let many = refused.get(&503).copied().unwrap_or(0);
     if many == 0 {

@@ -184,7 +184,9 @@ impl Unclosed {
         match self.place() {
             Ok(()) => self.made = true,
             // A full disk must not keep the room of the reserve from those who free it.
-            Err(error) => tracing::warn!(%error, "store.mark_not_made: the loss of the log would not be noticed"),
+            Err(error) => {
+                tracing::warn!(%error, "store.mark_not_made: the loss of the log would not be noticed")
+            }
         }
     }
 

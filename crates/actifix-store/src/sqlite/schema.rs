@@ -16,7 +16,8 @@ const TOLD_MAX: usize = 10;
 /// Characters of a foreign name that are told.
 const NAME_CHARS_MAX: usize = 60;
 /// Tables that the engine makes for itself when it gathers statistics.
-const STATISTICS: [&str; 2] = ["CREATE TABLE sqlite_stat1(tbl,idx,stat)", "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)"];
+const STATISTICS: [&str; 2] =
+    ["CREATE TABLE sqlite_stat1(tbl,idx,stat)", "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)"];
 
 /// One row of `sqlite_schema`: its kind, name, table and text.
 type Definition = (String, String, String, Option<String>);
@@ -42,10 +43,14 @@ pub(crate) fn differences(db: &Connection) -> Result<Vec<String>> {
     };
     let foreign = found.difference(&wanted).filter(|definition| !of_engine(definition));
     let mut told: Vec<String> = foreign
-        .map(|(kind, name, ..)| format!("the schema has a {} that no release of ours made: {}", word(kind), short(name)))
+        .map(|(kind, name, ..)| {
+            format!("the schema has a {} that no release of ours made: {}", word(kind), short(name))
+        })
         .collect();
     told.extend(
-        wanted.difference(&found).map(|(kind, name, ..)| format!("the schema lacks the {kind} {name}, or has another of that name")),
+        wanted.difference(&found).map(|(kind, name, ..)| {
+            format!("the schema lacks the {kind} {name}, or has another of that name")
+        }),
     );
     told.truncate(TOLD_MAX);
     Ok(told)
@@ -101,12 +106,18 @@ mod tests {
     #[test]
     fn whatever_was_planted_or_taken_away_is_told() {
         for (plant, told) in [
-            ("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM audit; END", "trigger that no release"),
+            (
+                "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM audit; END",
+                "trigger that no release",
+            ),
             ("CREATE VIEW v AS SELECT 1", "view that no release"),
             ("CREATE TABLE mine (x)", "table that no release"),
             ("CREATE INDEX mine ON projects (name) WHERE name = 'x'", "index that no release"),
             ("DROP TRIGGER audit_is_not_edited", "lacks the trigger"),
-            ("DROP TRIGGER audit_is_not_cut; CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit BEGIN SELECT 1; END", "lacks the trigger"),
+            (
+                "DROP TRIGGER audit_is_not_cut; CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit BEGIN SELECT 1; END",
+                "lacks the trigger",
+            ),
             ("CREATE TABLE sqlite_mine (x)", "that no release"),
             ("DROP TABLE schema_migrations", "which migrations"),
         ] {

@@ -70,8 +70,8 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Backup", "+BackupFile verified_at:time? problem:string?"),
     (
         "BackupVerdict",
-        "name:string intact:boolean faults:[string] counts:object audit_head:integer audit_verified:boolean authenticity:string \
-         created_at:time?",
+        "name:string intact:boolean faults:[string] counts:object audit_head:integer audit_verified:boolean \
+         authenticity:string created_at:time?",
     ),
     ("DamagedRow", "table:string row:integer"),
     ("Integrity", "intact:boolean rows:integer damaged:[DamagedRow] structure:[string]"),

@@ -1,7 +1,9 @@
 //! Reading a backup: everything in it is checked before it is believed, and nothing in it chooses a path.
 
 use super::seal::Seal;
-use super::{DATABASE, DIGESTS, FILES, FORMAT, Identities, MANIFEST, MEMBER_BYTES_MAX, Manifest, SEAL, WITNESS};
+use super::{
+    DATABASE, DIGESTS, FILES, FORMAT, Identities, MANIFEST, MEMBER_BYTES_MAX, Manifest, SEAL, WITNESS,
+};
 use actifix_store::files;
 use age::{DecryptError, Decryptor};
 use std::collections::{BTreeMap, BTreeSet};

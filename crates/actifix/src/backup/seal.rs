@@ -65,7 +65,9 @@ impl Trust<'_> {
                     Ok(None) => return None,
                     Err(why) => {
                         verdict.authenticity = Authenticity::Failed;
-                        verdict.faults.push(format!("the root key at hand is not that of this backup: {why}"));
+                        verdict
+                            .faults
+                            .push(format!("the root key at hand is not that of this backup: {why}"));
                         return None;
                     }
                 }
@@ -78,7 +80,9 @@ impl Trust<'_> {
         } else {
             verdict.authenticity = Authenticity::Failed;
             verdict.faults.push(match found {
-                Some(_) => "its seal is not of this installation: somebody else made or changed it".to_owned(),
+                Some(_) => {
+                    "its seal is not of this installation: somebody else made or changed it".to_owned()
+                }
                 None => "it has no seal: somebody else made it, or a release before seals".to_owned(),
             });
         }

@@ -73,15 +73,16 @@ impl BackupShelf for Shelf {
         files::private_dir(&self.dir).map_err(Error::internal)?;
         let mut random = [0u8; 4];
         self.ids.random(&mut random);
-        let draft = Draft::begin(&self.dir, &self.home, &all, self.seal_key, at, random).map_err(|error| {
-            if error.kind() == io::ErrorKind::StorageFull {
-                return Error::Unavailable {
-                    message: "the disk of the backups is full",
-                    retry_after_seconds: 60,
-                };
-            }
-            Error::internal(error)
-        })?;
+        let draft =
+            Draft::begin(&self.dir, &self.home, &all, self.seal_key, at, random).map_err(|error| {
+                if error.kind() == io::ErrorKind::StorageFull {
+                    return Error::Unavailable {
+                        message: "the disk of the backups is full",
+                        retry_after_seconds: 60,
+                    };
+                }
+                Error::internal(error)
+            })?;
         Ok(Box::new(draft))
     }
 
@@ -192,7 +193,9 @@ pub(super) fn look(unpacked: &Unpacked, home: &Path, trust: &Trust<'_>, verdict:
     let audit_key = trust.judge(unpacked, home, verdict);
     // An old one of ours under a new name is as good as a forged one.
     if created_at(&verdict.name).is_some_and(|named| named != manifest.created_at) {
-        verdict.faults.push(format!("its name tells another time than {}, when it was made", manifest.created_at));
+        verdict
+            .faults
+            .push(format!("its name tells another time than {}, when it was made", manifest.created_at));
     }
     if !verdict.faults.is_empty() {
         return;

@@ -210,12 +210,15 @@ fn restore(global: &Global, file: &Path, identity: &Path, to: Option<PathBuf>) -
     let identities = Identities::from_file(identity).map_err(CliError::usage)?;
     let home = Home::at(to.unwrap_or_else(|| global.home.clone()));
     let file = found(global, file);
-    let done = backup::restore(&file, &identities, &home, &wire::key_sources(Ask::Nobody)).map_err(|error| match error {
-        RestoreError::Read(error) => cannot_read(error),
-        RestoreError::Occupied(_) => CliError::new(exit::CANNOT_CREATE, error.to_string()),
-        RestoreError::Unsound(_) => CliError::new(1, error.to_string()),
-        RestoreError::Io { .. } => CliError::new(exit::IO, error.to_string()),
-    })?;
+    let done =
+        backup::restore(&file, &identities, &home, &wire::key_sources(Ask::Nobody)).map_err(|error| {
+            match error {
+                RestoreError::Read(error) => cannot_read(error),
+                RestoreError::Occupied(_) => CliError::new(exit::CANNOT_CREATE, error.to_string()),
+                RestoreError::Unsound(_) => CliError::new(1, error.to_string()),
+                RestoreError::Io { .. } => CliError::new(exit::IO, error.to_string()),
+            }
+        })?;
     let vault = HomeVault::inspect(&home.private(), true, &wire::key_sources(Ask::Terminal));
     let verdict = json!(done.verdict);
     if global.json {

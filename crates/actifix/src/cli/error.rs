@@ -101,7 +101,10 @@ impl CliError {
         use actifix_store::files::FileError;
         let code = match &error {
             OpenError::File(FileError::Locked { .. }) => exit::TRY_LATER,
-            OpenError::Schema(_) | OpenError::Engine { .. } | OpenError::Lost { .. } | OpenError::LogLost { .. } => exit::CONFIG,
+            OpenError::Schema(_)
+            | OpenError::Engine { .. }
+            | OpenError::Lost { .. }
+            | OpenError::LogLost { .. } => exit::CONFIG,
             _ => exit::IO,
         };
         Self::new(code, error.to_string())

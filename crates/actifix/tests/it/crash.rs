@@ -192,7 +192,9 @@ fn everything_in_the_home_is_for_its_owner_alone() {
     let home = Home::new();
     // Whatever mask somebody started it with.
     let mut command = std::process::Command::new("bash");
-    command.args(["-c", "umask 000; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_actifix"), "--home"]).arg(home.path());
+    command
+        .args(["-c", "umask 000; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_actifix"), "--home"])
+        .arg(home.path());
     command.arg("serve").env("NO_COLOR", "1");
     let server = Server::run(std::sync::Arc::clone(&home), command);
     home.import_projects();

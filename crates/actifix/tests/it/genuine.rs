@@ -172,7 +172,10 @@ fn what_was_planted_in_the_schema_is_never_put_back() {
     let (_home, key, path) = backed_up();
     let dir = tempfile::tempdir().expect("a directory");
     for (number, (sql, told)) in [
-        ("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM tickets; END", "a trigger that no release"),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM tickets; END",
+            "a trigger that no release",
+        ),
         ("CREATE VIEW v AS SELECT * FROM tickets", "a view that no release"),
         ("DROP TRIGGER audit_is_not_edited", "lacks the trigger audit_is_not_edited"),
     ]
@@ -256,13 +259,17 @@ fn backups_that_lie_elsewhere_are_tightened_and_other_files_there_are_left_alone
     let name = path.file_name().expect("a name");
     fs::copy(&path, store.join(name)).expect("a copy");
     fs::write(store.join("notes.txt"), "theirs").expect("a file");
-    let chmod = |path: &Path, mode: u32| fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
+    let chmod =
+        |path: &Path, mode: u32| fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
     chmod(&store.join(name), 0o666);
     chmod(&store.join("notes.txt"), 0o644);
     chmod(&store, 0o755);
     let place = store.to_str().expect("a path");
     let server = Server::start(home.clone(), &[("ACTIFIX_BACKUP__DIRECTORY", place)]);
     let mode = |path: &Path| fs::metadata(path).expect("it").permissions().mode() & 0o777;
-    assert_eq!((mode(&store), mode(&store.join(name)), mode(&store.join("notes.txt"))), (0o700, 0o600, 0o644));
+    assert_eq!(
+        (mode(&store), mode(&store.join(name)), mode(&store.join("notes.txt"))),
+        (0o700, 0o600, 0o644)
+    );
     drop(server);
 }
