@@ -27,11 +27,11 @@ const PASSWORD: &str = "violet tractor hums quietly";
 pub fn sync_fails(field: &Field) -> Result<String> {
     let mut told = Vec::new();
     let cases: &[(&str, &str, u32)] = &[
-        ("fdatasync", "EIO", 9),
-        ("fdatasync", "EIO", 14),
+        ("fsync,fdatasync", "EIO", 9),
+        ("fsync,fdatasync", "EIO", 14),
         ("pwrite64", "EIO", 40),
         ("pwrite64", "EROFS", 60),
-        ("fdatasync", "ENOSPC", 11),
+        ("fsync,fdatasync", "ENOSPC", 11),
     ];
     for (call, errno, place) in cases.iter().take(if field.quick { 2 } else { cases.len() }) {
         let home = field.home("sync-fails")?;

@@ -75,10 +75,8 @@ impl Client {
         request.extend_from_slice(body);
         // An answer may come although not all was taken.
         let _written = self.stream.write_all(&request);
-        let mut first = [0u8; 1];
-        match self.reader.fill_buf() {
-            Ok([]) | Err(_) => return Outcome::Nothing,
-            Ok([byte, ..]) => first[0] = *byte,
+        if !matches!(self.reader.fill_buf(), Ok([_, ..])) {
+            return Outcome::Nothing;
         }
         match self.read() {
             Ok(answer) => Outcome::Answered(answer),

@@ -48,7 +48,7 @@ pub fn run(field: &Field) -> Result<String> {
     let before = home.copy(&field.folder.join("power-before"))?;
     let trace = field.folder.join("power.trace");
     let ledger = Mutex::new(Ledger::default());
-    record(&home, &trace, if field.quick { 12 } else { 60 }, &ledger)?;
+    record(&home, &trace, if field.quick { 8 } else { 40 }, &ledger)?;
     let steps = read(&trace)?;
     let syncs = steps.iter().filter(|step| step.call == Call::Sync).count();
     let acknowledged = load::lock(&ledger).acknowledged.clone();
@@ -79,7 +79,7 @@ pub fn run(field: &Field) -> Result<String> {
                 );
             }
             states += 1;
-            if states % if field.quick { 9 } else { 25 } == 0 {
+            if states % if field.quick { 25 } else { 40 } == 0 {
                 opens(&before, &disk, field, &durable).with_context(|| {
                     format!("power off at call {end} of {}, {}", steps.len(), variant.name)
                 })?;
@@ -97,7 +97,7 @@ pub fn run(field: &Field) -> Result<String> {
 
 /// The calls before which the power goes: beside each sync, and others evenly.
 fn ends(steps: &[Step], quick: bool) -> Vec<usize> {
-    let stride = (steps.len() / if quick { 10 } else { 300 }).max(1);
+    let stride = (steps.len() / if quick { 6 } else { 150 }).max(1);
     let is_sync = |number: usize| steps.get(number).is_some_and(|step| step.call == Call::Sync);
     let beside = |end: usize| is_sync(end) || (end > 0 && is_sync(end - 1));
     (0..=steps.len()).filter(|end| end % stride == 0 || beside(*end)).collect()
