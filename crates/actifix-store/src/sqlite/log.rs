@@ -13,7 +13,7 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Bytes of the header of a log (SQLite file format, section 4.1).
-pub(crate) const HEADER_BYTES: usize = 32;
+const HEADER_BYTES: usize = 32;
 /// Bytes before each page.
 const FRAME_HEADER_BYTES: usize = 24;
 /// First word of a log whose sums are over little-endian words; with the lowest bit set they are big-endian.
@@ -157,13 +157,14 @@ fn page_bytes_of(path: &Path) -> io::Result<usize> {
 /// is answered, and taken away at an orderly end, before the log goes.
 pub(crate) struct Unclosed {
     path: PathBuf,
+    log: PathBuf,
     made: bool,
 }
 
 impl Unclosed {
-    /// The mark of a directory.
-    pub(crate) fn of(dir: &Path) -> Self {
-        Self { path: dir.join(MARK), made: false }
+    /// The mark beside the database at `path`.
+    pub(crate) fn of(path: &Path) -> Self {
+        Self { path: path.with_file_name(MARK), log: care::log_path(path), made: false }
     }
 
     /// Where it is.
@@ -176,9 +177,15 @@ impl Unclosed {
         std::fs::symlink_metadata(&self.path).is_ok()
     }
 
+    /// Whether there is more in the log than its header.
+    pub(crate) fn log_holds_frames(&self) -> bool {
+        std::fs::symlink_metadata(&self.log).is_ok_and(|found| found.len() > HEADER_BYTES as u64)
+    }
+
     /// A commit succeeded.
     pub(crate) fn make(&mut self) {
-        if self.made {
+        // A transaction that wrote nothing leaves no log, and then none can be lost.
+        if self.made || !self.log_holds_frames() {
             return;
         }
         match self.place() {

@@ -152,7 +152,7 @@ impl SqliteStore {
         let path = dir.join(DATABASE);
         prepare_files(&dir, &path)?;
         guard::refuse_others(&path)?;
-        let unclosed = check_log(&dir, &path)?;
+        let unclosed = check_log(&path)?;
         let mut connection = connection::open_writer(&path)?;
         check_pages(&connection)?;
         let now = options.clock.now();
@@ -217,11 +217,10 @@ fn prepare_files(dir: &Path, path: &Path) -> Result<(), OpenError> {
 }
 
 /// A log that is gone, or in which the engine would find an early end, is refused before the engine sees it.
-fn check_log(dir: &Path, path: &Path) -> Result<Unclosed, OpenError> {
-    let unclosed = Unclosed::of(dir);
+fn check_log(path: &Path) -> Result<Unclosed, OpenError> {
+    let unclosed = Unclosed::of(path);
     let log = care::log_path(path);
-    let size = std::fs::symlink_metadata(&log).map_or(0, |found| found.len());
-    if unclosed.is_there() && size <= log::HEADER_BYTES as u64 {
+    if unclosed.is_there() && !unclosed.log_holds_frames() {
         return Err(OpenError::LogLost { path: log, mark: unclosed.path().to_owned() });
     }
     match log::damage(path) {
