@@ -187,7 +187,9 @@ fn stock_age_opens_it_and_neither_the_root_key_nor_clear_text_is_in_it() {
     .ok();
     assert_eq!(
         names(out.path()),
-        [".actifix", "actifix.toml", "data", "digests.json", "manifest.json"].map(str::to_owned).into()
+        [".actifix", "actifix.toml", "data", "digests.json", "manifest.json", "seal.json"]
+            .map(str::to_owned)
+            .into()
     );
     let count = "import sqlite3,sys; d=sqlite3.connect(sys.argv[1]); \
         print(d.execute('pragma integrity_check').fetchone()[0], d.execute('select count(*) from events').fetchone()[0])";
