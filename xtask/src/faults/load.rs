@@ -74,8 +74,13 @@ impl Default for Plan {
 /// An envelope of one event.
 pub fn envelope(id: &str, group: u64, noise_bytes: usize) -> Vec<u8> {
     let mut random = Random::seeded(id.bytes().map(u64::from).sum());
-    let noise: String =
-        (0..noise_bytes).map(|_| char::from(b'a' + u8::try_from(random.below(26)).unwrap_or(0))).collect();
+    let mut noise = String::with_capacity(noise_bytes + 16);
+    while noise.len() < noise_bytes {
+        let bits = random.next();
+        noise.extend(
+            (0..16).map(|place| char::from(b'a' + u8::try_from(bits >> (4 * place) & 15).unwrap_or(0))),
+        );
+    }
     let letter = char::from(b'A' + u8::try_from(group % 26).unwrap_or(0));
     let event = json!({
         "event_id": id,

@@ -160,7 +160,7 @@ pub fn memory(field: &Field) -> Result<String> {
         let ledger = Mutex::new(Ledger::default());
         let plan = Plan {
             clients: 64,
-            each: if field.quick { 3 } else { 40 },
+            each: if field.quick { 3 } else { 12 },
             noise_bytes: 300_000,
             ..Plan::default()
         };
