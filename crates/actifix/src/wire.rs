@@ -187,6 +187,11 @@ pub fn key_sources(ask: Ask) -> KeySources {
 #[allow(clippy::disallowed_methods, reason = "going on would acknowledge what may be lost")]
 fn end_at_once(why: &str) {
     tracing::error!(why, "the database failed: this process ends, start it again");
+    // The log may not have been started yet, and a supervisor keeps what is said here.
+    let _closed = std::io::Write::write_fmt(
+        &mut std::io::stderr(),
+        format_args!("error: the database failed: {why}: this process ends, start it again\n"),
+    );
     std::process::exit(i32::from(crate::cli::exit::IO));
 }
 
