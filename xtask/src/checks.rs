@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::process::{self, Steps};
 use crate::tools::Tools;
 use crate::workspace::Workspace;
-use crate::{deny, docs, tidy, tools};
+use crate::{deny, docs, faults, tidy, tools};
 
 /// Every check. Cheap ones first, so that a wrong space does not cost a build.
 pub fn run_all(workspace: &Workspace) -> Result<()> {
@@ -48,6 +48,7 @@ fn all_steps(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         cargo(workspace, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
     })?;
     steps.step("tests", || nextest(workspace, &tools))?;
+    steps.step("faults", || faults::run_quick(workspace))?;
     steps.step("own secrets", || own_secrets(workspace))?;
     steps.step("documentation tests", || cargo(workspace, &["test", "--doc", "--workspace", "--locked"]))?;
     steps.step("documentation", || {

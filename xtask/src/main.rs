@@ -12,6 +12,7 @@ mod bench;
 mod checks;
 mod deny;
 mod docs;
+mod faults;
 mod pentest;
 mod picture;
 mod plants;
@@ -70,6 +71,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Attack a real server on loopback with outside tools; fails on any finding above info
     Pentest(pentest::PentestArguments),
+    /// Break the real server in every way of the fault plan: kills, power, disks, clocks, memory, damage
+    Faults(faults::FaultsArguments),
     /// Plant known bugs in a copy of the sources, and show that the tests see each of them
     Plants(plants::PlantsArguments),
     /// Install what the tests run: Python and Node SDKs into target/test-tools, Chromium, cargo-nextest
@@ -100,6 +103,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Deny { advisories } => deny::run(&workspace, *advisories),
         Command::Bench(arguments) => bench::run(&workspace, arguments),
         Command::Pentest(arguments) => pentest::run(&workspace, arguments),
+        Command::Faults(arguments) => faults::run(&workspace, arguments),
         Command::Plants(arguments) => plants::run(&workspace, arguments),
         Command::InstallTools => tools::install(&workspace).map(|_| ()),
     }

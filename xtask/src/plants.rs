@@ -122,6 +122,7 @@ impl Field {
             }
             let before = self.plant(&[edit(plant)])?;
             let seen = match before {
+                Some(_) if plant.contains_key("faults") => self.faults(&text(plant, "faults"))?,
                 Some(_) => self.test(&words(plant), None)?,
                 None => Seen::NotPlanted,
             };
@@ -193,6 +194,22 @@ impl Field {
             Some(TESTS_FAILED) => Seen::Red,
             _ => Seen::NotBuilt,
         })
+    }
+}
+
+impl Field {
+    /// Runs a scenario of `cargo xtask faults` in its short form.
+    fn faults(&self, name: &str) -> Result<Seen> {
+        let cargo = |arguments: &[&str]| {
+            let mut command = Command::new("cargo");
+            command.args(arguments).current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()
+        };
+        if !cargo(&["build", "--workspace", "--bins"])?.success() {
+            return Ok(Seen::NotBuilt);
+        }
+        let done = cargo(&["run", "-p", "xtask", "--", "faults", "--quick", "--only", name])?;
+        Ok(if done.success() { Seen::Green } else { Seen::Red })
     }
 }
 

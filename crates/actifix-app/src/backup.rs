@@ -12,17 +12,22 @@ use crate::ports::{
 };
 use crate::retention::seconds;
 use actifix_domain::access::{Actor, Scope};
+use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::audit::{Action, AuditRecord};
 use actifix_domain::time::{HOUR, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::sync::Mutex;
 
 /// Runs that are read to tell what is known of each backup.
 const RUNS_MAX: u32 = 1_000;
 /// A failed backup is tried again after this time.
 const RETRY: i64 = HOUR;
+/// An overdue backup is told again after this time; rules hold repetitions back by their cooldown besides.
+const OVERDUE_EVERY: i64 = HOUR;
+/// Of the reason, told with an alert.
+const WHY_CHARS_MAX: usize = 300;
 /// Further recipients of one backup.
 const RECIPIENTS_MAX: usize = 16;
 
@@ -31,6 +36,8 @@ const RECIPIENTS_MAX: usize = 16;
 pub(crate) struct Backups {
     shelf: OnceLock<Arc<dyn BackupShelf>>,
     busy: Arc<Mutex<()>>,
+    /// When it was last told that a backup is overdue.
+    overdue_told: std::sync::Mutex<Option<Timestamp>>,
 }
 
 impl App {
@@ -108,6 +115,10 @@ impl App {
             Err(error) => (String::new(), json!({ "error": told(error) })),
         };
         let finished_at = self.now();
+        let failed = made.is_err().then(|| {
+            let why = detail.get("error").and_then(Value::as_str).unwrap_or_default();
+            alarm("create", finished_at, "A backup could not be made".to_owned(), why)
+        });
         if made.is_ok() {
             metrics::gauge!("actifix_backup_last_success_timestamp_seconds").set(seconds(finished_at));
             tracing::info!(name = target, "backup.made");
@@ -123,6 +134,7 @@ impl App {
         let kind = UpkeepKind::Backup;
         let run = UpkeepRun { kind, target, started_at, finished_at, ok: made.is_ok(), detail };
         self.note_run(run, record.bounded()).await;
+        self.raise(failed).await;
         made.map(|(file, _)| file)
     }
 
@@ -182,9 +194,20 @@ impl App {
         }
         record.detail = json!({ "step": "verified", "intact": ok, "faults": detail.get("faults") });
         let kind = UpkeepKind::Verification;
+        let failed = (!ok).then(|| {
+            alarm("verify", finished_at, format!("Backup {name} cannot be restored"), &first_fault(&detail))
+        });
         let run = UpkeepRun { kind, target: name, started_at, finished_at, ok, detail };
         self.note_run(run, record.bounded()).await;
+        self.raise(failed).await;
         verdict
+    }
+
+    /// Tells those who listen. What failed is in the log and in the record of runs whether or not this works.
+    async fn raise(&self, signal: Option<Signal>) {
+        if let Err(error) = self.raise_signals(signal.into_iter().collect()).await {
+            tracing::error!(error = %error, "backup.alert_not_raised");
+        }
     }
 
     /// What was done is done, whether or not the database can note it.
@@ -229,9 +252,40 @@ impl App {
         Ok(())
     }
 
-    /// Makes, verifies and clears away backups as the plan says. Called every few minutes.
+    /// Makes, verifies and clears away backups as the plan says, and tells when there is none that is young enough. Called
+    /// every few minutes.
     pub async fn tend_backups(self: &Arc<Self>) -> Result<()> {
         let Some(every_hours) = self.settings.backup_every_hours else { return Ok(()) };
+        let done = self.follow_plan(every_hours).await;
+        // After the plan was followed: whoever was switched off for days makes one first.
+        self.tell_overdue(every_hours, done.as_ref().err()).await?;
+        done
+    }
+
+    async fn tell_overdue(&self, every_hours: u32, why: Option<&Error>) -> Result<()> {
+        let runs = self.store.runs(Some(UpkeepKind::Verification), RUNS_MAX).await?;
+        let last = runs.iter().find(|run| run.ok).map(|run| run.finished_at);
+        let now = self.now();
+        // While the first one is being made by hand, none is missing.
+        let first = last.is_none() && matches!(why, Some(Error::Unavailable { .. }));
+        let overdue = is_overdue(last, every_hours, now) && !first;
+        metrics::gauge!("actifix_backup_overdue").set(f64::from(u8::from(overdue)));
+        {
+            let mut told = self.backups.overdue_told.lock().unwrap_or_else(PoisonError::into_inner);
+            if !overdue || told.is_some_and(|at| now.since(at).abs() < OVERDUE_EVERY) {
+                return Ok(());
+            }
+            *told = Some(now);
+        }
+        let since = last.map_or_else(|| "ever".to_owned(), |last| format!("since {last}"));
+        tracing::error!(since, "backup.overdue: none was made and found whole");
+        let title = format!("No backup was made and found whole {since}");
+        let why = why.map_or_else(|| "`actifix backup list` tells more".to_owned(), told);
+        self.raise(Some(alarm("overdue", now, title, &why))).await;
+        Ok(())
+    }
+
+    async fn follow_plan(self: &Arc<Self>, every_hours: u32) -> Result<()> {
         let (now, views) = (self.now(), self.list_backups(&Actor::System).await?);
         // One that cannot be restored is none.
         let newest = views.iter().find(|view| view.problem.is_none()).map(|view| view.file.created_at);
@@ -270,6 +324,20 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// A signal about backups. Its subject names the day, so that a rule with a long cooldown says it again on the next.
+fn alarm(step: &str, at: Timestamp, title: String, why: &str) -> Signal {
+    let mut signal = Signal::new(Trigger::Backup, at, format!("backup:{step}:{}", at.day()), title);
+    let why: String = why.chars().take(WHY_CHARS_MAX).collect();
+    signal.detail = format!("{why}; the former backups are as they were (docs/backups.md)");
+    signal
+}
+
+/// Whether the last backup that was found whole is half as old again as the plan has it.
+fn is_overdue(last: Option<Timestamp>, every_hours: u32, now: Timestamp) -> bool {
+    let most = i64::from(every_hours.max(1)) * HOUR / 2 * 3;
+    last.is_none_or(|last| now.since(last) > most)
 }
 
 const BUSY: Error = Error::Unavailable {
@@ -375,6 +443,23 @@ mod tests {
             .collect();
         // The last one is of a Thursday; that of the Sunday before is among the days, those of two more Sundays follow.
         assert_eq!(kept, [1, 25, 49, 73, 97, 121, 145, 265, 433]);
+    }
+
+    #[test]
+    fn a_backup_is_overdue_half_an_interval_after_it_was_due() {
+        let (now, ago) =
+            (Timestamp::from_micros(START), |hours: i64| Some(Timestamp::from_micros(START - hours * HOUR)));
+        for (last, overdue) in [
+            (ago(0), false),
+            (ago(24), false),
+            (ago(36), false),
+            (ago(37), true),
+            (None, true),
+            (ago(-5), false),
+        ] {
+            assert_eq!(is_overdue(last, 24, now), overdue, "{last:?}");
+        }
+        assert!(!is_overdue(ago(1), 0, now) && is_overdue(ago(2), 0, now));
     }
 
     #[test]

@@ -12,10 +12,10 @@ pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequ
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
-    AuditReport, AuditRow, BackupFile, BackupPlan, BackupVerdict, BackupView, CheckIn, Cursor, DamagedRow,
-    DayCount, Discard, EventSummary, Facet, FactorRecord, FindingPlace, FindingQuery, FindingRecord,
-    FindingState, FindingView, HeldOverview, HourCount, Ingested, IntegrityReport, KeptAnswer, KeyRecord,
-    LateMonitor, Lease, LegalHold, LoginKey, LoginSettled, LoginTaken, MonitorTick, MonitorView,
+    AuditReport, AuditRow, Authenticity, BackupFile, BackupPlan, BackupVerdict, BackupView, CheckIn, Cursor,
+    DamagedRow, DayCount, Discard, EventSummary, Facet, FactorRecord, FindingPlace, FindingQuery,
+    FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, IntegrityReport, KeptAnswer,
+    KeyRecord, LateMonitor, Lease, LegalHold, LoginKey, LoginSettled, LoginTaken, MonitorTick, MonitorView,
     OutcomeCount, OutcomeTotal, Page, QuarantineEntry, QuarantineItem, Recorded, RetentionPolicy,
     RetentionReport, Rotation, ScrubPlace, ScrubStep, SealedInput, SealedSecret, SecretRecord, SessionCount,
     SessionRecord, SessionsOf, SnapshotFacts, Sort, StoreStats, StoredEvent, Submission, TOKEN_USE_MICROS,

@@ -106,7 +106,15 @@ async fn all_files_are_private_whatever_the_umask() {
     names.sort();
     assert_eq!(
         names,
-        ["actifix.db", "actifix.db-shm", "actifix.db-wal", "actifix.lock", "installation", "reserve"]
+        [
+            "actifix.db",
+            "actifix.db-shm",
+            "actifix.db-wal",
+            "actifix.lock",
+            "installation",
+            "reserve",
+            "unclosed"
+        ]
     );
 }
 
@@ -183,4 +191,58 @@ async fn a_damaged_file_is_refused_and_kept() {
     let error = refused(dir.path()).await;
     assert!(matches!(error, OpenError::Damaged(_)), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), garbage);
+}
+
+/// What a kill leaves after two submissions, in a directory of its own.
+async fn killed() -> TempDir {
+    let (dir, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = open(dir.path()).await;
+    let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
+    for number in 1..=4 {
+        store.ingest(submission(project, NOW, [EventBuilder::new(number, "a")])).await.unwrap();
+    }
+    std::fs::create_dir(copy.path().join("data")).unwrap();
+    for entry in std::fs::read_dir(dir.path().join("data")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "reserve" {
+            std::fs::copy(entry.path(), copy.path().join("data").join(entry.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+#[tokio::test]
+async fn a_log_that_went_missing_is_not_passed_over() {
+    for lose in
+        [|log: &Path| std::fs::remove_file(log).unwrap(), |log: &Path| std::fs::write(log, "").unwrap()]
+    {
+        let dir = killed().await;
+        let data = dir.path().join("data");
+        lose(&data.join("actifix.db-wal"));
+        let error = refused(dir.path()).await;
+        assert!(matches!(error, OpenError::LogLost { .. }), "{error}");
+        assert!(error.to_string().contains("unclosed"), "{error}");
+        // Whoever knows what is lost may go on.
+        std::fs::remove_file(data.join("unclosed")).unwrap();
+        let store = open(dir.path()).await;
+        assert_eq!(store.stats().await.unwrap().events, 0, "they were in the log alone");
+    }
+    let dir = killed().await;
+    let store = open(dir.path()).await;
+    assert_eq!(store.stats().await.unwrap().events, 4);
+    store.close().await.unwrap();
+    assert!(!dir.path().join("data/unclosed").exists(), "an orderly end needs no log");
+}
+
+#[tokio::test]
+async fn a_byte_that_flipped_in_the_log_is_refused_where_the_engine_would_forget_what_follows() {
+    let dir = killed().await;
+    let path = dir.path().join("data/actifix.db-wal");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = refused(dir.path()).await;
+    assert!(error.to_string().contains("write-ahead log is not what was written"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "and kept");
 }

@@ -2,31 +2,36 @@
 //!
 //! A backup is a tar archive, compressed by zstd, encrypted by age (X25519, one or more recipients), so that
 //! `age -d -i KEY FILE | zstd -d | tar x` opens it without this program. Everything streams: neither memory nor disk ever
-//! holds the whole in clear. The root key is never in it.
+//! holds the whole in clear. The root key is never in it. Since recipients are public, a seal over the hashes of all that
+//! is in it, with a key that takes the root key, tells whether this installation made it.
 
 mod draft;
 mod keys;
 mod name;
 mod read;
 mod restore;
+mod seal;
 mod shelf;
 
 pub use keys::{Identities, generate, holds_identity, own_identity, parse_recipient};
 use name::created_at;
 pub use read::ReadError;
 pub use restore::{NOTE, RestoreError, restore};
-pub use shelf::{Shelf, verify};
+pub use seal::{SEAL_PURPOSE, Trust};
+pub use shelf::{Shelf, tend, verify};
 
 use actifix_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Form of the archive.
-const FORMAT: u32 = 1;
+/// Form of the archive. 2 has a seal.
+const FORMAT: u32 = 2;
 /// Says what is in the archive; its first member.
 const MANIFEST: &str = "manifest.json";
-/// Hashes of all other members; the last one.
+/// Hashes of all members before it.
 const DIGESTS: &str = "digests.json";
+/// Says who made it; the last member.
+const SEAL: &str = "seal.json";
 /// The database.
 const DATABASE: &str = "data/actifix.db";
 /// What the witness of the audit log said at the mark.

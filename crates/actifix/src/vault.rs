@@ -33,6 +33,7 @@ pub fn read_private_text(
 use crate::files;
 use actifix_app::error::Error;
 use actifix_app::ports::{Ids, Rotation, Vault, VaultStatus};
+use actifix_app::secrets::SecretText;
 use actifix_domain::time::Timestamp;
 use key::{Key, hex};
 use keyfile::Readers;
@@ -140,6 +141,35 @@ impl HomeVault {
         make(private, wish, sources, given.as_ref(), ids.as_ref(), now)?;
         let record = Record::read(private)?.ok_or_else(|| lost(private))?;
         Ok(status_of(private, &record))
+    }
+
+    /// What the vault of a backup derives. Its record lies in `staged`; the root key is the one of the environment, else
+    /// the key file in `private`, else there is none. The record of a backup may be forged: the place of a key that it
+    /// names is not looked at, and a key that is at hand must be the one of the record.
+    pub fn derive_of_backup<const N: usize>(
+        staged: &Path,
+        private: &Path,
+        sources: &KeySources,
+        purposes: [&'static str; N],
+    ) -> Result<Option<[[u8; 32]; N]>, VaultError> {
+        let given = match sources.given()? {
+            Some(given) => given,
+            None => {
+                let path = private.join(source::KEY_FILE);
+                let Some(text) = keyfile::read(&path, Readers::Owner)? else { return Ok(None) };
+                let text = SecretText::new(text.trim_end().to_owned());
+                Material { text, origin: path.display().to_string() }
+            }
+        };
+        let record = Record::read(staged)?.ok_or_else(|| lost(staged))?;
+        for slot in std::iter::once(&record.current).chain(&record.next) {
+            let (root, _) = source::fetch(staged, &record.home_id, slot, sources, Some(&given))?;
+            if slot.is_of(&root) {
+                let data = unwrap_slot(staged, &record, slot, &root)?;
+                return Ok(Some(purposes.map(|purpose| data.derive(purpose))));
+            }
+        }
+        Err(VaultError::Wrong { origin: given.origin })
     }
 
     /// How the vault of a home stands, without changing anything.

@@ -22,6 +22,7 @@ use actifix_store::files::Unsafe;
 use actifix_web::Edge;
 use actifix_web::layers::Hosts;
 use axum::Router;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Channels that the environment may name.
@@ -93,9 +94,9 @@ pub async fn open(home: &Home, loaded: Loaded, bound: Option<String>, ask: Ask) 
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let vault =
         HomeVault::open(&home.private(), home.exists(), &key_sources(ask), Arc::clone(&ids), clock.now())
-            .map_err(CliError::config)?;
+            .map_err(CliError::from_vault)?;
     // After the key was judged: one that others could read must be told, not mended in silence.
-    let files = crate::workers::look_at_files(home);
+    let files = crate::workers::look_at_files(home, &backups_of(home, &config));
     let vault = Arc::new(vault);
     let options = actifix_store::StoreOptions {
         throttle: config.throttle.clone(),
@@ -119,15 +120,21 @@ pub async fn open(home: &Home, loaded: Loaded, bound: Option<String>, ask: Ask) 
     Ok(Wired { app, config, vault, files, site })
 }
 
-/// Where the backups of this home lie.
+/// The directory of the backups.
+pub fn backups_of(home: &Home, config: &Config) -> PathBuf {
+    config.backup.directory.as_ref().map_or_else(|| home.backups(), |dir| home.root().join(dir))
+}
+
+/// What keeps the backups of this home.
 fn shelf(home: &Home, config: &Config, vault: &HomeVault, ids: Arc<dyn Ids>) -> Result<Shelf, CliError> {
     let recipients = config.backup.recipients.iter().map(|text| backup::parse_recipient(text));
     Ok(Shelf {
-        dir: config.backup.directory.as_ref().map_or_else(|| home.backups(), |dir| home.root().join(dir)),
+        dir: backups_of(home, config),
         home: home.root().to_owned(),
         recipients: recipients.collect::<Result<_, _>>().map_err(CliError::config)?,
         own: backup::own_identity(vault).map_err(CliError::other)?,
         audit_key: vault.derive("audit"),
+        seal_key: vault.derive(backup::SEAL_PURPOSE),
         ids,
     })
 }
@@ -182,6 +189,11 @@ pub fn key_sources(ask: Ask) -> KeySources {
 #[allow(clippy::disallowed_methods, reason = "going on would acknowledge what may be lost")]
 fn end_at_once(why: &str) {
     tracing::error!(why, "the database failed: this process ends, start it again");
+    // The log may not have been started yet, and a supervisor keeps what is said here.
+    let _closed = std::io::Write::write_fmt(
+        &mut std::io::stderr(),
+        format_args!("error: the database failed: {why}: this process ends, start it again\n"),
+    );
     std::process::exit(i32::from(crate::cli::exit::IO));
 }
 

@@ -113,8 +113,10 @@ pub fn start(
         }
     }));
     tell_files(&wired.files);
-    let tended = home.clone();
-    tasks.spawn(every(FILES, stop.clone(), Arc::clone(app), move |_| tend_files(tended.clone())));
+    let (tended, shelf) = (home.clone(), crate::wire::backups_of(home, &wired.config));
+    tasks.spawn(every(FILES, stop.clone(), Arc::clone(app), move |_| {
+        tend_files(tended.clone(), shelf.clone())
+    }));
     tasks.spawn(until_stopped(stop.clone(), {
         every(INTEGRITY, stop.clone(), Arc::clone(app), |app| async move {
             if let Err(error) = app.tend_integrity().await {
@@ -134,9 +136,15 @@ async fn until_stopped(mut stop: watch::Receiver<bool>, work: impl Future<Output
 }
 
 /// Modes, owners, links of everything that holds data; modes are put right.
-pub fn look_at_files(home: &Home) -> Vec<Unsafe> {
+pub fn look_at_files(home: &Home, backups: &Path) -> Vec<Unsafe> {
     let trees = [home.data(), home.private()];
-    trees.iter().flat_map(|tree| actifix_store::files::tend_tree(tree, FILES_MAX)).collect()
+    let mut found: Vec<Unsafe> =
+        trees.iter().flat_map(|tree| actifix_store::files::tend_tree(tree, FILES_MAX)).collect();
+    // Elsewhere may lie what is not ours.
+    if !backups.starts_with(home.private()) {
+        found.extend(crate::backup::tend(backups, FILES_MAX));
+    }
+    found
 }
 
 /// Says what was found.
@@ -171,8 +179,8 @@ async fn tend_log(log: Arc<Log>) {
     }
 }
 
-async fn tend_files(home: Home) {
-    match tokio::task::spawn_blocking(move || look_at_files(&home)).await {
+async fn tend_files(home: Home, backups: PathBuf) {
+    match tokio::task::spawn_blocking(move || look_at_files(&home, &backups)).await {
         Ok(found) => tell_files(&found),
         Err(error) => tracing::error!(%error, "files were not looked at"),
     }

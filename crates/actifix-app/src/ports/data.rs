@@ -37,8 +37,8 @@ pub use tickets::{
     TicketQuery, TicketSave,
 };
 pub use upkeep::{
-    BackupFile, BackupPlan, BackupVerdict, BackupView, DamagedRow, IntegrityReport, LegalHold, ScrubPlace,
-    ScrubStep, SnapshotFacts, UpkeepKind, UpkeepRun,
+    Authenticity, BackupFile, BackupPlan, BackupVerdict, BackupView, DamagedRow, IntegrityReport, LegalHold,
+    ScrubPlace, ScrubStep, SnapshotFacts, UpkeepKind, UpkeepRun,
 };
 pub use vault::{Rotation, SealedSecret, SecretRecord, VaultStatus};
 

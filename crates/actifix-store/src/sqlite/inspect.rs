@@ -1,7 +1,7 @@
 //! What a database file that was put back from a backup is worth. Nothing is changed in it.
 
 use super::scrub::{self, open_apart};
-use super::{audit, migrate, snapshot};
+use super::{audit, migrate, schema, snapshot};
 use crate::fault::{Fault, Result};
 use actifix_app::audit::AuditChain;
 use actifix_app::ports::{AuditHead, ScrubPlace};
@@ -36,7 +36,11 @@ pub fn inspect(path: &Path, audit_key: Option<[u8; 32]>) -> std::result::Result<
 
 fn look(path: &Path, audit_key: Option<[u8; 32]>) -> Result<Inspection> {
     let db = open_apart(path)?;
-    let mut faults = scrub::structure_of(&db, None)?;
+    // Before anything of it is evaluated: whoever made the file may have planted what acts when it is read.
+    let mut faults = schema::differences(&db)?;
+    if faults.is_empty() {
+        faults = scrub::structure_of(&db, None)?;
+    }
     if !faults.is_empty() {
         // What hangs together wrongly must not be walked: counts and rows would be wrong too.
         faults.truncate(FAULTS_MAX);

@@ -107,6 +107,17 @@ pub(crate) fn check_known(connection: &Connection) -> Result<(), SchemaError> {
     Ok(())
 }
 
+/// Applies the migrations of these numbers, in this order, to an empty database. Numbers that this program does not know
+/// are left out: [`check_known`] refuses a newer schema.
+pub(crate) fn replay(connection: &mut Connection, numbers: &[u32]) -> Result<(), SchemaError> {
+    for number in numbers {
+        if let Some(one) = MIGRATIONS.iter().find(|(known, _, _)| known == number) {
+            apply_one(connection, one, Timestamp::default())?;
+        }
+    }
+    Ok(())
+}
+
 fn apply(
     connection: &mut Connection,
     migrations: &[(u32, &str, &str)],
@@ -122,33 +133,44 @@ fn apply(
     if found > known {
         return Err(SchemaError::Newer { found, known });
     }
-    for (number, name, sql) in migrations {
-        let checksum = blake3::hash(sql.as_bytes()).to_hex().to_string();
-        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute_batch(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (
-               number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL
-             ) STRICT;",
-        )?;
-        let applied: Option<String> = tx
-            .query_row("SELECT checksum FROM schema_migrations WHERE number = ?1", [number], |row| row.get(0))
-            .optional()?;
-        match applied {
-            Some(applied) if applied == checksum => continue,
-            Some(_) => return Err(SchemaError::Changed { number: *number }),
-            None => {}
+    for migration in migrations {
+        if apply_one(connection, migration, now)? {
+            tracing::info!(number = migration.0, name = migration.1, "store.migrated");
         }
-        tx.execute_batch(sql)?;
-        tx.execute(
-            "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
-            rusqlite::params![number, name, checksum, now.micros()],
-        )?;
-        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-        tx.pragma_update(None, "user_version", number)?;
-        tx.commit()?;
-        tracing::info!(number, name, "store.migrated");
     }
     Ok(())
+}
+
+/// Applies a migration in one transaction; false when it was applied before.
+fn apply_one(
+    connection: &mut Connection,
+    (number, name, sql): &(u32, &str, &str),
+    now: Timestamp,
+) -> Result<bool, SchemaError> {
+    let checksum = blake3::hash(sql.as_bytes()).to_hex().to_string();
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (
+               number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL
+             ) STRICT;",
+    )?;
+    let applied: Option<String> = tx
+        .query_row("SELECT checksum FROM schema_migrations WHERE number = ?1", [number], |row| row.get(0))
+        .optional()?;
+    match applied {
+        Some(applied) if applied == checksum => return Ok(false),
+        Some(_) => return Err(SchemaError::Changed { number: *number }),
+        None => {}
+    }
+    tx.execute_batch(sql)?;
+    tx.execute(
+        "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
+        rusqlite::params![number, name, checksum, now.micros()],
+    )?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", number)?;
+    tx.commit()?;
+    Ok(true)
 }
 
 #[cfg(test)]

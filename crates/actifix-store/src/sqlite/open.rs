@@ -3,6 +3,7 @@
 use super::connection::{self, ENGINE_MIN};
 use super::guard::{self, Guard};
 use super::ingest::Cache;
+use super::log::{self, Unclosed};
 use super::migrate::{self, SchemaError};
 use super::readers::{READERS, Readers};
 use super::space::{self, FreeBytes, Space};
@@ -87,6 +88,16 @@ pub enum OpenError {
         /// What says that it was there.
         marker: PathBuf,
     },
+    /// There was a write-ahead log and now there is none.
+    #[error(
+        "{path} is missing or cut short, but whoever wrote it did not come to an orderly end: what was acknowledged last is in it. Put it back or restore a backup; remove {mark} to go on without what it held"
+    )]
+    LogLost {
+        /// Where it should be.
+        path: PathBuf,
+        /// What says that it was there.
+        mark: PathBuf,
+    },
     /// The engine is one that can lose data.
     #[error("SQLite {found} can lose committed data; 3.51.3 or later is needed: build with the bundled one")]
     Engine {
@@ -141,6 +152,7 @@ impl SqliteStore {
         let path = dir.join(DATABASE);
         prepare_files(&dir, &path)?;
         guard::refuse_others(&path)?;
+        let unclosed = check_log(&path)?;
         let mut connection = connection::open_writer(&path)?;
         check_pages(&connection)?;
         let now = options.clock.now();
@@ -170,6 +182,7 @@ impl SqliteStore {
             guard: Arc::clone(&guard),
             limits: options.queue,
             on_fatal: options.on_fatal,
+            unclosed,
         };
         let writer = Writer::start(start).map_err(OpenError::Thread)?;
         Ok(Self {
@@ -201,6 +214,20 @@ fn prepare_files(dir: &Path, path: &Path) -> Result<(), OpenError> {
         files::check_private_file(&care::with_suffix(path, suffix))?;
     }
     Ok(())
+}
+
+/// A log that is gone, or in which the engine would find an early end, is refused before the engine sees it.
+fn check_log(path: &Path) -> Result<Unclosed, OpenError> {
+    let unclosed = Unclosed::of(path);
+    let log = care::log_path(path);
+    if unclosed.is_there() && !unclosed.log_holds_frames() {
+        return Err(OpenError::LogLost { path: log, mark: unclosed.path().to_owned() });
+    }
+    match log::damage(path) {
+        Ok(None) => Ok(unclosed),
+        Ok(Some(what)) => Err(OpenError::Damaged(what)),
+        Err(source) => Err(FileError::System { action: "read", path: log, source }.into()),
+    }
 }
 
 /// A damaged file must not be served as data. The quick check reads every page once, so it is left to `doctor` for

@@ -6,7 +6,7 @@
 use super::events::Head;
 use super::lists::whole;
 use super::rows::{Columns, TICKET_COLUMNS, ticket_row};
-use super::{body, connection};
+use super::{body, connection, schema};
 use crate::fault::{Fault, Result};
 use actifix_app::ports::{Clock, DamagedRow, ScrubPlace, ScrubStep};
 use rusqlite::{Connection, OpenFlags, params};
@@ -113,7 +113,7 @@ fn attachments(db: &Connection, after: i64, step: &mut ScrubStep) -> Result<Opti
 /// What the engine finds wrong with the structure of the file; empty is good. Blocks for as long as reading it takes.
 pub(crate) fn structure(path: &Path, clock: &Arc<dyn Clock>) -> Result<Vec<String>> {
     let mut db = open_apart(path)?;
-    let mut faults = Vec::new();
+    let mut faults = schema::differences(&db)?;
     for table in tables(&db)? {
         let (clock, until) = (Arc::clone(clock), clock.monotonic_micros().saturating_add(TABLE_MICROS_MAX));
         db.progress_handler(STEPS_PER_LOOK, Some(move || clock.monotonic_micros() > until))?;
@@ -156,7 +156,7 @@ pub(crate) fn structure_of(db: &Connection, table: Option<&str>) -> Result<Vec<S
 }
 
 /// A database so damaged that the look itself ends is damaged, not unavailable.
-fn damage(error: rusqlite::Error) -> Result<String> {
+pub(crate) fn damage(error: rusqlite::Error) -> Result<String> {
     let fault = Fault::Sql(error);
     match &fault {
         Fault::Sql(rusqlite::Error::SqliteFailure(failure, _))

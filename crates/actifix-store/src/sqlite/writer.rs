@@ -6,6 +6,7 @@
 
 use super::guard::Guard;
 use super::ingest::{Batch, Cache, Prepared};
+use super::log::Unclosed;
 use super::space::Space;
 use crate::fault::{Fault, Result, Weight};
 use actifix_app::audit::AuditChain;
@@ -137,12 +138,14 @@ pub(crate) struct Start {
     pub(crate) limits: QueueLimits,
     /// Told when the database fails for good.
     pub(crate) on_fatal: Option<OnFatal>,
+    /// Says that the log holds what was acknowledged.
+    pub(crate) unclosed: Unclosed,
 }
 
 impl Writer {
     /// Starts the thread.
     pub(crate) fn start(start: Start) -> std::io::Result<Self> {
-        let Start { connection, cache, chain, clock, space, guard, limits, on_fatal } = start;
+        let Start { connection, cache, chain, clock, space, guard, limits, on_fatal, unclosed } = start;
         let (sender, receiver) = crossbeam_channel::bounded(limits.submissions.max(1));
         let shared = Arc::new(Shared {
             depth: AtomicUsize::new(0),
@@ -157,6 +160,7 @@ impl Writer {
             clock,
             space,
             guard,
+            unclosed,
             receiver,
             shared: Arc::clone(&shared),
             waiting: VecDeque::new(),
@@ -250,6 +254,7 @@ struct Loop {
     space: Arc<Space>,
     /// After the connection, which must close first.
     guard: Arc<Guard>,
+    unclosed: Unclosed,
     receiver: Receiver<Job>,
     shared: Arc<Shared>,
     /// Taken from the queue, not yet written: at most one group and one other job.
@@ -278,6 +283,7 @@ impl Loop {
             }
         }
         self.refuse_rest();
+        self.unclosed.remove();
         if !self.shared.failed.load(Ordering::Acquire)
             && let Err(error) =
                 self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
@@ -413,6 +419,7 @@ impl Loop {
             }
         }
         match result.as_ref().map_err(Fault::weight) {
+            Ok(_) => self.unclosed.make(),
             Err(Weight::Fatal) => {
                 if let Err(fault) = &result {
                     self.give_up(fault);

@@ -71,7 +71,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     (
         "BackupVerdict",
         "name:string intact:boolean faults:[string] counts:object audit_head:integer audit_verified:boolean \
-         created_at:time?",
+         authenticity:string created_at:time?",
     ),
     ("DamagedRow", "table:string row:integer"),
     ("Integrity", "intact:boolean rows:integer damaged:[DamagedRow] structure:[string]"),

@@ -1,7 +1,8 @@
 //! A backup while it is written. Under its name it is seen only when it is whole and on the disk.
 
 use super::{
-    BLOCK, DATABASE, DIGESTS, FILES, FORMAT, MANIFEST, MEMBER_BYTES_MAX, Manifest, Mark, WITNESS, name,
+    BLOCK, DATABASE, DIGESTS, FILES, FORMAT, MANIFEST, MEMBER_BYTES_MAX, Manifest, Mark, SEAL, WITNESS, name,
+    seal,
 };
 use actifix_app::ports::{BackupFile, SnapshotFacts, SnapshotSink};
 use actifix_domain::time::Timestamp;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Strength of compression: bodies of events are compressed already.
 const LEVEL: i32 = 3;
@@ -37,6 +39,8 @@ pub(super) struct Draft {
     missing: u64,
     /// Bytes of the database in all.
     total: u64,
+    /// Shows that we made it.
+    seal_key: Zeroizing<[u8; 32]>,
 }
 
 impl Draft {
@@ -45,6 +49,7 @@ impl Draft {
         dir: &Path,
         home: &Path,
         recipients: &[Recipient],
+        seal_key: [u8; 32],
         at: Timestamp,
         random: [u8; 4],
     ) -> io::Result<Self> {
@@ -64,6 +69,7 @@ impl Draft {
             database: blake3::Hasher::new(),
             missing: 0,
             total: 0,
+            seal_key: Zeroizing::new(seal_key),
         };
         let mut encoder = zstd::stream::write::Encoder::new(encryptor.wrap_output(file)?, LEVEL)?;
         encoder.include_checksum(true)?;
@@ -152,6 +158,8 @@ impl SnapshotSink for Draft {
         self.digests.insert(DATABASE.to_owned(), hash);
         let digests = serde_json::to_vec_pretty(&self.digests)?;
         self.member(DIGESTS, &digests)?;
+        let seal = serde_json::to_vec_pretty(&seal::make(&self.seal_key, &digests))?;
+        self.member(SEAL, &seal)?;
         self.write(&[0u8; 2 * BLOCK as usize])?;
         let pipe = self.pipe.take().ok_or_else(|| io::Error::other("the backup is finished"))?;
         let encoder = pipe.into_inner().map_err(io::IntoInnerError::into_error)?;

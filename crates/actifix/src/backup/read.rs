@@ -1,6 +1,9 @@
 //! Reading a backup: everything in it is checked before it is believed, and nothing in it chooses a path.
 
-use super::{DATABASE, DIGESTS, FILES, FORMAT, Identities, MANIFEST, MEMBER_BYTES_MAX, Manifest, WITNESS};
+use super::seal::Seal;
+use super::{
+    DATABASE, DIGESTS, FILES, FORMAT, Identities, MANIFEST, MEMBER_BYTES_MAX, Manifest, SEAL, WITNESS,
+};
 use actifix_store::files;
 use age::{DecryptError, Decryptor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Members of an archive.
 const MEMBERS_MAX: usize = 16;
+/// First form that has a seal.
+const SEALED_SINCE: u32 = 2;
 /// Bytes that are copied at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -38,8 +43,18 @@ pub enum ReadError {
     },
 }
 
+/// What was in an archive, besides the files.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    pub(super) manifest: Manifest,
+    /// The hashes of all members, as they stand there.
+    pub(super) digests: Vec<u8>,
+    /// Who made it; none where it was left out.
+    pub(super) seal: Option<Seal>,
+}
+
 /// Writes what is in the backup at `path` into the empty directory `into`: `data/actifix.db` and the files beside it.
-pub(super) fn unpack(path: &Path, identities: &Identities, into: &Path) -> Result<Manifest, ReadError> {
+pub(super) fn unpack(path: &Path, identities: &Identities, into: &Path) -> Result<Unpacked, ReadError> {
     let io = |source| ReadError::Io { path: path.to_owned(), source };
     let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path).map_err(io)?);
     let decryptor = Decryptor::new_buffered(file).map_err(|error| match error {
@@ -57,26 +72,26 @@ pub(super) fn unpack(path: &Path, identities: &Identities, into: &Path) -> Resul
         files::private_dir(&dir)
             .map_err(|error| ReadError::Io { path: dir, source: io::Error::other(error) })?;
     }
-    let manifest = members(&mut archive, into)?;
+    let unpacked = members(&mut archive, into)?;
     // What is behind the end of the archive is authenticated too: a file that was cut there must not pass.
     let mut rest = archive.into_inner();
     let extra = io::copy(&mut rest, &mut io::sink()).map_err(damaged)?;
     if extra > BUFFER_BYTES as u64 {
         return Err(ReadError::Damaged("something follows the archive".to_owned()));
     }
-    Ok(manifest)
+    Ok(unpacked)
 }
 
 fn damaged(error: impl std::fmt::Display) -> ReadError {
     ReadError::Damaged(error.to_string())
 }
 
-fn members<R: Read>(archive: &mut tar::Archive<R>, into: &Path) -> Result<Manifest, ReadError> {
-    let (mut manifest, mut digests) = (None::<Manifest>, None::<BTreeMap<String, String>>);
+fn members<R: Read>(archive: &mut tar::Archive<R>, into: &Path) -> Result<Unpacked, ReadError> {
+    let (mut manifest, mut digests, mut seal) = (None::<Manifest>, None::<Vec<u8>>, None::<Seal>);
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for (number, entry) in archive.entries().map_err(damaged)?.enumerate() {
         let mut entry = entry.map_err(damaged)?;
-        if number >= MEMBERS_MAX || digests.is_some() {
+        if number >= MEMBERS_MAX || seal.is_some() {
             return Err(ReadError::Damaged("it holds more than it should".to_owned()));
         }
         let path = entry.path_bytes();
@@ -85,6 +100,13 @@ fn members<R: Read>(archive: &mut tar::Archive<R>, into: &Path) -> Result<Manife
         if !entry.header().entry_type().is_file() || found.contains_key(&path) {
             return Err(ReadError::Damaged("it holds what it should not".to_owned()));
         }
+        if digests.is_some() {
+            if path != SEAL {
+                return Err(ReadError::Damaged("it holds more than it should".to_owned()));
+            }
+            seal = Some(serde_json::from_slice(&small(&mut entry, size)?).map_err(damaged)?);
+            continue;
+        }
         let hash = match (path.as_str(), &manifest) {
             (MANIFEST, None) => {
                 let bytes = small(&mut entry, size)?;
@@ -92,8 +114,7 @@ fn members<R: Read>(archive: &mut tar::Archive<R>, into: &Path) -> Result<Manife
                 blake3::hash(&bytes)
             }
             (DIGESTS, Some(_)) => {
-                let bytes = small(&mut entry, size)?;
-                digests = Some(serde_json::from_slice(&bytes).map_err(damaged)?);
+                digests = Some(small(&mut entry, size)?);
                 continue;
             }
             (DATABASE, Some(manifest)) => {
@@ -115,13 +136,17 @@ fn members<R: Read>(archive: &mut tar::Archive<R>, into: &Path) -> Result<Manife
     let (Some(manifest), Some(digests)) = (manifest, digests) else {
         return Err(ReadError::Damaged("its end is missing".to_owned()));
     };
+    if manifest.format >= SEALED_SINCE && seal.is_none() {
+        return Err(ReadError::Damaged("its end is missing".to_owned()));
+    }
+    let noted: BTreeMap<String, String> = serde_json::from_slice(&digests).map_err(damaged)?;
     let names = |map: &BTreeMap<String, String>| map.keys().cloned().collect::<BTreeSet<_>>();
-    if names(&digests) != names(&found) || !found.contains_key(DATABASE) {
+    if names(&noted) != names(&found) || !found.contains_key(DATABASE) {
         return Err(ReadError::Damaged("a part of it is missing".to_owned()));
     }
-    match found.iter().find(|(name, hash)| digests.get(*name) != Some(*hash)) {
+    match found.iter().find(|(name, hash)| noted.get(*name) != Some(*hash)) {
         Some((name, _)) => Err(ReadError::Damaged(format!("{name} is not what was written"))),
-        None => Ok(manifest),
+        None => Ok(Unpacked { manifest, digests, seal }),
     }
 }
 

@@ -3,9 +3,10 @@
 
 use super::read::{ReadError, unpack};
 use super::shelf::look;
-use super::{Identities, Manifest};
+use super::{Identities, Manifest, Trust};
 use crate::files;
 use crate::home::Home;
+use crate::vault::KeySources;
 use actifix_app::ports::BackupVerdict;
 use serde_json::json;
 use std::fs::File;
@@ -49,8 +50,13 @@ pub struct Restored {
     pub kept_config: bool,
 }
 
-/// Makes the home at `home` from the backup at `path`.
-pub fn restore(path: &Path, identities: &Identities, home: &Home) -> Result<Restored, RestoreError> {
+/// Makes the home at `home` from the backup at `path`. Where a root key is at hand, only from one that was made by it.
+pub fn restore(
+    path: &Path,
+    identities: &Identities,
+    home: &Home,
+    sources: &KeySources,
+) -> Result<Restored, RestoreError> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| RestoreError::Io { path, source }
@@ -66,10 +72,10 @@ pub fn restore(path: &Path, identities: &Identities, home: &Home) -> Result<Rest
     files::private_dir(home.root()).map_err(io(home.root()))?;
     let stage =
         tempfile::Builder::new().prefix(".restore-").tempdir_in(home.root()).map_err(io(home.root()))?;
-    let manifest = unpack(path, identities, stage.path())?;
+    let unpacked = unpack(path, identities, stage.path())?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut verdict = BackupVerdict { name: name.clone(), ..BackupVerdict::default() };
-    look(&manifest, stage.path(), None, &mut verdict);
+    look(&unpacked, stage.path(), &Trust::AtHand { home, sources }, &mut verdict);
     verdict.intact = verdict.faults.is_empty();
     if !verdict.intact {
         return Err(RestoreError::Unsound(verdict.faults.join("; ")));
@@ -81,7 +87,7 @@ pub fn restore(path: &Path, identities: &Identities, home: &Home) -> Result<Rest
         beside.push(suffix);
         let _there_or_not = std::fs::remove_file(PathBuf::from(beside));
     }
-    let note = note(&name, &manifest).to_string();
+    let note = note(&name, &unpacked.manifest).to_string();
     files::replace(&staged.private().join(NOTE), note.as_bytes()).map_err(io(&staged.private()))?;
     let kept_config = std::fs::symlink_metadata(home.config()).is_ok();
     if !kept_config && staged.config().exists() {

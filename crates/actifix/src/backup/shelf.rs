@@ -1,12 +1,13 @@
 //! The directory of backups.
 
 use super::draft::Draft;
-use super::read::{ReadError, unpack};
-use super::{DATABASE, Identities, Manifest, created_at, parse_recipient};
+use super::read::{ReadError, Unpacked, unpack};
+use super::{DATABASE, Identities, Manifest, Trust, created_at, parse_recipient};
 use crate::files;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{BackupFile, BackupShelf, BackupVerdict, Ids, SnapshotSink};
 use actifix_domain::time::Timestamp;
+use actifix_store::files::Unsafe;
 use age::x25519::Recipient;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub struct Shelf {
     pub own: Identities,
     /// Key of the chain of the audit log.
     pub audit_key: [u8; 32],
+    /// Key of the seals.
+    pub seal_key: [u8; 32],
     /// Random parts of names.
     pub ids: Arc<dyn Ids>,
 }
@@ -70,15 +73,16 @@ impl BackupShelf for Shelf {
         files::private_dir(&self.dir).map_err(Error::internal)?;
         let mut random = [0u8; 4];
         self.ids.random(&mut random);
-        let draft = Draft::begin(&self.dir, &self.home, &all, at, random).map_err(|error| {
-            if error.kind() == io::ErrorKind::StorageFull {
-                return Error::Unavailable {
-                    message: "the disk of the backups is full",
-                    retry_after_seconds: 60,
-                };
-            }
-            Error::internal(error)
-        })?;
+        let draft =
+            Draft::begin(&self.dir, &self.home, &all, self.seal_key, at, random).map_err(|error| {
+                if error.kind() == io::ErrorKind::StorageFull {
+                    return Error::Unavailable {
+                        message: "the disk of the backups is full",
+                        retry_after_seconds: 60,
+                    };
+                }
+                Error::internal(error)
+            })?;
         Ok(Box::new(draft))
     }
 
@@ -98,7 +102,8 @@ impl BackupShelf for Shelf {
     }
 
     fn verify(&self, name: &str) -> Result<BackupVerdict> {
-        verify(&self.path(name)?, &self.own, Some(self.audit_key)).map_err(|error| match error {
+        let trust = Trust::Keys { audit: self.audit_key, seal: self.seal_key };
+        verify(&self.path(name)?, &self.own, &trust).map_err(|error| match error {
             ReadError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Error::Unavailable {
                     message: "there is no room to restore a backup into",
@@ -137,11 +142,27 @@ impl BackupShelf for Shelf {
     }
 }
 
+/// Looks at the directory and at the backups in it: takes away what group and others may do, tells of links and foreign
+/// owners. Other files there are not ours.
+pub fn tend(dir: &Path, entries_max: usize) -> Vec<Unsafe> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut found = Vec::new();
+    if let Err(error) = actifix_store::files::private_dir(dir) {
+        found.push(Unsafe { path: dir.to_owned(), what: error.to_string(), repaired: false });
+    }
+    for entry in entries.take(entries_max).flatten() {
+        if entry.file_name().to_str().is_some_and(|name| created_at(name).is_some()) {
+            found.extend(actifix_store::files::tend_tree(&entry.path(), 1));
+        }
+    }
+    found
+}
+
 /// Puts a backup into a temporary home beside it, looks at everything, and removes that home.
 pub fn verify(
     path: &Path,
     identities: &Identities,
-    audit_key: Option<[u8; 32]>,
+    trust: &Trust<'_>,
 ) -> std::result::Result<BackupVerdict, ReadError> {
     let beside = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -154,7 +175,7 @@ pub fn verify(
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut verdict = BackupVerdict { name, ..BackupVerdict::default() };
     match unpack(path, identities, temporary.path()) {
-        Ok(manifest) => look(&manifest, temporary.path(), audit_key, &mut verdict),
+        Ok(unpacked) => look(&unpacked, temporary.path(), trust, &mut verdict),
         // These say that nobody can tell, not that it is bad.
         Err(error @ (ReadError::Io { .. } | ReadError::WrongKey | ReadError::Newer { .. })) => {
             return Err(error);
@@ -165,14 +186,20 @@ pub fn verify(
     Ok(verdict)
 }
 
-/// Compares what was put back with what was noted when the backup was made.
-pub(super) fn look(
-    manifest: &Manifest,
-    home: &Path,
-    audit_key: Option<[u8; 32]>,
-    verdict: &mut BackupVerdict,
-) {
+/// Judges who made what was put back, and compares it with what was noted when the backup was made.
+pub(super) fn look(unpacked: &Unpacked, home: &Path, trust: &Trust<'_>, verdict: &mut BackupVerdict) {
+    let manifest: &Manifest = &unpacked.manifest;
     verdict.created_at = Some(manifest.created_at);
+    let audit_key = trust.judge(unpacked, home, verdict);
+    // An old one of ours under a new name is as good as a forged one.
+    if created_at(&verdict.name).is_some_and(|named| named != manifest.created_at) {
+        verdict
+            .faults
+            .push(format!("its name tells another time than {}, when it was made", manifest.created_at));
+    }
+    if !verdict.faults.is_empty() {
+        return;
+    }
     let inspection = match actifix_store::inspect(&home.join(DATABASE), audit_key) {
         Ok(inspection) => inspection,
         Err(why) => return verdict.faults.push(format!("the database does not open: {why}")),

@@ -4,7 +4,7 @@ use super::client::{Client, encoded};
 use super::output::{self, ago, counted, grouped, items, number, text, time};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global, exit};
-use crate::backup::{self, Identities, ReadError, RestoreError};
+use crate::backup::{self, Identities, ReadError, RestoreError, Trust};
 use crate::home::Home;
 use crate::system::SystemClock;
 use crate::vault::{Ask, HomeVault};
@@ -158,10 +158,13 @@ async fn verify(global: &Global, name: Option<&str>) -> Result<ExitCode, CliErro
     tell(global, &verdict?)
 }
 
-/// Without a server, and without the root key: the chain of the audit log cannot be computed anew then.
+/// Without a server. Who made it, and whether the audit log's chain is whole, can be told where the root key is at hand.
 fn verify_file(global: &Global, file: &Path, identity: &Path) -> Result<ExitCode, CliError> {
     let identities = Identities::from_file(identity).map_err(CliError::usage)?;
-    let verdict = backup::verify(&found(global, file), &identities, None).map_err(cannot_read)?;
+    let home = Home::at(&global.home);
+    let sources = wire::key_sources(Ask::Nobody);
+    let trust = Trust::AtHand { home: &home, sources: &sources };
+    let verdict = backup::verify(&found(global, file), &identities, &trust).map_err(cannot_read)?;
     tell(global, &json!(verdict))
 }
 
@@ -184,6 +187,7 @@ fn tell(global: &Global, verdict: &Value) -> Result<ExitCode, CliError> {
                     ""
                 },
             ))?;
+            tell_unchecked(verdict);
         }
         for fault in verdict.get("faults").and_then(Value::as_array).into_iter().flatten() {
             output::line(format!("{}: {}", text(verdict, "name"), fault.as_str().unwrap_or_default()))?;
@@ -192,17 +196,29 @@ fn tell(global: &Global, verdict: &Value) -> Result<ExitCode, CliError> {
     Ok(if intact { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// Says so where nobody could tell who made it.
+fn tell_unchecked(verdict: &Value) {
+    if text(verdict, "authenticity") == "not_checked" {
+        output::note(
+            "authenticity not checked: root key absent; whoever knows the recipients could have made it: give the key in ACTIFIX_MASTER_KEY_FILE to check",
+        );
+    }
+}
+
 fn restore(global: &Global, file: &Path, identity: &Path, to: Option<PathBuf>) -> Result<ExitCode, CliError> {
     crate::process::keep_files_private();
     let identities = Identities::from_file(identity).map_err(CliError::usage)?;
     let home = Home::at(to.unwrap_or_else(|| global.home.clone()));
     let file = found(global, file);
-    let done = backup::restore(&file, &identities, &home).map_err(|error| match error {
-        RestoreError::Read(error) => cannot_read(error),
-        RestoreError::Occupied(_) => CliError::new(exit::CANNOT_CREATE, error.to_string()),
-        RestoreError::Unsound(_) => CliError::new(1, error.to_string()),
-        RestoreError::Io { .. } => CliError::new(exit::IO, error.to_string()),
-    })?;
+    let done =
+        backup::restore(&file, &identities, &home, &wire::key_sources(Ask::Nobody)).map_err(|error| {
+            match error {
+                RestoreError::Read(error) => cannot_read(error),
+                RestoreError::Occupied(_) => CliError::new(exit::CANNOT_CREATE, error.to_string()),
+                RestoreError::Unsound(_) => CliError::new(1, error.to_string()),
+                RestoreError::Io { .. } => CliError::new(exit::IO, error.to_string()),
+            }
+        })?;
     let vault = HomeVault::inspect(&home.private(), true, &wire::key_sources(Ask::Terminal));
     let verdict = json!(done.verdict);
     if global.json {
@@ -216,6 +232,7 @@ fn restore(global: &Global, file: &Path, identity: &Path, to: Option<PathBuf>) -
         home.root().display(),
         time(&verdict, "created_at")
     ))?;
+    tell_unchecked(&verdict);
     if done.kept_config {
         output::note("actifix.toml was there and stays; that of the backup was not taken");
     }

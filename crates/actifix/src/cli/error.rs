@@ -83,13 +83,28 @@ impl CliError {
         Self::new(exit::CONFIG, error.to_string())
     }
 
+    /// The vault cannot be opened.
+    pub fn from_vault(error: crate::vault::VaultError) -> Self {
+        use crate::vault::VaultError;
+        use std::io::ErrorKind::{ReadOnlyFilesystem, StorageFull};
+        match &error {
+            VaultError::Io { source, .. } if matches!(source.kind(), ReadOnlyFilesystem | StorageFull) => {
+                Self::new(exit::IO, format!("{error}: a home must lie where it can be written"))
+            }
+            _ => Self::config(error),
+        }
+    }
+
     /// The database cannot be opened.
     pub fn from_open(error: actifix_store::OpenError) -> Self {
         use actifix_store::OpenError;
         use actifix_store::files::FileError;
         let code = match &error {
             OpenError::File(FileError::Locked { .. }) => exit::TRY_LATER,
-            OpenError::Schema(_) | OpenError::Engine { .. } | OpenError::Lost { .. } => exit::CONFIG,
+            OpenError::Schema(_)
+            | OpenError::Engine { .. }
+            | OpenError::Lost { .. }
+            | OpenError::LogLost { .. } => exit::CONFIG,
             _ => exit::IO,
         };
         Self::new(code, error.to_string())

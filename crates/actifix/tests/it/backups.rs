@@ -19,13 +19,13 @@ const ENOUGH: usize = 400;
 const CONFIG: &str = "[throttle]\nenabled = false\n[limits]\nsample_after = 0\n";
 
 /// A key beside the home: its file and its recipient.
-struct Key {
+pub struct Key {
     _dir: tempfile::TempDir,
-    file: PathBuf,
-    recipient: String,
+    pub file: PathBuf,
+    pub recipient: String,
 }
 
-fn key(home: &Home) -> Key {
+pub fn key(home: &Home) -> Key {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("backup.key");
     let made = home.cli(&["backup", "keygen", "--out", file.to_str().expect("a path")]).ok();
@@ -39,7 +39,7 @@ fn record(home: &Home, message: &str) {
 }
 
 /// A home with one event and one backup.
-fn backed_up() -> (std::sync::Arc<Home>, Key, PathBuf) {
+pub fn backed_up() -> (std::sync::Arc<Home>, Key, PathBuf) {
     let home = Home::with_config(CONFIG);
     record(&home, "before the backup");
     let key = key(&home);
@@ -170,7 +170,7 @@ fn load(server: &Server, number: usize, client: &Client, stop: &AtomicBool) {
     }
 }
 
-fn wait_until(done: impl Fn() -> bool) {
+pub fn wait_until(done: impl Fn() -> bool) {
     while !done() {
         std::thread::yield_now();
     }
@@ -187,7 +187,9 @@ fn stock_age_opens_it_and_neither_the_root_key_nor_clear_text_is_in_it() {
     .ok();
     assert_eq!(
         names(out.path()),
-        [".actifix", "actifix.toml", "data", "digests.json", "manifest.json"].map(str::to_owned).into()
+        [".actifix", "actifix.toml", "data", "digests.json", "manifest.json", "seal.json"]
+            .map(str::to_owned)
+            .into()
     );
     let count = "import sqlite3,sys; d=sqlite3.connect(sys.argv[1]); \
         print(d.execute('pragma integrity_check').fetchone()[0], d.execute('select count(*) from events').fetchone()[0])";

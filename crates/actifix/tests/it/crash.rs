@@ -190,7 +190,13 @@ fn a_stop_finishes_what_was_begun() {
 fn everything_in_the_home_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
-    let server = home.serve();
+    // Whatever mask somebody started it with.
+    let mut command = std::process::Command::new("bash");
+    command
+        .args(["-c", "umask 000; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_actifix"), "--home"])
+        .arg(home.path());
+    command.arg("serve").env("NO_COLOR", "1");
+    let server = Server::run(std::sync::Arc::clone(&home), command);
     home.import_projects();
     let body = "{}\n{\"type\":\"event\"}\n{\"message\":\"x\"}\n";
     assert_eq!(

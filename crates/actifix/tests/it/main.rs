@@ -29,6 +29,7 @@ mod fixtures;
 mod flood;
 mod front;
 mod guide;
+mod genuine;
 mod h2;
 mod harness;
 mod hook;

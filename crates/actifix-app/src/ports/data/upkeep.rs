@@ -51,6 +51,20 @@ pub struct BackupView {
     pub problem: Option<String>,
 }
 
+/// Whether a backup was made by the installation that it says it is of. Its recipients are public: whoever can write to
+/// the place of the backups can encrypt to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authenticity {
+    /// Its seal takes the root key to make.
+    Verified,
+    /// Nobody could tell: the root key is not here.
+    #[default]
+    NotChecked,
+    /// It has no seal of this installation: somebody else made or changed it.
+    Failed,
+}
+
 /// What a restore into a temporary home found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BackupVerdict {
@@ -66,6 +80,8 @@ pub struct BackupVerdict {
     pub audit_head: u64,
     /// Whether the chain of the audit log was computed anew, which takes the root key.
     pub audit_verified: bool,
+    /// Whether this installation made it, which takes the root key too.
+    pub authenticity: Authenticity,
     /// When the backup was begun.
     pub created_at: Option<Timestamp>,
 }
