@@ -262,7 +262,9 @@ impl Table {
             let at = base + place;
             match crate::bytes::before(text, at) {
                 // The first bytes of a run can be those of an escape: `\n`, `%3D`, `\x3d`, `\u003d`.
-                b'\\' | b'%' => (at + 1..at + 6).for_each(|at| look(found, at)),
+                b'\\' | b'%' => (at + 1..at + 6)
+                    .filter(|at| crate::bytes::before(text, *at).is_ascii_alphanumeric())
+                    .for_each(|at| look(found, at)),
                 last if self.starts.ends_with(last) => {
                     self.starts.before(text, at, |keyword, start| self.whole(text, keyword, start, found));
                 }

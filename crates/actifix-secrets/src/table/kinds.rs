@@ -94,6 +94,24 @@ pub(super) fn classify(view: &[u8; VIEW_BYTES], seen: &mut Seen) -> Masks {
             | u8::from(*byte == b'/');
         *digit = decimal;
     }
+    let masks = Masks { word: bits(&words), glue: bits(&glues), digit: bits(&digits) };
+    // Most blocks have none of the rare kinds, and most texts have all of the others soon.
+    let mut rare = 0;
+    for (byte, next) in view.iter().zip(view.iter().skip(1)).take(BLOCK_BYTES) {
+        rare |= u8::from(*byte == b'@')
+            | u8::from(*byte == b'%')
+            | u8::from(*byte == b'\\')
+            | (u8::from(*byte == b'&') & u8::from(*next == b'#'));
+    }
+    if rare != 0 || seen.0 & (COLON | DOT | UPPER) != COLON | DOT | UPPER {
+        seen.0 |= kinds(view);
+    }
+    seen.0 |= kind(masks.digit != 0, DIGIT);
+    masks
+}
+
+/// All kinds of a block but that of digits.
+fn kinds(view: &[u8; VIEW_BYTES]) -> u8 {
     let mut kinds = 0;
     for (byte, next) in view.iter().zip(view.iter().skip(1)).take(BLOCK_BYTES) {
         kinds |= kind(*byte == b'@', AT_SIGN)
@@ -105,13 +123,11 @@ pub(super) fn classify(view: &[u8; VIEW_BYTES], seen: &mut Seen) -> Masks {
             | kind((*byte == b'&') & (*next == b'#'), ESCAPED)
             | kind((*byte == b'\\') & (next | 0x20 == b'x'), MAYBE);
     }
-    let masks = Masks { word: bits(&words), glue: bits(&glues), digit: bits(&digits) };
     if kinds & MAYBE != 0 {
         let escape = |part: &[u8]| matches!(part, [b'\\', b'x' | b'X', b'4'..=b'7']);
         kinds |= kind(view.windows(3).take(BLOCK_BYTES).any(escape), ESCAPED);
     }
-    seen.0 |= kinds & !MAYBE | kind(masks.digit != 0, DIGIT);
-    masks
+    kinds & !MAYBE
 }
 
 #[inline]

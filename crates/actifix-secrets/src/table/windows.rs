@@ -7,7 +7,7 @@ use crate::bytes::at;
 /// The bit in which upper and lower case differ, in each byte.
 const CASE_BITS: u64 = 0x2020_2020_2020_2020;
 /// Size of the set in words of 64 bits: some percent of its bits are set.
-const SET_BITS: u32 = 18;
+const SET_BITS: u32 = 19;
 const SET_WORDS: usize = 1 << (SET_BITS - 6);
 /// Lists of windows, by a hash of three of their bytes.
 const LISTS: usize = 1 << 10;
@@ -41,20 +41,12 @@ pub(super) struct Windows {
 impl Windows {
     /// Chooses a window of each keyword for each parity; none if there are too many.
     pub(super) fn new(keywords: &[(&[u8], u16)]) -> Option<Self> {
-        let mut shared = std::collections::HashMap::<u32, u32>::new();
-        for (keyword, _) in keywords {
-            for (_, bytes, _) in candidates(keyword, 0).chain(candidates(keyword, 1)) {
-                *shared.entry(bytes).or_default() += 1;
-            }
-        }
         let mut set = Box::new([0; SET_WORDS]);
         let (mut head, mut tail) = (Vec::new(), Vec::new());
         for (keyword, number) in keywords {
             for parity in [0, 1] {
-                // Windows that many keywords have cost more where they stand.
-                let cost = |bytes: u32| shared.get(&bytes).map_or(0, |count| count.ilog2());
-                let (offset, bytes, mask) = candidates(keyword, parity)
-                    .max_by_key(|(_, bytes, mask)| rarity(*bytes, *mask).saturating_sub(2 * cost(*bytes)))?;
+                let (offset, bytes, mask) =
+                    candidates(keyword, parity).max_by_key(|(_, bytes, mask)| rarity(*bytes, *mask))?;
                 let window = Window { bytes, mask, keyword: *number, ahead: i8::try_from(-offset).ok()? };
                 for filled in fillings(bytes, mask) {
                     let (place, bit) = slot(filled);
@@ -172,20 +164,29 @@ fn fillings(bytes: u32, mask: u32) -> impl Iterator<Item = u32> {
     values.filter(move |byte| mask == u32::MAX || byte & 0x20 != 0).map(move |byte| bytes | byte << shift)
 }
 
-/// How rare the bytes of a window are in source code, roughly.
+/// Parts of common words of programs that are made of letters that are not common.
+const COMMON: [&[u8; 4]; 49] = [
+    b"----", b" for", b" fro", b" key", b"able", b"ampl", b"back", b"cens", b"ciph", b"code", b"conf",
+    b"cont", b"cryp", b"d by", b"data", b"d_co", b"ect_", b"ence", b"func", b"gith", b"hash", b"iphe",
+    b"ivat", b"key_", b"lice", b"lock", b"numb", b"ock ", b"orag", b"ourc", b"para", b"path", b"pher",
+    b"priv", b"push", b"requ", b"ring", b"riva", b"rom ", b"rypt", b"sign", b"sion", b"sser", b"tabl",
+    b"thub", b"with", b"word", b"writ", b"_key",
+];
+
+/// How rare a window is in source code, roughly.
 fn rarity(bytes: u32, mask: u32) -> u32 {
     let weight = |byte: u8| match byte {
         b' ' | b'e' | b't' => 1,
         b'a' | b'i' | b'n' | b'o' | b'r' | b's' => 2,
-        b'c' | b'd' | b'l' | b'u' | b'_' | b'm' | b'p' | b'f' => 3,
+        // The underscore with the bit of the case.
+        b'c' | b'd' | b'l' | b'u' | 0x7f | b'm' | b'p' | b'f' => 3,
         b'b' | b'g' | b'h' | b'.' | b',' | b'=' | b'"' | b'(' | b':' | b'/' | b'-' => 4,
         b'y' | b'v' | b'w' | b'k' | b'0' | b'1' => 5,
         _ => 6,
     };
-    bytes
-        .to_le_bytes()
-        .into_iter()
-        .zip(mask.to_le_bytes())
-        .map(|(b, m)| if m == 0 { 0 } else { weight(b) })
-        .sum()
+    if COMMON.iter().any(|common| u32::from_le_bytes(**common) | CASE_BITS as u32 == bytes) {
+        return 0;
+    }
+    let known = bytes.to_le_bytes().into_iter().zip(mask.to_le_bytes()).filter(|(_, mask)| *mask != 0);
+    known.map(|(byte, _)| weight(byte)).sum()
 }
