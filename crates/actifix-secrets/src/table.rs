@@ -183,7 +183,12 @@ impl Table {
     /// Looks at the next block, of which `left` bytes are text, and what follows it.
     #[inline]
     fn block(&self, text: &[u8], view: &[u8; VIEW_BYTES], left: usize, walk: &mut Walk, found: &mut Found) {
-        let masks = classify(view, &mut walk.seen);
+        // Of a short text only the beginning is sorted.
+        let masks = match left {
+            ..=16 => classify::<16>(view, &mut walk.seen),
+            ..=32 => classify::<32>(view, &mut walk.seen),
+            _ => classify::<BLOCK_BYTES>(view, &mut walk.seen),
+        };
         self.settle(text, walk, masks, found);
         (walk.before, walk.last) = (walk.last, masks);
         let mut places = self.windows.look(view, left);
@@ -260,15 +265,15 @@ impl Table {
         each(begins, |place| look(found, base + place));
         each(runs, |place| {
             let at = base + place;
-            match crate::bytes::before(text, at) {
+            let last = crate::bytes::before(text, at);
+            if matches!(last, b'\\' | b'%') {
                 // The first bytes of a run can be those of an escape: `\n`, `%3D`, `\x3d`, `\u003d`.
-                b'\\' | b'%' => (at + 1..at + 6)
+                (at + 1..at + 6)
                     .filter(|at| crate::bytes::before(text, *at).is_ascii_alphanumeric())
-                    .for_each(|at| look(found, at)),
-                last if self.starts.ends_with(last) => {
-                    self.starts.before(text, at, |keyword, start| self.whole(text, keyword, start, found));
-                }
-                _ => {}
+                    .for_each(|at| look(found, at));
+            }
+            if self.starts.ends_with(last) {
+                self.starts.before(text, at, |keyword, start| self.whole(text, keyword, start, found));
             }
         });
     }

@@ -81,10 +81,10 @@ impl Masks {
     }
 }
 
-/// Sorts a block into kinds.
+/// Sorts the first `N` bytes of a block into kinds.
 #[inline]
-pub(super) fn classify(view: &[u8; VIEW_BYTES], seen: &mut Seen) -> Masks {
-    let (mut words, mut glues, mut digits) = ([0; BLOCK_BYTES], [0; BLOCK_BYTES], [0; BLOCK_BYTES]);
+pub(super) fn classify<const N: usize>(view: &[u8; VIEW_BYTES], seen: &mut Seen) -> Masks {
+    let (mut words, mut glues, mut digits) = ([0; N], [0; N], [0; N]);
     for (((byte, word), glue), digit) in view.iter().zip(&mut words).zip(&mut glues).zip(&mut digits) {
         let decimal = u8::from(byte.wrapping_sub(b'0') < 10);
         *word = decimal | u8::from((byte | 0x20).wrapping_sub(b'a') < 26);
@@ -96,24 +96,30 @@ pub(super) fn classify(view: &[u8; VIEW_BYTES], seen: &mut Seen) -> Masks {
     }
     let masks = Masks { word: bits(&words), glue: bits(&glues), digit: bits(&digits) };
     // Most blocks have none of the rare kinds, and most texts have all of the others soon.
-    let mut rare = 0;
-    for (byte, next) in view.iter().zip(view.iter().skip(1)).take(BLOCK_BYTES) {
-        rare |= u8::from(*byte == b'@')
-            | u8::from(*byte == b'%')
-            | u8::from(*byte == b'\\')
-            | (u8::from(*byte == b'&') & u8::from(*next == b'#'));
-    }
-    if rare != 0 || seen.0 & (COLON | DOT | UPPER) != COLON | DOT | UPPER {
-        seen.0 |= kinds(view);
+    if seen.0 & (COLON | DOT | UPPER) != COLON | DOT | UPPER || holds_rare::<N>(view) {
+        seen.0 |= kinds::<N>(view);
     }
     seen.0 |= kind(masks.digit != 0, DIGIT);
     masks
 }
 
-/// All kinds of a block but that of digits.
-fn kinds(view: &[u8; VIEW_BYTES]) -> u8 {
+#[inline]
+fn holds_rare<const N: usize>(view: &[u8; VIEW_BYTES]) -> bool {
+    let mut rare = 0;
+    for (byte, next) in view.iter().zip(view.iter().skip(1)).take(N) {
+        rare |= u8::from(*byte == b'@')
+            | u8::from(*byte == b'%')
+            | u8::from(*byte == b'\\')
+            | (u8::from(*byte == b'&') & u8::from(*next == b'#'));
+    }
+    rare != 0
+}
+
+/// All kinds of the first `N` bytes of a block but that of digits.
+#[inline]
+fn kinds<const N: usize>(view: &[u8; VIEW_BYTES]) -> u8 {
     let mut kinds = 0;
-    for (byte, next) in view.iter().zip(view.iter().skip(1)).take(BLOCK_BYTES) {
+    for (byte, next) in view.iter().zip(view.iter().skip(1)).take(N) {
         kinds |= kind(*byte == b'@', AT_SIGN)
             | kind(*byte == b':', COLON)
             | kind(*byte == b'.', DOT)
@@ -125,7 +131,7 @@ fn kinds(view: &[u8; VIEW_BYTES]) -> u8 {
     }
     if kinds & MAYBE != 0 {
         let escape = |part: &[u8]| matches!(part, [b'\\', b'x' | b'X', b'4'..=b'7']);
-        kinds |= kind(view.windows(3).take(BLOCK_BYTES).any(escape), ESCAPED);
+        kinds |= kind(view.windows(3).take(N).any(escape), ESCAPED);
     }
     kinds & !MAYBE
 }
@@ -137,7 +143,7 @@ fn kind(is: bool, kind: u8) -> u8 {
 
 /// The bytes, each 0 or 1, as bits.
 #[inline]
-fn bits(bytes: &[u8; BLOCK_BYTES]) -> u64 {
+fn bits(bytes: &[u8]) -> u64 {
     let (eights, _) = bytes.as_chunks::<8>();
     // The product brings bit `8 n` to bit `56 + n`, and no two others to the same.
     let bits = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
