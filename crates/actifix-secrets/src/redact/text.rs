@@ -130,7 +130,8 @@ impl Session<'_> {
     #[inline]
     fn is_quiet(&self, text: &str, place: Place, depth: usize, walk: &Walk, lists: &Found) -> bool {
         let seen = walk.seen();
-        let word = depth < 2 && !lists.runs.is_empty();
+        // Base64 of text has upper case, hex of text digits.
+        let word = depth < 2 && (seen.upper() || seen.digit()) && !lists.runs.is_empty();
         let email = seen.at_sign() && self.settings.email != PersonalData::Keep;
         let own_name = self.settings.sensitive_keys.matcher().is_some();
         let none = lists.hits.is_empty() && lists.numbers.is_empty() && !seen.hidden();
