@@ -1,5 +1,5 @@
-//! Scans all files below folders in one thread: `scan_dump FOLDER...` prints what it costs per byte, and with `--dump` as the first
-//! word all candidates instead, to be compared between two versions of the engine.
+//! Scans all files below folders in one thread: `scan_dump FOLDER...` prints what it costs per byte. With `--dump` as the
+//! first word it prints all candidates instead, to be compared between two versions of the engine.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
