@@ -186,7 +186,7 @@ impl Table {
         // Of a short text only the beginning is sorted.
         let masks = match left {
             ..=16 => classify::<16>(view, &mut walk.seen),
-            ..=32 => classify::<32>(view, &mut walk.seen),
+            17..=32 => classify::<32>(view, &mut walk.seen),
             _ => classify::<BLOCK_BYTES>(view, &mut walk.seen),
         };
         self.settle(text, walk, masks, found);

@@ -8,12 +8,15 @@ const PAIR_WORDS: usize = 1 << 10;
 /// Lists of keywords, by their first bytes.
 const LISTS: usize = 1 << 8;
 
+/// A keyword and its number.
+type Keyword = (Box<[u8]>, u16);
+
 /// Keywords by their first two bytes, and those that end where a run begins.
 pub(super) struct Starts {
     /// Which pairs begin a keyword.
     pairs: Box<[u64; PAIR_WORDS]>,
-    lists: Box<[Vec<(Box<[u8]>, u16)>; LISTS]>,
-    ends: Vec<(Box<[u8]>, u16)>,
+    lists: Box<[Vec<Keyword>; LISTS]>,
+    ends: Vec<Keyword>,
     /// The last bytes of those.
     last: [bool; 256],
 }
