@@ -10,7 +10,7 @@ use crate::finding::{Finding, Match};
 use crate::redact::session::Session;
 use crate::rule::{Detector, Reading, Rule, RuleError, RuleSource};
 use crate::settings::Settings;
-use crate::table::{Hit, Seen, Table, Walk, Word};
+use crate::table::{Found, Hit, RUN_MIN, Seen, Stands, Table, Walk, Word};
 
 /// What a keyword asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,8 +96,8 @@ impl Engine {
         crate::rule::check_patterns(&own)?;
         let broken = |file: &str, problem: String| RuleError { file: file.to_owned(), line: 1, problem };
         let mut rules = Reading::default();
-        for (name, file) in crate::builtin::files().map_err(|error| broken("rules", error.to_string()))? {
-            rules.file(file).map_err(|(_, problem)| broken(name, problem))?;
+        for file in crate::builtin::files().map_err(|error| broken("rules", error.to_string()))? {
+            rules.file(file.rules, file.leads).map_err(|(_, problem)| broken(file.name, problem))?;
         }
         for (name, text) in own {
             rules.toml(name, text)?;
@@ -197,20 +197,14 @@ impl Engine {
 
     /// Collects the first keywords of a text that stand where they may, overlapping ones too: in most texts all.
     #[inline]
-    pub(crate) fn start(&self, text: &[u8], hits: &mut Vec<Hit>) -> Walk {
-        self.table.start(text, hits)
+    pub(crate) fn start(&self, text: &[u8], found: &mut Found) -> Walk {
+        self.table.start(text, found)
     }
 
     /// Collects the rest and brings them in order; very many go to `full`.
     #[inline]
-    pub(crate) fn go_on(
-        &self,
-        text: &[u8],
-        walk: Walk,
-        hits: &mut Vec<Hit>,
-        full: impl FnMut(&[Hit]),
-    ) -> Seen {
-        self.table.go_on(text, walk, hits, full)
+    pub(crate) fn go_on(&self, text: &[u8], walk: Walk, found: &mut Found, full: impl FnMut(&[Hit])) -> Seen {
+        self.table.go_on(text, walk, found, full)
     }
 
     /// What a keyword asks for.
@@ -229,11 +223,11 @@ impl Engine {
                 .flat_map(|hit| self.triggers(hit))
                 .any(|trigger| matches!(trigger, Trigger::Name { .. }));
         };
-        let mut hits = Vec::new();
-        let walk = self.start(text, &mut hits);
-        let seen = self.go_on(text, walk, &mut hits, &mut look);
-        look(&hits);
-        (any, name, seen)
+        let mut found = Found::default();
+        let walk = self.start(text, &mut found);
+        let seen = self.go_on(text, walk, &mut found, &mut look);
+        look(&found.hits);
+        (any || seen.hidden(), name, seen)
     }
 
     fn assemble(rules: Vec<Rule>) -> Self {
@@ -261,11 +255,7 @@ impl Engine {
         drop_covered_names(&mut keywords);
         let words: Vec<Word<'_>> = keywords
             .iter()
-            .map(|(text, triggers)| Word {
-                text,
-                begins: text.starts_with(|first: char| first.is_ascii_alphanumeric())
-                    && triggers.iter().all(|trigger| begins(&rules, *trigger)),
-            })
+            .map(|(text, triggers)| Word { text, stands: stands(&rules, text, triggers) })
             .collect();
         // Only an absurd number of keywords can fail: the bounds on rules exclude it.
         let Some(table) = Table::new(&words) else { return Self::assemble(Vec::new()) };
@@ -275,19 +265,43 @@ impl Engine {
     }
 }
 
-/// Whether what a trigger finds begins with its keyword, at the start of a token.
-fn begins(rules: &[Rule], trigger: Trigger) -> bool {
-    matches!(trigger, Trigger::Rule(index) if rules.get(usize::from(index)).is_some_and(|rule| rule.before == 0 && rule.detector != Detector::Vendor))
+/// Where a keyword counts.
+fn stands(rules: &[Rule], keyword: &str, triggers: &[Trigger]) -> Stands {
+    let first = keyword.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let of = |trigger: &Trigger| match trigger {
+        Trigger::Rule(index) => rules.get(usize::from(*index)).filter(|rule| begins(rule)),
+        _ => None,
+    };
+    let all = |demands: fn(&Rule, &str) -> bool| {
+        triggers.iter().all(|trigger| of(trigger).is_some_and(|rule| demands(rule, keyword)))
+    };
+    let is_run = |byte: u8| crate::bytes::is_base64(byte);
+    if !first || !all(|_, _| true) {
+        Stands::Anywhere
+    } else if all(|rule, keyword| long_from(rule, keyword) >= RUN_MIN) {
+        Stands::InRun
+    } else if !keyword.bytes().last().is_some_and(is_run)
+        && all(|rule, keyword| rule.lead(keyword).behind >= RUN_MIN)
+    {
+        Stands::BeforeRun
+    } else {
+        Stands::First
+    }
 }
 
-/// Keywords of the coded detectors.
+/// Whether what a rule finds begins with its keyword, at the start of a token.
+fn begins(rule: &Rule) -> bool {
+    rule.before == 0 && rule.detector != Detector::Vendor
+}
+
+/// How long the token is at least that begins with a keyword.
+fn long_from(rule: &Rule, keyword: &str) -> usize {
+    // The pattern of the others is that of another word, and the identifier itself has so many letters and digits.
+    if rule.detector == Detector::Near { rule.unbroken } else { rule.lead(keyword).from }
+}
+
+/// Keywords of the coded detectors; the search tells of the shortest escapes by itself.
 const FIXED: &[(&str, Trigger)] = &[
-    ("%2", Trigger::Percent),
-    ("%3", Trigger::Percent),
-    ("%4", Trigger::Percent),
-    ("%5", Trigger::Percent),
-    ("%6", Trigger::Percent),
-    ("%7", Trigger::Percent),
     ("\\u00", Trigger::Escaped),
     // Cyrillic, and the words for a password that `fold` knows, in JSON of ASCII only.
     ("\\u04", Trigger::Escaped),
@@ -295,12 +309,6 @@ const FIXED: &[(&str, Trigger)] = &[
     ("\\u5bc6\\u78", Trigger::Escaped),
     ("\\u30d1\\u30b9", Trigger::Escaped),
     ("\\ube44\\ubc00", Trigger::Escaped),
-    ("\\/", Trigger::Escaped),
-    ("\\x4", Trigger::Escaped),
-    ("\\x5", Trigger::Escaped),
-    ("\\x6", Trigger::Escaped),
-    ("\\x7", Trigger::Escaped),
-    ("&#", Trigger::Escaped),
     ("-----begin ", Trigger::Pem),
     ("-----begin+", Trigger::Percent),
     ("eyj", Trigger::Jwt),

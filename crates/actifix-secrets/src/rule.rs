@@ -7,9 +7,11 @@ use regex::bytes::{Regex, RegexBuilder};
 use toml::Spanned;
 
 mod data;
+#[cfg(test)]
+mod lead;
 
 pub use data::Severity;
-pub(crate) use data::{Boundary, Checksum, Detector, RawRule, RuleFile, Strength};
+pub(crate) use data::{Boundary, Checksum, Detector, Lead, Leads, RawRule, RuleFile, Strength};
 
 /// Bounds of a rule file, so that a hostile or broken one is refused instead of being slow.
 const RULES_MAX: usize = 2_000;
@@ -70,6 +72,8 @@ pub struct Rule {
     pub(crate) window: usize,
     /// Bytes from the keyword on that are no white space and no quote: a test that costs less than the pattern.
     pub(crate) unbroken: usize,
+    /// What the pattern demands of each keyword, where it is known.
+    pub(crate) leads: Leads,
     /// The pattern ignores case, so the keyword may stand in any.
     pub(crate) any_case: bool,
     pub(crate) boundary: Boundary,
@@ -132,6 +136,14 @@ impl Rule {
         &self.counter_examples
     }
 
+    /// What the pattern demands at least where `keyword` (in lower case) stands.
+    pub(crate) fn lead(&self, keyword: &str) -> Lead {
+        let own = self.keywords.iter().zip(&self.leads).filter(|(own, _)| own.eq_ignore_ascii_case(keyword));
+        own.map(|(_, lead)| *lead)
+            .reduce(|a, b| Lead { from: a.from.min(b.from), behind: a.behind.min(b.behind) })
+            .unwrap_or_default()
+    }
+
     /// The compiled pattern; compiled at first use, because most processes meet few vendors.
     pub(crate) fn regex(&self) -> Option<&Regex> {
         self.regex.get_or_init(|| compile(&self.pattern, self.before > 0).ok()).as_ref()
@@ -172,7 +184,7 @@ impl Reading {
             disable: file.disable,
             rule: file.rule.into_iter().map(|raw| plain(raw.into_inner())).collect(),
         };
-        self.file(plain).map_err(|(number, problem)| {
+        self.file(plain, Vec::new()).map_err(|(number, problem)| {
             let start = number.and_then(|number| starts.get(number)).copied().unwrap_or(0);
             error(start, problem)
         })
@@ -182,7 +194,12 @@ impl Reading {
     ///
     /// # Errors
     /// The first problem, with the number of the rule that has it.
-    pub(crate) fn file(&mut self, file: RuleFile<RawRule<String>>) -> Result<(), (Option<usize>, String)> {
+    pub(crate) fn file(
+        &mut self,
+        file: RuleFile<RawRule<String>>,
+        leads: Vec<Leads>,
+    ) -> Result<(), (Option<usize>, String)> {
+        let mut leads = leads.into_iter();
         for id in &file.disable {
             if !self.ids.remove(id.as_str()) {
                 return Err((None, format!("disable: there is no rule `{id}`")));
@@ -196,7 +213,8 @@ impl Reading {
                 return Err(error(format!("rule `{}` stands twice in this file", raw.id)));
             }
             check(&raw).map_err(|problem| error(format!("rule `{}`: {problem}", raw.id)))?;
-            let rule = build(raw, &file.vendor, &file.fix, file.unbroken);
+            let leads = leads.next().unwrap_or_default();
+            let rule = build(raw, leads, &file.vendor, &file.fix, file.unbroken);
             seen.insert(Arc::clone(&rule.id));
             if !self.ids.insert(Arc::clone(&rule.id)) {
                 self.rules.retain(|old| old.id != rule.id);
@@ -309,7 +327,7 @@ fn check(raw: &RawRule<String>) -> Result<(), String> {
     Ok(())
 }
 
-fn build(raw: RawRule<String>, vendor: &str, fix: &str, unbroken: usize) -> Rule {
+fn build(raw: RawRule<String>, leads: Leads, vendor: &str, fix: &str, unbroken: usize) -> Rule {
     let tier = raw.tier.unwrap_or(match raw.detector {
         Detector::Name | Detector::Authorization | Detector::Cookie | Detector::QueryToken => 2,
         Detector::SecretWord => 3,
@@ -333,6 +351,7 @@ fn build(raw: RawRule<String>, vendor: &str, fix: &str, unbroken: usize) -> Rule
         before: raw.before,
         window: raw.window,
         unbroken: if raw.before > 0 { 0 } else { raw.unbroken.unwrap_or(unbroken) },
+        leads,
         any_case,
         boundary: raw.boundary,
         entropy: raw.entropy,

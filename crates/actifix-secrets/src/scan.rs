@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::finding::{Dropped, Match};
 use crate::rule::Severity;
 use crate::settings::Settings;
+use crate::table::Found;
 
 /// Decoded parts inside of decoded parts.
 const DEPTH_MAX: usize = 2;
@@ -54,6 +55,7 @@ pub(crate) fn candidates(engine: &Engine, text: &[u8]) -> Vec<Match> {
         memo: NameMemo::default(),
         found: Vec::new(),
         decoded: 0,
+        lists: Vec::new(),
     };
     match utf16(text) {
         Some((plain, offset)) => {
@@ -102,12 +104,20 @@ struct Scan<'e> {
     found: Vec<Candidate>,
     /// Bytes of decoded text so far.
     decoded: usize,
+    /// Lists to be used again, one per depth.
+    lists: Vec<Found>,
 }
 
 impl Scan<'_> {
     /// Looks through a text and what is encoded in it.
     fn text(&mut self, text: &[u8], depth: usize) {
-        let (spans, marks) = self.hunt(text);
+        let mut found = self.lists.pop().unwrap_or_default();
+        self.look_through(text, depth, &mut found);
+        self.lists.push(found);
+    }
+
+    fn look_through(&mut self, text: &[u8], depth: usize, lists: &mut Found) {
+        let (spans, marks) = self.hunt(text, lists);
         for span in spans {
             self.push(text, span, depth > 0);
         }
@@ -117,28 +127,30 @@ impl Scan<'_> {
         if marks.percent || marks.escaped {
             self.lines(text, marks, depth);
         }
-        if text.len() >= decode::BASE64_MIN && marks.seen.upper() {
+        if marks.seen.upper() && !lists.runs.is_empty() {
             let mut words = Vec::new();
-            decode::base64_words(text, |start, end, plain| words.push((start, end, plain.to_owned())));
+            decode::base64_words(text, &lists.runs, |start, end, plain| {
+                words.push((start, end, plain.to_owned()))
+            });
             for (start, end, plain) in words {
                 self.inner(&plain, start, end, depth);
             }
         }
-        if text.len() >= HEX_MIN && marks.seen.digit() {
-            for (start, end, plain) in hex_words(text) {
+        if marks.seen.digit() {
+            for (start, end, plain) in hex_words(text, &lists.runs) {
                 self.inner(&plain, start, end, depth);
             }
         }
     }
 
-    fn hunt(&self, text: &[u8]) -> (Vec<Span>, Marks) {
+    fn hunt(&self, text: &[u8], lists: &mut Found) -> (Vec<Span>, Marks) {
         let mut hunt = Hunt::new(self.engine, &self.settings, &self.memo, text, false);
-        hunt.run();
+        hunt.run(lists);
         let (mut spans, marks) = (std::mem::take(&mut hunt.spans), hunt.marks);
-        if marks.seen.digit()
-            && let Some(rule) = self.engine.special.card
-        {
-            shape::cards(text, |start, end| spans.push(Span { start, end, rule, echo: true }));
+        if let Some(rule) = self.engine.special.card {
+            shape::cards_among(text, &lists.numbers, |start, end| {
+                spans.push(Span { start, end, rule, echo: true })
+            });
         }
         (spans, marks)
     }
@@ -348,30 +360,23 @@ fn pair(engine: &Engine, matches: &mut [Match]) {
     }
 }
 
-/// Words of hex digits that hold printable text: (start, end, text).
-fn hex_words(text: &[u8]) -> Vec<(usize, usize, String)> {
+/// Words of hex digits that hold printable text: (start, end, text). `runs` tells where longer runs of base64 begin: a word of
+/// hex inside of another word is none.
+fn hex_words(text: &[u8], runs: &[usize]) -> Vec<(usize, usize, String)> {
     let mut words = Vec::new();
-    let mut pos = 0;
-    while pos + HEX_MIN <= text.len() {
-        // A word of 40 has one of its bytes at every 40th place.
-        if !text.get(pos + HEX_MIN - 1).is_some_and(u8::is_ascii_hexdigit) {
-            pos += HEX_MIN;
+    for start in runs.iter().copied() {
+        // Printable text begins with one of these.
+        if !matches!(text.get(start), Some(b'0' | b'2'..=b'7')) {
             continue;
         }
-        let mut start = pos + HEX_MIN - 1;
-        while start > pos && text.get(start - 1).is_some_and(u8::is_ascii_hexdigit) {
-            start -= 1;
-        }
         let end = run(text, start, HEX_MAX, |b| b.is_ascii_hexdigit());
-        let glued = text.get(end).is_some_and(|b| is_base64(*b))
-            || start > 0 && text.get(start - 1).is_some_and(|b| is_base64(*b));
+        let glued = text.get(end).is_some_and(|b| is_base64(*b));
         if end - start >= HEX_MIN
             && !glued
             && let Some(plain) = hex_text(slice(text, start, end))
         {
             words.push((start, end, plain));
         }
-        pos = end.max(pos + 1);
     }
     words
 }

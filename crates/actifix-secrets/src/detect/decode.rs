@@ -143,26 +143,30 @@ fn replaced(text: &str, mut step: impl FnMut(&[u8], usize) -> Option<(u8, usize)
     String::from_utf8(out).ok().map(|text| View { text, origin })
 }
 
-/// Hex words that hold printable text, as bytes or in UTF-16: calls `found(start, end, text)`.
-pub(crate) fn hex_words(text: &[u8], mut found: impl FnMut(usize, usize, &str)) {
-    let mut pos = 0;
-    while pos + HEX_MIN <= text.len() {
-        // A word of 32 has one of its digits at every 32nd place.
-        if !at(text, pos + HEX_MIN - 1).is_ascii_hexdigit() {
-            pos += HEX_MIN;
-            continue;
+/// Hex words that hold printable text, as bytes or in UTF-16: calls `found(start, end, text)`. `runs` tells where runs of
+/// [`BASE64_MIN`] and more bytes of base64 begin.
+pub(crate) fn hex_words(text: &[u8], runs: &[usize], mut found: impl FnMut(usize, usize, &str)) {
+    for from in runs {
+        let run_end = run(text, *from, text.len(), is_base64);
+        let mut pos = *from;
+        while pos + HEX_MIN <= run_end {
+            // A word of 32 has one of its digits at every 32nd place.
+            if !at(text, pos + HEX_MIN - 1).is_ascii_hexdigit() {
+                pos += HEX_MIN;
+                continue;
+            }
+            let mut start = pos + HEX_MIN - 1;
+            while start > pos && at(text, start - 1).is_ascii_hexdigit() {
+                start -= 1;
+            }
+            let end = run(text, start, HEX_MAX, |b| b.is_ascii_hexdigit());
+            if end - start >= HEX_MIN
+                && let Some(plain) = hex_text(slice(text, start, end))
+            {
+                found(start, end, &plain);
+            }
+            pos = end.max(pos + 1);
         }
-        let mut start = pos + HEX_MIN - 1;
-        while start > pos && at(text, start - 1).is_ascii_hexdigit() {
-            start -= 1;
-        }
-        let end = run(text, start, HEX_MAX, |b| b.is_ascii_hexdigit());
-        if end - start >= HEX_MIN
-            && let Some(plain) = hex_text(slice(text, start, end))
-        {
-            found(start, end, &plain);
-        }
-        pos = end.max(pos + 1);
     }
 }
 
@@ -186,29 +190,33 @@ fn hex_text(word: &[u8]) -> Option<String> {
     if plain.iter().all(|byte| text(*byte)) { String::from_utf8(plain).ok() } else { None }
 }
 
-/// Base64 words that hold printable text: calls `found(start, end, text)`.
-pub(crate) fn base64_words(text: &[u8], mut found: impl FnMut(usize, usize, &str)) {
-    let mut pos = 0;
-    while pos + BASE64_MIN <= text.len() {
-        // A word of 24 has one of its bytes at every 24th place.
-        if !is_base64(at(text, pos + BASE64_MIN - 1)) {
-            pos += BASE64_MIN;
-            continue;
+/// Base64 words that hold printable text: calls `found(start, end, text)`. `runs` tells where runs of [`BASE64_MIN`] and more
+/// such bytes begin.
+pub(crate) fn base64_words(text: &[u8], runs: &[usize], mut found: impl FnMut(usize, usize, &str)) {
+    for from in runs {
+        let mut start = *from;
+        loop {
+            let whole = slice(text, start, start.saturating_add(BASE64_MAX));
+            let is_text = head_is_text(whole);
+            // Only of a very long run there is a rest, which has to be looked at.
+            if !is_text && !whole.last().is_some_and(|last| whole.len() == BASE64_MAX && is_base64(*last)) {
+                break;
+            }
+            let body = run(text, start, BASE64_MAX, is_base64);
+            let end = run(text, body, 2, |b| b == b'=');
+            let padded = run(text, body, 6, |b| b == b'=' || b == b'%' || b == b'3' || b == b'D');
+            if is_text
+                && body - start >= BASE64_MIN
+                && let Some(plain) = printable(slice(text, start, body))
+            {
+                let whole = if has(text, body, b"%3D") { padded } else { end };
+                found(start, whole, &plain);
+            }
+            if body - start < BASE64_MAX || !is_base64(at(text, body)) {
+                break;
+            }
+            start = body;
         }
-        let mut start = pos + BASE64_MIN - 1;
-        while start > pos && is_base64(at(text, start - 1)) {
-            start -= 1;
-        }
-        let body = run(text, start, BASE64_MAX, is_base64);
-        let end = run(text, body, 2, |b| b == b'=');
-        let padded = run(text, body, 6, |b| b == b'=' || b == b'%' || b == b'3' || b == b'D');
-        if body - start >= BASE64_MIN
-            && let Some(plain) = printable(slice(text, start, body))
-        {
-            let whole = if has(text, body, b"%3D") { padded } else { end };
-            found(start, whole, &plain);
-        }
-        pos = end.max(pos + 1);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::bytes::{at, is_token, run, slice, starts_token};
 use crate::engine::{Engine, Trigger};
 use crate::rule::{Boundary, Detector, Rule, Strength};
 use crate::settings::Settings;
-use crate::table::{Hit, Seen, Walk};
+use crate::table::{Found, Hit, Seen, Walk};
 
 /// Rules whose last match is remembered: a format does not stand inside of itself.
 const MATCHED_MAX: usize = 4;
@@ -119,18 +119,19 @@ impl<'a> Hunt<'a> {
     }
 
     /// Looks at every hit. Overlapping search: plain search lets short keywords hide long ones.
-    pub(crate) fn run(&mut self) {
-        let mut hits = Vec::new();
-        let walk = self.engine.start(self.text, &mut hits);
-        self.go_on(walk, &mut hits);
+    pub(crate) fn run(&mut self, found: &mut Found) {
+        let walk = self.engine.start(self.text, found);
+        self.go_on(walk, found);
     }
 
     /// The same after the search has begun.
-    pub(crate) fn go_on(&mut self, walk: Walk, hits: &mut Vec<Hit>) {
-        let seen = self.engine.go_on(self.text, walk, hits, |hits| self.hits(hits));
-        self.hits(hits);
+    pub(crate) fn go_on(&mut self, walk: Walk, found: &mut Found) {
+        let seen = self.engine.go_on(self.text, walk, found, |hits| self.hits(hits));
+        self.hits(&found.hits);
         self.marks.seen = seen;
-        self.marks.any |= seen.at_sign();
+        self.marks.percent |= seen.percent();
+        self.marks.escaped |= seen.escaped();
+        self.marks.any |= seen.at_sign() || seen.hidden();
         if let Some(matcher) = self.settings.sensitive_keys.matcher() {
             (self.covered, self.name_done) = (0, 0);
             for hit in matcher.find_iter(self.text) {

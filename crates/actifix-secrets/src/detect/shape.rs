@@ -108,6 +108,21 @@ pub(crate) fn cards(text: &[u8], mut found: impl FnMut(usize, usize)) {
     }
 }
 
+/// The same where a search told which numbers it could be.
+pub(crate) fn cards_among(text: &[u8], numbers: &[usize], mut found: impl FnMut(usize, usize)) {
+    let mut done = 0;
+    for start in numbers.iter().copied() {
+        if start < done {
+            continue;
+        }
+        let end = run(text, start, 64, |b| b.is_ascii_digit());
+        if let Some(card_end) = card_at(text, start, end) {
+            found(start, card_end);
+            done = card_end;
+        }
+    }
+}
+
 fn card_at(text: &[u8], start: usize, first_end: usize) -> Option<usize> {
     let prev = before(text, start);
     if !starts_token(text, start)

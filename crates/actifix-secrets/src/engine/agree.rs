@@ -23,7 +23,7 @@ fn by_keywords(engine: &Engine, text: &[u8]) -> Found {
     let settings = Settings::default();
     let memo = crate::detect::memo::NameMemo::default();
     let mut hunt = Hunt::new(engine, &settings, &memo, text, false);
-    hunt.run();
+    hunt.run(&mut crate::table::Found::default());
     let spans = hunt.spans.iter().filter_map(|span| Some((engine.rule(span.rule)?, span)));
     spans
         .filter(|(rule, _)| is_bare(rule))

@@ -15,7 +15,7 @@ use crate::detect::words::Named;
 use crate::engine::Engine;
 use crate::finding::{self, Finding, Report};
 use crate::settings::{BudgetExceeded, FREE_WORK, Settings};
-use crate::table::Hit;
+use crate::table::Found;
 
 /// So many times the values that a session remembers may be handed to its successor.
 const SPILLED_FACTOR: usize = 4;
@@ -32,7 +32,7 @@ pub struct Session<'e> {
     pub(crate) clean: CleanMemo,
     pub(crate) names: NameMemo,
     /// The keywords of the text at hand; kept for its memory.
-    pub(crate) hits: Vec<Hit>,
+    pub(crate) lists: Found,
     /// Set when a value could not be remembered; the next call that can fail does.
     echoes_full: bool,
     /// Values that there was no room for, for the successor.
@@ -70,7 +70,7 @@ impl<'e> Session<'e> {
             keys: KeyMemo::default(),
             clean: CleanMemo::default(),
             names: NameMemo::default(),
-            hits: Vec::new(),
+            lists: Found::default(),
             echoes_full: false,
             spilled: Echoes::default(),
             spilled_lost: false,

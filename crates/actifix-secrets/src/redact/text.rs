@@ -5,7 +5,7 @@ use crate::detect::{Span, decode, fold, personal, shape};
 use crate::engine::Engine;
 use crate::finding;
 use crate::settings::{BudgetExceeded, PersonalData};
-use crate::table::{Hit, Seen, Walk};
+use crate::table::{Found, Seen, Walk};
 
 use super::level::{Escapes, Kind, Level};
 use super::node::Node;
@@ -16,8 +16,6 @@ use super::session::Session;
 const PASSES_MAX: usize = 8;
 /// In shorter texts, in bytes, there is nothing to find.
 const TEXT_BYTES_MIN: usize = 6;
-/// Fewest digits of a card number.
-const CARD_BYTES_MIN: usize = 14;
 /// What it costs to replace a span, and to decode a byte, in bytes of plain search.
 const SPAN_WORK: usize = 100;
 const DECODE_WORK: usize = 2;
@@ -117,26 +115,27 @@ impl Session<'_> {
         if text.len() < TEXT_BYTES_MIN && self.settings.sensitive_keys.matcher().is_none() {
             return Ok((Vec::new(), false));
         }
-        let mut hits = std::mem::take(&mut self.hits);
-        let walk = self.engine.start(text.as_bytes(), &mut hits);
-        let found =
-            if hits.is_empty() && self.is_quiet(text, place, level.depth, walk.seen()) && text.is_ascii() {
-                Ok((Vec::new(), walk.seen().at_sign()))
-            } else {
-                self.detect(text, place, level, walk, &mut hits)
-            };
-        self.hits = hits;
+        let mut lists = std::mem::take(&mut self.lists);
+        let walk = self.engine.start(text.as_bytes(), &mut lists);
+        let found = if self.is_quiet(text, place, level.depth, &walk, &lists) && text.is_ascii() {
+            Ok((Vec::new(), walk.seen().at_sign()))
+        } else {
+            self.detect(text, place, level, walk, &mut lists)
+        };
+        self.lists = lists;
         found
     }
 
-    /// Whether nothing can stand in a text without keywords.
+    /// Whether nothing can stand in a text.
     #[inline]
-    fn is_quiet(&self, text: &str, place: Place, depth: usize, seen: Seen) -> bool {
-        let card = seen.digit() && text.len() >= CARD_BYTES_MIN;
-        let base64 = depth < 2 && seen.upper() && text.len() >= decode::BASE64_MIN;
+    fn is_quiet(&self, text: &str, place: Place, depth: usize, walk: &Walk, lists: &Found) -> bool {
+        let seen = walk.seen();
+        // Base64 of text has upper case, hex of text digits.
+        let word = depth < 2 && (seen.upper() || seen.digit()) && !lists.runs.is_empty();
         let email = seen.at_sign() && self.settings.email != PersonalData::Keep;
         let own_name = self.settings.sensitive_keys.matcher().is_some();
-        !(card || base64 || email || own_name || self.may_hold_ip(text, place, seen))
+        let none = lists.hits.is_empty() && lists.numbers.is_empty() && !seen.hidden();
+        none && !(word || email || own_name || self.may_hold_ip(text, place, seen))
     }
 
     #[inline]
@@ -156,22 +155,19 @@ impl Session<'_> {
         place: Place,
         level: Level,
         walk: Walk,
-        hits: &mut Vec<Hit>,
+        lists: &mut Found,
     ) -> Result<(Vec<Span>, bool), BudgetExceeded> {
         let (engine, settings) = (self.engine, self.settings);
         let memo = std::mem::take(&mut self.names);
         let mut hunt = Hunt::new(engine, settings, &memo, text.as_bytes(), place.code);
         hunt.work_max = self.work_left();
-        hunt.go_on(walk, hits);
+        hunt.go_on(walk, lists);
         let (mut spans, marks, work) = (hunt.spans, hunt.marks, hunt.work);
         self.names = memo;
         self.charge(work + SPAN_WORK * spans.len())?;
         let (bytes, seen) = (text.as_bytes(), marks.seen);
-        if seen.digit()
-            && bytes.len() >= CARD_BYTES_MIN
-            && let Some(rule) = engine.special.card
-        {
-            shape::cards(bytes, |start, end| {
+        if let Some(rule) = engine.special.card {
+            shape::cards_among(bytes, &lists.numbers, |start, end| {
                 if place.may_be_card(bytes.get(start..end).unwrap_or(&[])) {
                     spans.push(Span { start, end, rule, echo: true });
                 }
@@ -193,14 +189,18 @@ impl Session<'_> {
             // What is encoded is ASCII and was looked at already.
             self.view(fold::fold(text), place, Level::LAST, &mut spans)?;
         }
-        if depth < 2 && text.len() >= decode::BASE64_MIN && seen.upper() {
+        if depth < 2 && seen.upper() && !lists.runs.is_empty() {
             let mut words = Vec::new();
-            decode::base64_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
+            decode::base64_words(bytes, &lists.runs, |start, end, plain| {
+                words.push((start, end, plain.to_owned()))
+            });
             self.words(words, place, Level::plain(depth + 1), &mut spans)?;
         }
-        if depth < 2 && text.len() >= decode::HEX_MIN && seen.digit() {
+        if depth < 2 && seen.digit() && !lists.runs.is_empty() {
             let mut words = Vec::new();
-            decode::hex_words(bytes, |start, end, plain| words.push((start, end, plain.to_owned())));
+            decode::hex_words(bytes, &lists.runs, |start, end, plain| {
+                words.push((start, end, plain.to_owned()))
+            });
             self.words(words, place, Level::plain(depth + 1), &mut spans)?;
         }
         if !settings.allow.is_empty() {

@@ -71,6 +71,18 @@ pub(crate) enum Strength {
     Strong,
 }
 
+/// Least numbers of bytes of runs (letters, digits and `_-+/`) where a keyword stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lead {
+    /// From the keyword's first byte on.
+    pub from: usize,
+    /// Right behind the keyword.
+    pub behind: usize,
+}
+
+/// One for each keyword of a rule.
+pub(crate) type Leads = Vec<Lead>;
+
 /// Bytes that may not follow a token of fixed length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
