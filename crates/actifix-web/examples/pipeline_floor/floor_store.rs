@@ -24,6 +24,7 @@ use actifix_app::ports::{
     UpkeepStore,
 };
 use actifix_app::ports::{IdentityRecord, IdentityStore};
+use actifix_app::ports::{SavedView, ViewStore};
 use actifix_domain::alert::{AlertRule, Failure, Mute, RuleState, Signal};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
@@ -811,6 +812,21 @@ impl OperationStore for NullStore {
     }
 
     async fn database_facts(&self) -> Result<DatabaseFacts> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl ViewStore for NullStore {
+    async fn views(&self, _: &str) -> Result<Vec<SavedView>> {
+        Err(NOTHING)
+    }
+
+    async fn save_view(&self, _: &str, _: &SavedView, _: u32, _: Timestamp) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn remove_view(&self, _: &str, _: &str) -> Result<bool> {
         Err(NOTHING)
     }
 }

@@ -77,7 +77,7 @@ pub async fn run(global: &Global, command: IngestCommand) -> Result<ExitCode, Cl
         Format::Plain => LogFormat::Plain,
     };
     let options = LogOptions { format, min_level };
-    let client = Client::connect_existing(global).await?;
+    let client = Client::connect(global).await?;
     let interrupt = Interrupt::install().map_err(CliError::other)?;
     let progress = progress();
     let mut sink = Sink { global, client: &client, project: &project, sent: 0, progress, follow, interrupt };

@@ -232,7 +232,7 @@ impl TokenRole {
 
 /// `actifix dsn`
 pub async fn dsn(global: &Global, project: &str) -> Result<ExitCode, CliError> {
-    let client = Client::connect_existing(global).await?;
+    let client = Client::connect(global).await?;
     let answer = client.get(&format!("/api/v1/projects/{}/dsn", encoded(project)), &[]).await;
     let alone = client.is_alone();
     client.close().await?;

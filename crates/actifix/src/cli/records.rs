@@ -140,7 +140,7 @@ pub async fn record(global: &Global, args: RecordArgs) -> Result<ExitCode, CliEr
         "tags": tags,
         "transport": "cli",
     });
-    let client = Client::connect_existing(global).await?;
+    let client = Client::connect(global).await?;
     let answer = client.post("/api/v1/events", &body).await;
     client.close().await?;
     print_recorded(global, &answer?)?;
@@ -321,7 +321,7 @@ async fn record_failure(
         // Nobody caught it: as urgent as an unhandled error of an SDK.
         map.insert("priority".into(), json!("P1"));
     }
-    let client = Client::connect_existing(global).await?;
+    let client = Client::connect(global).await?;
     let answer = client.post("/api/v1/events", &body).await;
     client.close().await?;
     answer
