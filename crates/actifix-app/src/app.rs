@@ -5,6 +5,7 @@ use crate::alerts::AlertState;
 use crate::audit::Rollup;
 use crate::backup::Backups;
 use crate::error::{Error, Result};
+use crate::hooks::HooksUnderWay;
 use crate::idempotency::InFlight;
 use crate::ingest::{Counters, Gate, Refusals};
 use crate::jwt::KeyRing;
@@ -81,6 +82,8 @@ pub struct App {
     pub(crate) counters: Counters,
     pub(crate) refusals: Refusals,
     pub(crate) limiter: Limiter,
+    /// Signed requests that are being done.
+    pub(crate) hooks_under_way: HooksUnderWay,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) backups: Backups,
     readiness: Readiness,
@@ -159,6 +162,7 @@ impl App {
             gate,
             ids,
             limiter,
+            hooks_under_way: HooksUnderWay::default(),
             vault,
         })
     }

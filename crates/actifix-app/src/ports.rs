@@ -6,7 +6,7 @@
 mod alerts;
 mod data;
 
-pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequest};
+pub use alerts::{AlertStore, Courier, HookStore, OutboundAnswer, OutboundMail, OutboundRequest};
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
@@ -88,6 +88,7 @@ pub trait Store:
     + LimitStore
     + UpkeepStore
     + AlertStore
+    + HookStore
     + Send
     + Sync
     + 'static
@@ -110,6 +111,7 @@ impl<T> Store for T where
         + LimitStore
         + UpkeepStore
         + AlertStore
+        + HookStore
         + Send
         + Sync
         + 'static

@@ -30,6 +30,7 @@ mod harness;
 mod hook;
 mod hostile;
 mod http;
+mod inbound;
 mod jwt;
 mod keyring;
 mod leaks;
