@@ -7,6 +7,7 @@ use crate::backup::Backups;
 use crate::doctor::Doctor;
 use crate::error::{Error, Result};
 use crate::evidence::EvidenceKey;
+use crate::hooks::HooksUnderWay;
 use crate::idempotency::InFlight;
 use crate::incident::Incident;
 use crate::ingest::{Counters, Gate, Refusals};
@@ -105,6 +106,8 @@ pub struct App {
     pub(crate) refusals: Refusals,
     pub(crate) limiter: Limiter,
     pub(crate) busiest: Busiest,
+    /// Signed requests that are being done.
+    pub(crate) hooks_under_way: HooksUnderWay,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) backups: Backups,
     pub(crate) doctor: Doctor,
@@ -194,6 +197,7 @@ impl App {
             gate,
             ids,
             limiter,
+            hooks_under_way: HooksUnderWay::default(),
             vault,
         })
     }

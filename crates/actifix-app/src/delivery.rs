@@ -13,6 +13,7 @@ mod mail;
 mod push;
 mod sign;
 
+pub(crate) use channel::is_repository;
 pub use channel::{ChannelConfig, Kind, SECRETS_MAX};
 pub use sign::{SigningSecret, Verdict, is_secret, new_secret, new_seed, public_key, verify, verify_github};
 

@@ -2,8 +2,10 @@
 //! old one and a repeated one all get the same answer, and nothing of them is looked at.
 
 use crate::app::App;
+use crate::delivery::{Kind, is_repository};
 use crate::delivery::{Verdict, new_secret, verify, verify_github};
 use crate::error::{Error, Result};
+use crate::limits::{Decision, Principal};
 use crate::ports::{HookRecord, SealedHook};
 use crate::secrets::SecretText;
 use crate::tickets::Completion;
@@ -13,10 +15,14 @@ use actifix_domain::audit::Action;
 use actifix_domain::id::TicketId;
 use actifix_domain::lifecycle::Evidence;
 use actifix_domain::ticket::Status;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
+
+mod github;
 
 /// Vault purpose of secrets of sources.
 pub(crate) const HOOKS: &str = "hook";
@@ -53,8 +59,53 @@ pub struct HookHeaders<'a> {
 pub enum HookRefusal {
     /// Not signed, not well, too old, or seen before: which is not told.
     Unsigned,
+    /// Too many of them: unsigned ones of an address, or signed ones of a source.
+    Limited(Decision),
     /// It was signed, but could not be done.
     Failed(Error),
+}
+
+/// What came of a signed request.
+#[derive(Debug, Default, Serialize)]
+pub struct HookOutcome {
+    /// Tickets that it changed.
+    pub tickets: Vec<TicketId>,
+    /// Tickets that it named and did not change.
+    pub refused: Vec<RefusedWish>,
+}
+
+/// A ticket that a signed request named and did not change.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct RefusedWish {
+    /// Which.
+    pub ticket: TicketId,
+    /// Why not.
+    pub why: String,
+}
+
+/// Requests that are being done now: the same one that comes meanwhile is a repetition, and one that was begun and not
+/// ended, by a crash or because its sender hung up, may come again.
+#[derive(Debug, Default)]
+pub(crate) struct HooksUnderWay(Mutex<HashSet<String>>);
+
+struct UnderWay<'a> {
+    all: &'a HooksUnderWay,
+    key: String,
+}
+
+impl HooksUnderWay {
+    /// None while the same one is being done. As many are kept as requests are served at once.
+    fn begin(&self, hook: &str, message: &str) -> Option<UnderWay<'_>> {
+        let key = format!("{hook} {message}");
+        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        new.then_some(UnderWay { all: self, key })
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
 }
 
 impl From<Error> for HookRefusal {
@@ -74,6 +125,9 @@ pub struct AddHook {
     /// The project whose tickets it may work on.
     #[serde(default)]
     pub project: Option<String>,
+    /// Kind `github`: the one repository that is believed, `owner/repository`.
+    #[serde(default)]
+    pub target: Option<String>,
     /// The secret, where the sender has one already.
     #[serde(default)]
     pub secret: Option<String>,
@@ -88,8 +142,20 @@ impl std::fmt::Debug for AddHook {
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Wish {
-    Note { ticket: TicketId, text: String },
-    Resolve { ticket: TicketId, why: String, commit: Option<String> },
+    Note {
+        ticket: TicketId,
+        text: String,
+    },
+    Resolve {
+        ticket: TicketId,
+        why: String,
+        commit: Option<String>,
+    },
+    /// It names a ticket and is not to be believed about it.
+    Refuse {
+        ticket: TicketId,
+        why: &'static str,
+    },
 }
 
 impl App {
@@ -106,6 +172,14 @@ impl App {
             return Err(Error::invalid("name", NAME_FORM));
         }
         let project = self.project(actor, add.project.as_deref().unwrap_or("default")).await?;
+        match (add.kind.as_str(), add.target.as_deref()) {
+            ("github", Some(target)) if is_repository(target) => {}
+            ("github", _) => {
+                return Err(Error::invalid("target", "the repository that is believed, as owner/repository"));
+            }
+            (_, Some(_)) => return Err(Error::invalid("target", "only for the kind github: leave it out")),
+            (_, None) => {}
+        }
         let mut random = [0u8; 32];
         self.ids.random(&mut random);
         let given = add.secret.take();
@@ -126,12 +200,13 @@ impl App {
             name: add.name.clone(),
             kind: add.kind.clone(),
             project: project.id,
+            target: add.target.clone(),
             created_at: self.now(),
             last_used_at: None,
         };
         let clear = Zeroizing::new([add.name.as_bytes(), &[0], secret.reveal().as_bytes()].concat());
         let sealed = SealedHook { record: record.clone(), sealed: self.vault.seal(HOOKS, &clear)? };
-        let detail = json!({ "act": "added", "kind": add.kind });
+        let detail = json!({ "act": "added", "kind": add.kind, "target": add.target });
         let audit =
             self.audit(actor, Action::WebhookChanged, format!("hook:{}", add.name), Some(project.id), detail);
         self.store.add_hook(&sealed, &audit).await?;
@@ -155,28 +230,43 @@ impl App {
         }
     }
 
-    /// Takes a signed request; the tickets that it changed. The signature is the credential.
+    /// Takes a signed request. The signature is the credential: what is not signed is counted on the address that it came
+    /// from, what is signed on its source, so that strangers cannot shut out a sender whose address they share.
     pub async fn receive_hook(
         &self,
         name: &str,
+        address: Option<IpAddr>,
         headers: &HookHeaders<'_>,
         body: &[u8],
-    ) -> Result<Vec<TicketId>, HookRefusal> {
+    ) -> Result<HookOutcome, HookRefusal> {
         let Some(hook) = self.store.hook(name).await? else {
-            return Err(self.refuse_hook("unknown", "no such source").await);
+            return Err(self.refuse_hook("unknown", address, "no such source").await);
         };
         let secret = self.hook_secret(&hook)?;
         let message = match self.prove(&hook, &secret, headers, body) {
             Ok(message) => message,
-            Err(why) => return Err(self.refuse_hook(name, why).await),
+            Err(why) => return Err(self.refuse_hook(name, address, why).await),
         };
-        if !self.store.first_sight(name, &message, self.now()).await? {
-            return Err(self.refuse_hook(name, "seen before").await);
+        // Who signs may work on tickets of the one project, and nothing else.
+        let actor = Actor::Token {
+            id: format!("hook:{name}"),
+            scopes: BTreeSet::from([Scope::TicketsRead, Scope::TicketsWork, Scope::TicketsTriage]),
+            project: Some(hook.record.project),
+        };
+        if let Some(decision) = self.limit_request(Principal::Actor(&actor)).filter(|made| !made.admitted) {
+            return Err(HookRefusal::Limited(decision));
         }
-        let done = self.act(&hook.record, headers, body).await;
-        if let Err(HookRefusal::Failed(Error::Unavailable { .. } | Error::Internal(_))) = &done {
-            // Not its fault: the sender may try again.
-            self.store.forget_sight(name, &message).await?;
+        let Some(_under_way) = self.hooks_under_way.begin(name, &message) else {
+            return Err(self.refuse_hook(name, address, "seen before").await);
+        };
+        if self.store.hook_seen(name, &message).await? {
+            return Err(self.refuse_hook(name, address, "seen before").await);
+        }
+        let done = self.act(&hook.record, &actor, headers, body).await;
+        // Not its fault: the sender may try again.
+        if !matches!(&done, Err(HookRefusal::Failed(Error::Unavailable { .. } | Error::Internal(_)))) {
+            // Remembered when it is done: after a crash in between it can be sent again.
+            self.store.first_sight(name, &message, self.now()).await?;
         }
         done
     }
@@ -197,6 +287,9 @@ impl App {
             if !verify_github(secret.reveal(), &signature, body) {
                 return Err("bad signature");
             }
+            if !github::is_recent(headers.github_event.unwrap_or_default(), body, self.now()) {
+                return Err("too old");
+            }
             // GitHub signs the body alone. Its id tells deliveries apart, but is not signed: a request that is repeated
             // under another id is known by its body.
             bounded(headers.github_delivery).ok_or("no delivery id")?;
@@ -206,13 +299,17 @@ impl App {
         let timestamp = bounded(headers.timestamp).ok_or("no timestamp")?;
         let list = bounded(headers.signature).ok_or("no signature")?;
         match verify(secret.reveal(), &id, &timestamp, &list, body, self.now()) {
-            Verdict::Good => Ok(id.chars().take(200).collect()),
+            Verdict::Good => Ok(blake3::keyed_hash(&self.digest_key, id.as_bytes()).to_hex().to_string()),
             Verdict::Bad => Err("bad signature"),
             Verdict::Old => Err("too old"),
         }
     }
 
-    async fn refuse_hook(&self, name: &str, why: &'static str) -> HookRefusal {
+    async fn refuse_hook(&self, name: &str, address: Option<IpAddr>, why: &'static str) -> HookRefusal {
+        let decision = self.limit_request(Principal::Network(address));
+        if let Some(decision) = decision.filter(|made| !made.admitted) {
+            return HookRefusal::Limited(decision);
+        }
         crate::auth_log::refused("hook");
         let detail = json!({ "why": why });
         self.record_refusal(None, Action::AccessRefused, format!("hook:{name}"), detail).await;
@@ -233,44 +330,83 @@ impl App {
     async fn act(
         &self,
         hook: &HookRecord,
+        actor: &Actor,
         headers: &HookHeaders<'_>,
         body: &[u8],
-    ) -> Result<Vec<TicketId>, HookRefusal> {
+    ) -> Result<HookOutcome, HookRefusal> {
         let body: Value = serde_json::from_slice(body).map_err(|_| {
             Error::invalid("body", "JSON; set the content type application/json at the sender")
         })?;
+        let event = headers.github_event.unwrap_or_default();
         let wishes = match hook.kind.as_str() {
-            "github" => github_wishes(headers.github_event.unwrap_or_default(), &body),
+            "github" => {
+                let mut wishes = github::wishes(event, &body, hook.target.as_deref());
+                if event == "issues" {
+                    self.keep_linked(hook, &body, &mut wishes).await?;
+                }
+                wishes
+            }
             _ => standard_wishes(&body),
         };
-        // Who signs may work on tickets of the one project, and nothing else.
-        let actor = Actor::Token {
-            id: format!("hook:{}", hook.name),
-            scopes: BTreeSet::from([Scope::TicketsRead, Scope::TicketsWork, Scope::TicketsTriage]),
-            project: Some(hook.project),
-        };
-        let mut changed = Vec::new();
+        let mut outcome = HookOutcome::default();
         for wish in wishes.into_iter().take(TICKETS_MAX) {
-            match self.grant(&actor, &wish).await {
-                Ok(ticket) => changed.extend(ticket),
+            let (Wish::Note { ticket, .. } | Wish::Resolve { ticket, .. } | Wish::Refuse { ticket, .. }) =
+                &wish;
+            match self.grant(actor, &wish).await {
+                Ok(Ok(ticket)) => outcome.tickets.push(ticket),
+                Ok(Err(why)) => {
+                    outcome.refused.push(RefusedWish { ticket: ticket.clone(), why: why.to_owned() });
+                }
                 // A ticket that is not there, or not of this project.
-                Err(Error::NotFound { .. } | Error::Conflict { .. } | Error::Invalid(_)) => {}
+                Err(error @ (Error::NotFound { .. } | Error::Conflict { .. } | Error::Invalid(_))) => {
+                    outcome.refused.push(RefusedWish { ticket: ticket.clone(), why: error.to_string() });
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(changed)
+        Ok(outcome)
     }
 
-    async fn grant(&self, actor: &Actor, wish: &Wish) -> Result<Option<TicketId>> {
+    /// Markers are public, and everybody may write one: only an issue that a channel of ours opened for the ticket is
+    /// believed about it.
+    async fn keep_linked(&self, hook: &HookRecord, body: &Value, wishes: &mut [Wish]) -> Result<()> {
+        let number = github::issue_number(body);
+        let repository = hook.target.as_deref().unwrap_or_default();
+        let mut channels = Vec::new();
+        for sealed in self.store.endpoints().await? {
+            let opened = self.open(&sealed)?;
+            let target = opened.channel.target.as_deref().unwrap_or_default();
+            if opened.channel.kind == Kind::Github && target.eq_ignore_ascii_case(repository) {
+                channels.push(opened.record.id.clone());
+            }
+        }
+        for wish in wishes {
+            let (Wish::Note { ticket, .. } | Wish::Resolve { ticket, .. }) = &*wish else { continue };
+            let mut linked = false;
+            for channel in &channels {
+                let issue = self.store.issue_of(channel, ticket).await?;
+                linked |= issue.is_some() && issue == number;
+            }
+            if !linked {
+                let why = "the issue is not the one that a channel of this repository opened for the ticket";
+                *wish = Wish::Refuse { ticket: ticket.clone(), why };
+            }
+        }
+        Ok(())
+    }
+
+    /// The ticket that was changed, or why it was not.
+    async fn grant(&self, actor: &Actor, wish: &Wish) -> Result<Result<TicketId, &'static str>> {
         match wish {
+            Wish::Refuse { why, .. } => Ok(Err(why)),
             Wish::Note { ticket, text } => {
                 self.add_note(actor, ticket, text, None, None).await?;
-                Ok(Some(ticket.clone()))
+                Ok(Ok(ticket.clone()))
             }
             Wish::Resolve { ticket, why, commit } => {
                 let detail = self.ticket(actor, ticket).await?;
                 if detail.ticket.status == Status::Resolved {
-                    return Ok(None);
+                    return Ok(Err("it is resolved already"));
                 }
                 let evidence = Evidence {
                     root_cause: why.clone(),
@@ -283,7 +419,7 @@ impl App {
                 };
                 let completion = Completion { evidence, resolved_in: None };
                 self.complete(actor, ticket, completion, None, None).await?;
-                Ok(Some(ticket.clone()))
+                Ok(Ok(ticket.clone()))
             }
         }
     }
@@ -295,60 +431,6 @@ fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 
 fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect()
-}
-
-/// Issue closed, pull request merged with `Fixes ACT-…`, workflow finished.
-fn github_wishes(event: &str, body: &Value) -> Vec<Wish> {
-    let by = short(text(body, "/sender/login"));
-    match (event, text(body, "/action")) {
-        ("issues", "closed") => {
-            let number = body.pointer("/issue/number").and_then(Value::as_u64).unwrap_or(0);
-            let named = marked(text(body, "/issue/body"));
-            let done = text(body, "/issue/state_reason") != "not_planned";
-            named
-                .into_iter()
-                .map(|ticket| {
-                    let what = format!("GitHub issue #{number} was closed by {by}");
-                    if done {
-                        Wish::Resolve { ticket, why: what, commit: None }
-                    } else {
-                        Wish::Note { ticket, text: format!("{what} as not planned") }
-                    }
-                })
-                .collect()
-        }
-        ("pull_request", "closed") if body.pointer("/pull_request/merged") == Some(&Value::Bool(true)) => {
-            let (title, words) = (text(body, "/pull_request/title"), text(body, "/pull_request/body"));
-            let number = body.pointer("/pull_request/number").and_then(Value::as_u64).unwrap_or(0);
-            let commit = Some(text(body, "/pull_request/merge_commit_sha")).filter(|sha| is_commit(sha));
-            fixes(&format!("{title}\n{words}"))
-                .into_iter()
-                .map(|ticket| Wish::Resolve {
-                    ticket,
-                    why: format!("GitHub pull request #{number} was merged by {by}: {}", short(title)),
-                    commit: commit.map(str::to_owned),
-                })
-                .collect()
-        }
-        ("workflow_run", "completed") => {
-            let name = short(text(body, "/workflow_run/name"));
-            let conclusion = short(text(body, "/workflow_run/conclusion"));
-            let commit = text(body, "/workflow_run/head_sha");
-            let words = format!(
-                "{}\n{}",
-                text(body, "/workflow_run/display_title"),
-                text(body, "/workflow_run/head_commit/message")
-            );
-            fixes(&words)
-                .into_iter()
-                .map(|ticket| Wish::Note {
-                    ticket,
-                    text: format!("GitHub workflow {name} finished: {conclusion}, commit {}", short(commit)),
-                })
-                .collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// `{"type": "ticket.note" | "ticket.resolve", "data": {"ticket", "text", "commit"?}}`
@@ -369,84 +451,15 @@ fn is_commit(text: &str) -> bool {
     (7..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Tickets behind one of GitHub's closing words: `Fixes ACT-…`.
-fn fixes(text: &str) -> Vec<TicketId> {
-    const WORDS: [&str; 9] =
-        ["fix", "fixes", "fixed", "close", "closes", "closed", "resolve", "resolves", "resolved"];
-    let mut words = text
-        .split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')'))
-        .filter(|w| !w.is_empty());
-    let mut found = Vec::new();
-    let mut closing = false;
-    for word in &mut words {
-        let plain = word.trim_end_matches([':', '.', '!', ',']).to_ascii_lowercase();
-        match word.trim_end_matches(['.', '!', ',', ':']).parse::<TicketId>() {
-            Ok(ticket) if closing => {
-                if !found.contains(&ticket) && found.len() < TICKETS_MAX {
-                    found.push(ticket);
-                }
-                // `Fixes ACT-1, ACT-2` closes both.
-            }
-            _ => closing = WORDS.contains(&plain.as_str()) || (closing && plain == "and"),
-        }
-    }
-    found
-}
-
-/// Tickets of the hidden markers that issues of ours carry.
-fn marked(text: &str) -> Vec<TicketId> {
-    text.split("<!-- actifix:")
-        .skip(1)
-        .filter_map(|rest| rest.split(" -->").next()?.parse().ok())
-        .take(TICKETS_MAX)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ONE: &str = "ACT-20261124-7K3QF";
-    const TWO: &str = "ACT-20261124-8K3QF";
-
-    fn ids(found: Vec<TicketId>) -> Vec<String> {
-        found.iter().map(ToString::to_string).collect()
-    }
-
     #[test]
-    fn closing_words_close_and_others_do_not() {
-        for (text, expected) in [
-            (format!("Fixes {ONE}"), vec![ONE]),
-            (format!("fixed: {ONE}."), vec![ONE]),
-            (format!("A title\n\nCloses {ONE}, {TWO} and more"), vec![ONE, TWO]),
-            (format!("resolves {ONE} and {TWO}"), vec![ONE, TWO]),
-            (format!("see {ONE}"), vec![]),
-            (format!("prefixes {ONE}"), vec![]),
-            (format!("Fixes nothing of {ONE}"), vec![]),
-            ("Fixes ACT-20261124".to_owned(), vec![]),
-            (String::new(), vec![]),
-        ] {
-            assert_eq!(ids(fixes(&text)), expected, "{text}");
-        }
-        assert_eq!(ids(marked(&format!("text <!-- actifix:{ONE} --> more"))), [ONE]);
-        assert!(marked("<!-- actifix:../../x -->").is_empty());
-    }
-
-    #[test]
-    fn only_what_is_known_of_github_asks_for_anything() {
-        let merged = json!({ "action": "closed", "sender": { "login": "jo" }, "pull_request": {
-            "merged": true, "number": 7, "title": "Refund once", "body": format!("Fixes {ONE}"),
-            "merge_commit_sha": "0123456789abcdef0123456789abcdef01234567" } });
-        let wishes = github_wishes("pull_request", &merged);
-        assert!(matches!(&wishes[..], [Wish::Resolve { commit: Some(_), .. }]), "{wishes:?}");
-        let mut open = merged.clone();
-        open["pull_request"]["merged"] = json!(false);
-        assert!(github_wishes("pull_request", &open).is_empty());
-        assert!(github_wishes("push", &merged).is_empty());
+    fn broken_bodies_ask_for_nothing() {
         for broken in
-            [json!(null), json!([]), json!({ "action": 5 }), json!({ "action": "closed", "issue": 1 })]
+            [json!(null), json!([]), json!({ "type": 5 }), json!({ "type": "ticket.note", "data": 1 })]
         {
-            assert!(github_wishes("issues", &broken).is_empty());
             assert!(standard_wishes(&broken).is_empty());
         }
     }

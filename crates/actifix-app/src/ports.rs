@@ -8,7 +8,7 @@ mod data;
 mod operations;
 mod views;
 
-pub use alerts::{AlertStore, Courier, OutboundAnswer, OutboundMail, OutboundRequest};
+pub use alerts::{AlertStore, Courier, HookStore, OutboundAnswer, OutboundMail, OutboundRequest};
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
@@ -103,6 +103,7 @@ pub trait Store:
     + OperationStore
     + AlertStore
     + ViewStore
+    + HookStore
     + Send
     + Sync
     + 'static
@@ -127,6 +128,7 @@ impl<T> Store for T where
         + OperationStore
         + AlertStore
         + ViewStore
+        + HookStore
         + Send
         + Sync
         + 'static

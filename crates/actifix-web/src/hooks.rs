@@ -2,6 +2,7 @@
 
 use crate::client::client;
 use crate::extract::{ReadTime, read_body};
+use crate::limits;
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::audit::from_address;
@@ -27,8 +28,9 @@ async fn receive(State(app): State<Arc<App>>, Path(name): Path<String>, request:
         Err(problem) => return problem.into_response(),
     };
     let headers = headers(&parts.headers);
-    match from_address(address, app.receive_hook(&name, &headers, &body)).await {
-        Ok(tickets) => Json(json!({ "tickets": tickets })).into_response(),
+    match from_address(address, app.receive_hook(&name, address, &headers, &body)).await {
+        Ok(outcome) => Json(json!(outcome)).into_response(),
+        Err(HookRefusal::Limited(decision)) => limits::refused(&decision),
         Err(HookRefusal::Unsigned) => {
             Problem::new(StatusCode::UNAUTHORIZED, "a signature of this source, made just now, is required")
                 .into_response()

@@ -11,9 +11,10 @@ use actifix_app::App;
 use actifix_app::audit::from_address;
 use actifix_app::limits::{Decision, PROBE_HEADER, Principal, Probed};
 use actifix_domain::access::Actor;
+use actifix_domain::alert::is_name;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -40,6 +41,10 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
             Probed::Refused(decision) => return refused(&decision),
             Probed::Stranger => {}
         }
+    }
+    // The signature of its body is its credential: it is counted when that was looked at, on its source if it is good.
+    if is_signed_request(&request) {
+        return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
     let credential =
@@ -74,6 +79,12 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     response
 }
 
+/// `POST /hooks/NAME`, and no other spelling of it.
+fn is_signed_request(request: &Request) -> bool {
+    let name = request.uri().path().strip_prefix("/hooks/").unwrap_or_default();
+    request.method() == Method::POST && is_name(name)
+}
+
 /// Whose credential a request brought; routes find them in its extensions. The form of a page names the token of its
 /// session in its body, which the page reads: here it is enough whose session it is, and no right comes from that.
 async fn known(parts: &mut Parts, app: &Arc<App>) -> Result<Actor, Problem> {
@@ -89,7 +100,7 @@ async fn known(parts: &mut Parts, app: &Arc<App>) -> Result<Actor, Problem> {
     Ok(known.0)
 }
 
-fn refused(decision: &Decision) -> Response {
+pub(crate) fn refused(decision: &Decision) -> Response {
     let mut problem = Problem::new(
         StatusCode::TOO_MANY_REQUESTS,
         "too many requests: wait as long as Retry-After says; the RateLimit header tells what is left",

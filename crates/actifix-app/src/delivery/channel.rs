@@ -247,7 +247,7 @@ pub(super) fn topic_of(url: &Url) -> Option<String> {
     (!topic.is_empty() && topic.len() <= 64 && topic.chars().all(plain)).then(|| topic.to_owned())
 }
 
-fn is_repository(text: &str) -> bool {
+pub(crate) fn is_repository(text: &str) -> bool {
     let plain = |part: &str| {
         !part.is_empty()
             && part.len() <= 100

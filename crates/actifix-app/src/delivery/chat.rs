@@ -1,6 +1,6 @@
 //! Slack, Discord, Microsoft Teams. Limits are those of their documents; a message never reaches them.
 
-use super::escape::{cut, discord as md, one_line, quiet, slack as esc};
+use super::escape::{cut, discord as md, entities, one_line, plain as unlinked, slack as esc};
 use super::{Change, ChannelConfig, Message, post_json};
 use crate::ports::OutboundRequest;
 use actifix_domain::alert::Failure;
@@ -64,7 +64,7 @@ pub(super) fn slack(channel: &ChannelConfig, message: &Message) -> Result<Outbou
             }
         }
     }
-    let link = format!("<{}|Open in Actifix>", esc(message.url()));
+    let link = format!("<{}|Open in Actifix>", entities(message.url()));
     blocks.push(
         json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": link, "verbatim": true }] }),
     );
@@ -119,7 +119,7 @@ pub(super) fn discord(channel: &ChannelConfig, message: &Message) -> Result<Outb
 
 /// An Adaptive Card whose texts are runs, which know no Markdown.
 pub(super) fn teams(channel: &ChannelConfig, message: &Message) -> Result<OutboundRequest, Failure> {
-    let run = |text: &str, weight: &str| json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": quiet(text), "weight": weight }] });
+    let run = |text: &str, weight: &str| json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": unlinked(text), "weight": weight }] });
     let mut body = vec![run(&message.headline(), "Bolder")];
     match message.first() {
         Some(change) if message.count <= 1 => {

@@ -1,7 +1,7 @@
 //! ntfy and Telegram: plain text without markup.
 
 use super::channel::topic_of;
-use super::escape::{cut, one_line, quiet};
+use super::escape::{cut, one_line, plain};
 use super::{ChannelConfig, Message, post_json};
 use crate::ports::OutboundRequest;
 use crate::secrets::SecretText;
@@ -48,8 +48,8 @@ pub(super) fn ntfy(channel: &ChannelConfig, message: &Message) -> Result<Outboun
     };
     let body = json!({
         "topic": topic,
-        "title": message.headline(),
-        "message": cut(&lines(message).join("\n"), NTFY_CHARS_MAX),
+        "title": plain(&message.headline()),
+        "message": cut(&plain(&lines(message).join("\n")), NTFY_CHARS_MAX),
         "priority": priority,
         "click": message.url(),
         "markdown": false,
@@ -64,7 +64,7 @@ pub(super) fn ntfy(channel: &ChannelConfig, message: &Message) -> Result<Outboun
 pub(super) fn telegram(channel: &ChannelConfig, message: &Message) -> Result<OutboundRequest, Failure> {
     let token = channel.token.as_deref().ok_or(Failure::Unusable)?;
     let url = format!("{}/bot{token}/sendMessage", channel.url.trim_end_matches('/'));
-    let text = quiet(&format!("{}\n{}", message.headline(), lines(message).join("\n")));
+    let text = plain(&format!("{}\n{}", message.headline(), lines(message).join("\n")));
     // Without a parse mode the text is taken as it is.
     let body = json!({
         "chat_id": channel.target,

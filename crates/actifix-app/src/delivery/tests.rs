@@ -5,7 +5,7 @@ use serde_json::Value;
 
 const NOW: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);
 /// What a stranger could have written: mentions, markup, links, entities, line breaks.
-const HOSTILE: &str = "@everyone <!channel> <@U123> [click](https://evil.example) *b* `c` <script> & \r\n# @here |s| ~x~ https://evil.example/x";
+const HOSTILE: &str = "@everyone <!channel> <@U123> [click](https://evil.example) *b* `c` <script> & \r\n# @here |s| ~x~ https://evil.example/x www.evil.example tg://user?id=1 WWW.evil.example";
 
 fn change(title: &str) -> Change {
     Change {
@@ -158,12 +158,19 @@ fn nothing_that_a_stranger_wrote_mentions_formats_or_links() {
         (Kind::Discord, chat::discord(&channel(Kind::Discord), &message)),
         (Kind::Teams, chat::teams(&channel(Kind::Teams), &message)),
         (Kind::Telegram, push::telegram(&channel(Kind::Telegram), &message)),
+        (Kind::Ntfy, push::ntfy(&channel(Kind::Ntfy), &message)),
     ] {
         let text = String::from_utf8(request.unwrap().body).unwrap();
-        for bad in ["@everyone", "@here", "<@U123>", "@U123"] {
+        for bad in ["@everyone", "@here", "<@U123>", "@U123", "https://evil", "tg://"] {
             assert!(!text.contains(bad), "{kind:?} holds {bad}: {text}");
         }
+        // Discord makes no link of it without a scheme.
+        assert!(kind == Kind::Discord || !text.to_lowercase().contains("www.evil"), "{kind:?}: {text}");
         if kind == Kind::Slack {
+            assert!(
+                text.contains("<https://errors.example.net/tickets/"),
+                "the link to the ticket is one: {text}"
+            );
             assert!(!text.contains("<!channel>") && !text.contains("<https://evil"), "{text}");
         }
         if kind == Kind::Discord {
@@ -172,6 +179,14 @@ fn nothing_that_a_stranger_wrote_mentions_formats_or_links() {
             }
         }
     }
+}
+
+#[test]
+fn escapes_are_literal_and_break_references() {
+    assert_eq!(escape::discord("&lt; <b> a&b"), "&lt; \\<b\\> a&b");
+    assert_eq!(escape::one_line("a\u{2028}b\u{2029}c", 9), "a b c");
+    let text = escape::markdown(&format!("#1 acme/shop#1 {}", "0123456789".repeat(4)));
+    assert!(!text.contains("#1") && !text.contains("0123456"), "{text}");
 }
 
 #[test]

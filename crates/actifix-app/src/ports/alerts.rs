@@ -102,10 +102,17 @@ pub trait AlertStore {
     async fn save_hook_secret(&self, hook: &SealedHook, audit: &AuditRecord) -> Result<bool>;
     /// Removes one; false when there is none.
     async fn remove_hook(&self, name: &str, audit: &AuditRecord) -> Result<bool>;
-    /// Remembers the id of a request; false when it was seen before.
+    /// Remembers the id of a request that was done; false when it was remembered before.
     async fn first_sight(&self, hook: &str, message: &str, now: Timestamp) -> Result<bool>;
     /// Forgets the id again: what it asked for could not be done.
     async fn forget_sight(&self, hook: &str, message: &str) -> Result<()>;
+}
+
+/// Signed requests that were done.
+#[async_trait]
+pub trait HookStore {
+    /// Whether the request was done already.
+    async fn hook_seen(&self, hook: &str, message: &str) -> Result<bool>;
 }
 
 /// A request to somebody else's server. Nothing of it is printed: addresses and headers hold secrets.

@@ -1,13 +1,15 @@
 //! Sources of signed requests, and the ids of those that were taken.
 
+use super::SqliteStore;
 use super::projects::collect;
 use super::rows::Columns;
 use super::writer::Work;
 use crate::fault::Result;
-use actifix_app::error::Error;
-use actifix_app::ports::{HookRecord, SealedHook};
+use actifix_app::error::{Error, Result as AppResult};
+use actifix_app::ports::{HookRecord, HookStore, SealedHook};
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::{DAY, Timestamp};
+use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 /// Sources of one installation.
@@ -18,7 +20,7 @@ const REMEMBER_MICROS: i64 = 30 * DAY;
 /// Ids remembered per source; the oldest are forgotten.
 const MESSAGES_MAX: i64 = 50_000;
 
-const COLUMNS: &str = "name, kind, project_id, created_at, last_used_at";
+const COLUMNS: &str = "name, kind, project_id, created_at, last_used_at, target";
 
 pub(crate) fn all(db: &Connection) -> Result<Vec<HookRecord>> {
     let sql = format!("SELECT {COLUMNS} FROM hooks ORDER BY name LIMIT ?1");
@@ -43,7 +45,7 @@ pub(crate) fn add(work: &mut Work<'_>, hook: &SealedHook) -> Result<()> {
     }
     let made = db
         .prepare_cached(
-            "INSERT INTO hooks (name, kind, project_id, created_at, sealed) VALUES (?1, ?2, ?3, ?4, ?5) \
+            "INSERT INTO hooks (name, kind, project_id, created_at, sealed, target) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -51,7 +53,8 @@ pub(crate) fn add(work: &mut Work<'_>, hook: &SealedHook) -> Result<()> {
             record.kind,
             record.project.0,
             record.created_at.micros(),
-            hook.sealed
+            hook.sealed,
+            record.target
         ])?;
     if made == 0 {
         return Err(Error::conflict(
@@ -94,13 +97,30 @@ pub(crate) fn forget_sight(work: &mut Work<'_>, hook: &str, message: &str) -> Re
     Ok(())
 }
 
+#[async_trait]
+impl HookStore for SqliteStore {
+    async fn hook_seen(&self, hook: &str, message: &str) -> AppResult<bool> {
+        let key = [hook.to_owned(), message.to_owned()];
+        self.read(move |db| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM hook_messages WHERE hook = ?1 AND message = ?2)";
+            Ok(db.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
+        })
+        .await
+    }
+}
+
 pub(crate) fn forget_old(db: &Connection, now: Timestamp) -> Result<()> {
     db.execute("DELETE FROM hook_messages WHERE at < ?1", [now.plus(-REMEMBER_MICROS).micros()])?;
-    db.execute(
-        "DELETE FROM hook_messages WHERE (hook, message) IN (SELECT hook, message FROM hook_messages \
-         ORDER BY at DESC LIMIT 10000 OFFSET ?1)",
-        [MESSAGES_MAX],
-    )?;
+    // Each source by itself: one that is busy must not make those of others be forgotten.
+    let full = "SELECT hook FROM hook_messages GROUP BY hook HAVING count(*) > ?1 LIMIT ?2";
+    let full: Vec<String> = collect(db, full, [MESSAGES_MAX, HOOKS_MAX], |row| Ok(row.get(0)?))?;
+    for hook in full {
+        db.prepare_cached(
+            "DELETE FROM hook_messages WHERE hook = ?1 AND message IN (SELECT message FROM hook_messages \
+             WHERE hook = ?1 ORDER BY at DESC LIMIT 10000 OFFSET ?2)",
+        )?
+        .execute(params![hook, MESSAGES_MAX])?;
+    }
     Ok(())
 }
 
@@ -111,5 +131,6 @@ fn record(c: &mut Columns<'_, '_>) -> Result<HookRecord> {
         project: ProjectId(c.take()?),
         created_at: c.time()?,
         last_used_at: c.time_optional()?,
+        target: c.take()?,
     })
 }

@@ -27,13 +27,14 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (15, "leases", include_str!("../../migrations/sqlite/0015_leases.sql")),
     (18, "operations", include_str!("../../migrations/sqlite/0018_operations.sql")),
     (20, "views", include_str!("../../migrations/sqlite/0020_views.sql")),
+    (23, "inbound", include_str!("../../migrations/sqlite/0023_inbound.sql")),
 ];
 
 /// The migration that made the audit log.
 const AUDIT: u32 = 4;
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 20;
+pub(crate) const SCHEMA_VERSION: u32 = 23;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]

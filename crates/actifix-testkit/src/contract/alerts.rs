@@ -383,7 +383,8 @@ async fn history_tells_what_a_rule_would_say(case: &Case) {
 async fn requests_are_taken_once(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
     let record = HookRecord {
         name: "ci".to_owned(),
-        kind: "standard".to_owned(),
+        kind: "github".to_owned(),
+        target: Some("acme/shop".to_owned()),
         project: ProjectId(1),
         created_at: clock.now(),
         last_used_at: None,
@@ -393,7 +394,9 @@ async fn requests_are_taken_once(store: &Arc<dyn Store>, clock: &Arc<FakeClock>)
     assert!(store.add_hook(&hook, &act()).await.is_err());
     assert_eq!(store.hook("ci").await.unwrap(), Some(hook.clone()));
     assert_eq!(store.hook("other").await.unwrap(), None);
+    assert!(!store.hook_seen("ci", "m1").await.unwrap());
     assert!(store.first_sight("ci", "m1", clock.now()).await.unwrap());
+    assert!(store.hook_seen("ci", "m1").await.unwrap() && !store.hook_seen("other", "m1").await.unwrap());
     assert!(!store.first_sight("ci", "m1", clock.now()).await.unwrap());
     assert!(store.first_sight("other", "m1", clock.now()).await.unwrap(), "each source has ids of its own");
     store.forget_sight("ci", "m1").await.unwrap();

@@ -15,8 +15,8 @@ use actifix_app::ports::{
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_app::ports::{
-    AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
-    NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+    AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, HookStore,
+    LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
 use actifix_app::ports::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 use actifix_app::ports::{
@@ -754,6 +754,13 @@ impl AlertStore for NullStore {
     }
 
     async fn forget_sight(&self, _hook: &str, _message: &str) -> Result<()> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl HookStore for NullStore {
+    async fn hook_seen(&self, _hook: &str, _message: &str) -> Result<bool> {
         Err(NOTHING)
     }
 }

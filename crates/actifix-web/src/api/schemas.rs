@@ -169,7 +169,7 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:string endpoint:string trigger:string? ticket:string? state:string test:boolean attempts:integer \
          last_failure:string? last_status:integer? created_at:time attempted_at:time? expires_at:time",
     ),
-    ("Inbound", "name:string kind:string project:integer created_at:time last_used_at:time?"),
+    ("Inbound", "name:string kind:string project:integer target:string? created_at:time last_used_at:time?"),
     ("NewInbound", "+Inbound secret:string url:string"),
     (
         "AlertRule",

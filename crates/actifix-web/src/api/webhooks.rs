@@ -140,6 +140,7 @@ fn inbound_operations() -> Vec<Operation> {
             ("name", "string!", "requests come to /hooks/NAME"),
             ("kind", "string!", "github or standard"),
             ("project", "string", "the project whose tickets it may work on; default `default`"),
+            ("target", "string", "kind github: the one repository that is believed, owner/repository"),
             ("secret", "string", "where the sender has one already; by default a new one is made"),
         ]),
         Operation::delete(

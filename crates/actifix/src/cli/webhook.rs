@@ -92,7 +92,10 @@ pub enum WebhookCommand {
     )]
     Rule(rule::RuleCommand),
     /// Sources of signed requests to this server.
-    #[command(subcommand, after_help = "Example:\n  actifix webhook inbound add github --kind github")]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  actifix webhook inbound add github --kind github --target acme/shop"
+    )]
     Inbound(inbound::InboundCommand),
     /// Say nothing about a ticket until one of these comes true; without any for good.
     #[command(

@@ -5,19 +5,17 @@ use actifix_app::ports::OutboundMail;
 use actifix_domain::alert::Failure;
 use lettre::Address;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentType, MessageId};
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue, MessageId};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{
-    AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters,
-};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use url::Host;
@@ -25,9 +23,20 @@ use url::Host;
 /// How this program greets: a name of its own would tell strangers about the inner network.
 const HELLO: &str = "localhost.localdomain";
 
-/// TLS that stood before the first word of SMTP.
+/// What a server may say in all of one delivery, bytes: an honest one says less than four thousand, and the reader of
+/// lines that we use has no bound of its own.
+const ANSWERS_BYTES_MAX: usize = 64 << 10;
+/// After STARTTLS nobody greets again, but the library waits for a greeting: it hears this one.
+const GREETING: &[u8] = b"220 ready\r\n";
+
+/// TLS that stood before the library's first word of SMTP, with what the server may still say.
 #[derive(Debug)]
-struct Secured(TlsStream<TcpStream>);
+struct Secured {
+    tls: TlsStream<TcpStream>,
+    /// Bytes.
+    left: usize,
+    greeting: &'static [u8],
+}
 
 impl AsyncRead for Secured {
     fn poll_read(
@@ -35,7 +44,21 @@ impl AsyncRead for Secured {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        if !self.greeting.is_empty() {
+            let fits = self.greeting.len().min(buffer.remaining());
+            let (now, later) = self.greeting.split_at(fits);
+            buffer.put_slice(now);
+            self.greeting = later;
+            return Poll::Ready(Ok(()));
+        }
+        if self.left == 0 {
+            return Poll::Ready(Err(std::io::Error::other("the server says too much")));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.tls).poll_read(context, buffer);
+        let heard = buffer.filled().len().saturating_sub(before);
+        self.left = self.left.saturating_sub(heard);
+        read
     }
 }
 
@@ -45,21 +68,21 @@ impl AsyncWrite for Secured {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.tls).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.tls).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.tls).poll_shutdown(context)
     }
 }
 
 impl AsyncTokioStream for Secured {
     fn peer_addr(&self) -> std::io::Result<SocketAddr> {
-        self.0.get_ref().0.peer_addr()
+        self.tls.get_ref().0.peer_addr()
     }
 }
 
@@ -69,26 +92,20 @@ pub(super) async fn send(out: &Outbound, mail: OutboundMail) -> Result<(), Failu
         .or_else(|_| Host::parse(&format!("[{}]", mail.host)))
         .map_err(|_| Failure::Unusable)?;
     let hello = ClientId::Domain(HELLO.to_owned());
-    let stream = out.connect(&host, mail.port).await?;
-    let mut connection = if mail.implicit_tls {
-        let name = ServerName::try_from(mail.host.clone()).map_err(|_| Failure::Unusable)?;
-        let secured = out.trust()?.tls.connect(name, stream).await.map_err(|_| Failure::Tls)?;
-        AsyncSmtpConnection::connect_with_transport(Box::new(Secured(secured)), &hello)
-            .await
-            .map_err(class)?
-    } else {
-        let mut plain =
-            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(class)?;
-        if !plain.can_starttls() {
-            plain.abort().await;
-            return Err(Failure::Tls);
-        }
-        plain.starttls(parameters(out, &mail.host)?, &hello).await.map_err(|_| Failure::Tls)?;
-        if !plain.is_encrypted() {
-            return Err(Failure::Tls);
-        }
-        plain
-    };
+    let name = ServerName::try_from(mail.host.clone()).map_err(|_| Failure::Unusable)?;
+    // Where no authority is trusted no certificate can be good: then nothing is said at all.
+    if out.trust()?.roots.certificates().is_empty() {
+        return Err(Failure::Tls);
+    }
+    let mut stream = out.connect(&host, mail.port).await?;
+    let mut left = ANSWERS_BYTES_MAX;
+    if !mail.implicit_tls {
+        start_tls(&mut stream, &mut left).await?;
+    }
+    let tls = out.trust()?.tls.connect(name, stream).await.map_err(|_| Failure::Tls)?;
+    let greeting: &[u8] = if mail.implicit_tls { b"" } else { GREETING };
+    let secured = Box::new(Secured { tls, left, greeting });
+    let mut connection = AsyncSmtpConnection::connect_with_transport(secured, &hello).await.map_err(class)?;
     if let Some((name, password)) = &mail.login {
         let credentials = Credentials::new(name.clone(), password.reveal().to_owned());
         connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(class)?;
@@ -99,13 +116,65 @@ pub(super) async fn send(out: &Outbound, mail: OutboundMail) -> Result<(), Failu
     Ok(())
 }
 
-fn parameters(out: &Outbound, host: &str) -> Result<TlsParameters, Failure> {
-    let mut builder = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::None);
-    for root in out.trust()?.roots.certificates() {
-        let certificate = Certificate::from_der(root.to_vec()).map_err(|_| Failure::Unusable)?;
-        builder = builder.add_root_certificate(certificate);
+/// All that is said in clear. Nothing is read ahead: what stands behind the answer to STARTTLS was put there by somebody
+/// on the way, to be taken for an answer of the server under TLS (RFC 3207, section 6), and ends the connection.
+async fn start_tls(stream: &mut TcpStream, left: &mut usize) -> Result<(), Failure> {
+    answer(stream, left, "220").await?;
+    say(stream, &format!("EHLO {HELLO}\r\n")).await?;
+    let offers = answer(stream, left, "250").await?;
+    if !offers.iter().any(|offer| offer.trim().eq_ignore_ascii_case("STARTTLS")) {
+        return Err(Failure::Tls);
     }
-    builder.build_rustls().map_err(|_| Failure::Unusable)
+    say(stream, "STARTTLS\r\n").await?;
+    answer(stream, left, "220").await.map_err(|failure| match failure {
+        Failure::Refused | Failure::Unavailable => Failure::Tls,
+        other => other,
+    })?;
+    match stream.try_read(&mut [0]) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+        Ok(0) | Err(_) => Err(Failure::Broken),
+        Ok(_) => Err(Failure::Protocol),
+    }
+}
+
+async fn say(stream: &mut TcpStream, line: &str) -> Result<(), Failure> {
+    stream.write_all(line.as_bytes()).await.map_err(|_| Failure::Broken)
+}
+
+/// The lines of one answer, without their codes.
+async fn answer(stream: &mut TcpStream, left: &mut usize, expected: &str) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    loop {
+        let line = line(stream, left).await?;
+        let (code, rest) = line.split_at_checked(3).ok_or(Failure::Protocol)?;
+        if code != expected {
+            return Err(match code.as_bytes() {
+                [b'4', ..] => Failure::Unavailable,
+                [b'5', ..] => Failure::Refused,
+                _ => Failure::Protocol,
+            });
+        }
+        lines.push(rest.get(1..).unwrap_or_default().to_owned());
+        match rest.as_bytes().first() {
+            Some(b'-') => {}
+            None | Some(b' ') => return Ok(lines),
+            Some(_) => return Err(Failure::Protocol),
+        }
+    }
+}
+
+/// One line, byte by byte, without its end.
+async fn line(stream: &mut TcpStream, left: &mut usize) -> Result<String, Failure> {
+    let mut line = Vec::new();
+    loop {
+        *left = left.checked_sub(1).ok_or(Failure::Protocol)?;
+        match stream.read_u8().await.map_err(|_| Failure::Broken)? {
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+    }
+    let text = String::from_utf8(line).map_err(|_| Failure::Protocol)?;
+    Ok(text.trim_end_matches('\r').to_owned())
 }
 
 fn written(mail: &OutboundMail) -> Result<(Envelope, Vec<u8>), Failure> {
@@ -117,6 +186,7 @@ fn written(mail: &OutboundMail) -> Result<(Envelope, Vec<u8>), Failure> {
         .subject(&mail.subject)
         .date(UNIX_EPOCH + Duration::from_secs(at))
         .header(MessageId::from(format!("<{}>", mail.message_id)))
+        .header(Automatic)
         .header(ContentType::TEXT_PLAIN);
     for receiver in &to {
         builder = builder.to(Mailbox::new(None, receiver.clone()));
@@ -124,6 +194,24 @@ fn written(mail: &OutboundMail) -> Result<(Envelope, Vec<u8>), Failure> {
     let message = builder.body(mail.text.clone()).map_err(|_| Failure::Unusable)?;
     let envelope = Envelope::new(Some(from), to).map_err(|_| Failure::Unusable)?;
     Ok((envelope, message.formatted()))
+}
+
+/// `Auto-Submitted: auto-generated` (RFC 3834), so that no vacation message answers.
+#[derive(Clone)]
+struct Automatic;
+
+impl Header for Automatic {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
 }
 
 /// The class of an error; its text can repeat what the server said.
@@ -161,6 +249,12 @@ mod tests {
         Nothing,
         StartTls,
         ImplicitTls,
+        /// Answers of somebody on the way behind that to STARTTLS.
+        Injected,
+        /// A greeting that does not end, in clear.
+        Endless,
+        /// The same under TLS.
+        EndlessTls,
     }
 
     struct Mailbox {
@@ -195,19 +289,27 @@ mod tests {
         let thread = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut heard = String::new();
-            if speaks != Speaks::ImplicitTls {
-                let offer = if speaks == Speaks::StartTls {
+            if !matches!(speaks, Speaks::ImplicitTls | Speaks::EndlessTls) {
+                if speaks == Speaks::Endless {
+                    heard.push_str(&flood(&mut stream).to_string());
+                    return heard;
+                }
+                let offer = if speaks != Speaks::Nothing {
                     "250-localhost\r\n250 STARTTLS\r\n"
                 } else {
                     "250-localhost\r\n250 AUTH PLAIN\r\n"
                 };
-                if !clear(&mut stream, offer, &mut heard) {
+                if !clear(&mut stream, offer, speaks, &mut heard) {
                     return heard;
                 }
                 heard.push_str("<TLS>\n");
             }
             let connection = ServerConnection::new(Arc::new(config)).unwrap();
             let mut tls = BufReader::new(StreamOwned::new(connection, stream));
+            if speaks == Speaks::EndlessTls {
+                heard.push_str(&flood(tls.get_mut()).to_string());
+                return heard;
+            }
             // After STARTTLS the client greets first.
             if speaks == Speaks::ImplicitTls {
                 let _greeted = tls.get_mut().write_all(b"220 localhost\r\n");
@@ -218,8 +320,18 @@ mod tests {
         Mailbox { port, thread }
     }
 
+    /// Bytes of a line without an end until the client hung up.
+    fn flood<S: Write>(stream: &mut S) -> usize {
+        const FLOOD_BYTES_MAX: usize = 64 << 20;
+        let mut sent = 0;
+        while sent < FLOOD_BYTES_MAX && stream.write_all(&[b'2'; 4096]).is_ok() {
+            sent += 4096;
+        }
+        sent
+    }
+
     /// The part before TLS; whether it was asked for.
-    fn clear(stream: &mut std::net::TcpStream, offer: &str, heard: &mut String) -> bool {
+    fn clear(stream: &mut std::net::TcpStream, offer: &str, speaks: Speaks, heard: &mut String) -> bool {
         stream.write_all(b"220 localhost\r\n").unwrap();
         let mut byte = [0];
         let mut line = String::new();
@@ -231,6 +343,7 @@ mod tests {
             heard.push_str(&line);
             let answer = match line.split_whitespace().next().unwrap_or_default() {
                 "EHLO" => offer,
+                "STARTTLS" if speaks == Speaks::Injected => "220 go\r\n250-evil\r\n250 AUTH PLAIN\r\n",
                 "STARTTLS" => "220 go\r\n",
                 _ => "250 ok\r\n",
             };
@@ -302,9 +415,13 @@ mod tests {
             send(&out, letter(mailbox.port, speaks == Speaks::ImplicitTls)).await.unwrap();
             let heard = mailbox.thread.join().unwrap();
             let after = heard.rsplit("<TLS>").next().unwrap();
-            for part in
-                ["AUTH ", "RCPT TO:<ops@example.net>", "Message-ID: <msg_1@example.net>", "\r\n..\r\n"]
-            {
+            for part in [
+                "AUTH ",
+                "RCPT TO:<ops@example.net>",
+                "Auto-Submitted: auto-generated",
+                "Message-ID: <msg_1@example.net>",
+                "\r\n..\r\n",
+            ] {
                 assert!(after.contains(part), "{part} in {heard}");
             }
             if speaks == Speaks::StartTls {
@@ -325,6 +442,23 @@ mod tests {
             );
             let heard = mailbox.thread.join().unwrap();
             assert!(!heard.contains("AUTH"), "{heard}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn answers_without_end_and_answers_before_tls_end_the_connection() {
+        let (issuer, pem) = authority();
+        let (out, _dir) = out(&pem);
+        let injected = mailbox(&issuer, Speaks::Injected);
+        assert_eq!(send(&out, letter(injected.port, false)).await, Err(Failure::Protocol));
+        let heard = injected.thread.join().unwrap();
+        assert!(!heard.rsplit("<TLS>").next().unwrap().contains("EHLO"), "{heard}");
+        for speaks in [Speaks::Endless, Speaks::EndlessTls] {
+            let mailbox = mailbox(&issuer, speaks);
+            assert!(send(&out, letter(mailbox.port, speaks == Speaks::EndlessTls)).await.is_err());
+            let sent: usize = mailbox.thread.join().unwrap().parse().unwrap();
+            // The buffers of two sockets besides.
+            assert!(sent < 32 << 20, "{sent} bytes were taken");
         }
     }
 }

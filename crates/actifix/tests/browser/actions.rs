@@ -132,7 +132,11 @@ fn several_tickets_are_ignored_and_reopened_at_once() {
         visitor.follow(&act("ignore"));
         visitor.find(".pick");
         assert_eq!(statuses(), ["ignored", "ignored", "open"]);
-        assert_eq!(visitor.path(), "/tickets?q=&done=ignored", "the list is as it was, and says what was done");
+        assert_eq!(
+            visitor.path(),
+            "/tickets?q=&done=ignored",
+            "the list is as it was, and says what was done"
+        );
         if scripts == Scripts::On {
             visitor.click("[data-all]");
         } else {

@@ -35,6 +35,7 @@ mod harness;
 mod hook;
 mod hostile;
 mod http;
+mod inbound;
 mod incidents;
 mod jwt;
 mod keyring;

@@ -23,6 +23,8 @@ const HANG: Duration = Duration::from_secs(120);
 pub enum Behaviour {
     /// Answers with this status and these header lines.
     Answer(u16, String),
+    /// Answers with this status and this body.
+    Json(u16, &'static str),
     /// Takes the connection and says nothing.
     HangBeforeTls,
     /// Reads the request and says nothing.
@@ -165,6 +167,10 @@ fn serve(
         Behaviour::Answer(status, lines) => {
             let text = format!("HTTP/1.1 {status} Word\r\n{lines}Content-Length: 2\r\n\r\nok");
             tls.write_all(text.as_bytes())
+        }
+        Behaviour::Json(status, body) => {
+            let head = format!("HTTP/1.1 {status} Word\r\nContent-Length: {}\r\n\r\n", body.len());
+            tls.write_all(format!("{head}{body}").as_bytes())
         }
         Behaviour::HangBeforeHead => read_to_end(&mut tls),
         Behaviour::HangInBody => {

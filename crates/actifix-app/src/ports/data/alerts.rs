@@ -233,6 +233,8 @@ pub struct HookRecord {
     pub kind: String,
     /// The project whose tickets it may work on.
     pub project: ProjectId,
+    /// The repository of GitHub that is believed; sources of before there were any have none, and resolve nothing.
+    pub target: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When a signed request came last.

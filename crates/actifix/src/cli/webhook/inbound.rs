@@ -16,7 +16,7 @@ pub enum InboundCommand {
     List,
     /// Add a source. Its secret is shown once.
     #[command(
-        after_help = "Examples:\n  actifix webhook inbound add github --kind github --project shop\n  actifix webhook inbound add ci --kind standard"
+        after_help = "Examples:\n  actifix webhook inbound add github --kind github --target acme/shop --project shop\n  actifix webhook inbound add ci --kind standard"
     )]
     Add {
         /// Name; requests come to /hooks/NAME.
@@ -27,6 +27,9 @@ pub enum InboundCommand {
         /// The project whose tickets it may work on.
         #[arg(long, default_value = "default")]
         project: String,
+        /// Kind github: the one repository that is believed, owner/repository.
+        #[arg(long)]
+        target: Option<String>,
     },
     /// Remove a source.
     #[command(after_help = "Example:\n  actifix webhook inbound remove ci")]
@@ -47,6 +50,7 @@ pub(super) async fn run(global: &Global, command: InboundCommand, client: &Clien
                 ("NAME", Fit::Whole),
                 ("KIND", Fit::Whole),
                 ("PROJECT", Fit::Whole),
+                ("REPOSITORY", Fit::Whole),
                 ("LAST USED", Fit::Spare(1)),
             ]);
             for item in items(&answer) {
@@ -54,13 +58,14 @@ pub(super) async fn run(global: &Global, command: InboundCommand, client: &Clien
                     text(item, "name").to_owned(),
                     text(item, "kind").to_owned(),
                     number(item, "project").to_string(),
+                    text(item, "target").to_owned(),
                     ago(item, "last_used_at"),
                 ]);
             }
             output::line(sheet.render())
         }
-        InboundCommand::Add { name, kind, project } => {
-            let body = json!({ "name": name, "kind": kind, "project": project });
+        InboundCommand::Add { name, kind, project, target } => {
+            let body = json!({ "name": name, "kind": kind, "project": project, "target": target });
             let made = client.post("/api/v1/inbound", &body).await?;
             if global.json {
                 return output::json(&made);
