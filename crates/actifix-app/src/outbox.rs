@@ -10,8 +10,8 @@ use crate::delivery::{Attempting, Kind, Notice, Sent, attempt};
 use crate::error::{Error, Result};
 use crate::ingest::OwnEvent;
 use crate::ports::{
-    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, LeasedDelivery, NewDelivery,
-    Page, Routed, SealedEndpoint,
+    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, LeasedDelivery,
+    NewDelivery, Page, Routed, SealedEndpoint,
 };
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::{
@@ -114,7 +114,19 @@ impl App {
     }
 
     /// Gives up what waited too long, forgets what is old, and tells the figures.
-    pub async fn tend_outbox(&self) -> Result<()> {
+    pub async fn tend_outbox(self: &Arc<Self>) -> Result<()> {
+        for expired in self.store.expire_deliveries(self.now()).await? {
+            let Expired { endpoint, count, untried } = expired;
+            tracing::warn!(webhook = endpoint.name, count, untried, "webhook.expired");
+            let name = endpoint.name.clone();
+            metrics::counter!("actifix_webhook_deliveries_total", "endpoint" => name, "result" => "expired")
+                .increment(count);
+            // What was never tried left no failure that anybody could have seen. A channel that somebody switched off
+            // is silent because they want it.
+            if untried > 0 && endpoint.enabled {
+                self.file_unreachable(&endpoint, "expired").await;
+            }
+        }
         self.store.tidy_deliveries(self.now()).await?;
         let oldest = self.store.backlog().await?.iter().filter_map(|waits| waits.oldest_at).min();
         let seconds = oldest.map_or(0.0, |at| self.now().since(at).max(0) as f64 / 1e6);
@@ -198,35 +210,24 @@ impl App {
         if endpoints.is_empty() {
             return Ok(());
         }
-        let mut opened: HashMap<String, Arc<Opened>> = HashMap::new();
-        let mut taken: HashMap<String, usize> = HashMap::new();
-        for host in flights.hosts.values() {
-            *taken.entry(host.clone()).or_default() += 1;
-        }
-        let mut skip: Vec<String> = flights.hosts.keys().cloned().collect();
+        // None where the seal does not open: its messages fail as what they are. A channel that was added since is not
+        // known here, and has its turn at the next look.
+        let mut known: HashMap<String, Option<Arc<Opened>>> = HashMap::new();
         for sealed in endpoints.iter().filter(|sealed| sealed.record.enabled) {
-            match self.open(sealed) {
-                Ok(known) => {
-                    // Of the channels of one host only so many are let at it at the same time.
-                    let many = taken.entry(known.host.clone()).or_default();
-                    if !flights.hosts.contains_key(&known.record.id) {
-                        if *many >= FLIGHTS_PER_HOST_MAX {
-                            skip.push(known.record.id.clone());
-                        } else if is_open_now(&known.record, self.now()) {
-                            *many += 1;
-                        }
-                    }
-                    opened.insert(known.record.id.clone(), known);
-                }
-                Err(error) => {
-                    tracing::error!(webhook = sealed.record.name, error = %error, "webhook.not_opened")
-                }
+            let opened = self.open(sealed);
+            if let Err(error) = &opened {
+                tracing::error!(webhook = sealed.record.name, error = %error, "webhook.not_opened");
             }
+            known.insert(sealed.record.id.clone(), opened.ok());
         }
-        let (now, limit) = (self.now(), u32::try_from(room).unwrap_or(u32::MAX));
-        let until = now.plus(LEASE_MICROS);
-        for leased in self.store.lease_deliveries(now, until, limit, &skip).await? {
-            let known = opened.get(&leased.endpoint).cloned();
+        let now = self.now();
+        let due = self.store.due_channels(now).await?;
+        let chosen = flights.choose(due, &known, room);
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        for leased in self.store.lease_deliveries(now, now.plus(LEASE_MICROS), &chosen).await? {
+            let known = known.get(&leased.endpoint).cloned().flatten();
             let host = known.as_ref().map(|known| known.host.clone()).unwrap_or_default();
             flights.hosts.insert(leased.endpoint.clone(), host);
             let app = Arc::clone(self);
@@ -389,6 +390,31 @@ impl App {
 }
 
 impl Flights {
+    /// Which of the channels with something to send have their turn, oldest message first: those that are known and
+    /// have nothing under way, and of one host only so many at the same time.
+    fn choose(
+        &self,
+        due: Vec<String>,
+        known: &HashMap<String, Option<Arc<Opened>>>,
+        room: usize,
+    ) -> Vec<String> {
+        let mut taken: HashMap<&str, usize> = HashMap::new();
+        for host in self.hosts.values() {
+            *taken.entry(host).or_default() += 1;
+        }
+        let mut chosen = Vec::new();
+        for id in due.into_iter().filter(|id| !self.hosts.contains_key(id)) {
+            let Some(opened) = known.get(&id) else { continue };
+            let host = opened.as_ref().map_or("", |opened| opened.host.as_str());
+            let many = taken.entry(host).or_default();
+            if *many < FLIGHTS_PER_HOST_MAX && chosen.len() < room {
+                *many += 1;
+                chosen.push(id);
+            }
+        }
+        chosen
+    }
+
     fn landed(&mut self, done: Result<String, tokio::task::JoinError>) {
         match done {
             Ok(endpoint) => drop(self.hosts.remove(&endpoint)),
@@ -407,10 +433,6 @@ impl Flights {
 
 fn clone_pair((name, state): (&String, &RuleState)) -> (String, RuleState) {
     (name.clone(), state.clone())
-}
-
-fn is_open_now(record: &EndpointRecord, now: Timestamp) -> bool {
-    record.next_attempt_at.is_none_or(|at| at <= now)
 }
 
 /// What follows from an attempt.

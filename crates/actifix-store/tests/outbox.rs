@@ -495,3 +495,41 @@ async fn sealed_channels_cannot_be_exchanged_for_one_another() {
     );
     assert_eq!(house.clock.now(), NOW);
 }
+
+#[tokio::test]
+async fn all_channels_of_one_host_are_told() {
+    let house = House::new().await;
+    house.rule(new_tickets()).await;
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        house
+            .add(json!({ "name": name, "kind": "webhook", "url": format!("https://one.example.net/{name}") }))
+            .await;
+    }
+    house.record("told to all", Priority::P1).await;
+    house.settle().await;
+    let mut told: Vec<String> = house.courier.given().into_iter().map(|given| given.url).collect();
+    told.sort();
+    assert_eq!(told, ["a", "b", "c", "d", "e", "f"].map(|name| format!("https://one.example.net/{name}")));
+}
+
+#[tokio::test]
+async fn a_message_that_was_never_tried_does_not_end_in_silence() {
+    let house = House::new().await;
+    house
+        .rule(AlertRule {
+            when: Conditions { priority_min: Some(Priority::P1), ..Conditions::default() },
+            ..new_tickets()
+        })
+        .await;
+    house.channel("mute").await;
+    house.record("not told", Priority::P1).await;
+    house.app.route_signals().await.unwrap();
+    house.clock.advance(DAY);
+    house.app.tend_outbox().await.unwrap();
+    assert!(house.courier.given().is_empty());
+    let titles = house.tickets().await;
+    assert!(
+        titles.iter().any(|title| title.contains("alerts to mute are not delivered: expired")),
+        "{titles:?}"
+    );
+}

@@ -127,6 +127,17 @@ pub struct LeasedDelivery {
     pub expires_at: Timestamp,
 }
 
+/// What waited for a channel until it was too old.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expired {
+    /// The channel.
+    pub endpoint: EndpointRecord,
+    /// How many messages.
+    pub count: u64,
+    /// How many of them were never attempted.
+    pub untried: u64,
+}
+
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
