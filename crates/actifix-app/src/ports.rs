@@ -22,7 +22,7 @@ pub use data::{
 };
 pub use data::{
     Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord,
-    LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+    LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook, StateKey,
 };
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 

@@ -14,7 +14,7 @@ mod watch;
 
 pub use address::{AddressPolicy, is_public};
 pub use conditions::Conditions;
-pub use flow::{Digest, RuleState, SAMPLES_MAX, TOLD_MAX, Verdict};
+pub use flow::{Digest, RULE_STATES_MAX, RuleState, SAMPLES_MAX, TOLD_MAX, URGENT_MAX, Verdict};
 pub use mute::Mute;
 pub use quiet::{DailyHours, QuietHours};
 pub use retry::{

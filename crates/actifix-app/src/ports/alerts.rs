@@ -2,7 +2,7 @@
 
 use super::{
     Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord, LeasedDelivery,
-    NewDelivery, Page, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+    NewDelivery, Page, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook, StateKey,
 };
 use crate::error::Result;
 use crate::secrets::SecretText;
@@ -48,8 +48,8 @@ pub trait AlertStore {
     async fn raise_signals(&self, signals: Vec<Signal>) -> Result<()>;
     /// Signals that wait, oldest first, at most `limit`.
     async fn pending_signals(&self, limit: u32) -> Result<Vec<PendingSignal>>;
-    /// What rules remember, by name.
-    async fn rule_states(&self) -> Result<Vec<(String, RuleState)>>;
+    /// What rules remember; at most [`actifix_domain::alert::RULE_STATES_MAX`].
+    async fn rule_states(&self) -> Result<Vec<(StateKey, RuleState)>>;
     /// Keeps what was decided about signals.
     async fn route(&self, routed: Routed) -> Result<()>;
     /// What changed since `from`, oldest first, at most `limit`, from the history of tickets: for trying a rule.

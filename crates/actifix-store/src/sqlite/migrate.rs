@@ -25,13 +25,14 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (13, "alerts", include_str!("../../migrations/sqlite/0013_alerts.sql")),
     (14, "hooks", include_str!("../../migrations/sqlite/0014_hooks.sql")),
     (15, "leases", include_str!("../../migrations/sqlite/0015_leases.sql")),
+    (22, "alert_states", include_str!("../../migrations/sqlite/0022_alert_states.sql")),
 ];
 
 /// The migration that made the audit log.
 const AUDIT: u32 = 4;
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 15;
+pub(crate) const SCHEMA_VERSION: u32 = 22;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]

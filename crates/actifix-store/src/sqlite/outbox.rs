@@ -13,7 +13,7 @@ use actifix_app::error::{Error, Result as AppResult};
 use actifix_app::ports::{
     AlertStore, Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired,
     HookRecord, LeasedDelivery, NewDelivery, Page, PendingSignal, Routed, RuleRecord, SealedEndpoint,
-    SealedHook,
+    SealedHook, StateKey,
 };
 use actifix_domain::alert::{
     AlertRule, DELIVERY_AGE_MICROS_MAX, ENDPOINTS_MAX, Failure, Interest, Mute, RuleState, Signal, TAGS_MAX,
@@ -106,8 +106,11 @@ fn route(work: &mut Work<'_>, routed: &Routed) -> Result<()> {
     for seq in &routed.signals {
         db.prepare_cached("DELETE FROM signals WHERE seq = ?1")?.execute([seq])?;
     }
-    for (name, state) in &routed.states {
-        alerts::save_state(db, name, state)?;
+    for key in &routed.forgotten {
+        alerts::forget_state(db, key)?;
+    }
+    for (key, state) in &routed.states {
+        alerts::save_state(db, key, state)?;
     }
     for id in &routed.unmuted {
         alerts::mute(work, id, None)?;
@@ -490,7 +493,7 @@ impl AlertStore for SqliteStore {
         self.read(move |db| pending(db, limit)).await
     }
 
-    async fn rule_states(&self) -> AppResult<Vec<(String, RuleState)>> {
+    async fn rule_states(&self) -> AppResult<Vec<(StateKey, RuleState)>> {
         self.read(alerts::states).await
     }
 

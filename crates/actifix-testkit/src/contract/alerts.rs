@@ -224,13 +224,21 @@ async fn a_decision_replaces_its_signals(case: &Case) {
     );
     let routed = Routed {
         signals: vec![pending[0].seq],
-        states: vec![("default-new".to_owned(), state.clone())],
+        states: vec![
+            (("default-new".to_owned(), None), state.clone()),
+            (("default-new".to_owned(), Some(case.project)), state.clone()),
+        ],
+        forgotten: Vec::new(),
         deliveries: vec![delivery("msg_x", "ops", &case.clock), delivery("msg_y", "gone", &case.clock)],
         unmuted: vec![id.clone()],
     };
     case.store.route(routed).await.unwrap();
     assert_eq!(case.store.pending_signals(10).await.unwrap(), []);
-    assert_eq!(case.store.rule_states().await.unwrap(), [("default-new".to_owned(), state)]);
+    let of = |project| ((String::from("default-new"), project), state.clone());
+    assert_eq!(case.store.rule_states().await.unwrap(), [of(None), of(Some(case.project))]);
+    let forgotten = vec![("default-new".to_owned(), None)];
+    case.store.route(Routed { forgotten, ..Routed::default() }).await.unwrap();
+    assert_eq!(case.store.rule_states().await.unwrap(), [of(Some(case.project))]);
     assert_eq!(case.store.ticket_mute(&id).await.unwrap(), None);
     let log = case.store.deliveries(DeliveryQuery { limit: 10, ..DeliveryQuery::default() }).await.unwrap();
     assert_eq!(log.items.len(), 1, "a channel that is gone gets nothing");

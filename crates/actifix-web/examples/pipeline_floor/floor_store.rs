@@ -663,7 +663,7 @@ impl AlertStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn rule_states(&self) -> Result<Vec<(String, RuleState)>> {
+    async fn rule_states(&self) -> Result<Vec<(actifix_app::ports::StateKey, RuleState)>> {
         Err(NOTHING)
     }
 
