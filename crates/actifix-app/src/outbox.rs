@@ -10,18 +10,19 @@ use crate::delivery::{Attempting, Kind, Notice, Sent, attempt};
 use crate::error::{Error, Result};
 use crate::ingest::OwnEvent;
 use crate::ports::{
-    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, LeasedDelivery, NewDelivery,
-    Page, Routed, SealedEndpoint,
+    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, LeasedDelivery,
+    NewDelivery, Page, Routed, SealedEndpoint, StateKey,
 };
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::{
-    ATTEMPTS_OF_REFUSED_MAX, AlertRule, BREAKER_STREAK, ENDPOINTS_MAX, Failure, RuleState, Signal, Trigger,
-    Verdict, delay_micros,
+    ATTEMPTS_OF_REFUSED_MAX, AlertRule, BREAKER_STREAK, Digest, ENDPOINTS_MAX, Failure, RULE_STATES_MAX,
+    RuleState, Signal, Trigger, Verdict, delay_micros,
 };
 use actifix_domain::audit::Action;
+use actifix_domain::id::ProjectId;
 use actifix_domain::time::{SECOND, Timestamp};
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -44,17 +45,19 @@ const FLIGHTS_PER_HOST_MAX: usize = 4;
 /// How long a delivery is ours; longer than an attempt may take.
 const LEASE_MICROS: i64 = 30 * SECOND;
 
+type States = BTreeMap<StateKey, RuleState>;
+
 /// What rules remember between looks; read from the store when it is not known.
 #[derive(Default)]
 pub(crate) struct Routing {
-    states: Option<BTreeMap<String, RuleState>>,
+    states: Option<States>,
 }
 
 impl Routing {
     /// A rule was removed.
     pub(crate) fn forget(&mut self, name: &str) {
         if let Some(states) = &mut self.states {
-            states.remove(name);
+            states.retain(|(rule, _), _| rule != name);
         }
     }
 }
@@ -114,7 +117,19 @@ impl App {
     }
 
     /// Gives up what waited too long, forgets what is old, and tells the figures.
-    pub async fn tend_outbox(&self) -> Result<()> {
+    pub async fn tend_outbox(self: &Arc<Self>) -> Result<()> {
+        for expired in self.store.expire_deliveries(self.now()).await? {
+            let Expired { endpoint, count, untried } = expired;
+            tracing::warn!(webhook = endpoint.name, count, untried, "webhook.expired");
+            let name = endpoint.name.clone();
+            metrics::counter!("actifix_webhook_deliveries_total", "endpoint" => name, "result" => "expired")
+                .increment(count);
+            // What was never tried left no failure that anybody could have seen. A channel that somebody switched off
+            // is silent because they want it.
+            if untried > 0 && endpoint.enabled {
+                self.file_unreachable(&endpoint, "expired").await;
+            }
+        }
         self.store.tidy_deliveries(self.now()).await?;
         let oldest = self.store.backlog().await?.iter().filter_map(|waits| waits.oldest_at).min();
         let seconds = oldest.map_or(0.0, |at| self.now().since(at).max(0) as f64 / 1e6);
@@ -140,43 +155,36 @@ impl App {
             let rules = self.effective_rules().await?;
             let endpoints = self.store.endpoints().await?;
             let mut decision = Decision { app: self, now, endpoints: &endpoints, routed: Routed::default() };
-            let before = states.clone();
+            let mut touched = BTreeSet::new();
             for waiting in pending {
                 decision.routed.signals.push(waiting.seq);
+                // Whoever silences a ticket wants to hear nothing of it; its issue is closed all the same.
+                decision.close_issues(&waiting.signal)?;
                 if let (Some(mute), Some(ticket)) = (&waiting.mute, &waiting.signal.ticket) {
                     if mute.holds(&waiting.signal, now) {
                         continue;
                     }
                     decision.routed.unmuted.push(ticket.clone());
                 }
-                decision.close_issues(&waiting.signal)?;
                 for rule in rules.iter().filter(|rule| rule.matches(&waiting.signal)) {
-                    let state = states.entry(rule.name.clone()).or_default();
-                    if state.offer(rule, &waiting.signal, now) == Verdict::Send {
-                        decision.say(rule, &Notice::single(&rule.name, &waiting.signal))?;
+                    let key = (rule.name.clone(), waiting.signal.project);
+                    match states.entry(key.clone()).or_default().offer(rule, &waiting.signal, now) {
+                        Verdict::Send => {
+                            let notice = Notice::single(&rule.name, &waiting.signal);
+                            decision.say(rule, waiting.signal.project, &notice)?;
+                        }
+                        Verdict::Gathered => decision.open_issues(rule, &waiting.signal)?,
+                        Verdict::Repeated => continue,
                     }
+                    touched.insert(key);
                 }
             }
-            for rule in &rules {
-                let Some(digest) = states.get_mut(&rule.name).and_then(|state| state.take_digest(rule, now))
-                else {
-                    continue;
-                };
-                let notice = Notice {
-                    rule: rule.name.clone(),
-                    test: false,
-                    signals: digest.samples,
-                    count: digest.count,
-                };
-                decision.say(rule, &notice)?;
-            }
-            // A state without a rule has nothing to say any more.
-            states.retain(|name, _| rules.iter().any(|rule| rule.name == *name));
+            decision.say_digests(&rules, &mut states, &mut touched)?;
+            decision.forget_states(&rules, &mut states)?;
             let mut routed = decision.routed;
-            routed.states = states
-                .iter()
-                .filter(|(name, state)| before.get(*name) != Some(*state))
-                .map(clone_pair)
+            routed.states = touched
+                .into_iter()
+                .filter_map(|key| states.get(&key).cloned().map(|state| (key, state)))
                 .collect();
             self.store.route(routed).await?;
             if many < usize::try_from(SIGNALS_PER_ROUTE).unwrap_or(usize::MAX) {
@@ -198,35 +206,24 @@ impl App {
         if endpoints.is_empty() {
             return Ok(());
         }
-        let mut opened: HashMap<String, Arc<Opened>> = HashMap::new();
-        let mut taken: HashMap<String, usize> = HashMap::new();
-        for host in flights.hosts.values() {
-            *taken.entry(host.clone()).or_default() += 1;
-        }
-        let mut skip: Vec<String> = flights.hosts.keys().cloned().collect();
+        // None where the seal does not open: its messages fail as what they are. A channel that was added since is not
+        // known here, and has its turn at the next look.
+        let mut known: HashMap<String, Option<Arc<Opened>>> = HashMap::new();
         for sealed in endpoints.iter().filter(|sealed| sealed.record.enabled) {
-            match self.open(sealed) {
-                Ok(known) => {
-                    // Of the channels of one host only so many are let at it at the same time.
-                    let many = taken.entry(known.host.clone()).or_default();
-                    if !flights.hosts.contains_key(&known.record.id) {
-                        if *many >= FLIGHTS_PER_HOST_MAX {
-                            skip.push(known.record.id.clone());
-                        } else if is_open_now(&known.record, self.now()) {
-                            *many += 1;
-                        }
-                    }
-                    opened.insert(known.record.id.clone(), known);
-                }
-                Err(error) => {
-                    tracing::error!(webhook = sealed.record.name, error = %error, "webhook.not_opened")
-                }
+            let opened = self.open(sealed);
+            if let Err(error) = &opened {
+                tracing::error!(webhook = sealed.record.name, error = %error, "webhook.not_opened");
             }
+            known.insert(sealed.record.id.clone(), opened.ok());
         }
-        let (now, limit) = (self.now(), u32::try_from(room).unwrap_or(u32::MAX));
-        let until = now.plus(LEASE_MICROS);
-        for leased in self.store.lease_deliveries(now, until, limit, &skip).await? {
-            let known = opened.get(&leased.endpoint).cloned();
+        let now = self.now();
+        let due = self.store.due_channels(now).await?;
+        let chosen = flights.choose(due, &known, room);
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        for leased in self.store.lease_deliveries(now, now.plus(LEASE_MICROS), &chosen).await? {
+            let known = known.get(&leased.endpoint).cloned().flatten();
             let host = known.as_ref().map(|known| known.host.clone()).unwrap_or_default();
             flights.hosts.insert(leased.endpoint.clone(), host);
             let app = Arc::clone(self);
@@ -253,7 +250,10 @@ impl App {
         let mut random = [0u8; 8];
         self.ids.random(&mut random);
         let end = end_of(&leased, &sent, streak, u64::from_le_bytes(random), now);
-        let disable = (sent.failure == Some(Failure::Gone))
+        // Of other kinds it is about something within: an archived room, a deleted issue.
+        let whole =
+            known.as_ref().is_some_and(|known| matches!(known.channel.kind, Kind::Webhook | Kind::Github));
+        let disable = (whole && sent.failure == Some(Failure::Gone))
             .then(|| "its receiver said that it is gone (410)".to_owned());
         let recorded = self
             .store
@@ -389,6 +389,31 @@ impl App {
 }
 
 impl Flights {
+    /// Which of the channels with something to send have their turn, oldest message first: those that are known and
+    /// have nothing under way, and of one host only so many at the same time.
+    fn choose(
+        &self,
+        due: Vec<String>,
+        known: &HashMap<String, Option<Arc<Opened>>>,
+        room: usize,
+    ) -> Vec<String> {
+        let mut taken: HashMap<&str, usize> = HashMap::new();
+        for host in self.hosts.values() {
+            *taken.entry(host).or_default() += 1;
+        }
+        let mut chosen = Vec::new();
+        for id in due.into_iter().filter(|id| !self.hosts.contains_key(id)) {
+            let Some(opened) = known.get(&id) else { continue };
+            let host = opened.as_ref().map_or("", |opened| opened.host.as_str());
+            let many = taken.entry(host).or_default();
+            if *many < FLIGHTS_PER_HOST_MAX && chosen.len() < room {
+                *many += 1;
+                chosen.push(id);
+            }
+        }
+        chosen
+    }
+
     fn landed(&mut self, done: Result<String, tokio::task::JoinError>) {
         match done {
             Ok(endpoint) => drop(self.hosts.remove(&endpoint)),
@@ -403,14 +428,6 @@ impl Flights {
             }
         }
     }
-}
-
-fn clone_pair((name, state): (&String, &RuleState)) -> (String, RuleState) {
-    (name.clone(), state.clone())
-}
-
-fn is_open_now(record: &EndpointRecord, now: Timestamp) -> bool {
-    record.next_attempt_at.is_none_or(|at| at <= now)
 }
 
 /// What follows from an attempt.
@@ -436,30 +453,111 @@ struct Decision<'a> {
     routed: Routed,
 }
 
-impl Decision<'_> {
-    /// A message to each channel of the rule.
-    fn say(&mut self, rule: &AlertRule, notice: &Notice) -> Result<()> {
+fn keeps_issues(record: &EndpointRecord) -> bool {
+    record.kind == Kind::Github.as_str()
+}
+
+impl<'a> Decision<'a> {
+    /// Digests that are due, each to those who hear of its project.
+    fn say_digests(
+        &mut self,
+        rules: &[AlertRule],
+        states: &mut States,
+        touched: &mut BTreeSet<StateKey>,
+    ) -> Result<()> {
+        for (key, state) in states {
+            let Some(rule) = rules.iter().find(|rule| rule.name == key.0) else { continue };
+            if state.digest_at().is_none_or(|at| self.now < at) {
+                continue;
+            }
+            touched.insert(key.clone());
+            if let Some(digest) = state.take_digest(rule, self.now) {
+                self.say_digest(rule, key.1, digest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bounds what is remembered. A state without a rule has nothing to say any more, and one that is idle decides like
+    /// a new one; of too many, those that were used longest ago go, after they have said what they held back.
+    fn forget_states(&mut self, rules: &[AlertRule], states: &mut States) -> Result<()> {
+        let now = self.now;
+        let forgotten = &mut self.routed.forgotten;
+        states.retain(|key, state| {
+            let rule = rules.iter().find(|rule| rule.name == key.0);
+            let stays = rule.is_some_and(|rule| !state.is_idle(rule, now));
+            if !stays {
+                forgotten.push(key.clone());
+            }
+            stays
+        });
+        let beyond = states.len().saturating_sub(RULE_STATES_MAX);
+        if beyond == 0 {
+            return Ok(());
+        }
+        let mut keys: Vec<StateKey> = states.keys().cloned().collect();
+        keys.sort_by_cached_key(|key| {
+            states.get(key).map(|state| (state.digest_at().is_some(), state.used_at()))
+        });
+        for key in keys.into_iter().take(beyond) {
+            let digest = states.remove(&key).and_then(RuleState::into_digest);
+            let rule = rules.iter().find(|rule| rule.name == key.0);
+            if let (Some(rule), Some(digest)) = (rule, digest) {
+                self.say_digest(rule, key.1, digest)?;
+            }
+            self.routed.forgotten.push(key);
+        }
+        Ok(())
+    }
+
+    fn say_digest(&mut self, rule: &AlertRule, project: Option<ProjectId>, digest: Digest) -> Result<()> {
+        let notice =
+            Notice { rule: rule.name.clone(), test: false, signals: digest.samples, count: digest.count };
+        for record in self.targets(rule, project).filter(|record| !keeps_issues(record)) {
+            self.deliver(record, notice.signals.first(), &notice)?;
+        }
+        Ok(())
+    }
+
+    /// A message about one signal to each channel of the rule.
+    fn say(&mut self, rule: &AlertRule, project: Option<ProjectId>, notice: &Notice) -> Result<()> {
         let signal = notice.signals.first();
-        let project = signal.and_then(|signal| signal.project);
-        let targets: Vec<&EndpointRecord> = self
-            .endpoints
-            .iter()
-            .map(|sealed| &sealed.record)
-            .filter(|record| {
-                record.enabled && (rule.endpoints.is_empty() || rule.endpoints.contains(&record.name))
-            })
-            // A channel of a project hears of that project; what is about the installation is for the others.
-            .filter(|record| record.project.is_none() || record.project == project)
-            // An issue stands for one ticket.
-            .filter(|record| {
-                record.kind != Kind::Github.as_str()
-                    || (!notice.is_digest() && signal.is_some_and(|signal| signal.ticket.is_some()))
-            })
-            .collect();
-        for record in targets {
+        // An issue stands for one ticket.
+        let has_ticket = signal.is_some_and(|signal| signal.ticket.is_some());
+        for record in self.targets(rule, project).filter(|record| has_ticket || !keeps_issues(record)) {
             self.deliver(record, signal, notice)?;
         }
         Ok(())
+    }
+
+    /// An issue stands for one ticket, so that none of them is lost in a digest.
+    fn open_issues(&mut self, rule: &AlertRule, signal: &Signal) -> Result<()> {
+        if signal.ticket.is_none() || signal.trigger == Trigger::Resolved {
+            return Ok(());
+        }
+        let notice = Notice::single(&rule.name, signal);
+        for record in self.targets(rule, signal.project).filter(|record| keeps_issues(record)) {
+            self.deliver(record, Some(signal), &notice)?;
+        }
+        Ok(())
+    }
+
+    /// The channels of a rule that hear of a project. A channel of a project hears of that project only; what is about
+    /// the installation is for the others.
+    fn targets(
+        &self,
+        rule: &AlertRule,
+        project: Option<ProjectId>,
+    ) -> std::vec::IntoIter<&'a EndpointRecord> {
+        let endpoints: &'a [SealedEndpoint] = self.endpoints;
+        let hears = |record: &&EndpointRecord| {
+            record.enabled
+                && (rule.endpoints.is_empty() || rule.endpoints.contains(&record.name))
+                && (record.project.is_none() || record.project == project)
+        };
+        let found: Vec<&'a EndpointRecord> =
+            endpoints.iter().map(|sealed| &sealed.record).filter(hears).collect();
+        found.into_iter()
     }
 
     /// Channels that keep issues close them, whatever the rules say.

@@ -23,8 +23,8 @@ pub use data::{
     VaultStatus,
 };
 pub use data::{
-    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
-    NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord,
+    LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook, StateKey,
 };
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};

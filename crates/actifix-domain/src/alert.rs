@@ -14,11 +14,12 @@ mod watch;
 
 pub use address::{AddressPolicy, is_public};
 pub use conditions::Conditions;
-pub use flow::{Digest, RuleState, SAMPLES_MAX, TOLD_MAX, Verdict};
+pub use flow::{Digest, RULE_STATES_MAX, RuleState, SAMPLES_MAX, TOLD_MAX, URGENT_MAX, Verdict};
 pub use mute::Mute;
 pub use quiet::{DailyHours, QuietHours};
 pub use retry::{
-    ATTEMPTS_OF_REFUSED_MAX, BREAKER_STREAK, DELAY_MICROS_MAX, DELIVERY_AGE_MICROS_MAX, Failure, delay_micros,
+    ATTEMPTS_OF_REFUSED_MAX, BREAKER_STREAK, DELAY_MICROS_MAX, DELIVERY_AGE_MICROS_MAX, Failure,
+    WAIT_MICROS_MAX, delay_micros,
 };
 pub use watch::{Interest, Interests, RateWatch, Window};
 

@@ -495,3 +495,196 @@ async fn sealed_channels_cannot_be_exchanged_for_one_another() {
     );
     assert_eq!(house.clock.now(), NOW);
 }
+
+#[tokio::test]
+async fn all_channels_of_one_host_are_told() {
+    let house = House::new().await;
+    house.rule(new_tickets()).await;
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        house
+            .add(json!({ "name": name, "kind": "webhook", "url": format!("https://one.example.net/{name}") }))
+            .await;
+    }
+    house.record("told to all", Priority::P1).await;
+    house.settle().await;
+    let mut told: Vec<String> = house.courier.given().into_iter().map(|given| given.url).collect();
+    told.sort();
+    assert_eq!(told, ["a", "b", "c", "d", "e", "f"].map(|name| format!("https://one.example.net/{name}")));
+}
+
+#[tokio::test]
+async fn a_message_that_was_never_tried_does_not_end_in_silence() {
+    let house = House::new().await;
+    house
+        .rule(AlertRule {
+            when: Conditions { priority_min: Some(Priority::P1), ..Conditions::default() },
+            ..new_tickets()
+        })
+        .await;
+    house.channel("mute").await;
+    house.record("not told", Priority::P1).await;
+    house.app.route_signals().await.unwrap();
+    house.clock.advance(DAY);
+    house.app.tend_outbox().await.unwrap();
+    assert!(house.courier.given().is_empty());
+    let titles = house.tickets().await;
+    assert!(
+        titles.iter().any(|title| title.contains("alerts to mute are not delivered: expired")),
+        "{titles:?}"
+    );
+}
+
+/// An event of a project, with a message that makes it a ticket of its own.
+async fn record_in(house: &House, project: &str, message: &str) -> TicketId {
+    let event = OwnEvent {
+        message: message.to_owned(),
+        priority: Some(Priority::P1),
+        project: Some(project.to_owned()),
+        ..OwnEvent::default()
+    };
+    house.app.record(&Actor::System, event).await.unwrap().ticket_id.unwrap()
+}
+
+fn words() -> impl Iterator<Item = String> {
+    ('a'..='z').map(|letter| format!("{letter}{letter}{letter}"))
+}
+
+#[tokio::test]
+async fn projects_hear_nothing_of_one_another_and_do_not_silence_one_another() {
+    let house = House::new().await;
+    house.app.create_project(&Actor::System, Some(ProjectId(2)), "other").await.unwrap();
+    house.rule(AlertRule { burst: 2, ..new_tickets() }).await;
+    for (name, project) in [("one", "1"), ("two", "2")] {
+        house.add(json!({ "name": name, "kind": "webhook", "url": format!("https://{name}.example.net/in"), "project": project })).await;
+    }
+    // Noise of one project, then a few words of the other, all before the digest is due.
+    for word in words() {
+        record_in(&house, "1", &format!("internal {word} broke")).await;
+    }
+    house.settle().await;
+    record_in(&house, "2", "refund failed").await;
+    house.settle().await;
+    let two = house.courier.to("two.example");
+    assert_eq!(two.len(), 1, "the noise of another project uses up nothing here: {two:?}");
+    record_in(&house, "2", "basket lost").await;
+    record_in(&house, "2", "voucher expired").await;
+    house.settle().await;
+    house.clock.advance(HOUR);
+    house.settle().await;
+    let (one, two) = (house.courier.to("one.example"), house.courier.to("two.example"));
+    assert!(one.iter().all(|given| !given.body.to_string().contains("voucher")), "{one:?}");
+    assert!(two.iter().all(|given| !given.body.to_string().contains("internal")), "{two:?}");
+    let count = |given: &[Given]| -> u64 {
+        given.iter().map(|given| given.body["data"]["count"].as_u64().unwrap()).sum()
+    };
+    assert_eq!((count(&one), count(&two)), (26, 3), "each of all that is its own");
+    house.clock.advance(2 * HOUR);
+    record_in(&house, "1", "much later").await;
+    house.settle().await;
+    assert_eq!(house.store.rule_states().await.unwrap().len(), 1, "what is idle is forgotten");
+}
+
+async fn issues(house: &House) {
+    let token = ["ghp", "_", &"a1B2".repeat(9)].concat();
+    house.add(json!({ "name": "issues", "kind": "github", "target": "acme/shop", "token": token })).await;
+}
+
+fn numbered(number: u64) -> Result<OutboundAnswer, Failure> {
+    let body = json!({ "number": number }).to_string().into_bytes();
+    Ok(OutboundAnswer { status: 201, retry_after_seconds: None, body })
+}
+
+async fn resolve(house: &House, id: &TicketId) {
+    let evidence = Evidence {
+        root_cause: "a test of issues".into(),
+        no_commit_reason: Some("nothing to change".into()),
+        no_test_reason: Some("nothing to change".into()),
+        ..Evidence::default()
+    };
+    let completion = Completion { evidence, resolved_in: None };
+    house.app.complete(&Actor::System, id, completion, None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_ticket_of_a_digest_has_its_issue() {
+    let house = House::new().await;
+    house.rule(AlertRule { burst: 2, ..new_tickets() }).await;
+    issues(&house).await;
+    for word in words() {
+        record_in(&house, "1", &format!("{word} broke")).await;
+    }
+    house.settle().await;
+    house.clock.advance(HOUR);
+    house.settle().await;
+    let opened = house.courier.given();
+    assert_eq!(opened.len(), 26);
+    assert!(
+        opened.iter().all(|given| given.method == "POST" && given.url.ends_with("/issues")),
+        "{opened:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_issue_that_is_gone_stops_nothing_else() {
+    for gone in [301, 404, 410] {
+        let house = House::new().await;
+        issues(&house).await;
+        house.courier.will("/issues/17", [status(gone), status(gone)]);
+        house.courier.will("/issues", [numbered(17), numbered(18)]);
+        let id = house.record("comes back", Priority::P1).await;
+        house.settle().await;
+        resolve(&house, &id).await;
+        house.settle().await;
+        house.clock.advance(HOUR);
+        house.record("comes back", Priority::P1).await;
+        house.settle().await;
+        let calls: Vec<(&str, String)> = house
+            .courier
+            .given()
+            .iter()
+            .map(|given| (given.method, given.url.rsplit("/shop").next().unwrap().to_owned()))
+            .collect();
+        let call = |method, path: &str| (method, path.to_owned());
+        let expected = [
+            call("POST", "/issues"),
+            call("PATCH", "/issues/17"),
+            call("PATCH", "/issues/17"),
+            call("POST", "/issues"),
+        ];
+        assert_eq!(calls[..4], expected, "{gone}: {calls:?}");
+        let record = house.app.endpoint(&Actor::System, "issues").await.unwrap().record;
+        assert!(record.enabled && record.streak == 0, "{gone}: {record:?}");
+        assert_eq!(house.log("pending").await, 0, "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn a_repository_without_issues_is_not_one_that_is_gone() {
+    let house = House::new().await;
+    issues(&house).await;
+    house.courier.will("/issues", [status(410)]);
+    house.record("no issues here", Priority::P1).await;
+    house.settle().await;
+    assert!(house.app.endpoint(&Actor::System, "issues").await.unwrap().record.enabled);
+    let house = House::new().await;
+    issues(&house).await;
+    house.courier.will("/shop", [status(410), status(410)]);
+    house.record("no repository", Priority::P1).await;
+    house.settle().await;
+    assert!(!house.app.endpoint(&Actor::System, "issues").await.unwrap().record.enabled);
+}
+
+#[tokio::test]
+async fn the_issue_of_a_muted_ticket_is_closed_with_it() {
+    let house = House::new().await;
+    issues(&house).await;
+    house.courier.will("/issues", [numbered(17)]);
+    let id = house.record("muted", Priority::P1).await;
+    house.settle().await;
+    house.app.mute_ticket(&Actor::System, &id, Some(Mute::default())).await.unwrap();
+    resolve(&house, &id).await;
+    house.settle().await;
+    let last = house.courier.given().pop().unwrap();
+    assert!(last.method == "PATCH" && last.url.ends_with("/issues/17"), "{last:?}");
+    assert_eq!(last.body["state"], "closed");
+}

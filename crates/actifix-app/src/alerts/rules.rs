@@ -6,10 +6,11 @@ use crate::ports::RuleRecord;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::{AlertRule, Mute, RuleState, Signal, Trigger, Verdict, default_rules};
 use actifix_domain::audit::Action;
-use actifix_domain::id::TicketId;
+use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::time::{DAY, Timestamp};
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Days that a rule is tried on.
 const DRY_RUN_DAYS: i64 = 7;
@@ -132,9 +133,10 @@ impl App {
             messages: Vec::new(),
             inexact: inexact(&rule),
         };
-        let mut state = RuleState::default();
+        let mut states: BTreeMap<Option<ProjectId>, RuleState> = BTreeMap::new();
         for signal in past.iter().filter(|signal| rule.matches(signal) && reaches(&rule, signal)) {
-            run.take_digest(&mut state, &rule, signal.at);
+            let state = states.entry(signal.project).or_default();
+            run.take_digest(state, &rule, signal.at);
             run.matched += 1;
             match state.offer(&rule, signal, signal.at) {
                 Verdict::Send => {
@@ -145,11 +147,13 @@ impl App {
             }
         }
         // What is still gathered is said after its time.
-        while let Some(at) = state.digest_at() {
-            let before = run.would_have_sent;
-            run.take_digest(&mut state, &rule, at.max(now));
-            if run.would_have_sent == before && state.digest_at() == Some(at) {
-                break;
+        for state in states.values_mut() {
+            while let Some(at) = state.digest_at() {
+                let before = run.would_have_sent;
+                run.take_digest(state, &rule, at.max(now));
+                if run.would_have_sent == before && state.digest_at() == Some(at) {
+                    break;
+                }
             }
         }
         Ok(run)

@@ -44,19 +44,39 @@ pub(super) async fn send(courier: &Arc<dyn Courier>, attempting: &Attempting<'_>
         (None, _) => {
             courier.send(request(channel, "POST", "/issues", &opened(message, change, ticket))?).await?
         }
-        (Some(number), Trigger::Resolved) => {
-            let state = json!({ "state": "closed", "state_reason": "completed" });
-            courier.send(request(channel, "PATCH", &format!("/issues/{number}"), &state)?).await?
-        }
-        (Some(number), _) => {
-            let state = json!({ "state": "open" });
-            courier.send(request(channel, "PATCH", &format!("/issues/{number}"), &state)?).await?
+        (Some(number), trigger) => {
+            let state = match trigger {
+                Trigger::Resolved => json!({ "state": "closed", "state_reason": "completed" }),
+                _ => json!({ "state": "open" }),
+            };
+            let answer =
+                courier.send(request(channel, "PATCH", &format!("/issues/{number}"), &state)?).await?;
+            match (answer.status, trigger) {
+                // It was deleted or moved elsewhere, which is the affair of this ticket and not of the channel: there is
+                // nothing left to close, and what is open needs an issue that is there.
+                (301 | 404 | 410, Trigger::Resolved) => return Ok(fine),
+                (301 | 404 | 410, _) => {
+                    issue = None;
+                    courier
+                        .send(request(channel, "POST", "/issues", &opened(message, change, ticket))?)
+                        .await?
+                }
+                _ => answer,
+            }
         }
     };
     let number = serde_json::from_slice::<Value>(&answer.body)
         .ok()
         .and_then(|body| body.get("number").and_then(Value::as_u64));
-    Ok(Sent { issue: number.or(issue), ..Sent::of(&answer) })
+    let mut sent = Sent { issue: number.or(issue), ..Sent::of(&answer) };
+    // Issues may be switched off while the repository is there; that it is gone only its own path can say.
+    if sent.failure == Some(Failure::Gone) {
+        let whole = courier.send(request(channel, "GET", "", &Value::Null)?).await?;
+        if whole.status != 410 {
+            sent.failure = Some(Failure::Refused);
+        }
+    }
+    Ok(sent)
 }
 
 pub(super) fn opened(message: &Message, change: &Change, ticket: &TicketId) -> Value {
@@ -76,7 +96,10 @@ async fn find(
     let path = format!("/issues?state=all&labels=actifix&per_page={LOOKED_AT}");
     let answer = courier.send(request(channel, "GET", &path, &Value::Null)?).await?;
     if !(200..300).contains(&answer.status) {
-        return Err(Failure::of_status(answer.status));
+        return Err(match Failure::of_status(answer.status) {
+            Failure::Gone => Failure::Refused,
+            failure => failure,
+        });
     }
     let issues: Vec<Value> = serde_json::from_slice(&answer.body).map_err(|_| Failure::Protocol)?;
     let marker = marker(ticket);

@@ -1,8 +1,8 @@
 //! Ports of alerts: what is kept of them, and the way out of the house.
 
 use super::{
-    Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery, NewDelivery,
-    Page, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+    Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord, LeasedDelivery,
+    NewDelivery, Page, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook, StateKey,
 };
 use crate::error::Result;
 use crate::secrets::SecretText;
@@ -48,8 +48,8 @@ pub trait AlertStore {
     async fn raise_signals(&self, signals: Vec<Signal>) -> Result<()>;
     /// Signals that wait, oldest first, at most `limit`.
     async fn pending_signals(&self, limit: u32) -> Result<Vec<PendingSignal>>;
-    /// What rules remember, by name.
-    async fn rule_states(&self) -> Result<Vec<(String, RuleState)>>;
+    /// What rules remember; at most [`actifix_domain::alert::RULE_STATES_MAX`].
+    async fn rule_states(&self) -> Result<Vec<(StateKey, RuleState)>>;
     /// Keeps what was decided about signals.
     async fn route(&self, routed: Routed) -> Result<()>;
     /// What changed since `from`, oldest first, at most `limit`, from the history of tickets: for trying a rule.
@@ -60,14 +60,15 @@ pub trait AlertStore {
         limit: u32,
     ) -> Result<Vec<Signal>>;
 
-    /// Takes the oldest waiting delivery of each channel that may be attempted now, at most `limit`, and none of the
-    /// channels `skip`.
+    /// Ids of the channels with a delivery that may be attempted now, by the age of their oldest; at most
+    /// [`actifix_domain::alert::ENDPOINTS_MAX`].
+    async fn due_channels(&self, now: Timestamp) -> Result<Vec<String>>;
+    /// Takes the oldest waiting delivery of each of the channels `only` that may be attempted now.
     async fn lease_deliveries(
         &self,
         now: Timestamp,
         until: Timestamp,
-        limit: u32,
-        skip: &[String],
+        only: &[String],
     ) -> Result<Vec<LeasedDelivery>>;
     /// Ends all leases: only one process delivers, and it has just started.
     async fn end_delivery_leases(&self) -> Result<()>;
@@ -87,7 +88,9 @@ pub trait AlertStore {
     async fn redeliver(&self, id: &str, now: Timestamp, audit: &AuditRecord) -> Result<bool>;
     /// What waits, by channel.
     async fn backlog(&self) -> Result<Vec<Backlog>>;
-    /// Forgets ended deliveries and message ids that are old, and gives up what waited too long; returns how many.
+    /// Gives up what waited too long, by channel.
+    async fn expire_deliveries(&self, now: Timestamp) -> Result<Vec<Expired>>;
+    /// Forgets ended deliveries and message ids that are old; returns how many.
     async fn tidy_deliveries(&self, now: Timestamp) -> Result<u64>;
     /// The issue elsewhere that stands for a ticket.
     async fn issue_of(&self, endpoint: &str, ticket: &TicketId) -> Result<Option<u64>>;

@@ -18,8 +18,8 @@ pub use access::{
 };
 pub use accounts::{FactorRecord, LoginKey, LoginSettled, LoginTaken, SessionRecord, SessionsOf, UserRecord};
 pub use alerts::{
-    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, LeasedDelivery,
-    NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord,
+    LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook, StateKey,
 };
 pub use audit::{AuditFault, AuditHead, AuditQuery, AuditReport, AuditRow};
 pub use care::{

@@ -1,6 +1,7 @@
 //! How often a rule speaks: cooldown, quiet hours, burst, digest.
 
 use super::{AlertRule, Signal};
+use crate::ticket::Priority;
 use crate::time::{MINUTE, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -9,6 +10,10 @@ use std::collections::BTreeMap;
 pub const TOLD_MAX: usize = 1_000;
 /// Signals that a digest shows; the others are counted.
 pub const SAMPLES_MAX: usize = 10;
+/// Messages about P0 of one window that do not wait for the digest: enough to be woken by, too few to drown in.
+pub const URGENT_MAX: usize = 3;
+/// States that are remembered over all rules and projects; beyond, the one that was used longest ago goes.
+pub const RULE_STATES_MAX: usize = 1_000;
 
 /// What becomes of a signal that matched a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +29,13 @@ pub enum Verdict {
 /// What was held back, to be said in one message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Digest {
-    /// The first of them, at most [`SAMPLES_MAX`].
+    /// The most urgent of them, and of those the first; at most [`SAMPLES_MAX`].
     pub samples: Vec<Signal>,
     /// How many there were in all.
     pub count: u64,
 }
 
-/// What a rule remembers. Plain bounded data, kept with the signals that it was decided on.
+/// What a rule remembers of one project, or of the installation. Plain bounded data, kept with the signals that it was decided on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RuleState {
@@ -38,6 +43,9 @@ pub struct RuleState {
     told: BTreeMap<String, Timestamp>,
     /// When the messages of the present window were sent.
     sent: Vec<Timestamp>,
+    /// When messages about P0 were sent past the burst.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    urgent: Vec<Timestamp>,
     /// What the digest shows.
     samples: Vec<Signal>,
     /// What the digest counts.
@@ -74,6 +82,10 @@ impl RuleState {
             self.sent.push(now);
             return Verdict::Send;
         }
+        if signal.priority == Some(Priority::P0) && self.has_urgent_room(rule, now) {
+            self.urgent.push(now);
+            return Verdict::Send;
+        }
         self.pressing |= pressing;
         self.gather(signal, now.plus(window(rule)));
         Verdict::Gathered
@@ -104,10 +116,31 @@ impl RuleState {
         self.digest_at
     }
 
+    /// Whether it would decide like a new one from now on.
+    pub fn is_idle(&self, rule: &AlertRule, now: Timestamp) -> bool {
+        let cooldown = i64::from(rule.cooldown_minutes) * MINUTE;
+        let mut sent = self.sent.iter().chain(&self.urgent);
+        self.digest_at.is_none()
+            && self.told.values().all(|at| now.since(*at) >= cooldown)
+            && sent.all(|at| now.since(*at) >= window(rule))
+    }
+
+    /// When it decided last.
+    pub fn used_at(&self) -> Option<Timestamp> {
+        self.told.values().chain(&self.sent).chain(&self.urgent).max().copied()
+    }
+
+    /// What was held back, before its time: the state is given up.
+    pub fn into_digest(self) -> Option<Digest> {
+        (self.gathered > 0).then_some(Digest { samples: self.samples, count: self.gathered })
+    }
+
     fn gather(&mut self, signal: &Signal, due: Timestamp) {
         self.gathered = self.gathered.saturating_add(1);
-        if self.samples.len() < SAMPLES_MAX {
-            self.samples.push(signal.clone());
+        let place = self.samples.partition_point(|known| urgency(known) <= urgency(signal));
+        if place < SAMPLES_MAX {
+            self.samples.insert(place, signal.clone());
+            self.samples.truncate(SAMPLES_MAX);
         }
         self.digest_at = Some(self.digest_at.map_or(due, |at| at.min(due)));
     }
@@ -117,6 +150,12 @@ impl RuleState {
         let window = window(rule);
         self.sent.retain(|at| now.since(*at) < window);
         self.sent.len() < usize::try_from(rule.burst).unwrap_or(usize::MAX)
+    }
+
+    fn has_urgent_room(&mut self, rule: &AlertRule, now: Timestamp) -> bool {
+        let window = window(rule);
+        self.urgent.retain(|at| now.since(*at) < window);
+        self.urgent.len() < URGENT_MAX
     }
 
     fn remember(&mut self, key: String, now: Timestamp, cooldown: i64) {
@@ -135,10 +174,22 @@ impl RuleState {
 
     /// A clock that was set back must not silence a rule for longer than it says.
     fn clamp(&mut self, now: Timestamp) {
-        if self.told.values().chain(&self.sent).any(|at| *at > now) {
+        if self.told.values().chain(&self.sent).chain(&self.urgent).any(|at| *at > now) {
             self.told.values_mut().for_each(|at| *at = (*at).min(now));
-            self.sent.iter_mut().for_each(|at| *at = (*at).min(now));
+            self.sent.iter_mut().chain(&mut self.urgent).for_each(|at| *at = (*at).min(now));
         }
+    }
+}
+
+/// The lower, the sooner it is shown. What has no priority is about the installation and stands after P1.
+fn urgency(signal: &Signal) -> u8 {
+    match signal.priority {
+        Some(Priority::P0) => 0,
+        Some(Priority::P1) => 1,
+        None => 2,
+        Some(Priority::P2) => 3,
+        Some(Priority::P3) => 4,
+        Some(Priority::P4) => 5,
     }
 }
 

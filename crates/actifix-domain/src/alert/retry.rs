@@ -9,6 +9,8 @@ const DELAY_MICROS_BASE: i64 = 5 * SECOND;
 pub const DELAY_MICROS_MAX: i64 = HOUR;
 /// Longest delay that a receiver may ask for, microseconds.
 const RETRY_AFTER_MICROS_MAX: i64 = 6 * HOUR;
+/// Longest wait of any kind: a time that lies further off was written by a clock that was ahead.
+pub const WAIT_MICROS_MAX: i64 = RETRY_AFTER_MICROS_MAX;
 /// Failures in a row after which the channel counts as unreachable and only one probe at a time is sent.
 pub const BREAKER_STREAK: u32 = 5;
 /// Attempts at a message that the receiver says is wrong.

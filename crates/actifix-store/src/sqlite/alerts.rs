@@ -5,8 +5,10 @@ use super::rows::{self, Columns};
 use super::writer::Work;
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
-use actifix_app::ports::{EndpointRecord, RuleRecord, SealedEndpoint};
-use actifix_domain::alert::{AlertRule, ENDPOINTS_MAX, Interests, Mute, RULES_MAX, RuleState, default_rules};
+use actifix_app::ports::{EndpointRecord, RuleRecord, SealedEndpoint, StateKey};
+use actifix_domain::alert::{
+    AlertRule, ENDPOINTS_MAX, Interests, Mute, RULE_STATES_MAX, RULES_MAX, RuleState, default_rules,
+};
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -18,6 +20,8 @@ const COLUMNS: &str = "endpoint_id, name, kind, project_id, place, production, e
 const REASON_CHARS_MAX: usize = 200;
 /// The kind of channel that keeps issues elsewhere in step with tickets.
 const ISSUES: &str = "github";
+/// Stands for the installation where a project is named; no project has it.
+const INSTALLATION: i64 = 0;
 
 /// What is listened for, from what is on disk.
 pub(crate) fn interests(db: &Connection) -> Result<Interests> {
@@ -179,20 +183,27 @@ pub(crate) fn remove_rule(work: &mut Work<'_>, name: &str) -> Result<bool> {
     Ok(removed)
 }
 
-pub(crate) fn states(db: &Connection) -> Result<Vec<(String, RuleState)>> {
-    // Rules, and the defaults that hold where there are none.
-    let most = limit(RULES_MAX + default_rules().len());
-    collect(db, "SELECT name, state FROM alert_states ORDER BY name LIMIT ?1", [most], |row| {
+pub(crate) fn states(db: &Connection) -> Result<Vec<(StateKey, RuleState)>> {
+    let sql = "SELECT name, project_id, state FROM alert_states ORDER BY name, project_id LIMIT ?1";
+    collect(db, sql, [limit(RULE_STATES_MAX)], |row| {
         let mut c = Columns::new(row);
-        Ok((c.take()?, c.json()?))
+        let (name, project): (String, i64) = (c.take()?, c.take()?);
+        Ok(((name, (project != INSTALLATION).then_some(ProjectId(project))), c.json()?))
     })
 }
 
-pub(crate) fn save_state(db: &Connection, name: &str, state: &RuleState) -> Result<()> {
+pub(crate) fn save_state(db: &Connection, (name, project): &StateKey, state: &RuleState) -> Result<()> {
     db.prepare_cached(
-        "INSERT INTO alert_states (name, state) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET state = excluded.state",
+        "INSERT INTO alert_states (name, project_id, state) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (name, project_id) DO UPDATE SET state = excluded.state",
     )?
-    .execute(params![name, serde_json::to_string(state)?])?;
+    .execute(params![name, project.map_or(INSTALLATION, |id| id.0), serde_json::to_string(state)?])?;
+    Ok(())
+}
+
+pub(crate) fn forget_state(db: &Connection, (name, project): &StateKey) -> Result<()> {
+    db.prepare_cached("DELETE FROM alert_states WHERE name = ?1 AND project_id = ?2")?
+        .execute(params![name, project.map_or(INSTALLATION, |id| id.0)])?;
     Ok(())
 }
 

@@ -27,6 +27,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (15, "leases", include_str!("../../migrations/sqlite/0015_leases.sql")),
     (18, "operations", include_str!("../../migrations/sqlite/0018_operations.sql")),
     (20, "views", include_str!("../../migrations/sqlite/0020_views.sql")),
+    (22, "alert_states", include_str!("../../migrations/sqlite/0022_alert_states.sql")),
     (23, "inbound", include_str!("../../migrations/sqlite/0023_inbound.sql")),
 ];
 

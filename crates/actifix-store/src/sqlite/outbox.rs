@@ -1,5 +1,7 @@
 //! The outbox: signals that were written with a change, and deliveries until somebody has them.
 
+mod due;
+
 use super::alerts;
 use super::ingest::PreparedEvent;
 use super::projects::collect;
@@ -9,8 +11,9 @@ use super::{SqliteStore, hooks};
 use crate::fault::Result;
 use actifix_app::error::{Error, Result as AppResult};
 use actifix_app::ports::{
-    AlertStore, Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord,
-    LeasedDelivery, NewDelivery, Page, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+    AlertStore, Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired,
+    HookRecord, LeasedDelivery, NewDelivery, Page, PendingSignal, Routed, RuleRecord, SealedEndpoint,
+    SealedHook, StateKey,
 };
 use actifix_domain::alert::{
     AlertRule, DELIVERY_AGE_MICROS_MAX, ENDPOINTS_MAX, Failure, Interest, Mute, RuleState, Signal, TAGS_MAX,
@@ -103,8 +106,11 @@ fn route(work: &mut Work<'_>, routed: &Routed) -> Result<()> {
     for seq in &routed.signals {
         db.prepare_cached("DELETE FROM signals WHERE seq = ?1")?.execute([seq])?;
     }
-    for (name, state) in &routed.states {
-        alerts::save_state(db, name, state)?;
+    for key in &routed.forgotten {
+        alerts::forget_state(db, key)?;
+    }
+    for (key, state) in &routed.states {
+        alerts::save_state(db, key, state)?;
     }
     for id in &routed.unmuted {
         alerts::mute(work, id, None)?;
@@ -156,55 +162,6 @@ fn give_up_oldest(db: &Connection, endpoint: &str) -> Result<()> {
     )?
     .execute(params![endpoint, PENDING_MAX])?;
     Ok(())
-}
-
-/// The oldest waiting delivery of each channel that may be attempted now: order holds per channel, and a channel that
-/// fails holds up its own messages only.
-const DUE: &str = "FROM endpoints e JOIN deliveries d ON d.seq = ( \
-       SELECT min(seq) FROM deliveries WHERE endpoint_id = e.endpoint_id AND state = 'pending') \
-     WHERE e.enabled = 1 AND (e.next_attempt_at IS NULL OR e.next_attempt_at <= ?1) \
-       AND (d.leased_until IS NULL OR d.leased_until <= ?1)";
-
-fn is_due(db: &Connection, now: Timestamp) -> Result<bool> {
-    let sql = format!("SELECT exists(SELECT 1 {DUE})");
-    Ok(db.prepare_cached(&sql)?.query_row([now.micros()], |row| row.get(0))?)
-}
-
-fn lease(
-    work: &mut Work<'_>,
-    now: Timestamp,
-    until: Timestamp,
-    limit: u32,
-    skip: &[String],
-) -> Result<Vec<LeasedDelivery>> {
-    let db = work.db;
-    let sql = format!(
-        "SELECT d.seq, d.delivery_id, d.endpoint_id, d.notice, d.ticket_id, d.attempts + 1, d.created_at, d.expires_at {DUE} \
-         ORDER BY d.seq LIMIT ?2"
-    );
-    let most = i64::try_from(ENDPOINTS_MAX).unwrap_or(i64::MAX);
-    let due = collect(db, &sql, params![now.micros(), most], |row| {
-        let mut c = Columns::new(row);
-        let seq: i64 = c.take()?;
-        let leased = LeasedDelivery {
-            id: c.take()?,
-            endpoint: c.take()?,
-            notice: c.take()?,
-            ticket: c.parse_optional()?,
-            attempts: c.take()?,
-            created_at: c.time()?,
-            expires_at: c.time()?,
-        };
-        Ok((seq, leased))
-    })?;
-    let mut taken = Vec::new();
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    for (seq, leased) in due.into_iter().filter(|(_, leased)| !skip.contains(&leased.endpoint)).take(most) {
-        db.prepare_cached("UPDATE deliveries SET leased_until = ?2, attempts = attempts + 1 WHERE seq = ?1")?
-            .execute(params![seq, until.micros()])?;
-        taken.push(leased);
-    }
-    Ok(taken)
 }
 
 fn record_attempt(work: &mut Work<'_>, attempt: &Attempt) -> Result<Option<EndpointRecord>> {
@@ -345,11 +302,6 @@ fn backlog(db: &Connection) -> Result<Vec<Backlog>> {
 
 fn tidy(work: &mut Work<'_>, now: Timestamp) -> Result<u64> {
     let db = work.db;
-    let expired = db.execute(
-        "UPDATE deliveries SET state = 'dead', last_failure = coalesce(last_failure, 'expired'), leased_until = NULL \
-         WHERE seq IN (SELECT seq FROM deliveries WHERE state = 'pending' AND expires_at <= ?1 LIMIT ?2)",
-        params![now.micros(), TIDY_MAX],
-    )?;
     let forgotten = db.execute(
         "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE state <> 'pending' AND created_at < ?1 LIMIT ?2)",
         params![now.plus(-LOG_AGE_MICROS).micros(), TIDY_MAX],
@@ -361,7 +313,7 @@ fn tidy(work: &mut Work<'_>, now: Timestamp) -> Result<u64> {
     )?;
     db.execute("DELETE FROM ticket_mutes WHERE ticket_seq NOT IN (SELECT seq FROM tickets)", [])?;
     hooks::forget_old(db, now)?;
-    Ok(u64::try_from(expired + forgotten + cut).unwrap_or(u64::MAX))
+    Ok(u64::try_from(forgotten + cut).unwrap_or(u64::MAX))
 }
 
 fn past(db: &Connection, project: Option<ProjectId>, from: Timestamp, limit: u32) -> Result<Vec<Signal>> {
@@ -541,7 +493,7 @@ impl AlertStore for SqliteStore {
         self.read(move |db| pending(db, limit)).await
     }
 
-    async fn rule_states(&self) -> AppResult<Vec<(String, RuleState)>> {
+    async fn rule_states(&self) -> AppResult<Vec<(StateKey, RuleState)>> {
         self.read(alerts::states).await
     }
 
@@ -558,19 +510,19 @@ impl AlertStore for SqliteStore {
         self.read(move |db| past(db, project, from, limit)).await
     }
 
+    async fn due_channels(&self, now: Timestamp) -> AppResult<Vec<String>> {
+        // Asked often and mostly for nothing, which costs no transaction.
+        self.read(move |db| due::channels(db, now)).await
+    }
+
     async fn lease_deliveries(
         &self,
         now: Timestamp,
         until: Timestamp,
-        limit: u32,
-        skip: &[String],
+        only: &[String],
     ) -> AppResult<Vec<LeasedDelivery>> {
-        // Asked often and mostly for nothing, which costs no transaction.
-        if !self.read(move |db| is_due(db, now)).await? {
-            return Ok(Vec::new());
-        }
-        let skip = skip.to_vec();
-        self.write(move |work| lease(work, now, until, limit, &skip)).await
+        let only = only.to_vec();
+        self.write(move |work| due::lease(work, now, until, &only)).await
     }
 
     async fn end_delivery_leases(&self) -> AppResult<()> {
@@ -604,6 +556,10 @@ impl AlertStore for SqliteStore {
 
     async fn backlog(&self) -> AppResult<Vec<Backlog>> {
         self.read(backlog).await
+    }
+
+    async fn expire_deliveries(&self, now: Timestamp) -> AppResult<Vec<Expired>> {
+        self.write(move |work| due::expire(work, now, TIDY_MAX)).await
     }
 
     async fn tidy_deliveries(&self, now: Timestamp) -> AppResult<u64> {

@@ -25,6 +25,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     a_decision_replaces_its_signals(&Case::new(&store, &clock, "decision").await).await;
     deliveries_keep_order_and_are_leased(&store, &clock).await;
     attempts_are_recorded_once(&store, &clock).await;
+    a_clock_that_was_ahead_silences_nobody(&store, &clock).await;
     what_waits_is_bounded_by_count_and_age(&store, &clock).await;
     history_tells_what_a_rule_would_say(&Case::new(&store, &clock, "history").await).await;
     requests_are_taken_once(&store, &clock).await;
@@ -79,6 +80,24 @@ async fn channels_are_kept(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
     off.record = EndpointRecord { enabled: true, ..saved };
     assert!(store.save_endpoint(&off, &act()).await.unwrap().enabled);
     assert_eq!(store.endpoints().await.unwrap()[0].sealed, [4]);
+}
+
+/// Times that a clock which was ahead has written hold nothing up.
+async fn a_clock_that_was_ahead_silences_nobody(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
+    put(store, clock, &[("ahead1", "ops"), ("ahead2", "ops")]).await;
+    let only = ["id-ops".to_owned()];
+    let future = clock.now().plus(400 * DAY);
+    let leased = store.lease_deliveries(future, future.plus(30 * SECOND), &only).await.unwrap();
+    assert_eq!(ids(&leased), ["ahead1"]);
+    let leased = take(store, clock, &[]).await;
+    assert_eq!(ids(&leased), ["ahead1"], "though it was leased until next year");
+    let failed = AttemptEnd::Again { failure: Failure::Timeout, not_before: future };
+    end(store, clock, &leased[0], failed).await.unwrap();
+    for id in ["ahead1", "ahead2"] {
+        let leased = take(store, clock, &[]).await;
+        assert_eq!(ids(&leased), [id], "though its channel was to wait until next year");
+        end(store, clock, &leased[0], AttemptEnd::Delivered).await.unwrap();
+    }
 }
 
 /// Signals that wait, which are then forgotten.
@@ -205,13 +224,21 @@ async fn a_decision_replaces_its_signals(case: &Case) {
     );
     let routed = Routed {
         signals: vec![pending[0].seq],
-        states: vec![("default-new".to_owned(), state.clone())],
+        states: vec![
+            (("default-new".to_owned(), None), state.clone()),
+            (("default-new".to_owned(), Some(case.project)), state.clone()),
+        ],
+        forgotten: Vec::new(),
         deliveries: vec![delivery("msg_x", "ops", &case.clock), delivery("msg_y", "gone", &case.clock)],
         unmuted: vec![id.clone()],
     };
     case.store.route(routed).await.unwrap();
     assert_eq!(case.store.pending_signals(10).await.unwrap(), []);
-    assert_eq!(case.store.rule_states().await.unwrap(), [("default-new".to_owned(), state)]);
+    let of = |project| ((String::from("default-new"), project), state.clone());
+    assert_eq!(case.store.rule_states().await.unwrap(), [of(None), of(Some(case.project))]);
+    let forgotten = vec![("default-new".to_owned(), None)];
+    case.store.route(Routed { forgotten, ..Routed::default() }).await.unwrap();
+    assert_eq!(case.store.rule_states().await.unwrap(), [of(Some(case.project))]);
     assert_eq!(case.store.ticket_mute(&id).await.unwrap(), None);
     let log = case.store.deliveries(DeliveryQuery { limit: 10, ..DeliveryQuery::default() }).await.unwrap();
     assert_eq!(log.items.len(), 1, "a channel that is gone gets nothing");
@@ -227,7 +254,9 @@ async fn a_decision_replaces_its_signals(case: &Case) {
 }
 
 async fn take(store: &Arc<dyn Store>, clock: &FakeClock, skip: &[String]) -> Vec<LeasedDelivery> {
-    store.lease_deliveries(clock.now(), clock.now().plus(30 * SECOND), 100, skip).await.unwrap()
+    let mut only = store.due_channels(clock.now()).await.unwrap();
+    only.retain(|channel| !skip.contains(channel));
+    store.lease_deliveries(clock.now(), clock.now().plus(30 * SECOND), &only).await.unwrap()
 }
 
 async fn end(
@@ -350,8 +379,20 @@ async fn what_waits_is_bounded_by_count_and_age(store: &Arc<dyn Store>, clock: &
     let waits = store.backlog().await.unwrap();
     let ops = waits.iter().find(|waits| waits.endpoint == "ops").unwrap();
     assert_eq!((ops.pending, ops.dead), (1_000, 100), "the oldest are given up, and counted");
+    // One was attempted once, and the others never.
+    let tried = take(store, clock, &[]).await.remove(0);
+    let failed = AttemptEnd::Again { failure: Failure::Timeout, not_before: clock.now().plus(MINUTE) };
+    end(store, clock, &tried, failed).await.unwrap();
     clock.advance(DELIVERY_AGE_MICROS_MAX);
-    store.tidy_deliveries(clock.now()).await.unwrap();
+    let expired = store.expire_deliveries(clock.now()).await.unwrap();
+    assert_eq!(
+        expired
+            .iter()
+            .map(|gone| (gone.endpoint.name.as_str(), gone.count, gone.untried))
+            .collect::<Vec<_>>(),
+        [("ops", 1_000, 999)]
+    );
+    assert_eq!(store.expire_deliveries(clock.now()).await.unwrap(), [], "told once");
     assert!(take(store, clock, &[]).await.is_empty());
     let waits = store.backlog().await.unwrap();
     assert_eq!(waits.iter().map(|waits| waits.pending).sum::<u64>(), 0);

@@ -15,8 +15,8 @@ use actifix_app::ports::{
     Submission, ThrottleRecord, TicketDetail, TicketQuery, TicketSave, TicketStore, TokenRecord, TokenStore,
 };
 use actifix_app::ports::{
-    AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, HookRecord, HookStore,
-    LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
+    AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord,
+    HookStore, LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
 use actifix_app::ports::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 use actifix_app::ports::{
@@ -665,7 +665,7 @@ impl AlertStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn rule_states(&self) -> Result<Vec<(String, RuleState)>> {
+    async fn rule_states(&self) -> Result<Vec<(actifix_app::ports::StateKey, RuleState)>> {
         Err(NOTHING)
     }
 
@@ -682,12 +682,15 @@ impl AlertStore for NullStore {
         Err(NOTHING)
     }
 
+    async fn due_channels(&self, _now: Timestamp) -> Result<Vec<String>> {
+        Err(NOTHING)
+    }
+
     async fn lease_deliveries(
         &self,
         _now: Timestamp,
         _until: Timestamp,
-        _limit: u32,
-        _skip: &[String],
+        _only: &[String],
     ) -> Result<Vec<LeasedDelivery>> {
         Err(NOTHING)
     }
@@ -718,6 +721,10 @@ impl AlertStore for NullStore {
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>> {
+        Err(NOTHING)
+    }
+
+    async fn expire_deliveries(&self, _now: Timestamp) -> Result<Vec<Expired>> {
         Err(NOTHING)
     }
 

@@ -95,13 +95,19 @@ pub struct NewDelivery {
     pub created_at: Timestamp,
 }
 
+/// A rule by name, and the project of whose signals it remembers something; none for the installation. Projects do not
+/// share a burst or a digest: one would hear of the other, or keep it silent.
+pub type StateKey = (String, Option<ProjectId>);
+
 /// What was decided about signals: all of it is kept, and the signals go, in one transaction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routed {
     /// Signals that were looked at.
     pub signals: Vec<i64>,
-    /// What rules remember, by name.
-    pub states: Vec<(String, RuleState)>,
+    /// What rules remember.
+    pub states: Vec<(StateKey, RuleState)>,
+    /// What they need not remember any more.
+    pub forgotten: Vec<StateKey>,
     /// Messages.
     pub deliveries: Vec<NewDelivery>,
     /// Tickets whose mute has ended.
@@ -125,6 +131,17 @@ pub struct LeasedDelivery {
     pub created_at: Timestamp,
     /// When it is given up.
     pub expires_at: Timestamp,
+}
+
+/// What waited for a channel until it was too old.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expired {
+    /// The channel.
+    pub endpoint: EndpointRecord,
+    /// How many messages.
+    pub count: u64,
+    /// How many of them were never attempted.
+    pub untried: u64,
 }
 
 /// How an attempt ended.
