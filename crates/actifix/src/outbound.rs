@@ -13,16 +13,15 @@ pub use probe::{Ask, NotCertified, Place, Told};
 pub use roots::{Roots, read_roots};
 
 use actifix_app::ports::{Courier, OutboundAnswer, OutboundMail, OutboundRequest};
-use actifix_domain::alert::{AddressPolicy, Failure};
+use actifix_domain::alert::{AddressPolicy, ENDPOINTS_MAX, Failure};
 use async_trait::async_trait;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
-/// Names that are asked for at the same time. The platform's resolver blocks a thread until it answers or gives up,
-/// whatever our deadline.
-const LOOKUPS_MAX: usize = 64;
+/// Names that are asked for at the same time, each once: as many as there may be channels, so that resolvers that hang
+/// keep nobody waiting. The platform's resolver blocks a thread until it answers or gives up, whatever our deadline.
+const LOOKUPS_MAX: usize = ENDPOINTS_MAX;
 
 /// Sends to other people's servers.
 pub struct Outbound {
@@ -32,7 +31,7 @@ pub struct Outbound {
     /// commands.
     trust: OnceLock<Option<Trust>>,
     lookup: Lookup,
-    lookups: Arc<Semaphore>,
+    lookups: Arc<connect::Lookups>,
 }
 
 /// Who is believed.
@@ -47,13 +46,7 @@ impl Outbound {
     /// # Errors
     /// One line that names the file and what is wrong with it.
     pub fn new(policy: AddressPolicy, extra_ca: Option<PathBuf>, lookup: Lookup) -> Result<Self, String> {
-        let out = Self {
-            policy,
-            extra_ca,
-            trust: OnceLock::new(),
-            lookup,
-            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
-        };
+        let out = Self { policy, extra_ca, trust: OnceLock::new(), lookup, lookups: Arc::default() };
         if out.extra_ca.is_some() {
             let trust = Trust::new(out.extra_ca.as_deref())?;
             let _first = out.trust.set(Some(trust));

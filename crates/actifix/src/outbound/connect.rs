@@ -1,13 +1,15 @@
 //! A connection to a permitted address. The name is asked for once and the connection made to an address of that
 //! answer, so that no second answer can lead elsewhere; and the other end is looked at once more when it stands.
 
-use super::Outbound;
+use super::{LOOKUPS_MAX, Outbound};
 use actifix_domain::alert::Failure;
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use url::Host;
 
 /// Addresses of a name that are tried.
@@ -23,6 +25,49 @@ pub type Lookup = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
 /// The platform's resolver.
 pub fn system_lookup(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok((name, port).to_socket_addrs()?.take(ADDRESSES_MAX).collect())
+}
+
+type Answer = Option<Result<Vec<SocketAddr>, Failure>>;
+
+/// Names that are being asked for. Each has one thread at most, until the resolver gives up, not until we do.
+#[derive(Default)]
+pub(super) struct Lookups {
+    asked: Mutex<HashMap<String, watch::Receiver<Answer>>>,
+}
+
+/// The duty to ask for a name; it is free again when this is dropped, whatever became of it.
+struct Ask {
+    name: String,
+    tell: watch::Sender<Answer>,
+    lookups: Arc<Lookups>,
+}
+
+impl Drop for Ask {
+    fn drop(&mut self) {
+        self.lookups.names().remove(&self.name);
+    }
+}
+
+impl Lookups {
+    /// Where the answer will come, and the duty to ask where nobody does yet. `Dns` where too many are asked for.
+    fn join(self: &Arc<Self>, name: &str) -> Result<(watch::Receiver<Answer>, Option<Ask>), Failure> {
+        let mut asked = self.names();
+        if let Some(answer) = asked.get(name) {
+            return Ok((answer.clone(), None));
+        }
+        if asked.len() >= LOOKUPS_MAX {
+            return Err(Failure::Dns);
+        }
+        let (tell, answer) = watch::channel(None);
+        asked.insert(name.to_owned(), answer.clone());
+        drop(asked);
+        let ask = Ask { name: name.to_owned(), tell, lookups: Arc::clone(self) };
+        Ok((answer, Some(ask)))
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<Answer>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Where a connection may lead.
@@ -80,15 +125,21 @@ impl Outbound {
         }
     }
 
+    /// Asks for a name, or waits for the answer of whoever asks for it already.
     async fn resolve(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-        let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(|_| Failure::Dns)?;
-        let (lookup, name) = (self.lookup, name.to_owned());
-        let asked = tokio::task::spawn_blocking(move || {
-            // Held until the resolver gives up, not until we do.
-            let _permit = permit;
-            lookup(&name, port)
-        });
-        asked.await.map_err(|_| Failure::Dns)?.map_err(|_| Failure::Dns)
+        let (mut answer, ask) = self.lookups.join(name)?;
+        if let Some(ask) = ask {
+            let lookup = self.lookup;
+            tokio::task::spawn_blocking(move || {
+                let found = lookup(&ask.name, port).map_err(|_| Failure::Dns);
+                // Nobody may have waited for it.
+                let _heard = ask.tell.send(Some(found));
+            });
+        }
+        let found = answer.wait_for(Option::is_some).await.map_err(|_| Failure::Dns)?.clone();
+        let mut addresses = found.unwrap_or(Err(Failure::Dns))?;
+        addresses.iter_mut().for_each(|address| address.set_port(port));
+        Ok(addresses)
     }
 
     #[allow(
@@ -176,5 +227,21 @@ mod tests {
         assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
         assert_eq!(ASKED.load(Ordering::SeqCst), 1, "asked once for one connection");
         assert_eq!(out.connect(&host("rebinding.example.net"), port).await.unwrap_err(), Failure::Forbidden);
+    }
+
+    #[test]
+    fn resolvers_that_hang_keep_no_other_name_waiting() {
+        let lookups = Arc::new(Lookups::default());
+        let mut asks = Vec::new();
+        for number in 0..actifix_domain::alert::ENDPOINTS_MAX {
+            // Attempts that gave up on it do not add up to threads.
+            for _ in 0..3 {
+                asks.extend(lookups.join(&format!("hangs{number}.example.net")).unwrap().1);
+            }
+        }
+        assert_eq!(asks.len(), actifix_domain::alert::ENDPOINTS_MAX, "one for each channel there may be");
+        assert_eq!(lookups.join("another.example.net").err(), Some(Failure::Dns), "bounded");
+        drop(asks.pop());
+        assert!(lookups.join("another.example.net").unwrap().1.is_some());
     }
 }

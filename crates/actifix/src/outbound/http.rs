@@ -5,7 +5,7 @@ use actifix_app::ports::{OutboundAnswer, OutboundRequest};
 use actifix_domain::alert::Failure;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
+use hyper::header::{CONTENT_LENGTH, DATE, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
@@ -116,11 +116,18 @@ async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Seconds; the form of a date is rare and its clock is somebody else's.
+/// Seconds, given as such or as a date. A date is measured by the clock that made it, which the answer tells; without
+/// that nothing is known of it.
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let digits = !text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse::<u64>().ok().filter(|_| digits).map(|seconds| seconds.min(RETRY_AFTER_SECONDS_MAX))
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // What does not fit is long.
+        return Some(text.parse().unwrap_or(RETRY_AFTER_SECONDS_MAX).min(RETRY_AFTER_SECONDS_MAX));
+    }
+    let date = |text: &str| httpdate::parse_http_date(text.trim()).ok();
+    let now = date(headers.get(DATE)?.to_str().ok()?)?;
+    let wait = date(text)?.duration_since(now).unwrap_or_default();
+    Some(wait.as_secs().min(RETRY_AFTER_SECONDS_MAX))
 }
 
 fn class(error: &hyper::Error) -> Failure {
@@ -128,5 +135,37 @@ fn class(error: &hyper::Error) -> Failure {
         Failure::Protocol
     } else {
         Failure::Broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_understood_in_both_forms_and_bounded() {
+        let now = "Mon, 30 Nov 2026 12:00:00 GMT";
+        for (text, date, seconds) in [
+            ("120", None, Some(120)),
+            ("0", None, Some(0)),
+            ("99999999999", None, Some(RETRY_AFTER_SECONDS_MAX)),
+            ("99999999999999999999999999", None, Some(RETRY_AFTER_SECONDS_MAX)),
+            ("Mon, 30 Nov 2026 12:10:00 GMT", Some(now), Some(600)),
+            ("Monday, 30-Nov-26 12:10:00 GMT", Some(now), Some(600)),
+            ("Mon, 30 Nov 2026 11:00:00 GMT", Some(now), Some(0)),
+            ("Mon, 30 Nov 2099 12:00:00 GMT", Some(now), Some(RETRY_AFTER_SECONDS_MAX)),
+            ("Mon, 30 Nov 2026 12:10:00 GMT", None, None),
+            ("", Some(now), None),
+            ("-1", Some(now), None),
+            ("1.5", Some(now), None),
+            ("soon", Some(now), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            if let Some(date) = date {
+                headers.insert(DATE, date.parse().unwrap());
+            }
+            assert_eq!(retry_after(&headers), seconds, "{text}");
+        }
     }
 }
