@@ -64,7 +64,8 @@ pub fn is_signed(document: &[u8], signature: &Signature) -> bool {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || text.len() > 256 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !text.len().is_multiple_of(2) || text.len() > 256 || !text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
         return None;
     }
     text.as_bytes()

@@ -192,6 +192,8 @@
   document.addEventListener("keydown", (event) => {
     const target = event.target;
     if (event.key === "Escape") {
+      const plate = $("#help");
+      if (plate) { plate.close(); plate.remove(); event.preventDefault(); return; }
       for (const menu of $$(".top details[open], .tools details[open]")) { menu.open = false; $("summary", menu).focus(); }
       if (target instanceof HTMLElement && target.matches("input, textarea, select")) target.blur();
       return;

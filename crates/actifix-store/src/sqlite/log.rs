@@ -218,6 +218,7 @@ impl Unclosed {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests damage files")]
 mod tests {
     use super::*;
     use rusqlite::Connection;

@@ -116,9 +116,11 @@ fn heavy_a_server_that_is_killed_while_its_log_turns_leaves_whole_lines() {
                     let request = Request::get("/api/v1/projects")
                         .header("Authorization", &format!("Bearer {token}"))
                         .to_bytes();
-                    while !stop.load(std::sync::atomic::Ordering::Relaxed)
-                        && connection.exchange(&request).is_ok()
-                    {}
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        if connection.exchange(&request).is_err() {
+                            break;
+                        }
+                    }
                 });
             }
             // Some files later, and at no particular moment within one.

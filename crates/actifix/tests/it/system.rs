@@ -30,8 +30,11 @@ enum Needs {
 
 use Needs::{Admin, Never, Nothing, Operator, Person};
 
-/// Every route: what GET needs, and what its acts need.
-const ROUTES: [(&str, Needs, &[(&str, Needs)]); 28] = [
+/// A path, what GET needs, and what its acts need.
+type Route = (&'static str, Needs, &'static [(&'static str, Needs)]);
+
+/// Every route.
+const ROUTES: [Route; 28] = [
     ("/", Person, &[]),
     ("/login", Nothing, &[]),
     ("/logout", Never, &[]),
