@@ -303,5 +303,4 @@ fn time_in(head: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! A client of chromedriver: the commands of W3C WebDriver, and two of Chromium's own, that walks through pages need.
 //!
-//! Also compiled into xtask, which takes the pictures. Why it is not `thirtyfour`: decision 0020.
+//! Also compiled into xtask, which takes the pictures. Why it is not `thirtyfour`: decision 0019.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
