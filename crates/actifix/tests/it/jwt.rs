@@ -372,13 +372,14 @@ fn cve_2026_33322_forged_tokens_are_refused_and_counted() {
     let after = failures(&server);
     let counted: u64 = after.iter().map(|(_, count)| count).sum();
     assert!(counted >= before + forged.len() as u64 + 2, "{after:?}");
-    let reasons: Vec<&str> = after.iter().map(|(reason, _)| reason.as_str()).collect();
+    let met = after.iter().filter(|(_, count)| *count > 0);
+    let reasons: Vec<&str> = met.map(|(reason, _)| reason.as_str()).collect();
     for reason in
         ["jwt_shape", "jwt_header", "jwt_algorithm", "jwt_key", "jwt_signature", "query", "authorization"]
     {
         assert!(reasons.contains(&reason), "{reason}: {reasons:?}");
     }
-    assert!(reasons.len() < 15, "{reasons:?}");
+    assert!(after.len() < 20, "words of ours, never of a token: {after:?}");
     let refused = server.list("/api/v1/audit?action=token.refused");
     assert!(!refused.is_empty());
     assert_eq!(status(&server, &good), 200);
