@@ -4,13 +4,10 @@ use super::client::Client;
 use super::output;
 use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
-use crate::certificate::Certificate;
 use crate::config::{self, FIELDS, Loaded, RELOADED, SECRET_FORM, SecretRef, changed, environment};
 use crate::home::Home;
 use crate::served::{self, Served};
-use crate::system::SystemClock;
 use crate::wire;
-use actifix_app::ports::Clock;
 use clap::Subcommand;
 use console::style;
 use serde_json::{Map, Value, json};
@@ -41,7 +38,7 @@ pub async fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, Cl
         ConfigCommand::Check => {
             let home = Home::at(&global.home);
             let loaded = wire::load_config(&home)?;
-            check_listeners(&home, &loaded.config)?;
+            check_listeners(&loaded.config)?;
             check_references(global, &home, references(&loaded)?).await?;
             if global.json {
                 output::json(&json!({ "ok": true, "file": home.config() }))?;
@@ -71,15 +68,12 @@ fn references(loaded: &Loaded) -> Result<Vec<(String, SecretRef)>, CliError> {
 }
 
 /// What `serve` would not open is no fine configuration.
-fn check_listeners(home: &Home, config: &config::Config) -> Result<(), CliError> {
-    let now = SystemClock::new().now();
-    for (name, listener) in config.listeners() {
-        config::exposure(config, &name).map_err(CliError::config)?;
-        if let Some(tls) = &listener.tls {
-            Certificate::load(home, &name, tls, now).map_err(CliError::config)?;
-        }
-    }
-    Ok(())
+fn check_listeners(config: &config::Config) -> Result<(), CliError> {
+    config
+        .listeners()
+        .into_keys()
+        .try_for_each(|name| config::exposure(config, &name).map(drop))
+        .map_err(CliError::config)
 }
 
 /// Every reference must lead to a secret. Values of stored ones are not read: that they are there is enough.
