@@ -23,6 +23,14 @@ const PAGES: &[(&str, &str)] = &[
     ("/projects", "Made"),
     ("/projects/{project}", "Change only the DSN"),
     ("/projects/{project}?sdk=node", "Change only the DSN"),
+    ("/quarantine", "Nothing is in quarantine"),
+    ("/doctor", "Checked at"),
+    ("/channels", "Nobody is told of anything"),
+    ("/deliveries", "Deliveries"),
+    ("/backups", "backup"),
+    ("/settings", "Settings"),
+    ("/display", "Display"),
+    ("/about", "SQLite"),
 ];
 
 /// Pages that say that something is not there, and with which status.
