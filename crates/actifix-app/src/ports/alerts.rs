@@ -107,8 +107,6 @@ pub trait AlertStore {
     async fn remove_hook(&self, name: &str, audit: &AuditRecord) -> Result<bool>;
     /// Remembers the id of a request that was done; false when it was remembered before.
     async fn first_sight(&self, hook: &str, message: &str, now: Timestamp) -> Result<bool>;
-    /// Forgets the id again: what it asked for could not be done.
-    async fn forget_sight(&self, hook: &str, message: &str) -> Result<()>;
 }
 
 /// Signed requests that were done.

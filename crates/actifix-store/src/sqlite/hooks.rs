@@ -90,13 +90,6 @@ pub(crate) fn first_sight(work: &mut Work<'_>, hook: &str, message: &str, now: T
     Ok(new)
 }
 
-pub(crate) fn forget_sight(work: &mut Work<'_>, hook: &str, message: &str) -> Result<()> {
-    work.db
-        .prepare_cached("DELETE FROM hook_messages WHERE hook = ?1 AND message = ?2")?
-        .execute([hook, message])?;
-    Ok(())
-}
-
 #[async_trait]
 impl HookStore for SqliteStore {
     async fn hook_seen(&self, hook: &str, message: &str) -> AppResult<bool> {

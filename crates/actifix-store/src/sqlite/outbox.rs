@@ -607,9 +607,4 @@ impl AlertStore for SqliteStore {
         let (hook, message) = (hook.to_owned(), message.to_owned());
         self.write(move |work| hooks::first_sight(work, &hook, &message, now)).await
     }
-
-    async fn forget_sight(&self, hook: &str, message: &str) -> AppResult<()> {
-        let (hook, message) = (hook.to_owned(), message.to_owned());
-        self.write(move |work| hooks::forget_sight(work, &hook, &message)).await
-    }
 }

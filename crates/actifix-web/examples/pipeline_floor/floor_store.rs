@@ -759,10 +759,6 @@ impl AlertStore for NullStore {
     async fn first_sight(&self, _hook: &str, _message: &str, _now: Timestamp) -> Result<bool> {
         Err(NOTHING)
     }
-
-    async fn forget_sight(&self, _hook: &str, _message: &str) -> Result<()> {
-        Err(NOTHING)
-    }
 }
 
 #[async_trait]
