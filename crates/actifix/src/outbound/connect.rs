@@ -42,6 +42,16 @@ struct Ask {
     lookups: Arc<Lookups>,
 }
 
+impl Ask {
+    /// Frees the name before the answer is heard, so that who asks after hearing it asks anew.
+    fn answer(self, found: Result<Vec<SocketAddr>, Failure>) {
+        let tell = self.tell.clone();
+        drop(self);
+        // Nobody may have waited for it.
+        let _heard = tell.send(Some(found));
+    }
+}
+
 impl Drop for Ask {
     fn drop(&mut self) {
         self.lookups.names().remove(&self.name);
@@ -132,8 +142,7 @@ impl Outbound {
             let lookup = self.lookup;
             tokio::task::spawn_blocking(move || {
                 let found = lookup(&ask.name, port).map_err(|_| Failure::Dns);
-                // Nobody may have waited for it.
-                let _heard = ask.tell.send(Some(found));
+                ask.answer(found);
             });
         }
         let found = answer.wait_for(Option::is_some).await.map_err(|_| Failure::Dns)?.clone();
