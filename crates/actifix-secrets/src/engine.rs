@@ -7,6 +7,7 @@ use crate::detect::fold;
 use crate::detect::forms::Form;
 use crate::detect::words::{Named, Names};
 use crate::finding::{Finding, Match};
+use crate::redact::memory::Memories;
 use crate::redact::session::Session;
 use crate::rule::{Detector, Reading, Rule, RuleError, RuleSource};
 use crate::settings::Settings;
@@ -67,6 +68,8 @@ pub struct Engine {
     triggers: Vec<Box<[Trigger]>>,
     names: Names,
     pub(crate) special: Special,
+    /// What sessions know from earlier ones.
+    pub(crate) memories: Memories,
 }
 
 impl fmt::Debug for Engine {
@@ -261,7 +264,7 @@ impl Engine {
         let Some(table) = Table::new(&words) else { return Self::assemble(Vec::new()) };
         let triggers = keywords.into_values().map(Vec::into_boxed_slice).collect();
         let names = Names::new(&rules);
-        Self { rules, table, triggers, names, special }
+        Self { rules, table, triggers, names, special, memories: Memories::default() }
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod echo;
 pub(crate) mod keys;
 pub(crate) mod level;
 mod located;
+pub(crate) mod memory;
 mod named;
 pub(crate) mod node;
 mod params;

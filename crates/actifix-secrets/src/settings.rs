@@ -124,6 +124,15 @@ impl SensitiveKeys {
     }
 }
 
+/// The same names are found.
+impl PartialEq for SensitiveKeys {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names
+    }
+}
+
+impl Eq for SensitiveKeys {}
+
 impl fmt::Debug for SensitiveKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.names.iter()).finish()

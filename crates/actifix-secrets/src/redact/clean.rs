@@ -1,14 +1,15 @@
-//! Texts of one session in which nothing was found: file names, modules and types repeat from frame to frame.
+//! Texts in which nothing was found: file names, modules and types repeat from frame to frame, and whole stack traces
+//! from event to event.
 use super::text::Place;
 
 /// Texts that are remembered, a power of two. One that falls on the place of another takes it.
-const SLOTS: usize = 256;
+const SLOTS: usize = 4_096;
 /// Shorter texts cost as little to look at.
 const TEXT_BYTES_MIN: usize = 8;
 /// Longer texts seldom come twice.
-const TEXT_BYTES_MAX: usize = 256;
+const TEXT_BYTES_MAX: usize = 512;
 /// All texts together; when they are more, remembering starts anew.
-const ALL_BYTES_MAX: usize = 32 << 10;
+const ALL_BYTES_MAX: usize = 512 << 10;
 
 /// The clean texts met so far. They are kept as they are and compared in full: a hash could be met on purpose.
 #[derive(Default)]
@@ -57,15 +58,12 @@ impl CleanMemo {
         if let Some(slot) = slots.get_mut(slot_of(text)) {
             let Ok(start) = u32::try_from(self.texts.len()) else { return };
             *slot = Slot { start, length, place, any };
-            if self.texts.capacity() == 0 {
-                self.texts.reserve(ALL_BYTES_MAX / 8);
-            }
             self.texts.extend_from_slice(text);
         }
     }
 }
 
-/// First, middle and last bytes and the length tell the texts of an event apart well enough.
+/// First, middle and last bytes and the length tell texts apart well enough.
 #[inline]
 fn slot_of(text: &[u8]) -> usize {
     let eight = |part: Option<&[u8; 8]>| part.map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -74,7 +72,7 @@ fn slot_of(text: &[u8]) -> usize {
         ^ eight(text.last_chunk()).rotate_left(23)
         ^ eight(middle).rotate_left(41)
         ^ text.len() as u64;
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize & (SLOTS - 1)
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as usize & (SLOTS - 1)
 }
 
 #[cfg(test)]
@@ -106,7 +104,7 @@ mod tests {
             assert_eq!(memo.get(&text, Place::default()), Some(false));
             assert!(memo.texts.len() <= ALL_BYTES_MAX);
         }
-        for text in ["short".to_owned(), "long".repeat(100)] {
+        for text in ["short".to_owned(), "long".repeat(1 + TEXT_BYTES_MAX / 4)] {
             memo.put(&text, Place::default(), false);
             assert_eq!(memo.get(&text, Place::default()), None);
         }

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::clean::CleanMemo;
 use super::echo::Echoes;
-use super::keys::KeyMemo;
+use super::memory::Lent;
 use super::node::{Node, Part};
 use super::text::Place;
-use crate::detect::memo::NameMemo;
 use crate::detect::words::Named;
 use crate::engine::Engine;
 use crate::finding::{self, Finding, Report};
@@ -28,9 +26,8 @@ pub struct Session<'e> {
     /// The part of the envelope that was given last.
     path: String,
     pub(crate) echoes: Echoes,
-    pub(crate) keys: KeyMemo,
-    pub(crate) clean: CleanMemo,
-    pub(crate) names: NameMemo,
+    /// What is known from before.
+    pub(crate) memory: Lent<'e>,
     /// The keywords of the text at hand; kept for its memory.
     pub(crate) lists: Found,
     /// Set when a value could not be remembered; the next call that can fail does.
@@ -67,9 +64,7 @@ impl<'e> Session<'e> {
             settings,
             path: String::new(),
             echoes: Echoes::default(),
-            keys: KeyMemo::default(),
-            clean: CleanMemo::default(),
-            names: NameMemo::default(),
+            memory: engine.memories.lend(settings),
             lists: Found::default(),
             echoes_full: false,
             spilled: Echoes::default(),
@@ -162,7 +157,7 @@ impl<'e> Session<'e> {
 
     /// The sensitive reading of a name.
     pub(crate) fn named(&self, name: &[u8]) -> Option<Named> {
-        self.names.get(name, |name| self.engine.named(self.settings, name))
+        self.memory.names.get(name, |name| self.engine.named(self.settings, name))
     }
 
     fn enter(&mut self, path: &str) {

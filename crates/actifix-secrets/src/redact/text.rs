@@ -57,11 +57,21 @@ impl Session<'_> {
         place: Place,
         node: &Node<'_>,
     ) -> Result<(Option<String>, bool), BudgetExceeded> {
-        if let Some(any) = self.clean.get(text, place) {
-            self.charge(text.len())?;
-            return Ok((None, any));
+        match self.remembered(text, place)? {
+            Some(any) => Ok((None, any)),
+            None => self.redact_new(text, place, node),
         }
-        self.redact_new(text, place, node)
+    }
+
+    /// Whether anything in a text was worth a look, if it is known to be clean. It is input all the same.
+    #[inline]
+    pub(crate) fn remembered(&mut self, text: &str, place: Place) -> Result<Option<bool>, BudgetExceeded> {
+        let known = self.memory.clean.get(text, place);
+        if known.is_some() {
+            self.input = self.input.saturating_add(text.len() as u64);
+            self.charge(text.len())?;
+        }
+        Ok(known)
     }
 
     /// The same for a text that is not known to be clean.
@@ -77,7 +87,7 @@ impl Session<'_> {
         if spans.is_empty() {
             // A text with decoded views costs more than its bytes, and is to cost that each time.
             if before == self.views {
-                self.clean.put(text, place, any);
+                self.memory.clean.put(text, place, any);
             }
             return Ok((None, any));
         }
@@ -158,12 +168,12 @@ impl Session<'_> {
         lists: &mut Found,
     ) -> Result<(Vec<Span>, bool), BudgetExceeded> {
         let (engine, settings) = (self.engine, self.settings);
-        let memo = std::mem::take(&mut self.names);
+        let memo = std::mem::take(&mut self.memory.names);
         let mut hunt = Hunt::new(engine, settings, &memo, text.as_bytes(), place.code);
         hunt.work_max = self.work_left();
         hunt.go_on(walk, lists);
         let (mut spans, marks, work) = (hunt.spans, hunt.marks, hunt.work);
-        self.names = memo;
+        self.memory.names = memo;
         self.charge(work + SPAN_WORK * spans.len())?;
         let (bytes, seen) = (text.as_bytes(), marks.seen);
         if let Some(rule) = engine.special.card {

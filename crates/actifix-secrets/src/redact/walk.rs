@@ -71,11 +71,8 @@ impl Session<'_> {
     /// Redacts a string, and as JSON too if it is some.
     #[inline]
     pub(crate) fn string(&mut self, text: &mut String, node: &Node<'_>) -> Result<(), BudgetExceeded> {
-        let any = match self.clean.get(text, node.place) {
-            Some(any) => {
-                self.charge(text.len())?;
-                any
-            }
+        let any = match self.remembered(text, node.place)? {
+            Some(any) => any,
             None => {
                 let (redacted, any) = self.redact_new(text, node.place, node)?;
                 if let Some(redacted) = redacted {
@@ -200,7 +197,7 @@ impl Session<'_> {
         let mut renamed: Vec<(String, String)> = Vec::new();
         for (key, item) in map.iter_mut() {
             self.charge(key.len())?;
-            if let Some(known) = self.keys.get(key) {
+            if let Some(known) = self.memory.keys.get(key) {
                 let record_name = record.as_deref().filter(|_| is_record_value(key));
                 let record_name = record_name.or(located.as_deref().filter(|_| is_located_value(key)));
                 match record_name.or(known.named.then_some(key)) {
@@ -235,7 +232,7 @@ impl Session<'_> {
         let new_key = if text { self.redact(key, Place::default(), node)?.0 } else { None };
         let place = place_of(key, Place::default());
         if new_key.is_none() {
-            self.keys.put(key, KnownKey { named, place });
+            self.memory.keys.put(key, KnownKey { named, place });
         }
         Ok((new_key, named, place))
     }
