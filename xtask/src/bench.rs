@@ -181,10 +181,7 @@ fn prepare(workspace: &Workspace, arguments: &BenchArguments) -> Result<Setting>
         bail!("--seconds {} is not between 1 and {SECONDS_MAX}", arguments.seconds);
     }
     println!("building the release binary and the floors");
-    // Crates of the binary: their features are its own, so that nothing is compiled twice.
-    let packages = ["-p", "actifix", "-p", "actifix-web", "-p", "actifix-secrets"];
-    let targets = ["--bin", "actifix", "--example", "pipeline_floor", "--example", "redact_bodies"];
-    build(workspace, &[packages.as_slice(), targets.as_slice()].concat())?;
+    build_binary(workspace)?;
     build(workspace, &["-p", "actifix-store", "--example", "fill"])?;
     let target = workspace.target_folder();
     let release = target.join("release");
@@ -204,8 +201,15 @@ fn prepare(workspace: &Workspace, arguments: &BenchArguments) -> Result<Setting>
     })
 }
 
-/// What stands on the testkit is built apart: cargo unites the features of all that it builds at once, and the
-/// binary would not be the one that ships.
+/// The release binary and what shares its crates, always together: cargo unites the features of all that it builds at
+/// once, and another choice would compile all of it again.
+fn build_binary(workspace: &Workspace) -> Result<()> {
+    let packages = ["-p", "actifix", "-p", "actifix-web", "-p", "actifix-secrets"];
+    let targets = ["--bin", "actifix", "--example", "pipeline_floor", "--example", "redact_bodies"];
+    build(workspace, &[packages.as_slice(), targets.as_slice()].concat())
+}
+
+/// What stands on the testkit is built apart, so that the binary is the one that ships.
 fn build(workspace: &Workspace, what: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::build;
 use super::report::{Figure, Report};
+use super::{build, build_binary};
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -18,7 +18,7 @@ const SEED: u64 = 20_261_125;
 /// Scans, prints a table and adds the figures that have targets.
 pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
     println!("scanner");
-    build(workspace, &["-p", "actifix"])?;
+    build_binary(workspace)?;
     build(workspace, &["-p", "actifix-testkit", "--example", "scan_corpus"])?;
     let mut command = Command::new(workspace.target_folder().join("release/examples/scan_corpus"));
     command.arg(SEED.to_string()).arg(ROUNDS.to_string());
