@@ -53,7 +53,7 @@ impl App {
     /// `device` is the value of the cookie that an earlier login left, if there is one.
     ///
     /// # Errors
-    /// `Throttled` beyond a budget, before the password is looked at; `Unavailable` when too many log in at once.
+    /// `Throttled` beyond a budget, before the password is looked at, and when too many log in at once.
     pub async fn log_in(
         &self,
         name: &str,

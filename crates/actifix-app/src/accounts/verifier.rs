@@ -27,7 +27,7 @@ const PARALLEL: usize = 2;
 /// Wait for one of them to end; then the request is refused.
 const WAIT: Duration = Duration::from_secs(2);
 
-const BUSY: Error = Error::Unavailable { message: "too many logins at once", retry_after_seconds: 3 };
+const BUSY: Error = Error::Throttled { retry_after_seconds: 3 };
 
 /// Leave to spend the time and memory of one verification.
 pub(crate) struct Permit {
@@ -65,7 +65,8 @@ impl Verifiers {
         Self { pepper, ids, permits, reserved, nobody }
     }
 
-    /// Waits shortly for leave to verify. `Unavailable` when too many do.
+    /// Waits shortly for leave to verify. `Throttled` when too many do: strangers can bring that about, so it is no fault of
+    /// the server.
     pub(crate) async fn permit(&self, caller: Caller) -> Result<Permit> {
         let semaphore = match caller {
             Caller::Known if self.permits.available_permits() == 0 => &self.reserved,
