@@ -40,6 +40,32 @@ fn random_ones() -> [String; 2] {
 }
 
 #[test]
+fn a_quote_in_a_value_does_not_end_it_however_often_it_is_escaped() {
+    let tail = ["TAIL", "tail99"].concat();
+    for inner in ["\"", "\"\\", "\\\"", "\"\"", "-\"/"] {
+        let secret = format!("Abcdefgh12{inner}{tail}");
+        let text = json!({ "user": "jo", "password": secret, "port": 5432 }).to_string();
+        // As it is, as the `repr` of it, and as the `repr` of that in a string of JSON.
+        let repr = format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+        for text in [text, repr.clone(), json!({ "raw": repr.clone() }).to_string(), format!("body = {repr}")]
+        {
+            let got = redact(&text);
+            assert!(!got.contains(&tail) && got.contains("5432"), "{text}\n    got {got}");
+        }
+        let vars = redact_value(json!({ "vars": { "body": repr, "list": [{ "raw": repr }] } }));
+        assert!(!vars.to_string().contains(&tail), "{vars}");
+    }
+    let two = r"C:\\Users\\jo";
+    for text in [
+        format!("password = \"Abcdefgh12\\\\\"; path = \"{two}\""),
+        format!("{{'token': 'Abcdefgh12\\\\', 'path': '{two}'}}"),
+    ] {
+        let got = redact(&text);
+        assert!(got.contains(two) && !got.contains("Abcdefgh12"), "{text}\n    got {got}");
+    }
+}
+
+#[test]
 fn yaml_and_its_relatives() {
     assert_gone(
         &[

@@ -244,7 +244,11 @@ fn closing(text: &[u8], from: usize, level: usize, byte: u8, max: usize) -> usiz
                     pos += 2;
                     continue;
                 }
-                let closes = if level == 0 { slashes.is_multiple_of(2) } else { slashes <= level };
+                let closes = match (level, slashes) {
+                    (0, 0) => true,
+                    (0, _) => slashes.is_multiple_of(2) && !goes_on(text, pos + 1),
+                    _ => slashes <= level,
+                };
                 if closes {
                     return pos - if level == 0 { 0 } else { slashes };
                 }
@@ -255,6 +259,15 @@ fn closing(text: &[u8], from: usize, level: usize, byte: u8, max: usize) -> usiz
     }
     let line = run(text, from, max, |b| b != b'\n' && b != b'\r');
     if line < limit { line } else { limit }
+}
+
+/// Whether a quote before `pos` that backslashes precede ends nothing: the `repr` of JSON doubles the backslash of a quote
+/// in a value, and what is behind a value is no part of a word.
+fn goes_on(text: &[u8], pos: usize) -> bool {
+    !matches!(
+        at(text, pos),
+        0 | b',' | b'}' | b']' | b')' | b':' | b';' | b'\'' | b'"' | b'`' | b'<' | b'>' | b'&' | b'|'
+    ) && !at(text, pos).is_ascii_whitespace()
 }
 
 /// End of the quoted text that starts at `start`, by the quote before it.
