@@ -98,7 +98,8 @@ impl HooksUnderWay {
     fn begin(&self, hook: &str, message: &str) -> Option<UnderWay<'_>> {
         let key = format!("{hook} {message}");
         let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        new.then_some(UnderWay { all: self, key })
+        // Only now: a guard that is made and dropped would free the key of the request that has it.
+        new.then(|| UnderWay { all: self, key })
     }
 }
 
@@ -462,5 +463,17 @@ mod tests {
         {
             assert!(standard_wishes(&broken).is_empty());
         }
+    }
+
+    #[test]
+    fn a_message_that_is_being_done_is_begun_by_nobody_else_until_it_is_done() {
+        let under_way = HooksUnderWay::default();
+        let first = under_way.begin("ci", "msg_1").expect("nobody does it");
+        for _ in 0..3 {
+            assert!(under_way.begin("ci", "msg_1").is_none());
+        }
+        assert!(under_way.begin("ci", "msg_2").is_some() && under_way.begin("cd", "msg_1").is_some());
+        drop(first);
+        assert!(under_way.begin("ci", "msg_1").is_some());
     }
 }
