@@ -4,6 +4,7 @@
 //! operations are a table of their own and not part of our OpenAPI document. Permission is judged as for any other
 //! operation. Its organization is whatever the tool was told: one installation is one organization.
 
+mod bundles;
 mod info;
 
 use crate::api::{Operation, mount};
@@ -15,7 +16,7 @@ use actifix_domain::project::Project;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use serde_json::json;
@@ -26,7 +27,7 @@ pub const PREFIX: &str = "/api/0/";
 
 /// Every operation of this API. All that write need [`Scope::ReleasesWrite`].
 pub(crate) fn operations() -> Vec<Operation> {
-    let modules: [fn() -> Vec<Operation>; 1] = [info::operations];
+    let modules: [fn() -> Vec<Operation>; 2] = [bundles::operations, info::operations];
     modules.iter().flat_map(|operations| operations()).collect()
 }
 
@@ -39,12 +40,16 @@ pub fn router(app: Arc<App>) -> Router {
 /// another project hears that there is none.
 pub(crate) async fn project(app: &App, actor: &Actor, name_or_id: &str) -> Result<Project, Problem> {
     match app.project_for(actor, Scope::ReleasesWrite, name_or_id).await {
-        Err(Error::NotFound { .. }) => Err(Problem::new(
-            axum::http::StatusCode::NOT_FOUND,
-            "project not found: name one of `actifix project list` in SENTRY_PROJECT or --project",
-        )),
+        Err(Error::NotFound { .. }) => Err(no_project()),
         found => Ok(found?),
     }
+}
+
+pub(crate) fn no_project() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "project not found: name one of `actifix project list` in SENTRY_PROJECT or --project",
+    )
 }
 
 /// Errors as `sentry-cli` prints them: one member, `detail`.
