@@ -9,7 +9,7 @@ mod make;
 mod upload;
 
 pub use upload::{
-    Assembled, AssemblyInput, CHUNK_BYTES, CHUNKS_PER_REQUEST_MAX, UPLOAD_BUNDLE_BYTES_MAX,
+    Assembled, AssemblyInput, CHUNK_BYTES, CHUNKS_PER_REQUEST_MAX, PROJECTS_MAX, UPLOAD_BUNDLE_BYTES_MAX,
     UPLOAD_REQUEST_BYTES_MAX,
 };
 

@@ -18,7 +18,8 @@ impl FromStr for DebugId {
         const WRONG: &str = "a debug id has 32 hex digits, such as 6d891456-7828-5945-acf5-88acbfe016af";
         let (mut bytes, mut many) = ([0u8; 16], 0);
         for digit in text.trim().bytes().filter(|byte| *byte != b'-') {
-            let value = char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).ok_or(WRONG)?;
+            let value =
+                char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).ok_or(WRONG)?;
             // What native programs append, the age of a build, says nothing for scripts.
             if many == DIGITS {
                 break;
@@ -63,9 +64,12 @@ mod tests {
     #[test]
     fn every_spelling_is_the_same_id() {
         let shown = "6d891456-7828-5945-acf5-88acbfe016af";
-        for text in
-            [shown, "6D89145678285945ACF588ACBFE016AF", " 6d891456-7828-5945-acf5-88acbfe016af-0", "6d89145678285945acf588acbfe016af1"]
-        {
+        for text in [
+            shown,
+            "6D89145678285945ACF588ACBFE016AF",
+            " 6d891456-7828-5945-acf5-88acbfe016af-0",
+            "6d89145678285945acf588acbfe016af1",
+        ] {
             assert_eq!(text.parse::<DebugId>().unwrap().to_string(), shown, "{text}");
         }
         for wrong in ["", "6d89", "6d891456-7828-5945-acf5-88acbfe016ag", "../../etc/passwd", "é"] {

@@ -35,7 +35,9 @@ pub enum BundleError {
     #[error("the bundle is not a zip archive, or a damaged one: upload it again")]
     Archive,
     /// Too many files.
-    #[error("the bundle has more than {BUNDLE_FILES_MAX} files: upload parts of the build one after the other")]
+    #[error(
+        "the bundle has more than {BUNDLE_FILES_MAX} files: upload parts of the build one after the other"
+    )]
     Files,
     /// Unpacks to too much.
     #[error("the bundle unpacks to more than {} MiB, or one file of it to more than {} MiB: upload parts of the build one after the other", BUNDLE_UNPACKED_BYTES_MAX >> 20, BUNDLE_FILE_BYTES_MAX >> 20)]
@@ -50,7 +52,9 @@ pub enum BundleError {
     #[error("the manifest lists a file that the bundle does not hold: upload it again")]
     Missing,
     /// A file with a method that is not read.
-    #[error("a file of the bundle is encrypted or packed in an unusual way: only deflate and stored files are read")]
+    #[error(
+        "a file of the bundle is encrypted or packed in an unusual way: only deflate and stored files are read"
+    )]
     Method,
 }
 
@@ -81,7 +85,10 @@ pub struct Artifact {
 
 impl fmt::Debug for Artifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Artifact").field("kind", &self.kind).field("debug_id", &self.debug_id).finish_non_exhaustive()
+        f.debug_struct("Artifact")
+            .field("kind", &self.kind)
+            .field("debug_id", &self.debug_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,12 +145,18 @@ impl<'a> Bundle<'a> {
     /// See [`BundleError`].
     pub fn open(bytes: &'a [u8]) -> Result<Self, BundleError> {
         // The directory is held in memory as a whole, so it is counted before it is read.
-        if memmem::find_iter(bytes, DIRECTORY_ENTRY).take(BUNDLE_FILES_MAX + 2).count() > BUNDLE_FILES_MAX + 1 {
+        if memmem::find_iter(bytes, DIRECTORY_ENTRY).take(BUNDLE_FILES_MAX + 2).count() > BUNDLE_FILES_MAX + 1
+        {
             return Err(BundleError::Files);
         }
         let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|_| BundleError::Archive)?;
-        let mut bundle =
-            Self { archive, left_bytes: BUNDLE_UNPACKED_BYTES_MAX, files: Vec::new(), release: None, dist: None };
+        let mut bundle = Self {
+            archive,
+            left_bytes: BUNDLE_UNPACKED_BYTES_MAX,
+            files: Vec::new(),
+            release: None,
+            dist: None,
+        };
         let manifest = bundle.unpack(MANIFEST, MANIFEST_BYTES_MAX).map_err(|error| match error {
             BundleError::Missing => BundleError::Manifest,
             other => other,
@@ -194,7 +207,9 @@ fn artifact((name, file): (String, ManifestFile)) -> Result<Artifact, BundleErro
     }
     let header = |wanted: &[&str]| {
         file.headers.iter().find_map(|(name, value)| match value {
-            HeaderValue::Text(text) if wanted.iter().any(|wanted| name.eq_ignore_ascii_case(wanted)) => Some(text),
+            HeaderValue::Text(text) if wanted.iter().any(|wanted| name.eq_ignore_ascii_case(wanted)) => {
+                Some(text)
+            }
             _ => None,
         })
     };
@@ -215,7 +230,10 @@ pub fn map_url(script: &str, reference: &str) -> String {
         return reference.to_owned();
     }
     let root_end = match script.find("://") {
-        Some(scheme) => script.get(scheme + 3..).and_then(|rest| rest.find('/')).map_or(script.len(), |at| scheme + 3 + at),
+        Some(scheme) => script
+            .get(scheme + 3..)
+            .and_then(|rest| rest.find('/'))
+            .map_or(script.len(), |at| scheme + 3 + at),
         None => script.find('/').unwrap_or(0),
     };
     let (root, path) = script.split_at_checked(root_end).unwrap_or(("", script));
@@ -246,7 +264,8 @@ pub fn reference_in_script(script: &[u8]) -> Option<String> {
         line.strip_prefix("//# sourceMappingURL=").or_else(|| line.strip_prefix("//@ sourceMappingURL="))
     })?;
     let reference = line.trim();
-    let usable = !reference.is_empty() && !reference.starts_with("data:") && !reference.contains(char::is_whitespace);
+    let usable =
+        !reference.is_empty() && !reference.starts_with("data:") && !reference.contains(char::is_whitespace);
     usable.then(|| reference.to_owned())
 }
 

@@ -29,10 +29,14 @@ const GUARD: &[u8] = b")]}";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
     /// Not a source map.
-    #[error("a source map cannot be read: it is not JSON of version 3, or its mappings are broken; build it again")]
+    #[error(
+        "a source map cannot be read: it is not JSON of version 3, or its mappings are broken; build it again"
+    )]
     Broken,
     /// Too large.
-    #[error("a source map has more than {MAP_TOKENS_MAX} places, {MAP_SOURCES_MAX} sources or {MAP_NAMES_MAX} names: split the bundle into chunks")]
+    #[error(
+        "a source map has more than {MAP_TOKENS_MAX} places, {MAP_SOURCES_MAX} sources or {MAP_NAMES_MAX} names: split the bundle into chunks"
+    )]
     TooLarge,
 }
 
@@ -43,6 +47,12 @@ pub struct Source {
     pub path: String,
     /// Its text, where the map brings it.
     pub content: Option<String>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("has_content", &self.content.is_some()).finish_non_exhaustive()
+    }
 }
 
 /// A map that was read. Not redacted.
@@ -139,7 +149,8 @@ fn without_guard(json: &[u8]) -> &[u8] {
 /// Places that a map claims, counted without decoding one.
 fn segments(json: &[u8], may_be_index: bool) -> Result<usize, MapError> {
     let head: Head<'_> = serde_json::from_slice(json).map_err(|_| MapError::Broken)?;
-    let own = head.mappings.map_or(0, |text| text.bytes().filter(|byte| matches!(byte, b',' | b';')).count() + 1);
+    let own =
+        head.mappings.map_or(0, |text| text.bytes().filter(|byte| matches!(byte, b',' | b';')).count() + 1);
     let Some(sections) = head.sections else { return Ok(own) };
     // An index in an index is against the standard.
     if !may_be_index || sections.len() > SECTIONS_MAX {

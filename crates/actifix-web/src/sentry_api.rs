@@ -40,16 +40,12 @@ pub fn router(app: Arc<App>) -> Router {
 /// another project hears that there is none.
 pub(crate) async fn project(app: &App, actor: &Actor, name_or_id: &str) -> Result<Project, Problem> {
     match app.project_for(actor, Scope::ReleasesWrite, name_or_id).await {
-        Err(Error::NotFound { .. }) => Err(no_project()),
+        Err(Error::NotFound { .. }) => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "project not found: name one of `actifix project list` in SENTRY_PROJECT or --project",
+        )),
         found => Ok(found?),
     }
-}
-
-pub(crate) fn no_project() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "project not found: name one of `actifix project list` in SENTRY_PROJECT or --project",
-    )
 }
 
 /// Errors as `sentry-cli` prints them: one member, `detail`.

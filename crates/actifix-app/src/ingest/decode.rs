@@ -92,7 +92,16 @@ pub(super) struct RawItem {
 
 impl RawItem {
     pub(super) const fn new(shape: Shape, value: Value) -> Self {
-        Self { shape, value, user_hash: None, event_id: None, apart: false, seen: None, crash: None, notes: Vec::new() }
+        Self {
+            shape,
+            value,
+            user_hash: None,
+            event_id: None,
+            apart: false,
+            seen: None,
+            crash: None,
+            notes: Vec::new(),
+        }
     }
 }
 

@@ -133,7 +133,8 @@ impl Look<'_> {
     fn found(&mut self, frame: &Value) -> Option<(u64, Arc<Index>, u32, u32)> {
         let number = |name: &str| frame.get(name)?.as_u64().and_then(|number| u32::try_from(number).ok());
         let (line, column) = (number("lineno")?.checked_sub(1)?, number("colno")?.checked_sub(1)?);
-        let paths = ["abs_path", "filename"].map(|name| frame.get(name).and_then(Value::as_str).unwrap_or_default());
+        let paths =
+            ["abs_path", "filename"].map(|name| frame.get(name).and_then(Value::as_str).unwrap_or_default());
         let by_id = paths.iter().find_map(|path| self.ids.get(*path)).copied();
         let key = match (by_id, &self.release) {
             (Some(id), _) => MapKey::DebugId(id),
@@ -242,7 +243,10 @@ impl Look<'_> {
             notes.push(format!("no source maps for {more} more debug ids"));
         }
         if self.uncovered {
-            notes.push("a source map does not cover all places of its script: was it made by the same build?".to_owned());
+            notes.push(
+                "a source map does not cover all places of its script: was it made by the same build?"
+                    .to_owned(),
+            );
         }
         notes
     }
@@ -277,7 +281,9 @@ fn addresses(path: &str) -> Option<Vec<String>> {
     }
     let bare = path.split(['?', '#']).next().unwrap_or(path);
     let mut urls = vec![path.to_owned()];
-    let below_host = bare.split_once("://").map(|(_, rest)| rest.find('/').map_or("/", |at| rest.get(at..).unwrap_or("/")));
+    let below_host = bare
+        .split_once("://")
+        .map(|(_, rest)| rest.find('/').map_or("/", |at| rest.get(at..).unwrap_or("/")));
     let tilde = match below_host {
         Some(rest) => format!("~{rest}"),
         None => format!("~/{}", bare.trim_start_matches('/')),
@@ -376,14 +382,19 @@ mod tests {
             assert_eq!(short_path(path), short);
         }
         for (path, urls) in [
-            ("https://x.example/a.js?v=1", &["https://x.example/a.js?v=1", "https://x.example/a.js", "~/a.js"][..]),
+            (
+                "https://x.example/a.js?v=1",
+                &["https://x.example/a.js?v=1", "https://x.example/a.js", "~/a.js"][..],
+            ),
             ("https://x.example", &["https://x.example", "~/"]),
             ("/srv/app/a.js", &["/srv/app/a.js", "~/srv/app/a.js"]),
             ("app:///a.js", &["app:///a.js", "~/a.js"]),
         ] {
             assert_eq!(addresses(path).unwrap(), urls, "{path}");
         }
-        for (function, name) in [("a", "a"), ("new a", "a"), ("Object.a [as b]", "a"), ("async t.a", "a"), ("a()", "a")] {
+        for (function, name) in
+            [("a", "a"), ("new a", "a"), ("Object.a [as b]", "a"), ("async t.a", "a"), ("a()", "a")]
+        {
             assert_eq!(bare_name(function), name);
         }
     }
@@ -393,7 +404,10 @@ mod tests {
         let text = "0\n1\n2\n3\n4\n5\n6\n7";
         assert_eq!(context(text, 0).unwrap().0, Vec::<String>::new());
         let (before, hit, after) = context(text, 6).unwrap();
-        assert_eq!((before.join(""), hit.as_str(), after.join("")), ("12345".to_owned(), "6", "7".to_owned()));
+        assert_eq!(
+            (before.join(""), hit.as_str(), after.join("")),
+            ("12345".to_owned(), "6", "7".to_owned())
+        );
         assert!(context(text, 8).is_none());
         assert_eq!(context(&"x".repeat(9_000), 0).unwrap().1.len(), LINE_CHARS_MAX);
     }

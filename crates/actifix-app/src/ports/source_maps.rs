@@ -40,12 +40,22 @@ pub trait SourceMapStore: Send + Sync {
     /// Lets a bundle be seen. One of the same key that was there before goes.
     async fn finish_bundle(&self, bundle: u64, audit: &AuditRecord) -> Result<()>;
     /// Lets go of a bundle; false when the project has none of this number. Its rows go with [`Self::sweep_bundles`].
-    async fn remove_bundle(&self, project: ProjectId, bundle: u64, audit: Option<&AuditRecord>) -> Result<bool>;
+    async fn remove_bundle(
+        &self,
+        project: ProjectId,
+        bundle: u64,
+        audit: Option<&AuditRecord>,
+    ) -> Result<bool>;
     /// Deletes, in small steps, what was let go of, and what was begun before `begun_before` and never finished.
     async fn sweep_bundles(&self, begun_before: Timestamp) -> Result<()>;
 
     /// Bundles of a project, latest first.
-    async fn bundles(&self, project: ProjectId, cursor: Option<Cursor>, limit: u32) -> Result<Page<BundleView>>;
+    async fn bundles(
+        &self,
+        project: ProjectId,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<BundleView>>;
     /// What they take together.
     async fn map_usage(&self, project: ProjectId) -> Result<MapUsage>;
 

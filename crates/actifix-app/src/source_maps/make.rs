@@ -177,7 +177,9 @@ fn blank_armour(engine: &Engine, text: &str) -> String {
     }
     let (mut out, mut end) = (String::with_capacity(text.len()), 0);
     for found in engine.candidates(text.as_bytes()) {
-        let Some(secret) = text.get(found.span.clone()).filter(|secret| secret.contains('\n')) else { continue };
+        let Some(secret) = text.get(found.span.clone()).filter(|secret| secret.contains('\n')) else {
+            continue;
+        };
         if found.span.start < end {
             continue;
         }

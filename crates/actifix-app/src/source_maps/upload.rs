@@ -32,7 +32,7 @@ pub const UPLOAD_BUNDLE_BYTES_MAX: u64 = 64 << 20;
 /// Chunks of one bundle.
 const BUNDLE_CHUNKS_MAX: usize = 256;
 /// Projects that one bundle is for.
-const PROJECTS_MAX: usize = 10;
+pub const PROJECTS_MAX: usize = 10;
 /// Requests whose chunks are read at the same time; the others wait before they send.
 const READING_MAX: usize = 4;
 /// Bundles that are read, or wait for it.
@@ -62,8 +62,8 @@ pub struct AssemblyInput {
     pub checksum: String,
     /// SHA-1 of its chunks in order, hex.
     pub chunks: Vec<String>,
-    /// Names or numbers of projects that it is for.
-    pub projects: Vec<String>,
+    /// Projects that it is for, at most [`PROJECTS_MAX`].
+    pub projects: Vec<ProjectId>,
     /// Release.
     pub version: Option<String>,
     /// Distribution of that release.
@@ -141,7 +141,8 @@ impl App {
     }
 
     fn read_chunks(&self, content_type: &str, body: &[u8]) -> Result<Vec<SealedChunk>> {
-        let parts = multipart::parse(content_type, body).map_err(|error| Error::invalid("body", error.to_string()))?;
+        let parts = multipart::parse(content_type, body)
+            .map_err(|error| Error::invalid("body", error.to_string()))?;
         if parts.len() > CHUNKS_PER_REQUEST_MAX {
             let most = format!("at most {CHUNKS_PER_REQUEST_MAX} chunks in one request");
             return Err(Error::invalid("body", most));
@@ -159,7 +160,10 @@ impl App {
             };
             let named = part.filename.as_deref().and_then(parse_checksum);
             let checksum = named.filter(|checksum| *checksum == sha1(&clear)).ok_or_else(|| {
-                Error::invalid("file", "the file name of a chunk is not the SHA-1 of its content: send it again")
+                Error::invalid(
+                    "file",
+                    "the file name of a chunk is not the SHA-1 of its content: send it again",
+                )
             })?;
             chunks.push(SealedChunk { checksum, sealed: self.vault.seal(PURPOSE, &clear)? });
         }
@@ -190,7 +194,9 @@ impl App {
         }
         let missing = self.store.missing_chunks(owner, work.chunks.clone()).await?;
         if !missing.is_empty() {
-            return Ok(Assembled::Missing(missing.iter().map(|checksum| crate::login::hex(checksum)).collect()));
+            return Ok(Assembled::Missing(
+                missing.iter().map(|checksum| crate::login::hex(checksum)).collect(),
+            ));
         }
         self.start(job, Work { projects: wanted, ..work }).await
     }
@@ -211,13 +217,14 @@ impl App {
             return Ok(Err(too_large_bundle()));
         }
         let chunks: Option<Vec<Checksum>> = input.chunks.iter().map(|text| parse_checksum(text)).collect();
-        let chunks = chunks.filter(|chunks| !chunks.is_empty()).ok_or_else(|| Error::invalid("chunks", HEX))?;
+        let chunks =
+            chunks.filter(|chunks| !chunks.is_empty()).ok_or_else(|| Error::invalid("chunks", HEX))?;
         let (release, dist) = (input.version.unwrap_or_default(), input.dist.unwrap_or_default());
         self.check_word("version", &release, RELEASE_CHARS_MAX)?;
         self.check_word("dist", &dist, DIST_CHARS_MAX)?;
         let mut projects: Vec<(Project, BundleKey)> = Vec::with_capacity(input.projects.len());
-        for name in &input.projects {
-            let project = self.project_for(actor, Scope::ReleasesWrite, name).await?;
+        for id in &input.projects {
+            let project = self.project_for(actor, Scope::ReleasesWrite, &id.to_string()).await?;
             if projects.iter().all(|(known, _)| known.id != project.id) {
                 let (release, dist) = (release.clone(), dist.clone());
                 let key = BundleKey { project: project.id, checksum, release, dist };
@@ -230,7 +237,10 @@ impl App {
     /// Names of releases are kept and shown as they are: none may be a secret.
     fn check_word(&self, field: &str, text: &str, chars_max: usize) -> Result<()> {
         if text.chars().count() > chars_max || text.chars().any(char::is_control) {
-            return Err(Error::invalid(field, format!("at most {chars_max} characters, no control characters")));
+            return Err(Error::invalid(
+                field,
+                format!("at most {chars_max} characters, no control characters"),
+            ));
         }
         if self.redact_text(&ProjectSettings::default(), text) != text {
             return Err(Error::invalid(field, "this looks like a secret; it is kept and shown as it is"));
@@ -284,7 +294,7 @@ impl App {
             return Err("the server is stopping: repeat the upload".to_owned());
         };
         let outcome = match self.joined(&work).await {
-            Ok(bytes) => self.keep(&work, &bytes).await,
+            Ok(bytes) => self.keep_bundle(&work, &bytes).await,
             Err(why) => Err(why),
         };
         self.source_maps.cache.forget();
@@ -311,7 +321,7 @@ impl App {
         Ok(bytes)
     }
 
-    async fn keep(&self, work: &Work, bytes: &[u8]) -> Result<(), String> {
+    async fn keep_bundle(&self, work: &Work, bytes: &[u8]) -> Result<(), String> {
         for (project, key) in &work.projects {
             let bundle = self.store.begin_bundle(key, self.now()).await.map_err(told)?;
             let kept = self.keep_maps(project, key, bundle, bytes).await;
@@ -343,10 +353,12 @@ impl App {
     ) -> Result<usize, String> {
         let settings = self.redaction_settings(&project.settings, 1);
         let mut bundle = Bundle::open(bytes).map_err(|error: BundleError| error.to_string())?;
-        let planned = make::plan(&mut bundle, !key.release.is_empty()).map_err(|why: Unusable| why.to_string())?;
+        let planned =
+            make::plan(&mut bundle, !key.release.is_empty()).map_err(|why: Unusable| why.to_string())?;
         let mut used = self.store.map_usage(project.id).await.map_err(told)?.bytes;
         for one in &planned {
-            let made = make::make(&mut bundle, one, &self.engine, &settings).map_err(|why| why.to_string())?;
+            let made =
+                make::make(&mut bundle, one, &self.engine, &settings).map_err(|why| why.to_string())?;
             used = used.saturating_add(self.store.add_source_map(number, made).await.map_err(told)?);
             if used > PROJECT_BYTES_MAX {
                 return Err(format!(

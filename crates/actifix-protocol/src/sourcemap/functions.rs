@@ -76,7 +76,8 @@ fn is_declared(before: &str) -> bool {
     let trimmed = before.trim_end();
     let word = trimmed.strip_suffix('*').map_or(trimmed, str::trim_end);
     let is_word = |keyword: &str| {
-        word.strip_suffix(keyword).is_some_and(|rest| !rest.ends_with(is_name)) && before.len() > keyword.len()
+        word.strip_suffix(keyword).is_some_and(|rest| !rest.ends_with(is_name))
+            && before.len() > keyword.len()
     };
     (trimmed.len() < before.len() || trimmed.ends_with('*')) && (is_word("function") || is_word("class"))
 }
@@ -84,7 +85,9 @@ fn is_declared(before: &str) -> bool {
 /// `name=function`, `name:async function`, `name=(a,b)=>`, `name=a=>`.
 fn is_assigned(after: &str) -> bool {
     let after = after.trim_start();
-    let Some(value) = after.strip_prefix([':', '=']).filter(|value| !value.starts_with('=')) else { return false };
+    let Some(value) = after.strip_prefix([':', '=']).filter(|value| !value.starts_with('=')) else {
+        return false;
+    };
     let value = value.trim_start();
     let value = value.strip_prefix("async").map_or(value, str::trim_start);
     if value.strip_prefix("function").is_some_and(|rest| !rest.starts_with(is_name)) {
@@ -172,7 +175,8 @@ mod tests {
 
     #[test]
     fn columns_count_utf16_units() {
-        let token = |column, name| Token { line: 0, column, source: 0, source_line: 0, source_column: 0, name };
+        let token =
+            |column, name| Token { line: 0, column, source: 0, source_line: 0, source_column: 0, name };
         let found = find("/*\u{1F980}*/function a(){}", &[token(15, 3)]);
         assert_eq!(found.len(), 1, "six units before the keyword, nine of it");
         assert_eq!((found[0].minified.as_str(), found[0].name), ("a", 3));

@@ -131,7 +131,8 @@ impl Index {
     /// Bytes in memory, about.
     pub fn weight(&self) -> usize {
         let texts = |list: &[String]| list.iter().map(|text| text.len() + size_of::<String>()).sum::<usize>();
-        let functions = self.functions.iter().map(|one| one.minified.len() + size_of::<Function>()).sum::<usize>();
+        let functions =
+            self.functions.iter().map(|one| one.minified.len() + size_of::<Function>()).sum::<usize>();
         self.packed.len()
             + self.blocks.len() * size_of::<Block>()
             + functions

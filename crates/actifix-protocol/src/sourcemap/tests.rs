@@ -50,7 +50,15 @@ fn many_places_are_all_found() {
     let mut builder = SourceMapBuilder::new(None);
     for number in 0..10_000u32 {
         let (line, column) = (number / 700, number % 700 * 3);
-        builder.add(line, column, number / 7, number % 7, Some(if number % 2 == 0 { "a" } else { "b" }), None, false);
+        builder.add(
+            line,
+            column,
+            number / 7,
+            number % 7,
+            Some(if number % 2 == 0 { "a" } else { "b" }),
+            None,
+            false,
+        );
     }
     let mut json = Vec::new();
     builder.into_sourcemap().to_writer(&mut json).unwrap();

@@ -89,7 +89,12 @@ pub(crate) async fn run(
 }
 
 /// Uploads of source maps that no event needed for so many days, and those that are [`MAP_AGE_FACTOR`] times as old.
-async fn old_source_maps(store: &SqliteStore, now: Timestamp, days: u32, dry_run: bool) -> Result<u64, Error> {
+async fn old_source_maps(
+    store: &SqliteStore,
+    now: Timestamp,
+    days: u32,
+    dry_run: bool,
+) -> Result<u64, Error> {
     let unused = "SELECT seq FROM map_bundles b WHERE state = 1 AND coalesce(used_at, uploaded_at) < ?1 AND seq > ?2 \
          AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.project_id = b.project_id AND h.ticket_seq = 0) \
          ORDER BY seq LIMIT ?3";

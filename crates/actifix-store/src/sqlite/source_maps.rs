@@ -170,8 +170,11 @@ fn begin(work: &mut Work<'_>, key: &BundleKey, now: Timestamp) -> Result<u64> {
 }
 
 fn press(map: &NewSourceMap) -> Result<Pressed> {
-    let sources =
-        map.sources.iter().map(|(number, text)| Ok((*number, body::compress(text.as_bytes())?))).collect::<Result<_>>();
+    let sources = map
+        .sources
+        .iter()
+        .map(|(number, text)| Ok((*number, body::compress(text.as_bytes())?)))
+        .collect::<Result<_>>();
     Ok(Pressed { map: body::compress(&map.index)?, sources: sources? })
 }
 
@@ -207,7 +210,8 @@ fn add(work: &mut Work<'_>, bundle: u64, map: &NewSourceMap, pressed: &Pressed) 
     }
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     let sources = i64::try_from(pressed.sources.len()).unwrap_or(i64::MAX);
-    let sql = "UPDATE map_bundles SET maps = maps + 1, sources = sources + ?2, bytes = bytes + ?3 WHERE seq = ?1";
+    let sql =
+        "UPDATE map_bundles SET maps = maps + 1, sources = sources + ?2, bytes = bytes + ?3 WHERE seq = ?1";
     db.prepare_cached(sql)?.execute(params![bundle, sources, quantity(bytes)])?;
     Ok(bytes)
 }
@@ -236,7 +240,12 @@ fn usage(db: &Connection, project: ProjectId) -> Result<MapUsage> {
     Ok(found.first().copied().unwrap_or_default())
 }
 
-fn list(db: &Connection, project: ProjectId, cursor: Option<&Cursor>, limit: u32) -> Result<Page<BundleView>> {
+fn list(
+    db: &Connection,
+    project: ProjectId,
+    cursor: Option<&Cursor>,
+    limit: u32,
+) -> Result<Page<BundleView>> {
     let (limit, place) = (page_size(limit), Place::parse(cursor, "source_maps")?);
     let sql = "SELECT seq, release, dist, maps, sources, bytes, uploaded_at, used_at FROM map_bundles \
          WHERE project_id = ?1 AND state = ?2 AND (uploaded_at, seq) < (?3, ?4) \
@@ -325,7 +334,8 @@ fn sweep_step(db: &Connection, bundle: i64) -> Result<bool> {
     if db.prepare_cached(sql)?.execute([bundle, STEP])? > 0 {
         return Ok(false);
     }
-    let sql = "DELETE FROM source_maps WHERE seq IN (SELECT seq FROM source_maps WHERE bundle_seq = ?1 LIMIT ?2)";
+    let sql =
+        "DELETE FROM source_maps WHERE seq IN (SELECT seq FROM source_maps WHERE bundle_seq = ?1 LIMIT ?2)";
     if db.prepare_cached(sql)?.execute([bundle, STEP / 10])? > 0 {
         return Ok(false);
     }

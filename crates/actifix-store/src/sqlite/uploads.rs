@@ -51,7 +51,8 @@ pub(crate) fn put(
 
 /// Chunks and their bytes.
 fn total(db: &Connection, owner: Option<i64>) -> Result<(u64, u64)> {
-    let sql = "SELECT count(*), coalesce(sum(length(sealed)), 0) FROM upload_chunks WHERE ?1 IS NULL OR owner = ?1";
+    let sql =
+        "SELECT count(*), coalesce(sum(length(sealed)), 0) FROM upload_chunks WHERE ?1 IS NULL OR owner = ?1";
     let (many, bytes): (i64, i64) =
         db.prepare_cached(sql)?.query_row([owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok((u64::try_from(many).unwrap_or(0), u64::try_from(bytes).unwrap_or(0)))

@@ -4,16 +4,15 @@ use crate::api::Operation;
 use crate::extract::{Input, ReadTime, Who};
 use crate::problem::{ApiResult, Problem};
 use actifix_app::App;
-use actifix_app::error::Error;
 use actifix_app::source_maps::{
-    Assembled, AssemblyInput, CHUNK_BYTES, CHUNKS_PER_REQUEST_MAX, UPLOAD_BUNDLE_BYTES_MAX,
+    Assembled, AssemblyInput, CHUNK_BYTES, CHUNKS_PER_REQUEST_MAX, PROJECTS_MAX, UPLOAD_BUNDLE_BYTES_MAX,
     UPLOAD_REQUEST_BYTES_MAX,
 };
 use actifix_domain::access::Scope;
 use axum::Json;
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{OriginalUri, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -26,7 +25,13 @@ pub(super) fn operations() -> Vec<Operation> {
     let chunks = "/api/0/organizations/{org}/chunk-upload/";
     vec![
         Operation::get(chunks, "sentry_upload_options", "What may be uploaded, and how", scope, options),
-        Operation::post(chunks, "sentry_upload_chunks", "Chunks of uploads, each named by its SHA-1", scope, upload),
+        Operation::post(
+            chunks,
+            "sentry_upload_chunks",
+            "Chunks of uploads, each named by its SHA-1",
+            scope,
+            upload,
+        ),
         Operation::post(
             "/api/0/organizations/{org}/artifactbundle/assemble/",
             "sentry_assemble_bundle",
@@ -37,7 +42,7 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-async fn options(OriginalUri(uri): OriginalUri) -> Json<Value> {
+async fn options(uri: Uri) -> Json<Value> {
     Json(json!({
         // Below the address that the tool was told, whatever that is.
         "url": uri.path(),
@@ -97,23 +102,25 @@ async fn assemble(
     Who(actor): Who,
     Input(input): Input<Assemble>,
 ) -> ApiResult<Json<Value>> {
-    let projects = input.projects.into_iter().map(|project| match project {
-        ProjectName::Name(name) => name,
-        ProjectName::Number(number) => number.to_string(),
-    });
+    let mut projects = Vec::new();
+    for named in input.projects.into_iter().take(PROJECTS_MAX) {
+        let name = match named {
+            ProjectName::Name(name) => name,
+            ProjectName::Number(number) => number.to_string(),
+        };
+        projects.push(super::project(&app, &actor, &name).await?.id);
+    }
     let input = AssemblyInput {
         checksum: input.checksum,
         chunks: input.chunks,
-        projects: projects.collect(),
+        projects,
         version: input.version,
         dist: input.dist,
     };
-    let assembled = app.assemble(&actor, input).await.map_err(|error| match error {
-        Error::NotFound { .. } => super::no_project(),
-        other => other.into(),
-    })?;
-    Ok(Json(match assembled {
-        Assembled::Missing(chunks) => json!({ "state": "not_found", "missingChunks": chunks, "detail": null }),
+    Ok(Json(match app.assemble(&actor, input).await? {
+        Assembled::Missing(chunks) => {
+            json!({ "state": "not_found", "missingChunks": chunks, "detail": null })
+        }
         Assembled::Reading => json!({ "state": "assembling", "missingChunks": [], "detail": null }),
         Assembled::Done => json!({ "state": "ok", "missingChunks": [], "detail": null }),
         Assembled::Failed(why) => json!({ "state": "error", "missingChunks": [], "detail": why }),

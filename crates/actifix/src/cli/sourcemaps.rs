@@ -85,7 +85,8 @@ fn list(answer: &Value) -> Result<(), CliError> {
     for upload in items(answer) {
         let ids = upload.get("debug_ids").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let first = ids.first().and_then(Value::as_str).unwrap_or_default();
-        let ids = if ids.len() > 1 { format!("{first} and {} more", ids.len() - 1) } else { first.to_owned() };
+        let ids =
+            if ids.len() > 1 { format!("{first} and {} more", ids.len() - 1) } else { first.to_owned() };
         let (release, dist) = (text(upload, "release"), text(upload, "dist"));
         let used = upload.get("used_at").is_some_and(|at| !at.is_null());
         sheet.row([
