@@ -1,7 +1,7 @@
 //! The ingest pipeline: bytes become facts, facts are decided, decisions are kept.
 //!
 //! ```text
-//! knock -> read -> decode -> redact -> normalise -> group -> prioritise -> store (sample, throttle) -> answer
+//! knock -> read -> decode -> apply source maps -> redact -> normalise -> group -> prioritise -> store (sample, throttle) -> answer
 //! ```
 //! What is not [`Redacted`] cannot be grouped or stored: the types of the stages see to it.
 

@@ -7,7 +7,7 @@
 mod bundles;
 mod info;
 
-use crate::api::{Operation, mount};
+use crate::api::{Operation, Permission, mount};
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::error::Error;
@@ -29,6 +29,16 @@ pub const PREFIX: &str = "/api/0/";
 pub(crate) fn operations() -> Vec<Operation> {
     let modules: [fn() -> Vec<Operation>; 2] = [bundles::operations, info::operations];
     modules.iter().flat_map(|operations| operations()).collect()
+}
+
+/// The operations for the reference: method and path, what, scope.
+pub fn reference() -> Vec<(String, &'static str, &'static str)> {
+    let scope = |permission: Permission| match permission {
+        Permission::Scope(scope) => scope.as_str(),
+        Permission::Open | Permission::Anybody => "any",
+    };
+    let line = |one: Operation| (format!("{} {}", one.method, one.path), one.summary, scope(one.permission));
+    operations().into_iter().map(line).collect()
 }
 
 /// Routes of this API, on the listeners of the module `api`. Each handler bounds the body that it reads.

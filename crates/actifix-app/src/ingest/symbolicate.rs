@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 /// Frames of one event that are looked at, from the one that failed.
 const FRAMES_MAX: usize = 500;
 /// Scripts of one event whose maps are looked for.
-const SCRIPTS_MAX: usize = 50;
+const SCRIPTS_MAX: usize = 20;
 /// Images of one event that are looked at.
 const IMAGES_MAX: usize = 2_000;
 /// Notes about maps that are missing.

@@ -4,9 +4,7 @@ use super::Case;
 use crate::FakeClock;
 use crate::fixtures::act;
 use actifix_app::error::Error;
-use actifix_app::ports::{
-    BundleKey, ChunkRoom, Clock, MapKey, NewSourceMap, RetentionPolicy, SealedChunk, Store,
-};
+use actifix_app::ports::{BundleKey, ChunkRoom, MapKey, NewSourceMap, RetentionPolicy, SealedChunk, Store};
 use actifix_domain::debug_id::DebugId;
 use actifix_domain::time::{DAY, HOUR, Timestamp};
 use std::sync::Arc;

@@ -314,6 +314,97 @@ fn only_a_token_of_the_project_with_the_right_may_upload() {
     assert_eq!(ask(&mine, "default")["state"], "error", "it is there, and no bundle");
 }
 
+#[test]
+fn every_operation_of_build_tools_is_closed_to_every_credential_without_its_scope() {
+    let home = Home::new();
+    let server = home.serve_busy();
+    let reference = home.cli(&["reference", "api"]).ok();
+    let operations: Vec<(String, String, String)> = reference
+        .lines()
+        .filter_map(|line| {
+            let (operation, rest) = line.strip_prefix("| `")?.split_once('`')?;
+            let (method, path) = operation.split_once(' ')?;
+            let scope = rest.rsplit('`').nth(1)?;
+            path.starts_with("/api/0/")
+                .then(|| (method.to_owned(), path.replace("{org}", "any"), scope.to_owned()))
+        })
+        .collect();
+    assert!(operations.len() >= 4, "{operations:?}");
+    let key = server.get("/api/v1/projects/default/keys")["items"][0]["public_key"].clone();
+    let key = key.as_str().expect("a key").to_owned();
+    let of_role = |role: &str| {
+        let made = server.post("/api/v1/tokens", &json!({ "name": role, "role": role }));
+        made["token"].as_str().expect("a token").to_owned()
+    };
+    let good = token(&server, "releases:write", None);
+    let with = |method: &str, path: &str, token: &str| {
+        let request = Request::new(method, path).header("Authorization", &format!("Bearer {token}"));
+        let request = if method == "GET" {
+            request
+        } else {
+            request.header("Content-Type", "application/json").body("{}")
+        };
+        server.send(&request)
+    };
+    for (method, path, scope) in &operations {
+        let what = format!("{method} {path}");
+        for (how, request) in [
+            ("nothing", Request::new(method, path)),
+            ("an ingest key", Request::new(method, path).header("Authorization", &format!("Bearer {key}"))),
+            ("a token in the query", Request::new(method, &format!("{path}?token={good}"))),
+            ("a token in a cookie", Request::new(method, path).header("Cookie", &format!("actifix={good}"))),
+        ] {
+            let answer = server.send(&request);
+            assert_eq!(answer.status, 401, "{what} with {how}: {}", answer.text());
+            assert!(answer.json()["detail"].is_string(), "{what} with {how}");
+        }
+        for (role, allowed) in [("viewer", false), ("agent", false), ("operator", true), ("admin", true)] {
+            let status = with(method, path, &of_role(role)).status;
+            if allowed || scope == "any" {
+                assert!(status != 401 && status != 403, "{what} as {role}: {status}");
+            } else {
+                assert_eq!(status, 403, "{what} as {role}");
+            }
+        }
+        let status = with(method, path, &good).status;
+        assert!(status != 401 && status != 403, "{what}: {status}");
+    }
+    let other = with("GET", "/api/0/organizations/any/nothing/", &good);
+    assert_eq!(other.status, 404, "{}", other.text());
+}
+
+#[test]
+fn the_commands_of_the_guide_work() {
+    let home = Home::new();
+    let build = Build::new();
+    std::fs::create_dir(home.path().join("dist")).expect("a folder");
+    for name in ["app.min.js", "app.min.js.map"] {
+        let text = std::fs::read_to_string(build.dist().join(name)).expect("a file");
+        // Lies in the home: without a secret.
+        let text = text.replace(&build.secret, "x");
+        std::fs::write(home.path().join("dist").join(name), text).expect("a file");
+    }
+    let server = home.serve_busy();
+    let guide = include_str!("../../../../docs/guides/source-maps.md");
+    let program = sentry_cli();
+    let folder = program.parent().expect("a folder").display().to_string();
+    let url = format!("http://{}", server.address);
+    let ci = token(&server, "releases:write", Some("default"));
+    let environment = [
+        ("SENTRY_URL", url.as_str()),
+        ("SENTRY_AUTH_TOKEN", &ci),
+        ("SENTRY_ORG", "actifix"),
+        ("SENTRY_PROJECT", "default"),
+    ];
+    for (name, _) in environment {
+        assert!(guide.contains(&format!("{name}=")), "{name}");
+    }
+    let run = crate::guide::run_page(&server, guide, &folder, &environment);
+    assert_eq!(run, 5);
+    crate::guide::check_inline(&home, guide);
+    assert_eq!(server.list("/api/v1/projects/default/source-maps").len(), 2);
+}
+
 fn sha1_of(bytes: &[u8]) -> String {
     use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
     hex::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes))
