@@ -108,7 +108,12 @@ async fn assemble(
             ProjectName::Name(name) => name,
             ProjectName::Number(number) => number.to_string(),
         };
-        projects.push(super::project(&app, &actor, &name).await?.id);
+        let project = super::project(&app, &actor, &name).await.map_err(|problem| match problem.status {
+            // The tool takes 404 here for a release that is not there, and says so instead.
+            StatusCode::NOT_FOUND => Problem { status: StatusCode::BAD_REQUEST, ..problem },
+            _ => problem,
+        })?;
+        projects.push(project.id);
     }
     let input = AssemblyInput {
         checksum: input.checksum,
