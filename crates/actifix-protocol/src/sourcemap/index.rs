@@ -101,7 +101,7 @@ impl Builder {
                 pack(&mut packed, &mut before, *token);
             }
         }
-        functions.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        functions.sort_by_key(|one| (one.line, one.column));
         Self { functions, blocks, packed }
     }
 
