@@ -32,7 +32,7 @@ const WRITTEN: [(&str, &str, u32); 5] = [
 
 /// A secret that a developer left in a source.
 fn secret() -> String {
-    ["sk_", "live_", &Random::seeded(0x5eed_3a9).text(LETTERS_DIGITS, 24)].concat()
+    ["sk_", "live_", &Random::seeded(0x5eed_03a9).text(LETTERS_DIGITS, 24)].concat()
 }
 
 /// The program of the npm package.
