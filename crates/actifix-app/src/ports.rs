@@ -6,6 +6,7 @@
 mod alerts;
 mod data;
 mod operations;
+mod source_maps;
 mod views;
 
 pub use alerts::{AlertStore, Courier, HookStore, OutboundAnswer, OutboundMail, OutboundRequest};
@@ -26,8 +27,10 @@ pub use data::{
     Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord,
     LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook, StateKey,
 };
+pub use data::{BundleKey, BundleView, Checksum, ChunkRoom, MapKey, MapUsage, NewSourceMap, SealedChunk};
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
+pub use source_maps::SourceMapStore;
 pub use views::{SavedView, ViewStore};
 
 use crate::doctor::Deployment;
@@ -104,6 +107,7 @@ pub trait Store:
     + AlertStore
     + ViewStore
     + HookStore
+    + SourceMapStore
     + Send
     + Sync
     + 'static
@@ -129,6 +133,7 @@ impl<T> Store for T where
         + AlertStore
         + ViewStore
         + HookStore
+        + SourceMapStore
         + Send
         + Sync
         + 'static

@@ -169,12 +169,17 @@ impl App {
 
     /// A project by id or name.
     pub async fn project(&self, actor: &Actor, name_or_id: &str) -> Result<Project> {
+        self.project_for(actor, Scope::TicketsRead, name_or_id).await
+    }
+
+    /// As [`App::project`], for whoever holds another right: a token of a build server reads no tickets.
+    pub async fn project_for(&self, actor: &Actor, scope: Scope, name_or_id: &str) -> Result<Project> {
         let found = match name_or_id.parse::<ProjectId>() {
             Ok(id) => self.store.project(id).await?,
             Err(_) => self.store.project_by_name(name_or_id).await?,
         };
         let project = found.ok_or(Error::NotFound { what: "project" })?;
-        Self::require_visible(actor, Scope::TicketsRead, project.id, "project")?;
+        Self::require_visible(actor, scope, project.id, "project")?;
         Ok(project)
     }
 

@@ -28,6 +28,9 @@ pub enum Scope {
     /// List, show, release and delete quarantined input.
     #[serde(rename = "quarantine")]
     Quarantine,
+    /// Send what a build made: source maps, releases, deploys. What a token of a build server needs, and no more.
+    #[serde(rename = "releases:write")]
+    ReleasesWrite,
     /// Everything else: projects, keys, tokens, settings.
     #[serde(rename = "admin")]
     Admin,
@@ -35,13 +38,14 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::TicketsRead,
         Self::TicketsWork,
         Self::TicketsTriage,
         Self::EventsWrite,
         Self::MetricsRead,
         Self::Quarantine,
+        Self::ReleasesWrite,
         Self::Admin,
     ];
 
@@ -54,6 +58,7 @@ impl Scope {
             Self::EventsWrite => "events:write",
             Self::MetricsRead => "metrics:read",
             Self::Quarantine => "quarantine",
+            Self::ReleasesWrite => "releases:write",
             Self::Admin => "admin",
         }
     }
@@ -102,6 +107,7 @@ impl Role {
                 Scope::EventsWrite,
                 Scope::TicketsTriage,
                 Scope::Quarantine,
+                Scope::ReleasesWrite,
             ],
             Self::Admin => &Scope::ALL,
         };

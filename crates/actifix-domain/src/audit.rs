@@ -117,6 +117,10 @@ actions! {
     HoldSet = "hold.set",
     /// A legal hold was released.
     HoldReleased = "hold.released",
+    /// Source maps of a build were stored.
+    SourceMapsUploaded = "source_maps.uploaded",
+    /// Source maps were removed by hand.
+    SourceMapsRemoved = "source_maps.removed",
     /// Events of another tracker were taken over.
     EventsImported = "events.imported",
     /// A ticket was claimed.

@@ -11,6 +11,7 @@ pub mod approval;
 pub mod audit;
 pub mod bucket;
 pub mod cron;
+pub mod debug_id;
 pub mod event;
 pub mod fingerprint;
 pub mod function_name;

@@ -16,6 +16,7 @@ pub mod logins;
 pub mod projects;
 pub mod regressions;
 pub mod secrets;
+pub mod source_maps;
 pub mod throttle;
 pub mod tickets;
 pub mod tokens;

@@ -17,6 +17,7 @@ mod operations;
 mod retention;
 mod schemas;
 mod secrets;
+mod source_maps;
 mod tickets;
 mod users;
 mod webhooks;
@@ -217,6 +218,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(backups::operations());
     all.extend(doctor::operations());
     all.extend(secrets::operations());
+    all.extend(source_maps::operations());
     all.extend(operations::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());
@@ -231,15 +233,20 @@ pub(crate) fn operations() -> Vec<Operation> {
 
 /// Routes of the module `api`.
 pub fn router(app: Arc<App>) -> Router {
+    mount(&app, operations()).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(app)
+}
+
+/// Routes of a table of operations, each behind the guard.
+pub(crate) fn mount(app: &Arc<App>, operations: Vec<Operation>) -> Router<Arc<App>> {
     let mut by_path: BTreeMap<&'static str, MethodRouter<Arc<App>>> = BTreeMap::new();
-    for operation in operations() {
+    for operation in operations {
         let asked = Asked {
             method: operation.method.clone(),
             permission: operation.permission,
             query: operation.parameters().into(),
         };
         let guarded = operation.handler.layer(from_fn_with_state(
-            Arc::clone(&app),
+            Arc::clone(app),
             move |state: State<Arc<App>>, request: Request, next: Next| {
                 guard(state, asked.clone(), request, next)
             },
@@ -254,7 +261,7 @@ pub fn router(app: Arc<App>) -> Router {
     for (path, methods) in by_path {
         router = router.route(path, methods);
     }
-    router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(app)
+    router
 }
 
 /// The one choke point: no handler runs before the actor is known and holds the route's scope.

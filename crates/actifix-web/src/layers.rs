@@ -5,6 +5,7 @@ use crate::dashboard;
 use crate::extract::ReadTime;
 use crate::ingest::Facts;
 use crate::problem::Problem;
+use crate::sentry_api;
 use actifix_app::App;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -170,9 +171,13 @@ fn default_detail(status: StatusCode) -> &'static str {
     }
 }
 
-/// Paths that SDKs post to: their answers follow the Sentry protocol.
+/// Paths that SDKs post to: their answers follow the Sentry protocol. `/api/0/` is what build tools ask: no project has
+/// that number.
 fn is_ingest_path(uri: &Uri) -> bool {
     let path = uri.path();
+    if path.starts_with(sentry_api::PREFIX) {
+        return false;
+    }
     path.starts_with("/v1/")
         || path
             .strip_prefix("/api/")

@@ -16,6 +16,7 @@ pub mod layers;
 pub mod limits;
 pub mod problem;
 pub mod router;
+pub mod sentry_api;
 pub mod server;
 pub mod tls;
 

@@ -3,7 +3,7 @@
 use crate::client::TrustedProxies;
 use crate::cors::Origins;
 use crate::layers::{self, Hosts};
-use crate::{api, contact, cors, dashboard, health, hooks, ingest, limits};
+use crate::{api, contact, cors, dashboard, health, hooks, ingest, limits, sentry_api};
 use actifix_app::App;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -43,7 +43,7 @@ pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<Pr
     let mut guarded = Router::new();
     if modules.contains(&Module::Api) {
         guarded = guarded.merge(api::router(Arc::clone(app))).merge(api::oidc::pages(Arc::clone(app)));
-        guarded = guarded.merge(hooks::router(Arc::clone(app)));
+        guarded = guarded.merge(hooks::router(Arc::clone(app))).merge(sentry_api::router(Arc::clone(app)));
     }
     if modules.contains(&Module::Dashboard) {
         guarded = guarded.merge(dashboard::router(Arc::clone(app)));

@@ -30,6 +30,7 @@ mod secrets;
 mod serve;
 mod sheet;
 mod signing_keys;
+mod sourcemaps;
 mod throttle;
 mod ticket;
 mod totp;
@@ -116,6 +117,12 @@ enum Command {
         after_help = "Examples:\n  actifix project create shop\n  actifix project show shop\n  actifix project key list shop"
     )]
     Project(project::ProjectCommand),
+    /// Source maps, with which minified frames are shown as they were written.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix sourcemaps list --project shop\n  actifix sourcemaps remove --project shop 12"
+    )]
+    Sourcemaps(sourcemaps::SourceMapsCommand),
     /// API tokens.
     #[command(
         subcommand,
@@ -316,6 +323,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Sessions(command) => admin::sessions(&global, command).await,
             Command::Audit(command) => audit::run(&global, command).await,
             Command::Retention(command) => retention::run(&global, command).await,
+            Command::Sourcemaps(command) => sourcemaps::run(&global, command).await,
             Command::Backup(command) => backup::run(&global, command).await,
             Command::Doctor(args) => doctor::run(&global, &args).await,
             Command::Export(args) => export::run(&global, args).await,

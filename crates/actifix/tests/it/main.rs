@@ -71,6 +71,7 @@ mod setup;
 mod sink;
 mod slow;
 mod smuggling;
+mod sourcemaps;
 mod strangers;
 mod system;
 mod tls;
