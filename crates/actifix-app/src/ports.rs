@@ -6,6 +6,7 @@
 mod alerts;
 mod data;
 mod operations;
+mod releases;
 mod views;
 
 pub use alerts::{AlertStore, Courier, HookStore, OutboundAnswer, OutboundMail, OutboundRequest};
@@ -28,6 +29,7 @@ pub use data::{
 };
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
+pub use releases::{ReleaseChange, ReleaseDetail, ReleaseQuery, ReleaseStore, SessionTotals};
 pub use views::{SavedView, ViewStore};
 
 use crate::doctor::Deployment;
@@ -103,6 +105,7 @@ pub trait Store:
     + OperationStore
     + AlertStore
     + ViewStore
+    + ReleaseStore
     + HookStore
     + Send
     + Sync
@@ -128,6 +131,7 @@ impl<T> Store for T where
         + OperationStore
         + AlertStore
         + ViewStore
+        + ReleaseStore
         + HookStore
         + Send
         + Sync

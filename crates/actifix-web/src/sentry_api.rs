@@ -5,6 +5,7 @@
 //! operation. Its organization is whatever the tool was told: one installation is one organization.
 
 mod info;
+mod releases;
 
 use crate::api::{Operation, mount};
 use crate::problem::Problem;
@@ -26,7 +27,7 @@ pub const PREFIX: &str = "/api/0/";
 
 /// Every operation of this API. All that write need [`Scope::ReleasesWrite`].
 pub(crate) fn operations() -> Vec<Operation> {
-    let modules: [fn() -> Vec<Operation>; 1] = [info::operations];
+    let modules: [fn() -> Vec<Operation>; 2] = [info::operations, releases::operations];
     modules.iter().flat_map(|operations| operations()).collect()
 }
 

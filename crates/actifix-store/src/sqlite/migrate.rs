@@ -29,13 +29,14 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (20, "views", include_str!("../../migrations/sqlite/0020_views.sql")),
     (22, "alert_states", include_str!("../../migrations/sqlite/0022_alert_states.sql")),
     (23, "inbound", include_str!("../../migrations/sqlite/0023_inbound.sql")),
+    (25, "releases", include_str!("../../migrations/sqlite/0025_releases.sql")),
 ];
 
 /// The migration that made the audit log.
 const AUDIT: u32 = 4;
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 23;
+pub(crate) const SCHEMA_VERSION: u32 = 25;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
