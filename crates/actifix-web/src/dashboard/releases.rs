@@ -113,14 +113,22 @@ struct Brought {
 
 /// A commit, as this page and that of a ticket show it.
 pub struct Change {
-    id: String,
-    url: Option<String>,
-    message: Marked,
-    author: Marked,
-    at: Option<When>,
-    files: Vec<Marked>,
-    many: String,
-    why: String,
+    /// Its id, shortened.
+    pub id: String,
+    /// Its page.
+    pub url: Option<String>,
+    /// First line of what its author said.
+    pub message: Marked,
+    /// Who that is.
+    pub author: Marked,
+    /// When.
+    pub at: Option<When>,
+    /// Files that matter.
+    pub files: Vec<Marked>,
+    /// How many files it changed; empty where that does not matter.
+    pub many: String,
+    /// Why it is suspected; empty where it is not.
+    pub why: String,
 }
 
 struct Shown {
