@@ -230,7 +230,10 @@ impl App {
         let field = "settings.repository";
         let address = commit::repository(&given).map_err(|expected| Error::invalid(field, expected))?;
         if self.redact_text(settings, &address) != address {
-            return Err(Error::invalid(field, "this looks like a secret: an address without a credential is enough"));
+            return Err(Error::invalid(
+                field,
+                "this looks like a secret: an address without a credential is enough",
+            ));
         }
         settings.repository = Some(address);
         Ok(())

@@ -55,7 +55,8 @@ pub fn repository(text: &str) -> Result<String, &'static str> {
     const EXPECTED: &str = "an https address of a repository, such as https://github.com/acme/shop";
     let address = text.trim().trim_end_matches('/');
     let address = address.strip_suffix(".git").unwrap_or(address);
-    let (host, path) = address.strip_prefix("https://").and_then(|rest| rest.split_once('/')).ok_or(EXPECTED)?;
+    let (host, path) =
+        address.strip_prefix("https://").and_then(|rest| rest.split_once('/')).ok_or(EXPECTED)?;
     let (name, port) = host.split_once(':').unwrap_or((host, "443"));
     let label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')

@@ -452,7 +452,13 @@ async fn an_issue_is_opened_once_and_closed_with_its_ticket() {
     };
     house
         .app
-        .complete(&Actor::System, &id, Completion { evidence, resolved_in: None, in_next_release: false }, None, None)
+        .complete(
+            &Actor::System,
+            &id,
+            Completion { evidence, resolved_in: None, in_next_release: false },
+            None,
+            None,
+        )
         .await
         .unwrap();
     house.settle().await;

@@ -7,7 +7,8 @@ use crate::ports::ReleaseChange;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::commit::{
-    self, AUTHOR_CHARS_MAX, COMMITS_MAX, Commit, MESSAGE_CHARS_MAX, PATH_CHARS_MAX, PATHS_IN_ALL_MAX, PATHS_MAX,
+    self, AUTHOR_CHARS_MAX, COMMITS_MAX, Commit, MESSAGE_CHARS_MAX, PATH_CHARS_MAX, PATHS_IN_ALL_MAX,
+    PATHS_MAX,
 };
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::{PersonalData, Project, ProjectSettings};
@@ -15,7 +16,7 @@ use actifix_domain::release::{Deploy, RELEASE_CHARS_MAX, Release, is_valid_versi
 use actifix_domain::time::Timestamp;
 use actifix_protocol::json::clean;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -101,7 +102,8 @@ impl App {
                 Some(sent) => Some(self.kept(&project.settings, sent.clone()).await?),
                 None => None,
             };
-            let detail = json!({ "released_at": input.released_at, "commits": commits.as_ref().map(Vec::len) });
+            let detail =
+                json!({ "released_at": input.released_at, "commits": commits.as_ref().map(Vec::len) });
             let audit = self.audit(actor, Action::ReleaseSaved, target(version), Some(project.id), detail);
             let url = self.optional("url", &project.settings, input.url.as_deref(), URL_CHARS_MAX)?;
             let change = ReleaseChange { released_at: input.released_at, url, commits, create };
@@ -215,7 +217,10 @@ impl App {
         match of {
             Of::Projects(names) => {
                 if names.is_empty() || names.len() > PROJECTS_MAX {
-                    return Err(Error::invalid("projects", format!("1 to {PROJECTS_MAX} names or ids of projects")));
+                    return Err(Error::invalid(
+                        "projects",
+                        format!("1 to {PROJECTS_MAX} names or ids of projects"),
+                    ));
                 }
                 for name in names {
                     let project = self.project_for(actor, Scope::ReleasesWrite, name).await?;
@@ -238,13 +243,16 @@ impl App {
     }
 
     fn check_version(&self, settings: &ProjectSettings, version: &str) -> Result<()> {
-        if !is_valid_version(version) {
+        if !is_valid_version(version) || clean(version) != version {
             return Err(Error::invalid(
                 "version",
-                format!("1 to {RELEASE_CHARS_MAX} characters, no line break, no `/` at the ends"),
+                format!("1 to {RELEASE_CHARS_MAX} visible characters, no line break, no `/` at the ends"),
             ));
         }
-        if self.redact_text(settings, version) != version {
+        // As in an event, so that both name it alike: four numbers are a version there, and no address.
+        let mut named = json!({ "release": version });
+        self.redact_value(settings, &mut named)?;
+        if named.get("release").and_then(Value::as_str) != Some(version) {
             return Err(Error::invalid(
                 "version",
                 "this looks like a secret or an address of a person; a version is shown everywhere",
@@ -263,14 +271,21 @@ impl App {
     ) -> Result<Option<String>> {
         let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
         if text.chars().nth(chars_max).is_some() || text.chars().any(char::is_control) {
-            return Err(Error::invalid(field, format!("at most {chars_max} characters, no control characters")));
+            return Err(Error::invalid(
+                field,
+                format!("at most {chars_max} characters, no control characters"),
+            ));
         }
         Ok(Some(self.redact_text(settings, text)))
     }
 
     /// Commits as they are kept: the newest first, cut to their bounds, redacted. Work for the processor, off the
     /// threads that answer.
-    async fn kept(self: &Arc<Self>, settings: &ProjectSettings, mut sent: Vec<CommitInput>) -> Result<Vec<Commit>> {
+    async fn kept(
+        self: &Arc<Self>,
+        settings: &ProjectSettings,
+        mut sent: Vec<CommitInput>,
+    ) -> Result<Vec<Commit>> {
         if sent.len() > COMMITS_SENT_MAX {
             return Err(Error::invalid("commits", format!("at most {COMMITS_SENT_MAX}")));
         }
@@ -310,7 +325,7 @@ impl App {
             .iter()
             .map(|commit| json!([commit.message, commit.author, commit.author_email, commit.paths]))
             .collect();
-        let mut texts = serde_json::Value::Array(texts);
+        let mut texts = Value::Array(texts);
         self.redact_value(settings, &mut texts)?;
         type Texts = (String, Option<String>, Option<String>, Vec<String>);
         let texts: Vec<Texts> = serde_json::from_value(texts).map_err(Error::internal)?;
@@ -318,8 +333,9 @@ impl App {
             let (message, author, author_email, paths) = texts;
             // Cut after redaction: a part of a secret is one that no rule knows.
             let cut = |text: String, chars_max: usize| text.chars().take(chars_max).collect::<String>();
-            let person =
-                |text: Option<String>| text.filter(|text| !text.is_empty()).map(|text| cut(text, AUTHOR_CHARS_MAX));
+            let person = |text: Option<String>| {
+                text.filter(|text| !text.is_empty()).map(|text| cut(text, AUTHOR_CHARS_MAX))
+            };
             Commit {
                 id: commit.id.to_ascii_lowercase(),
                 author: person(author),

@@ -50,8 +50,12 @@ pub struct Ranked {
 /// Files of the application's own frames of the stack that names the culprit, where it failed first, each once.
 pub fn own_files(event: &Event) -> Vec<StackFile> {
     let has_own = |stack: &Stacktrace| stack.frames.iter().any(is_own);
-    let of_exceptions =
-        event.exception.iter().rev().filter_map(|exception| exception.stacktrace.as_ref()).find(|stack| has_own(stack));
+    let of_exceptions = event
+        .exception
+        .iter()
+        .rev()
+        .filter_map(|exception| exception.stacktrace.as_ref())
+        .find(|stack| has_own(stack));
     let Some(stack) = of_exceptions.or_else(|| title::crash_stack(event, has_own)) else { return Vec::new() };
     let mut files: Vec<StackFile> = Vec::new();
     for frame in stack.frames.iter().rev().filter(|frame| is_own(frame)) {
@@ -80,7 +84,8 @@ fn names_of(frame: &Frame) -> Vec<Named> {
     add(file.map(Named::of));
     add(frame.abs_path.as_deref().map(Named::of));
     // Of a class only the name of the file is sent; its package is the folder.
-    let package = frame.module.as_deref().and_then(|module| module.rsplit_once('.')).map(|(package, _)| package);
+    let package =
+        frame.module.as_deref().and_then(|module| module.rsplit_once('.')).map(|(package, _)| package);
     if let (Some(file), Some(package)) = (file.filter(|file| !file.contains(['/', '\\'])), package) {
         add(Some(Named::of(&format!("{}/{file}", package.replace('.', "/")))));
     }
@@ -120,7 +125,9 @@ pub fn rank(files: &[StackFile], commits: &[Commit]) -> Vec<Ranked> {
     }
     let mut ranked: Vec<Ranked> =
         commits.iter().enumerate().filter_map(|(place, commit)| judge(&by_name, place, commit)).collect();
-    ranked.sort_by_key(|one| (Reverse(one.score), Reverse(commits.get(one.place).and_then(|c| c.at)), one.place));
+    ranked.sort_by_key(|one| {
+        (Reverse(one.score), Reverse(commits.get(one.place).and_then(|c| c.at)), one.place)
+    });
     ranked.truncate(SUSPECTS_MAX);
     ranked
 }
@@ -163,8 +170,7 @@ fn judge(by_name: &HashMap<&str, Vec<(usize, &Named)>>, place: usize, commit: &C
 /// only their roots differ.
 fn distance(named: &Named, changed: &[&str]) -> Option<u32> {
     let common = named.parts.iter().zip(changed).take_while(|(ours, theirs)| ours == theirs).count();
-    let (shorter, longer) =
-        (named.parts.len().min(changed.len()), named.parts.len().max(changed.len()));
+    let (shorter, longer) = (named.parts.len().min(changed.len()), named.parts.len().max(changed.len()));
     match common {
         0 => None,
         1 if longer > 1 => (shorter == 1).then_some(NAME_ONLY),

@@ -105,7 +105,12 @@ fn a_resolved_ticket_regresses_by_release_else_by_time() {
         (None, None, Unknown, 0, false),
         (None, None, Unknown, -1, false),
     ] {
-        let ticket = TicketFacts { status: Resolved, resolved_at: Some(at(0)), resolved_in: fix, resolved_after: None };
+        let ticket = TicketFacts {
+            status: Resolved,
+            resolved_at: Some(at(0)),
+            resolved_in: fix,
+            resolved_after: None,
+        };
         let effect = on_event(&ticket, &event(time, release, order));
         assert_eq!(effect.change == Change::Regressed, regressed, "{fix:?} {release:?} {order:?} {time}");
         assert_eq!(effect.status, if regressed { Open } else { Resolved });
@@ -188,7 +193,8 @@ fn known_at_the_resolution_is_by_our_own_clock() {
 
 #[test]
 fn a_sender_whose_clock_is_ahead_does_not_cause_a_regression() {
-    let ticket = TicketFacts { status: Resolved, resolved_at: Some(at(0)), resolved_in: None, resolved_after: None };
+    let ticket =
+        TicketFacts { status: Resolved, resolved_at: Some(at(0)), resolved_in: None, resolved_after: None };
     let ahead = EventFacts {
         at: at(1_000),
         received_at: at(-1),
@@ -200,7 +206,12 @@ fn a_sender_whose_clock_is_ahead_does_not_cause_a_regression() {
 
 #[test]
 fn first_seen_is_only_looked_up_when_names_do_not_tell() {
-    let ticket = |status, fix| TicketFacts { status, resolved_at: Some(at(0)), resolved_in: fix, resolved_after: None };
+    let ticket = |status, fix| TicketFacts {
+        status,
+        resolved_at: Some(at(0)),
+        resolved_in: fix,
+        resolved_after: None,
+    };
     assert!(needs_release_order(&ticket(Resolved, Some("abc1234")), Some("def5678")));
     assert!(needs_release_order(&ticket(Resolved, Some("1.2.3")), Some("def5678")));
     assert!(!needs_release_order(&ticket(Resolved, Some("abc1234")), Some("abc1234")));

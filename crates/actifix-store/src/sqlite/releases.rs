@@ -173,7 +173,9 @@ pub(crate) fn times(
     release: &str,
 ) -> Result<Option<(Timestamp, Timestamp)>> {
     Ok(db
-        .prepare_cached("SELECT first_seen, recorded_at FROM releases WHERE project_id = ?1 AND release = ?2")?
+        .prepare_cached(
+            "SELECT first_seen, recorded_at FROM releases WHERE project_id = ?1 AND release = ?2",
+        )?
         .query_row(params![project.0, release], |row| {
             Ok((Timestamp::from_micros(row.get(0)?), Timestamp::from_micros(row.get(1)?)))
         })
@@ -183,9 +185,9 @@ pub(crate) fn times(
 /// A release that nobody knew is there: tickets that the next release resolves are resolved in it, if it is later than
 /// what was known then.
 pub(crate) fn ship(work: &mut Work<'_>, project: ProjectId, release: &str, now: Timestamp) -> Result<()> {
-    let sql = "SELECT seq FROM tickets WHERE project_id = ?1 AND resolved_after IS NOT NULL ORDER BY seq LIMIT ?2";
-    let waiting: Vec<i64> =
-        collect(work.db, sql, params![project.0, SHIPPED_MAX], |row| Ok(row.get(0)?))?;
+    let sql =
+        "SELECT seq FROM tickets WHERE project_id = ?1 AND resolved_after IS NOT NULL ORDER BY seq LIMIT ?2";
+    let waiting: Vec<i64> = collect(work.db, sql, params![project.0, SHIPPED_MAX], |row| Ok(row.get(0)?))?;
     for seq in waiting {
         let Some(mut row) = ticket_by_seq(work.db, seq)? else { continue };
         let Some(border) = row.ticket.resolved_after.take() else { continue };
@@ -345,7 +347,8 @@ fn save(
             return Ok(None);
         }
         if rows::counter(db, project, RELEASES)? >= RELEASES_MAX {
-            let message = format!("the project has {RELEASES_MAX} releases, which is the most: delete old ones first");
+            let message =
+                format!("the project has {RELEASES_MAX} releases, which is the most: delete old ones first");
             return Err(Error::conflict(message).into());
         }
         db.prepare_cached(

@@ -24,14 +24,14 @@ use actifix_app::ports::{
     UpkeepStore,
 };
 use actifix_app::ports::{IdentityRecord, IdentityStore};
-use actifix_domain::commit::Commit;
-use actifix_domain::release::{Deploy, Release};
 use actifix_app::ports::{ReleaseChange, ReleaseDetail, ReleaseQuery, ReleaseStore, SavedView, ViewStore};
 use actifix_domain::alert::{AlertRule, Failure, Mute, RuleState, Signal};
 use actifix_domain::audit::AuditRecord;
+use actifix_domain::commit::Commit;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
 use actifix_domain::project::{KeyKind, Project, ProjectKey, ProjectSettings};
+use actifix_domain::release::{Deploy, Release};
 use actifix_domain::throttle::ThrottleView;
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
@@ -884,13 +884,7 @@ impl ReleaseStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn add_deploy(
-        &self,
-        _: ProjectId,
-        _: &str,
-        _: Deploy,
-        _: &AuditRecord,
-    ) -> Result<Option<Deploy>> {
+    async fn add_deploy(&self, _: ProjectId, _: &str, _: Deploy, _: &AuditRecord) -> Result<Option<Deploy>> {
         Err(NOTHING)
     }
 

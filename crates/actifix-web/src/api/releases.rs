@@ -17,13 +17,20 @@ const LIST: &[(&str, &str)] = &[
     ("cursor", "`next_cursor` of the last answer"),
     ("limit", "1 to 200, default 50"),
 ];
-const PROJECT: &[(&str, &str)] = &[("project", "name or id; needed where several have a release of this name")];
+const PROJECT: &[(&str, &str)] =
+    &[("project", "name or id; needed where several have a release of this name")];
 
 pub(super) fn operations() -> Vec<Operation> {
     let read = Scope::TicketsRead;
     vec![
-        Operation::get("/api/v1/releases", "list_releases", "Releases, the latest first seen first", read, list)
-            .query(LIST),
+        Operation::get(
+            "/api/v1/releases",
+            "list_releases",
+            "Releases, the latest first seen first",
+            read,
+            list,
+        )
+        .query(LIST),
         Operation::get(
             "/api/v1/releases/{version}",
             "get_release",
@@ -43,11 +50,7 @@ struct ListQuery {
     limit: u32,
 }
 
-async fn list(
-    State(app): State<Arc<App>>,
-    who: Who,
-    Query(query): Query<ListQuery>,
-) -> ApiResult<Response> {
+async fn list(State(app): State<Arc<App>>, who: Who, Query(query): Query<ListQuery>) -> ApiResult<Response> {
     let page = app.releases(&who.0, query.project.as_deref(), query.cursor, query.limit).await?;
     Ok(Json(page).into_response())
 }

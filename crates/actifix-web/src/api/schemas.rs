@@ -36,10 +36,7 @@ const SCHEMAS: &[(&str, &str)] = &[
         "release:Release deploys:[Deploy] commits:[Commit] sessions:SessionTotals new_tickets:[Ticket] \
          regressed:[Ticket] resolved:[Ticket]",
     ),
-    (
-        "Deploy",
-        "id:integer environment:string name:string? url:string? started_at:time? finished_at:time",
-    ),
+    ("Deploy", "id:integer environment:string name:string? url:string? started_at:time? finished_at:time"),
     (
         "Commit",
         "id:string author:string? author_email:string? message:string at:time? paths:[string] paths_left_out:integer",

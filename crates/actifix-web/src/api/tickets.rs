@@ -115,7 +115,11 @@ fn triage_operations() -> Vec<Operation> {
             ("test", "TestProof?", "two runs of one command: failed before, passes after"),
             ("no_test_reason", "string?", "why there is none"),
             ("resolved_in", "string?", "release that ships the fix"),
-            ("in_next_release", "boolean?", "the next release ships it: events of those known now do not reopen it"),
+            (
+                "in_next_release",
+                "boolean?",
+                "the next release ships it: events of those known now do not reopen it",
+            ),
             LEASE,
             FENCE,
         ]),

@@ -95,7 +95,10 @@ fn line(s: &Shell, release: &Release, projects: &[Project]) -> Line {
 }
 
 fn name_of(projects: &[Project], id: ProjectId) -> String {
-    projects.iter().find(|project| project.id == id).map_or_else(|| id.to_string(), |project| project.name.clone())
+    projects
+        .iter()
+        .find(|project| project.id == id)
+        .map_or_else(|| id.to_string(), |project| project.name.clone())
 }
 
 /// The page of a release. In a path a blank is no plus.

@@ -431,7 +431,11 @@ pub async fn act_on(app: &App, sent: &Sent, id: &TicketId) -> Result<(), Error> 
                 test: None,
                 no_test_reason: text("no_test_reason"),
             };
-            let completion = Completion { evidence, resolved_in: text("resolved_in"), in_next_release: fields.get("in_next_release") == Some("yes") };
+            let completion = Completion {
+                evidence,
+                resolved_in: text("resolved_in"),
+                in_next_release: fields.get("in_next_release") == Some("yes"),
+            };
             app.complete(actor, id, completion, None, version).await.map(|_| ())
         }
         "promote" => {

@@ -47,9 +47,21 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::put(of_all, "sentry_update_release", "Say more of a release", write, update),
         Operation::delete(of_all, "sentry_delete_release", "Remove a release", write, remove).empty(),
         Operation::get(of_one, "sentry_project_release", "One release", write, show_in_project),
-        Operation::put(of_one, "sentry_update_project_release", "Say more of a release", write, update_in_project),
-        Operation::delete(of_one, "sentry_delete_project_release", "Remove a release", write, remove_in_project)
-            .empty(),
+        Operation::put(
+            of_one,
+            "sentry_update_project_release",
+            "Say more of a release",
+            write,
+            update_in_project,
+        ),
+        Operation::delete(
+            of_one,
+            "sentry_delete_project_release",
+            "Remove a release",
+            write,
+            remove_in_project,
+        )
+        .empty(),
         Operation::get(
             "/api/0/organizations/{org}/releases/{version}/commits/",
             "sentry_commits",
@@ -72,8 +84,14 @@ pub(super) fn operations() -> Vec<Operation> {
             previous,
         ),
         Operation::get(deploys, "sentry_deploys", "Where a release was brought", write, list_deploys),
-        Operation::post(deploys, "sentry_new_deploy", "A release was brought somewhere", write, create_deploy)
-            .created(),
+        Operation::post(
+            deploys,
+            "sentry_new_deploy",
+            "A release was brought somewhere",
+            write,
+            create_deploy,
+        )
+        .created(),
     ]
 }
 

@@ -18,7 +18,9 @@ const ID_CHARS: usize = 12;
 #[derive(Debug, Subcommand)]
 pub enum ReleaseCommand {
     /// Releases, the latest first seen first.
-    #[command(after_help = "Examples:\n  actifix release list --project shop\n  actifix release list --json | jq -r '.items[].version'")]
+    #[command(
+        after_help = "Examples:\n  actifix release list --project shop\n  actifix release list --json | jq -r '.items[].version'"
+    )]
     List {
         /// Project name or id.
         #[arg(long)]

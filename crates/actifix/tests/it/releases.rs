@@ -46,7 +46,16 @@ impl Checkout {
         for role in ["AUTHOR", "COMMITTER"] {
             command.env(format!("GIT_{role}_NAME"), AUTHOR).env(format!("GIT_{role}_EMAIL"), &self.email);
         }
-        finish({ command.args(arguments); command }, b"").ok().trim().to_owned()
+        finish(
+            {
+                command.args(arguments);
+                command
+            },
+            b"",
+        )
+        .ok()
+        .trim()
+        .to_owned()
     }
 
     /// Writes files and commits them; the id of the commit.
@@ -133,7 +142,8 @@ fn heavy_sentry_cli_tells_what_is_in_a_release_and_the_ticket_names_the_suspect(
     cli(&["releases", "new", "shop@1.1.0"]);
     cli(&["releases", "set-commits", "--auto", "shop@1.1.0"]);
     let second = server.get("/api/v1/releases/shop@1.1.0");
-    let ids: Vec<&Value> = second["commits"].as_array().expect("commits").iter().map(|one| &one["id"]).collect();
+    let ids: Vec<&Value> =
+        second["commits"].as_array().expect("commits").iter().map(|one| &one["id"]).collect();
     assert_eq!(ids, [&json!(suspect), &json!(docs)]);
     assert!(cli(&["releases", "list"]).contains("shop@1.1.0"));
     assert!(cli(&["releases", "info", "shop@1.1.0"]).contains("shop@1.1.0"));
@@ -166,7 +176,8 @@ fn heavy_sentry_cli_tells_what_is_in_a_release_and_the_ticket_names_the_suspect(
     let (answers, printed) = (server.answers(), server.printed());
     let files = home.files();
     server.stop();
-    let needles = Needles::new([("secret".to_owned(), secret.as_str()), ("email".to_owned(), email.as_str())]);
+    let needles =
+        Needles::new([("secret".to_owned(), secret.as_str()), ("email".to_owned(), email.as_str())]);
     let mut leaks = needles.search_files(&files);
     leaks.extend(needles.search_files(&home.files()));
     leaks.extend(needles.search("answers", &answers));
@@ -207,12 +218,24 @@ fn heavy_the_commands_of_the_guide_work() {
 #[test]
 fn a_ticket_that_the_next_release_fixes_is_reopened_by_a_newer_release_alone() {
     let (home, server) = with_admin();
-    let event = |message: &str, release: Option<&str>| fails(&server, message, release, "shop/pay.py");
+    // Each fails in a file of its own: two tickets.
+    let event = |message: &str, release: Option<&str>| {
+        fails(&server, message, release, &format!("shop/{message}.py"))
+    };
     let status = |id: &str| server.get(&format!("/api/v1/tickets/{id}"));
     let complete = |id: &str| {
         let arguments = [
-            "ticket", "complete", id, "--root-cause", "the timeout was two seconds", "--commit", "3f2a91c",
-            "--no-test-reason", "configuration only", "--in-next-release", "--json",
+            "ticket",
+            "complete",
+            id,
+            "--root-cause",
+            "the timeout was two seconds",
+            "--commit",
+            "3f2a91c",
+            "--no-test-reason",
+            "configuration only",
+            "--in-next-release",
+            "--json",
         ];
         home.cli(&arguments)
     };
@@ -305,7 +328,8 @@ fn a_token_of_another_scope_or_project_tells_and_learns_nothing() {
     let reader = home.cli(&["token", "create", "--name", "reader", "--role", "viewer"]).ok();
     let agent = home.cli(&["token", "create", "--name", "agent", "--role", "agent"]).ok();
     for (method, path) in ASKED {
-        let open = Request::new(method, path).header("Content-Type", "application/json").body(body.to_string());
+        let open =
+            Request::new(method, path).header("Content-Type", "application/json").body(body.to_string());
         let answer = server.send(&open);
         assert_eq!(answer.status, 401, "{method} {path}");
         assert!(answer.json()["detail"].is_string(), "{method} {path}: {}", answer.text());
@@ -386,7 +410,8 @@ fn what_a_build_says_is_bounded_and_checked() {
     // More than is kept: the newest stay, and what is left out is told.
     let commits: Vec<Value> = (0..600)
         .map(|number| {
-            let paths: Vec<Value> = (0..250).map(|file| json!({ "path": format!("f{file}"), "type": "M" })).collect();
+            let paths: Vec<Value> =
+                (0..250).map(|file| json!({ "path": format!("f{file}"), "type": "M" })).collect();
             let paths = if number == 599 { paths } else { Vec::new() };
             json!({
                 "id": format!("{number:040x}"), "message": "m".repeat(1_200), "author_name": "a".repeat(300),
@@ -400,11 +425,19 @@ fn what_a_build_says_is_bounded_and_checked() {
     let list = kept["commits"].as_array().expect("commits");
     assert_eq!(list.len(), 500);
     assert_eq!(list[0]["id"], format!("{:040x}", 599));
-    assert_eq!((list[0]["paths"].as_array().expect("paths").len(), &list[0]["paths_left_out"]), (200, &json!(50)));
+    assert_eq!(
+        (list[0]["paths"].as_array().expect("paths").len(), &list[0]["paths_left_out"]),
+        (200, &json!(50))
+    );
     assert_eq!(list[0]["message"].as_str().expect("text").len(), 1_000);
     assert_eq!(list[0]["author"].as_str().expect("text").len(), 128);
     // The setting of the repository is an address and nothing else.
-    for bad in ["http://github.com/acme/shop", "javascript:alert(1)", "https://u:p@github.com/a/b", "https://x/\"><b>"] {
+    for bad in [
+        "http://github.com/acme/shop",
+        "javascript:alert(1)",
+        "https://u:p@github.com/a/b",
+        "https://x/\"><b>",
+    ] {
         let body = json!({ "settings": { "repository": bad } });
         let answer = server.call("PATCH", "/api/v1/projects/default", Some(&body));
         assert_eq!(answer.status, 422, "{bad}");
@@ -445,7 +478,8 @@ fn releases_of_strangers_are_text_on_every_page() {
     let token = build_token(&home, "default");
     let hostile = HOSTILE;
     let recorded = fails(&server, "card", Some(hostile), &format!("shop/{hostile}.py"));
-    let path = url::form_urlencoded::byte_serialize(hostile.as_bytes()).collect::<String>().replace('+', "%20");
+    let path =
+        url::form_urlencoded::byte_serialize(hostile.as_bytes()).collect::<String>().replace('+', "%20");
     let one = format!("/api/0/organizations/o/releases/{path}/");
     let commit = json!({
         "id": "8be41d0aa1", "author_name": hostile, "message": hostile,
@@ -457,7 +491,9 @@ fn releases_of_strangers_are_text_on_every_page() {
     assert_eq!(build(&server, &token, "POST", &format!("{one}deploys/"), &deploy).status, 201);
     let browser = login(&server, "admin", PASSWORD);
     let ticket = ticket_of(&recorded);
-    for page_path in ["/releases".to_owned(), format!("/releases/{path}?project=1"), format!("/tickets/{ticket}")] {
+    for page_path in
+        ["/releases".to_owned(), format!("/releases/{path}?project=1"), format!("/tickets/{ticket}")]
+    {
         let answer = page(&server, &browser, &page_path);
         let text = answer.text();
         assert_eq!(answer.status, 200, "{page_path}");

@@ -83,7 +83,11 @@ fn clear(db: &Connection, project: ProjectId, version: &str) -> Result<()> {
 }
 
 /// The release before `version` that has commits, with the id of its newest. One that nobody knows yet comes after all.
-pub(super) fn previous(db: &Connection, project: ProjectId, version: &str) -> Result<Option<(Release, String)>> {
+pub(super) fn previous(
+    db: &Connection,
+    project: ProjectId,
+    version: &str,
+) -> Result<Option<(Release, String)>> {
     let sql = "SELECT r.release, c.commit_id FROM releases r JOIN release_commits c ON c.project_id = r.project_id \
          AND c.release = r.release AND c.place = 0 WHERE r.project_id = ?1 AND r.release <> ?2 AND r.commits > 0 \
          AND r.recorded_at <= coalesce((SELECT recorded_at FROM releases WHERE project_id = ?1 AND release = ?2), \
@@ -109,10 +113,11 @@ pub(super) fn leading_to(
     let sql = "SELECT release, events, commits FROM releases WHERE project_id = ?1 AND (first_seen, release) < \
          (SELECT first_seen, release FROM releases WHERE project_id = ?1 AND release = ?2) \
          ORDER BY first_seen DESC, release DESC LIMIT ?3";
-    let before: Vec<(String, u64, u64)> = collect(db, sql, params![project.0, version, LOOK_BACK_MAX], |row| {
-        let mut c = Columns::new(row);
-        Ok((c.take()?, c.count()?, c.count()?))
-    })?;
+    let before: Vec<(String, u64, u64)> =
+        collect(db, sql, params![project.0, version, LOOK_BACK_MAX], |row| {
+            let mut c = Columns::new(row);
+            Ok((c.take()?, c.count()?, c.count()?))
+        })?;
     let between = before.into_iter().take_while(|(_, events, _)| *events == 0);
     let with_commits = between.filter(|(.., commits)| *commits > 0);
     with_commits.map(|(release, ..)| Ok((release.clone(), of(db, project, &release)?))).collect()

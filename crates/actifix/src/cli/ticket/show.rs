@@ -147,7 +147,17 @@ fn activity(ticket: &Value) -> Result<(), CliError> {
 /// What was said, given or changed, in words.
 fn details(data: &Value) -> String {
     let mut parts = Vec::new();
-    for key in ["text", "reason", "assignee", "priority", "resolved_in", "in_next_release_after", "from", "into", "fingerprint"] {
+    for key in [
+        "text",
+        "reason",
+        "assignee",
+        "priority",
+        "resolved_in",
+        "in_next_release_after",
+        "from",
+        "into",
+        "fingerprint",
+    ] {
         match data.get(key) {
             Some(Value::String(said)) if key == "text" || key == "reason" => parts.push(said.clone()),
             Some(Value::String(said)) => parts.push(format!("{} {said}", key.replace('_', " "))),
