@@ -243,14 +243,15 @@ fn install_node_packages(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let load = Command::new("node")
         .args([
             "-e",
-            "require('@sentry/node'); require('standardwebhooks'); require.resolve('axe-core/axe.min.js')",
+            "require('@sentry/node'); require('standardwebhooks'); require.resolve('axe-core/axe.min.js'); \
+             require('child_process').execFileSync(require('@sentry/cli').SentryCli.getPath(), ['--version'])",
         ])
         .current_dir(&tools.node_folder)
         .env_remove("NODE_OPTIONS")
         .status()
         .context("cannot start node")?;
     if !load.success() {
-        bail!("@sentry/node, axe-core or standardwebhooks is installed but does not load");
+        bail!("@sentry/node, @sentry/cli, axe-core or standardwebhooks is installed but does not load");
     }
     stamp(&tools.node_folder, &pins)
 }

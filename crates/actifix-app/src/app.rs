@@ -21,6 +21,7 @@ use crate::projects::KeyCache;
 use crate::recall::Recall;
 use crate::review::ReviewState;
 use crate::security_txt::SecurityTxt;
+use crate::source_maps::SourceMaps;
 use crate::tokens::{TokenCache, TokenUses};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::AddressPolicy;
@@ -119,6 +120,7 @@ pub struct App {
     pub(crate) alerts: AlertState,
     pub(crate) rollup: Rollup,
     pub(crate) verifiers: Verifiers,
+    pub(crate) source_maps: SourceMaps,
     /// Keys derived from the vault once: of finding hashes, user hashes, file digests.
     pub(crate) finding_key: [u8; 32],
     pub(crate) user_key: [u8; 32],
@@ -182,6 +184,7 @@ impl App {
             readiness: Readiness::default(),
             alerts: AlertState::default(),
             rollup: Rollup::default(),
+            source_maps: SourceMaps::default(),
             verifiers: Verifiers::new(vault.derive("password-pepper"), Arc::clone(&ids)),
             csrf_key: vault.derive("csrf"),
             device_key: vault.derive("device"),

@@ -1,7 +1,7 @@
 //! The ingest pipeline: bytes become facts, facts are decided, decisions are kept.
 //!
 //! ```text
-//! knock -> read -> decode -> redact -> normalise -> group -> prioritise -> store (sample, throttle) -> answer
+//! knock -> read -> decode -> apply source maps -> redact -> normalise -> group -> prioritise -> store (sample, throttle) -> answer
 //! ```
 //! What is not [`Redacted`] cannot be grouped or stored: the types of the stages see to it.
 
@@ -21,6 +21,7 @@ mod rejoin;
 mod room;
 mod seal;
 mod special;
+mod symbolicate;
 
 pub use answer::{AnswerBody, IngestAnswer, Limited, Refusal};
 pub use decode::HeaderKey;
@@ -207,6 +208,7 @@ impl App {
             let source = app.source(&pass, decoded.transport, delivery.peer);
             let mut decoded = app.limit(&pass, decoded);
             app.read_crashes(&mut decoded)?;
+            app.symbolicate(&pass.known.project, &mut decoded.items);
             let seen: Vec<_> =
                 decoded.items.iter_mut().filter_map(|item| item.seen.take().map(|seen| *seen)).collect();
             let clean = app.redact(&source, 1, decoded)?;

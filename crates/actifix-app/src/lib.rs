@@ -39,6 +39,7 @@ pub mod review;
 pub mod secrets;
 pub mod security_txt;
 pub mod sessions;
+pub mod source_maps;
 pub mod tickets;
 pub mod tokens;
 pub mod views;

@@ -7,6 +7,7 @@ mod alerts;
 mod data;
 mod operations;
 mod releases;
+mod source_maps;
 mod views;
 
 pub use alerts::{AlertStore, Courier, HookStore, OutboundAnswer, OutboundMail, OutboundRequest};
@@ -27,9 +28,11 @@ pub use data::{
     Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord,
     LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook, StateKey,
 };
+pub use data::{BundleKey, BundleView, Checksum, ChunkRoom, MapKey, MapUsage, NewSourceMap, SealedChunk};
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 pub use releases::{ReleaseChange, ReleaseDetail, ReleaseQuery, ReleaseStore, SessionTotals};
+pub use source_maps::SourceMapStore;
 pub use views::{SavedView, ViewStore};
 
 use crate::doctor::Deployment;
@@ -107,6 +110,7 @@ pub trait Store:
     + ViewStore
     + ReleaseStore
     + HookStore
+    + SourceMapStore
     + Send
     + Sync
     + 'static
@@ -133,6 +137,7 @@ impl<T> Store for T where
         + ViewStore
         + ReleaseStore
         + HookStore
+        + SourceMapStore
         + Send
         + Sync
         + 'static

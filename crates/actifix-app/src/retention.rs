@@ -42,6 +42,7 @@ impl App {
                 ("tickets", report.tickets),
                 ("quarantine", report.quarantine),
                 ("findings", report.findings),
+                ("source_maps", report.source_maps),
                 ("audit", report.audit),
             ] {
                 metrics::counter!("actifix_retention_deleted_total", "what" => what).increment(many);

@@ -347,9 +347,36 @@ pub struct Frame {
     /// How addresses are to be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addr_mode: Option<String>,
+    /// What the frame was before a source map told where it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minified: Option<Box<Minified>>,
     /// Other data of the SDK.
     #[serde(skip_serializing_if = "is_empty_map")]
     pub data: FreeMap,
+}
+
+/// A frame of a minified script, as the SDK sent it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Minified {
+    /// Function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// Module.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// Short file name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// Address of the script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abs_path: Option<String>,
+    /// Line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lineno: Option<u32>,
+    /// Column, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub colno: Option<u32>,
 }
 
 /// A log message.

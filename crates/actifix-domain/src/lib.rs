@@ -12,6 +12,7 @@ pub mod audit;
 pub mod bucket;
 pub mod commit;
 pub mod cron;
+pub mod debug_id;
 pub mod event;
 pub mod fingerprint;
 pub mod function_name;

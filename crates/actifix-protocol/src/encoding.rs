@@ -117,6 +117,15 @@ pub(crate) fn inflate(body: &[u8], bytes_max: u64) -> Result<Vec<u8>, DecodeErro
     Decoder { inner: Capped { inner: reader, left: bytes_max } }.read_all(bytes_max)
 }
 
+/// The content of a gzip stream, for callers that know the coding from elsewhere.
+///
+/// # Errors
+/// [`DecodeError::TooLarge`] when there is more than `bytes_max`, [`DecodeError::Corrupt`] for a broken stream.
+pub fn gunzip(body: &[u8], bytes_max: u64) -> Result<Vec<u8>, DecodeError> {
+    let reader: Box<dyn Read + '_> = Box::new(MultiGzDecoder::new(body));
+    Decoder { inner: Capped { inner: reader, left: bytes_max } }.read_all(bytes_max)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     Gzip,

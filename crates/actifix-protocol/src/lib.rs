@@ -9,6 +9,7 @@
 
 pub mod answer;
 pub mod applecrash;
+pub mod artifacts;
 pub mod auth;
 pub mod dsn;
 pub mod encoding;
@@ -23,5 +24,6 @@ pub mod minidump;
 pub mod multipart;
 pub mod otlp;
 pub mod security;
+pub mod sourcemap;
 pub mod stacktext;
 pub mod when;

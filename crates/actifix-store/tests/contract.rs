@@ -61,4 +61,5 @@ contract! {
     care: open_gates();
     limits: open_gates();
     views: open_gates();
+    source_maps: open_gates();
 }

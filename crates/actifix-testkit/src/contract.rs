@@ -17,6 +17,7 @@ pub mod projects;
 pub mod regressions;
 pub mod releases;
 pub mod secrets;
+pub mod source_maps;
 pub mod throttle;
 pub mod tickets;
 pub mod tokens;

@@ -18,6 +18,7 @@ mod releases;
 mod retention;
 mod schemas;
 mod secrets;
+mod source_maps;
 mod tickets;
 mod users;
 mod webhooks;
@@ -234,6 +235,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(backups::operations());
     all.extend(doctor::operations());
     all.extend(secrets::operations());
+    all.extend(source_maps::operations());
     all.extend(operations::operations());
     all.extend(audit::operations());
     all.extend(auth::operations());

@@ -4,10 +4,11 @@
 //! operations are a table of their own and not part of our OpenAPI document. Permission is judged as for any other
 //! operation. Its organization is whatever the tool was told: one installation is one organization.
 
+mod bundles;
 mod info;
 mod releases;
 
-use crate::api::{Operation, mount};
+use crate::api::{Operation, Permission, mount};
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::error::Error;
@@ -16,7 +17,7 @@ use actifix_domain::project::Project;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use serde_json::json;
@@ -27,8 +28,18 @@ pub const PREFIX: &str = "/api/0/";
 
 /// Every operation of this API. All that write need [`Scope::ReleasesWrite`].
 pub(crate) fn operations() -> Vec<Operation> {
-    let modules: [fn() -> Vec<Operation>; 2] = [info::operations, releases::operations];
+    let modules: [fn() -> Vec<Operation>; 3] = [bundles::operations, info::operations, releases::operations];
     modules.iter().flat_map(|operations| operations()).collect()
+}
+
+/// The operations for the reference: method and path, what, scope.
+pub fn reference() -> Vec<(String, &'static str, &'static str)> {
+    let scope = |permission: Permission| match permission {
+        Permission::Scope(scope) => scope.as_str(),
+        Permission::Open | Permission::Anybody => "any",
+    };
+    let line = |one: Operation| (format!("{} {}", one.method, one.path), one.summary, scope(one.permission));
+    operations().into_iter().map(line).collect()
 }
 
 /// Routes of this API, on the listeners of the module `api`. Each handler bounds the body that it reads.
@@ -41,7 +52,7 @@ pub fn router(app: Arc<App>) -> Router {
 pub(crate) async fn project(app: &App, actor: &Actor, name_or_id: &str) -> Result<Project, Problem> {
     match app.project_for(actor, Scope::ReleasesWrite, name_or_id).await {
         Err(Error::NotFound { .. }) => Err(Problem::new(
-            axum::http::StatusCode::NOT_FOUND,
+            StatusCode::NOT_FOUND,
             "project not found: name one of `actifix project list` in SENTRY_PROJECT or --project",
         )),
         found => Ok(found?),

@@ -31,6 +31,7 @@ mod secrets;
 mod serve;
 mod sheet;
 mod signing_keys;
+mod sourcemaps;
 mod throttle;
 mod ticket;
 mod totp;
@@ -123,6 +124,12 @@ enum Command {
         after_help = "Examples:\n  actifix release list --project shop\n  actifix release show shop@1.4.0\n  actifix release deploys shop@1.4.0"
     )]
     Release(release::ReleaseCommand),
+    /// Source maps, with which minified frames are shown as they were written.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix sourcemaps list --project shop\n  actifix sourcemaps remove --project shop 12"
+    )]
+    Sourcemaps(sourcemaps::SourceMapsCommand),
     /// API tokens.
     #[command(
         subcommand,
@@ -324,6 +331,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Audit(command) => audit::run(&global, command).await,
             Command::Release(command) => release::run(&global, command).await,
             Command::Retention(command) => retention::run(&global, command).await,
+            Command::Sourcemaps(command) => sourcemaps::run(&global, command).await,
             Command::Backup(command) => backup::run(&global, command).await,
             Command::Doctor(args) => doctor::run(&global, &args).await,
             Command::Export(args) => export::run(&global, args).await,

@@ -54,6 +54,7 @@ impl Wired {
         self.app.tend_audit(true).await?;
         self.app.flush_limits().await?;
         self.app.flush_token_uses().await?;
+        self.app.flush_source_map_uses().await?;
         self.app.close().await?;
         Ok(())
     }

@@ -275,6 +275,9 @@ async fn tick(app: &Arc<App>, history: &Path, written: &mut Option<Vec<ThrottleR
     if let Err(error) = app.flush_token_uses().await {
         tracing::warn!(error = %error, "which tokens were used was not written");
     }
+    if let Err(error) = app.flush_source_map_uses().await {
+        tracing::warn!(error = %error, "uses of source maps were not written");
+    }
     match app.promote_due().await {
         Ok(promoted) if !promoted.is_empty() => {
             tracing::info!(count = promoted.len(), "held tickets were promoted")

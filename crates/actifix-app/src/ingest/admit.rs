@@ -157,11 +157,21 @@ impl App {
     fn draft(&self, common: &Common<'_>, item: Redacted<RawItem>, submission: &mut Submission) -> Fate {
         let rest = common.rest;
         let (shape, user_hash, event_id) = (item.shape, item.user_hash, item.event_id);
+        let notes = item.notes.clone();
         let (received_at, sent_at) = (rest.received_at, rest.sent_at.as_ref());
         let value = item.map(|item| item.value);
         let broken = Fate::Ended(Outcome::Invalid, Reason::Json, shape.category());
         match shape {
-            Shape::Event => self.draft_event(common, value, user_hash, event_id),
+            Shape::Event => match self.draft_event(common, value, user_hash, event_id) {
+                Fate::Event(mut draft) => {
+                    draft.event = draft.event.map(|mut event| {
+                        event.problems.extend(notes);
+                        event
+                    });
+                    Fate::Event(draft)
+                }
+                other => other,
+            },
             Shape::Feedback => match value.and_then(|value| items::feedback(value, received_at, sent_at)) {
                 Some(words) => self.feedback(rest, words),
                 None => broken,

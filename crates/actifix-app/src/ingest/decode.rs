@@ -86,11 +86,22 @@ pub(super) struct RawItem {
     pub seen: Option<Box<DedupeKey>>,
     /// Report of the native crash that it is of; read once the event passed the limits.
     pub crash: Option<Box<Crash>>,
+    /// What was odd about it, in words of ours.
+    pub notes: Vec<String>,
 }
 
 impl RawItem {
     pub(super) const fn new(shape: Shape, value: Value) -> Self {
-        Self { shape, value, user_hash: None, event_id: None, apart: false, seen: None, crash: None }
+        Self {
+            shape,
+            value,
+            user_hash: None,
+            event_id: None,
+            apart: false,
+            seen: None,
+            crash: None,
+            notes: Vec::new(),
+        }
     }
 }
 

@@ -127,7 +127,7 @@ impl App {
     }
 
     /// Settings of the engine for a project.
-    pub(super) fn redaction_settings(&self, project: &ProjectSettings, factor: u64) -> Settings {
+    pub(crate) fn redaction_settings(&self, project: &ProjectSettings, factor: u64) -> Settings {
         let usual = Budget::default();
         Settings {
             email: personal(project.email),

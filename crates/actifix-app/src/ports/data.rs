@@ -8,6 +8,7 @@ mod care;
 mod ingest;
 mod jwt;
 mod oidc;
+mod source_maps;
 mod tickets;
 mod upkeep;
 mod vault;
@@ -32,6 +33,9 @@ pub use ingest::{
 };
 pub use jwt::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use oidc::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
+pub use source_maps::{
+    BundleKey, BundleView, Checksum, ChunkRoom, MapKey, MapUsage, NewSourceMap, SealedChunk,
+};
 pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,
     TicketQuery, TicketSave,

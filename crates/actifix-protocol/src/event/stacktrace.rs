@@ -2,7 +2,7 @@
 
 use super::cut::{as_map, cut_map, free_map};
 use super::field::{Rest, flag, line, text, whole};
-use actifix_domain::event::{Frame, FreeMap, Stacktrace};
+use actifix_domain::event::{Frame, FreeMap, Minified, Stacktrace};
 use serde_json::Value;
 
 /// Most frames kept of one stack.
@@ -114,6 +114,7 @@ fn member(frame: &mut Frame, odd: &mut FreeMap, key: String, value: Value) {
         "image_addr" => frame.image_addr = address(value),
         "addr_mode" => frame.addr_mode = text(value),
         "data" => frame.data = as_map(value),
+        "minified" if value.is_object() => frame.minified = Some(Box::new(minified(value))),
         "lineno" | "colno" | "in_app" => match (key.as_str(), number(&value), flag(&value)) {
             ("lineno", Some(number), _) => frame.lineno = Some(number),
             ("colno", Some(number), _) => frame.colno = Some(number),
@@ -126,6 +127,24 @@ fn member(frame: &mut Frame, odd: &mut FreeMap, key: String, value: Value) {
             odd.insert(key, value);
         }
     }
+}
+
+/// What a frame was before a source map was applied to it.
+fn minified(value: Value) -> Minified {
+    let mut out = Minified::default();
+    let Value::Object(map) = value else { return out };
+    for (key, value) in map {
+        match key.as_str() {
+            "function" => out.function = text(value),
+            "module" => out.module = text(value),
+            "filename" => out.filename = text(value),
+            "abs_path" => out.abs_path = text(value),
+            "lineno" => out.lineno = number(&value),
+            "colno" => out.colno = number(&value),
+            _ => {}
+        }
+    }
+    out
 }
 
 fn number(value: &Value) -> Option<u32> {

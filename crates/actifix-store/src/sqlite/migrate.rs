@@ -29,6 +29,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (20, "views", include_str!("../../migrations/sqlite/0020_views.sql")),
     (22, "alert_states", include_str!("../../migrations/sqlite/0022_alert_states.sql")),
     (23, "inbound", include_str!("../../migrations/sqlite/0023_inbound.sql")),
+    (24, "source_maps", include_str!("../../migrations/sqlite/0024_source_maps.sql")),
     (25, "releases", include_str!("../../migrations/sqlite/0025_releases.sql")),
 ];
 

@@ -11,10 +11,10 @@ use super::writer::Work;
 use super::{SqliteStore, audit, releases, upkeep};
 use crate::fault::Result;
 use actifix_app::error::Error;
-use actifix_app::ports::{RetentionPolicy, RetentionReport};
+use actifix_app::ports::{RetentionPolicy, RetentionReport, SourceMapStore};
 use actifix_domain::id::ProjectId;
 use actifix_domain::ticket::Status;
-use actifix_domain::time::{DAY, Timestamp};
+use actifix_domain::time::{DAY, HOUR, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Rows that one transaction deletes.
@@ -27,6 +27,10 @@ const LOOK: i64 = 5_000;
 const TICKET_HOURS_KEPT: i64 = 8 * 24;
 const TICKET_DAYS_KEPT: i64 = 91;
 const PROJECT_DAYS_KEPT: i64 = 400;
+/// Source maps that are used still are kept so many times as long as unused ones.
+const MAP_AGE_FACTOR: u32 = 4;
+/// An upload that takes longer than this was broken off.
+const UPLOAD_MICROS: i64 = HOUR;
 
 /// An event that may go.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +71,12 @@ pub(crate) async fn run(
              FROM legal_holds h WHERE h.project_id = f.project_id AND h.ticket_seq = 0) ORDER BY seq LIMIT ?3";
         report.findings = each(store, sql, border(now, policy.findings_days), dry_run, drop_finding).await?;
     }
+    if policy.source_maps_days > 0 {
+        report.source_maps = old_source_maps(store, now, policy.source_maps_days, dry_run).await?;
+    }
+    if !dry_run {
+        store.sweep_bundles(now.plus(-UPLOAD_MICROS)).await?;
+    }
     // The log tells what was done to what is held; a part of it cannot be kept, so all is.
     if policy.audit_days > 0 && !store.read(upkeep::any_hold).await? {
         report.audit = old_audit(store, now, policy.audit_days, dry_run).await?;
@@ -76,6 +86,36 @@ pub(crate) async fn run(
         series(store, now).await?;
     }
     Ok(report)
+}
+
+/// Uploads of source maps that no event needed for so many days, and those that are [`MAP_AGE_FACTOR`] times as old.
+async fn old_source_maps(
+    store: &SqliteStore,
+    now: Timestamp,
+    days: u32,
+    dry_run: bool,
+) -> Result<u64, Error> {
+    let unused = "SELECT seq FROM map_bundles b WHERE state = 1 AND coalesce(used_at, uploaded_at) < ?1 AND seq > ?2 \
+         AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.project_id = b.project_id AND h.ticket_seq = 0) \
+         ORDER BY seq LIMIT ?3";
+    let old = "SELECT seq FROM map_bundles b WHERE state = 1 AND uploaded_at < ?1 AND seq > ?2 AND NOT EXISTS (SELECT 1 \
+         FROM legal_holds h WHERE h.project_id = b.project_id AND h.ticket_seq = 0) ORDER BY seq LIMIT ?3";
+    let many = each(store, unused, border(now, days), dry_run, drop_unused_bundle).await?;
+    let border = border(now, days.saturating_mul(MAP_AGE_FACTOR));
+    let old = each(store, old, border, dry_run, drop_old_bundle).await?;
+    // What is counted only may be counted for both reasons.
+    Ok(if dry_run { many.max(old) } else { many + old })
+}
+
+/// Lets go of a bundle that was not used meanwhile; its rows are swept afterwards.
+fn drop_unused_bundle(work: &mut Work<'_>, seq: i64, before: i64) -> Result<bool> {
+    let sql = "UPDATE map_bundles SET state = 2 WHERE seq = ?1 AND state = 1 AND coalesce(used_at, uploaded_at) < ?2";
+    Ok(work.db.prepare_cached(sql)?.execute(params![seq, before])? > 0)
+}
+
+fn drop_old_bundle(work: &mut Work<'_>, seq: i64, before: i64) -> Result<bool> {
+    let sql = "UPDATE map_bundles SET state = 2 WHERE seq = ?1 AND state = 1 AND uploaded_at < ?2";
+    Ok(work.db.prepare_cached(sql)?.execute(params![seq, before])? > 0)
 }
 
 fn border(now: Timestamp, days: u32) -> i64 {

@@ -18,6 +18,9 @@ use actifix_app::ports::{
     AlertStore, Attempt, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord,
     HookStore, LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
+use actifix_app::ports::{
+    BundleKey, BundleView, Checksum, ChunkRoom, MapKey, MapUsage, NewSourceMap, SealedChunk, SourceMapStore,
+};
 use actifix_app::ports::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 use actifix_app::ports::{
     HourCount, LegalHold, ScrubPlace, ScrubStep, SnapshotFacts, SnapshotSink, UpkeepKind, UpkeepRun,
@@ -889,6 +892,79 @@ impl ReleaseStore for NullStore {
     }
 
     async fn deploys(&self, _: ProjectId, _: &str) -> Result<Vec<Deploy>> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl SourceMapStore for NullStore {
+    async fn put_chunks(
+        &self,
+        _: Option<ProjectId>,
+        _: Vec<SealedChunk>,
+        _: ChunkRoom,
+        _: Timestamp,
+    ) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn missing_chunks(&self, _: Option<ProjectId>, _: Vec<Checksum>) -> Result<Vec<Checksum>> {
+        Err(NOTHING)
+    }
+
+    async fn chunk(&self, _: Option<ProjectId>, _: Checksum) -> Result<Option<Vec<u8>>> {
+        Err(NOTHING)
+    }
+
+    async fn drop_chunks(&self, _: Option<ProjectId>, _: Vec<Checksum>) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn has_bundle(&self, _: &BundleKey) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn begin_bundle(&self, _: &BundleKey, _: Timestamp) -> Result<u64> {
+        Err(NOTHING)
+    }
+
+    async fn add_source_map(&self, _: u64, _: NewSourceMap) -> Result<u64> {
+        Err(NOTHING)
+    }
+
+    async fn finish_bundle(&self, _: u64, _: &AuditRecord) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn remove_bundle(&self, _: ProjectId, _: u64, _: Option<&AuditRecord>) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn sweep_bundles(&self, _: Timestamp) -> Result<()> {
+        Err(NOTHING)
+    }
+
+    async fn bundles(&self, _: ProjectId, _: Option<Cursor>, _: u32) -> Result<Page<BundleView>> {
+        Err(NOTHING)
+    }
+
+    async fn map_usage(&self, _: ProjectId) -> Result<MapUsage> {
+        Err(NOTHING)
+    }
+
+    async fn find_source_map(&self, _: ProjectId, _: &MapKey) -> Result<Option<u64>> {
+        Err(NOTHING)
+    }
+
+    async fn source_map(&self, _: u64) -> Result<Option<Vec<u8>>> {
+        Err(NOTHING)
+    }
+
+    async fn map_source(&self, _: u64, _: u32) -> Result<Option<String>> {
+        Err(NOTHING)
+    }
+
+    async fn note_map_uses(&self, _: Vec<(u64, Timestamp)>) -> Result<()> {
         Err(NOTHING)
     }
 }

@@ -203,6 +203,11 @@ const SCHEMAS: &[(&str, &str)] = &[
          inexact:[string]",
     ),
     ("TicketMute", "mute:object?"),
+    (
+        "SourceMaps",
+        "id:integer release:string dist:string maps:integer sources:integer bytes:integer uploaded_at:time \
+         used_at:time? debug_ids:[string]",
+    ),
 ];
 
 /// Schema of the answer of an operation; `*Name` is a page of it. Operations that are not here answer with a free
@@ -303,6 +308,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("dry_run_alert_rule", "AlertDryRun"),
     ("mute_ticket", "TicketMute"),
     ("unmute_ticket", "TicketMute"),
+    ("list_source_maps", "*SourceMaps"),
 ];
 
 /// All named schemas.

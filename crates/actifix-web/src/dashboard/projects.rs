@@ -1,10 +1,11 @@
 //! Projects: their DSN, how to set up an SDK, their keys.
 
 use super::forms::Viewer;
-use super::shell::{Nav, Shell, answer, render};
-use super::text::When;
+use super::shell::{Nav, Shell, answer, bytes, render};
+use super::text::{When, grouped};
 use actifix_app::App;
 use actifix_app::error::Error;
+use actifix_domain::project::Project;
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -118,6 +119,61 @@ struct ProjectPage {
     sdks: Vec<(&'static str, &'static str)>,
     snippet: String,
     keys: Vec<Key>,
+    maps: Maps,
+}
+
+/// Uploads of source maps that the page shows; the command line and the API list all.
+const MAPS_SHOWN: u32 = 20;
+
+/// Source maps: what was uploaded, and how it is done.
+struct Maps {
+    uploads: Vec<Upload>,
+    usage: String,
+    commands: String,
+}
+
+struct Upload {
+    id: u64,
+    release: String,
+    debug_ids: String,
+    maps: u64,
+    bytes: String,
+    uploaded: When,
+    used: Option<When>,
+}
+
+async fn maps(app: &App, viewer: &Viewer, s: &Shell, project: &Project) -> Result<Maps, Error> {
+    let (actor, id) = (&viewer.0.actor, project.id.to_string());
+    let page = app.source_maps(actor, &id, None, MAPS_SHOWN).await?;
+    let usage = app.source_map_usage(actor, &id).await?;
+    let uploads = page.items.into_iter().map(|upload| Upload {
+        id: upload.id,
+        release: match (upload.release.is_empty(), upload.dist.is_empty()) {
+            (true, _) => String::new(),
+            (false, true) => upload.release.clone(),
+            (false, false) => format!("{} ({})", upload.release, upload.dist),
+        },
+        debug_ids: match upload.debug_ids.as_slice() {
+            [] => String::new(),
+            [only] => only.to_string(),
+            [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        },
+        maps: upload.maps,
+        bytes: bytes(upload.bytes),
+        uploaded: When::new(upload.uploaded_at, s.now),
+        used: upload.used_at.map(|at| When::new(at, s.now)),
+    });
+    Ok(Maps {
+        uploads: uploads.collect(),
+        usage: format!("{} maps, {}", grouped(usage.maps), bytes(usage.bytes)),
+        commands: format!(
+            "export SENTRY_URL={}\nexport SENTRY_AUTH_TOKEN=afx_…  # actifix token create --name ci --scope releases:write\n\
+             export SENTRY_ORG=actifix SENTRY_PROJECT={}\n\nnpx @sentry/cli sourcemaps inject ./dist\n\
+             npx @sentry/cli sourcemaps upload ./dist",
+            app.settings().public_url,
+            project.name
+        ),
+    })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -164,7 +220,9 @@ pub async fn show(
                     .map_or_else(|| "default".to_owned(), |rate| format!("{rate} a minute")),
             })
             .collect();
+        let maps = maps(&app, &viewer, &s, &project).await?;
         Ok::<_, Error>(render(&ProjectPage {
+            maps,
             name: project.name,
             id: project.id.to_string(),
             dsn,

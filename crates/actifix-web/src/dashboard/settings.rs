@@ -107,6 +107,7 @@ fn kept(policy: &RetentionPolicy) -> Vec<(&'static str, String)> {
         ("resolved tickets", days(policy.resolved_tickets_days)),
         ("quarantine", days(policy.quarantine_days)),
         ("findings", days(policy.findings_days)),
+        ("unused source maps", days(policy.source_maps_days)),
         ("audit log", days(policy.audit_days)),
         ("backups", format!("{} daily, {} weekly", policy.backups_daily, policy.backups_weekly)),
     ]
@@ -118,6 +119,7 @@ fn counted(report: &RetentionReport) -> Vec<(&'static str, String)> {
         ("tickets", grouped(report.tickets)),
         ("quarantine entries", grouped(report.quarantine)),
         ("findings", grouped(report.findings)),
+        ("uploads of source maps", grouped(report.source_maps)),
         ("rows of the audit log", grouped(report.audit)),
         ("ids of events without a body", grouped(report.remembered_ids)),
         ("kept by a legal hold", grouped(report.held_events)),

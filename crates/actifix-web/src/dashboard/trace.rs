@@ -1,7 +1,7 @@
 //! A stored event as a page shows it: exceptions, frames, breadcrumbs, request.
 
 use super::text::{Marked, marked};
-use actifix_domain::event::{Breadcrumb, Event, Exception, Frame, Level, Stacktrace};
+use actifix_domain::event::{Breadcrumb, Event, Exception, Frame, Level, Minified, Stacktrace};
 use actifix_domain::time::Timestamp;
 use serde_json::Value;
 
@@ -40,6 +40,8 @@ pub struct Shown {
     pub lines: Vec<Line>,
     pub vars: Vec<Pair>,
     pub vars_more: usize,
+    /// Where it was in the minified script, and its name there.
+    pub minified: Option<(Marked, Marked)>,
 }
 
 /// One line of source.
@@ -184,7 +186,18 @@ fn shown(frame: &Frame) -> Shown {
         lines,
         vars,
         vars_more,
+        minified: frame.minified.as_deref().map(minified),
     }
+}
+
+/// Place and function of a frame as it was sent.
+fn minified(frame: &Minified) -> (Marked, Marked) {
+    let file = frame.abs_path.as_deref().or(frame.filename.as_deref()).unwrap_or("unknown place");
+    let mut place = file.to_owned();
+    for number in [frame.lineno, frame.colno].into_iter().flatten() {
+        place.push_str(&format!(":{number}"));
+    }
+    (marked(&place, 300), marked(frame.function.as_deref().unwrap_or_default(), 200))
 }
 
 /// Whether a line names a variable, as a word.

@@ -77,6 +77,10 @@ fn api() -> String {
                 writeln!(out, "| `{} {path}` | {} | `{scope}` |", method.to_uppercase(), text("summary"));
         }
     }
+    out.push_str("\n## What `sentry-cli` asks\n\nA subset of Sentry's API for builds: `SENTRY_URL` is this server, `SENTRY_AUTH_TOKEN` an API token, `SENTRY_ORG` any word; errors are `{\"detail\": …}`.\n\n| operation | what | scope |\n| --- | --- | --- |\n");
+    for (operation, what, scope) in actifix_web::sentry_api::reference() {
+        let _infallible = writeln!(out, "| `{operation}` | {what} | `{scope}` |");
+    }
     out
 }
 

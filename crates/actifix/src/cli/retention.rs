@@ -45,12 +45,13 @@ pub enum RetentionCommand {
 }
 
 /// Names of the policy with what they mean.
-const POLICY: [(&str, &str, &str); 10] = [
+const POLICY: [(&str, &str, &str); 11] = [
     ("events_days", "events", "days"),
     ("events_bytes_max", "events", "bytes in all"),
     ("resolved_tickets_days", "resolved tickets", "days"),
     ("quarantine_days", "quarantine", "days"),
     ("findings_days", "findings", "days since last seen"),
+    ("source_maps_days", "source maps", "days since last used"),
     ("audit_days", "audit log", "days"),
     ("backups_daily", "backups", "days with one"),
     ("backups_weekly", "backups", "weeks with one"),
@@ -132,12 +133,13 @@ fn show(answer: &Value) -> Result<(), CliError> {
 
 fn report(done: &Value) -> String {
     let mut told = format!(
-        "{} ({} bytes), {}, {} of the quarantine, {}, {} of the audit log",
+        "{} ({} bytes), {}, {} of the quarantine, {}, {} of source maps, {} of the audit log",
         counted(number(done, "events"), "event", "events"),
         grouped(number(done, "event_bytes")),
         counted(number(done, "tickets"), "ticket", "tickets"),
         counted(number(done, "quarantine"), "entry", "entries"),
         counted(number(done, "findings"), "finding", "findings"),
+        counted(number(done, "source_maps"), "upload", "uploads"),
         counted(number(done, "audit"), "row", "rows"),
     );
     let held = number(done, "held_events");

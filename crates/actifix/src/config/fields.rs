@@ -152,6 +152,11 @@ pub const FIELDS: &[Field] = &[
     field("retention.resolved_tickets_days", "days", "age of resolved tickets, 0 = no limit"),
     field("retention.quarantine_days", "days", "age of quarantined input, 0 = no limit"),
     field("retention.findings_days", "days", "age of findings since last seen, 0 = no limit"),
+    field(
+        "retention.source_maps_days",
+        "days",
+        "age of source maps since an event needed them (of used ones four times that), 0 = no limit",
+    ),
     field("retention.audit_days", "days", "age of rows of the audit log, 0 = no limit"),
     field("retention.backups_daily", "days", "of which the newest backup is kept; 0 here and below = all"),
     field("retention.backups_weekly", "weeks", "of which the newest backup is kept"),

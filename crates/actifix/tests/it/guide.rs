@@ -80,7 +80,7 @@ fn every_line_of_the_hardening_guide_leads_to_code_and_tests() {
 
 /// Commands in the prose of a page: each is one that exists.
 #[track_caller]
-fn check_inline(home: &Home, page: &str) {
+pub(crate) fn check_inline(home: &Home, page: &str) {
     for code in page.split('`').skip(1).step_by(2) {
         let Some(rest) = code.strip_prefix("actifix ").filter(|_| !code.contains('\n')) else { continue };
         let is_word =
@@ -92,10 +92,11 @@ fn check_inline(home: &Home, page: &str) {
     }
 }
 
-/// Runs every line of the `sh` blocks of a page against the server of a home; how many there were.
-fn run_page(server: &Server, page: &str, environment: &[(&str, &str)]) -> usize {
+/// Runs every line of the `sh` blocks of a page against the server of a home, with programs of further `folders`; how
+/// many there were.
+pub(crate) fn run_page(server: &Server, page: &str, folders: &str, environment: &[(&str, &str)]) -> usize {
     let program = Path::new(env!("CARGO_BIN_EXE_actifix")).parent().expect("a directory");
-    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
+    let path = format!("{}:{folders}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
     let mut run = 0;
     for block in page.split("```sh\n").skip(1) {
         for line in block.split("```").next().unwrap_or_default().lines() {
@@ -129,7 +130,7 @@ fn the_commands_of_the_guide_and_its_runbooks_work() {
         let token = home.cli(&["token", "create", "--name", "t", "--role", "viewer", "--json"]).json();
         let (id, text) = (token["id"].as_str().expect("an id"), token["token"].as_str().expect("a token"));
         let environment = [("TOKEN_ID", id), ("LEAKED_TOKEN", text), ("NEW_PASSWORD", PASSWORD)];
-        run += run_page(&server, &page(name), &environment);
+        run += run_page(&server, &page(name), "/bin", &environment);
         check_inline(&home, &page(name));
     }
     assert!(run >= 35, "{run} commands");

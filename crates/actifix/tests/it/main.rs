@@ -72,6 +72,7 @@ mod setup;
 mod sink;
 mod slow;
 mod smuggling;
+mod sourcemaps;
 mod strangers;
 mod system;
 mod tls;

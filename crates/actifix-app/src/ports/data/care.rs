@@ -155,6 +155,8 @@ pub struct RetentionPolicy {
     pub quarantine_days: u32,
     /// Findings, days since last seen.
     pub findings_days: u32,
+    /// Source maps, days since an event needed them; those that are needed still go after four times as many.
+    pub source_maps_days: u32,
     /// Rows of the audit log, days.
     pub audit_days: u32,
     /// Days of which the newest backup is kept; with a zero here and below all are.
@@ -191,6 +193,7 @@ impl Default for RetentionPolicy {
             resolved_tickets_days: 365,
             quarantine_days: 30,
             findings_days: 365,
+            source_maps_days: 90,
             audit_days: 400,
             backups_daily: 7,
             backups_weekly: 4,
@@ -213,6 +216,8 @@ pub struct RetentionReport {
     pub quarantine: u64,
     /// Findings.
     pub findings: u64,
+    /// Uploads of source maps.
+    pub source_maps: u64,
     /// Rows of the audit log.
     pub audit: u64,
     /// Remembered ids of events without a body.
@@ -224,7 +229,7 @@ pub struct RetentionReport {
 impl RetentionReport {
     /// Whether anything but remembered ids went.
     pub const fn deleted_anything(&self) -> bool {
-        self.events + self.tickets + self.quarantine + self.findings + self.audit > 0
+        self.events + self.tickets + self.quarantine + self.findings + self.source_maps + self.audit > 0
     }
 }
 

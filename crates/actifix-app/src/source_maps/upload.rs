@@ -1,0 +1,436 @@
+//! Chunks come in, wait sealed, and become a bundle.
+
+use super::make::{self, Unusable};
+use crate::app::App;
+use crate::backup::to_the_end;
+use crate::error::{Error, Result};
+use crate::ports::{BundleKey, Checksum, ChunkRoom, SealedChunk};
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::audit::Action;
+use actifix_domain::id::ProjectId;
+use actifix_domain::project::{Project, ProjectSettings};
+use actifix_domain::time::HOUR;
+use actifix_protocol::artifacts::{Bundle, BundleError};
+use actifix_protocol::encoding::{DecodeError, gunzip};
+use actifix_protocol::multipart;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use bytes::Bytes;
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// One chunk unpacked, bytes; a power of two, as the protocol wants it.
+pub const CHUNK_BYTES: u64 = 1 << 20;
+/// Chunks of one request.
+pub const CHUNKS_PER_REQUEST_MAX: usize = 8;
+/// One request with chunks, bytes: they may be packed worse than not at all, and each has its headers.
+pub const UPLOAD_REQUEST_BYTES_MAX: usize = 9 << 20;
+/// One bundle, bytes: the build of a large application, packed.
+pub const UPLOAD_BUNDLE_BYTES_MAX: u64 = 64 << 20;
+/// Chunks of one bundle.
+const BUNDLE_CHUNKS_MAX: usize = 256;
+/// Projects that one bundle is for.
+pub const PROJECTS_MAX: usize = 10;
+/// Requests whose chunks are read at the same time; the others wait before they send.
+const READING_MAX: usize = 4;
+/// Bundles that are read, or wait for it.
+const ASSEMBLIES_MAX: usize = 8;
+/// Chunks that wait: of one owner, and their bytes. Two of the largest bundles, sealed.
+const OWN_CHUNKS_MAX: u64 = 512;
+const OWN_BYTES_MAX: u64 = 160 << 20;
+/// The same of everybody.
+const ALL_CHUNKS_MAX: u64 = 2_048;
+const ALL_BYTES_MAX: u64 = 512 << 20;
+/// What was begun earlier is forgotten.
+const CHUNK_MICROS: i64 = HOUR;
+/// What the maps of one project may take in the store, bytes.
+const PROJECT_BYTES_MAX: u64 = 1 << 30;
+/// How long a request waits for its bundle to be read; the client asks again after that.
+const WAIT: Duration = Duration::from_secs(8);
+/// Longest release and distribution, characters; those of events are cut to the same.
+const RELEASE_CHARS_MAX: usize = 250;
+const DIST_CHARS_MAX: usize = 64;
+/// Vault purpose of chunks.
+const PURPOSE: &str = "upload-chunks";
+
+/// A bundle that shall be made of chunks.
+#[derive(Clone, Debug, Default)]
+pub struct AssemblyInput {
+    /// SHA-1 of the whole, hex.
+    pub checksum: String,
+    /// SHA-1 of its chunks in order, hex.
+    pub chunks: Vec<String>,
+    /// Projects that it is for, at most [`PROJECTS_MAX`].
+    pub projects: Vec<ProjectId>,
+    /// Release.
+    pub version: Option<String>,
+    /// Distribution of that release.
+    pub dist: Option<String>,
+}
+
+/// Where a bundle stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Assembled {
+    /// These chunks are not there, hex.
+    Missing(Vec<String>),
+    /// It is being read.
+    Reading,
+    /// Its maps are kept.
+    Done,
+    /// It cannot be used; why, and what to do.
+    Failed(String),
+}
+
+/// A bundle that is being read, and what came of it.
+type Job = (Option<ProjectId>, Vec<BundleKey>);
+type Outcome = Option<Result<(), String>>;
+
+/// Uploads under way.
+pub(super) struct Uploads {
+    reading: Arc<Semaphore>,
+    assembling: Semaphore,
+    jobs: Mutex<HashMap<Job, watch::Receiver<Outcome>>>,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            reading: Arc::new(Semaphore::new(READING_MAX)),
+            // One at a time: a bundle with its largest map takes some hundred MiB.
+            assembling: Semaphore::new(1),
+            jobs: Mutex::default(),
+        }
+    }
+}
+
+/// What a job works on.
+struct Work {
+    actor: Actor,
+    owner: Option<ProjectId>,
+    checksum: Checksum,
+    chunks: Vec<Checksum>,
+    projects: Vec<(Project, BundleKey)>,
+}
+
+impl App {
+    /// Room to read a request with chunks, for whoever may send some.
+    pub async fn upload_room(&self, actor: &Actor) -> Result<OwnedSemaphorePermit> {
+        self.require_open()?;
+        Self::confine(actor, Scope::ReleasesWrite, None)?;
+        Arc::clone(&self.source_maps.uploads.reading).acquire_owned().await.map_err(Error::internal)
+    }
+
+    /// Keeps the chunks of a request until the rest of theirs is there. Each is named by its SHA-1, which is compared.
+    pub async fn take_chunks(self: &Arc<Self>, actor: &Actor, content_type: &str, body: Bytes) -> Result<()> {
+        self.require_open()?;
+        let owner = Self::confine(actor, Scope::ReleasesWrite, None)?;
+        let (app, content_type) = (Arc::clone(self), content_type.to_owned());
+        let sealed = tokio::task::spawn_blocking(move || app.read_chunks(&content_type, &body));
+        let chunks = sealed.await.map_err(Error::internal)??;
+        let now = self.now();
+        let room = ChunkRoom {
+            chunks_max: OWN_CHUNKS_MAX,
+            bytes_max: OWN_BYTES_MAX,
+            all_chunks_max: ALL_CHUNKS_MAX,
+            all_bytes_max: ALL_BYTES_MAX,
+            since: now.plus(-CHUNK_MICROS),
+        };
+        self.store.put_chunks(owner, chunks, room, now).await
+    }
+
+    fn read_chunks(&self, content_type: &str, body: &[u8]) -> Result<Vec<SealedChunk>> {
+        let parts = multipart::parse(content_type, body)
+            .map_err(|error| Error::invalid("body", error.to_string()))?;
+        if parts.len() > CHUNKS_PER_REQUEST_MAX {
+            let most = format!("at most {CHUNKS_PER_REQUEST_MAX} chunks in one request");
+            return Err(Error::invalid("body", most));
+        }
+        let mut chunks = Vec::with_capacity(parts.len());
+        for part in parts {
+            let clear = match part.name.as_str() {
+                "file" if part.bytes.len() as u64 <= CHUNK_BYTES => part.bytes.to_vec(),
+                "file" => return Err(too_large()),
+                "file_gzip" => gunzip(part.bytes, CHUNK_BYTES).map_err(|error| match error {
+                    DecodeError::TooLarge => too_large(),
+                    _ => Error::invalid("file_gzip", "a chunk is not a whole gzip stream"),
+                })?,
+                _ => return Err(Error::invalid("body", "expected fields `file` or `file_gzip`")),
+            };
+            let named = part.filename.as_deref().and_then(parse_checksum);
+            let checksum = named.filter(|checksum| *checksum == sha1(&clear)).ok_or_else(|| {
+                Error::invalid(
+                    "file",
+                    "the file name of a chunk is not the SHA-1 of its content: send it again",
+                )
+            })?;
+            chunks.push(SealedChunk { checksum, sealed: self.vault.seal(PURPOSE, &clear)? });
+        }
+        Ok(chunks)
+    }
+
+    /// Makes a bundle of chunks, or says where that stands. Whoever asks again hears of the same one; what is there
+    /// already is not read a second time.
+    pub async fn assemble(self: &Arc<Self>, actor: &Actor, input: AssemblyInput) -> Result<Assembled> {
+        self.require_open()?;
+        let owner = Self::confine(actor, Scope::ReleasesWrite, None)?;
+        let work = match self.assembly(actor, owner, input).await? {
+            Ok(work) => work,
+            Err(why) => return Ok(Assembled::Failed(why)),
+        };
+        let job = (owner, work.projects.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>());
+        if let Some(running) = self.source_maps.uploads.job(&job) {
+            return Ok(self.await_job(&job, running).await);
+        }
+        let mut wanted = Vec::with_capacity(work.projects.len());
+        for (project, key) in work.projects {
+            if !self.store.has_bundle(&key).await? {
+                wanted.push((project, key));
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(Assembled::Done);
+        }
+        let missing = self.store.missing_chunks(owner, work.chunks.clone()).await?;
+        if !missing.is_empty() {
+            return Ok(Assembled::Missing(
+                missing.iter().map(|checksum| crate::login::hex(checksum)).collect(),
+            ));
+        }
+        self.start(job, Work { projects: wanted, ..work }).await
+    }
+
+    /// What is asked for, looked at; the inner error is for the state of the bundle.
+    async fn assembly(
+        &self,
+        actor: &Actor,
+        owner: Option<ProjectId>,
+        input: AssemblyInput,
+    ) -> Result<Result<Work, String>> {
+        const HEX: &str = "expected SHA-1 in 40 hex digits";
+        let checksum = parse_checksum(&input.checksum).ok_or_else(|| Error::invalid("checksum", HEX))?;
+        if input.projects.is_empty() || input.projects.len() > PROJECTS_MAX {
+            return Err(Error::invalid("projects", format!("1 to {PROJECTS_MAX} projects")));
+        }
+        if input.chunks.len() > BUNDLE_CHUNKS_MAX {
+            return Ok(Err(too_large_bundle()));
+        }
+        let chunks: Option<Vec<Checksum>> = input.chunks.iter().map(|text| parse_checksum(text)).collect();
+        let chunks =
+            chunks.filter(|chunks| !chunks.is_empty()).ok_or_else(|| Error::invalid("chunks", HEX))?;
+        let (release, dist) = (input.version.unwrap_or_default(), input.dist.unwrap_or_default());
+        self.check_word("version", &release, RELEASE_CHARS_MAX)?;
+        self.check_word("dist", &dist, DIST_CHARS_MAX)?;
+        let mut projects: Vec<(Project, BundleKey)> = Vec::with_capacity(input.projects.len());
+        for id in &input.projects {
+            let project = self.project_for(actor, Scope::ReleasesWrite, &id.to_string()).await?;
+            if projects.iter().all(|(known, _)| known.id != project.id) {
+                let (release, dist) = (release.clone(), dist.clone());
+                let key = BundleKey { project: project.id, checksum, release, dist };
+                projects.push((project, key));
+            }
+        }
+        Ok(Ok(Work { actor: actor.clone(), owner, checksum, chunks, projects }))
+    }
+
+    /// Names of releases are kept and shown as they are: none may be a secret.
+    fn check_word(&self, field: &str, text: &str, chars_max: usize) -> Result<()> {
+        if text.chars().count() > chars_max || text.chars().any(char::is_control) {
+            return Err(Error::invalid(
+                field,
+                format!("at most {chars_max} characters, no control characters"),
+            ));
+        }
+        if self.redact_text(&ProjectSettings::default(), text) != text {
+            return Err(Error::invalid(field, "this looks like a secret; it is kept and shown as it is"));
+        }
+        Ok(())
+    }
+
+    /// Reads a bundle to its end, whoever stops waiting for it.
+    async fn start(self: &Arc<Self>, job: Job, work: Work) -> Result<Assembled> {
+        let (done, running) = watch::channel(None);
+        if !self.source_maps.uploads.add(&job, running.clone()) {
+            let message = "too many uploads are being read";
+            return Err(Error::Unavailable { message, retry_after_seconds: 5 });
+        }
+        let app = Arc::clone(self);
+        let whole = to_the_end(async move {
+            let outcome = app.run(work).await;
+            // Nobody may wait any more; the outcome stays for who asks next.
+            let _ = done.send(Some(outcome));
+            Ok(())
+        });
+        tokio::select! {
+            // Polled first, so that the work begins whatever else is ready.
+            biased;
+            ended = whole => ended?,
+            () = tokio::time::sleep(WAIT) => {}
+        }
+        Ok(self.await_job(&job, running).await)
+    }
+
+    async fn await_job(&self, job: &Job, mut running: watch::Receiver<Outcome>) -> Assembled {
+        let outcome = match tokio::time::timeout(WAIT, running.wait_for(Option::is_some)).await {
+            Ok(Ok(outcome)) => outcome.clone(),
+            // It panicked, which is counted where it did.
+            Ok(Err(_)) => Some(Err("a defect of the server: its log says more".to_owned())),
+            Err(_) => None,
+        };
+        if outcome.is_some() {
+            self.source_maps.uploads.remove(job);
+        }
+        match outcome {
+            None => Assembled::Reading,
+            Some(Ok(())) => Assembled::Done,
+            Some(Err(why)) => Assembled::Failed(why),
+        }
+    }
+
+    /// Reads, redacts and keeps the maps of a bundle for each project. Its chunks go, whatever came of it.
+    async fn run(&self, work: Work) -> Result<(), String> {
+        let Ok(_permit) = self.source_maps.uploads.assembling.acquire().await else {
+            return Err("the server is stopping: repeat the upload".to_owned());
+        };
+        let outcome = match self.joined(&work).await {
+            Ok(bytes) => self.keep_bundle(&work, &bytes).await,
+            Err(why) => Err(why),
+        };
+        self.source_maps.cache.forget();
+        if let Err(error) = self.store.drop_chunks(work.owner, work.chunks).await {
+            tracing::warn!(error = %error, "chunks of an upload were not dropped; they are within the hour");
+        }
+        outcome
+    }
+
+    /// The chunks of a bundle, opened and put together.
+    async fn joined(&self, work: &Work) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        for checksum in &work.chunks {
+            let sealed = self.store.chunk(work.owner, *checksum).await.map_err(told)?;
+            let sealed = sealed.ok_or("a chunk was forgotten meanwhile: repeat the upload")?;
+            bytes.extend(self.vault.open(PURPOSE, &sealed).map_err(told)?);
+            if bytes.len() as u64 > UPLOAD_BUNDLE_BYTES_MAX {
+                return Err(too_large_bundle());
+            }
+        }
+        if sha1(&bytes) != work.checksum {
+            return Err("the checksum of the whole is not that of its chunks: repeat the upload".to_owned());
+        }
+        Ok(bytes)
+    }
+
+    async fn keep_bundle(&self, work: &Work, bytes: &[u8]) -> Result<(), String> {
+        for (project, key) in &work.projects {
+            let bundle = self.store.begin_bundle(key, self.now()).await.map_err(told)?;
+            let kept = self.keep_maps(project, key, bundle, bytes).await;
+            let finished = match kept {
+                Ok(maps) => {
+                    let detail = json!({ "release": key.release, "dist": key.dist, "maps": maps });
+                    let target = format!("source_maps:{bundle}");
+                    let action = Action::SourceMapsUploaded;
+                    let audit = self.audit(&work.actor, action, target, Some(project.id), detail);
+                    self.store.finish_bundle(bundle, &audit).await.map_err(told)
+                }
+                Err(why) => Err(why),
+            };
+            if finished.is_err() {
+                self.store.remove_bundle(project.id, bundle, None).await.map_err(told)?;
+            }
+            self.store.sweep_bundles(self.now().plus(-CHUNK_MICROS)).await.map_err(told)?;
+            finished?;
+        }
+        Ok(())
+    }
+
+    async fn keep_maps(
+        &self,
+        project: &Project,
+        key: &BundleKey,
+        number: u64,
+        bytes: &[u8],
+    ) -> Result<usize, String> {
+        let settings = self.redaction_settings(&project.settings, 1);
+        let mut bundle = Bundle::open(bytes).map_err(|error: BundleError| error.to_string())?;
+        let planned =
+            make::plan(&mut bundle, !key.release.is_empty()).map_err(|why: Unusable| why.to_string())?;
+        let mut used = self.store.map_usage(project.id).await.map_err(told)?.bytes;
+        for one in &planned {
+            let made =
+                make::make(&mut bundle, one, &self.engine, &settings).map_err(|why| why.to_string())?;
+            used = used.saturating_add(self.store.add_source_map(number, made).await.map_err(told)?);
+            if used > PROJECT_BYTES_MAX {
+                return Err(format!(
+                    "the source maps of project {} take more than {} MiB: remove uploads that are not needed any more \
+                     with `actifix sourcemaps remove`",
+                    project.name,
+                    PROJECT_BYTES_MAX >> 20
+                ));
+            }
+        }
+        Ok(planned.len())
+    }
+}
+
+impl Uploads {
+    fn job(&self, job: &Job) -> Option<watch::Receiver<Outcome>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(job).cloned()
+    }
+
+    /// False where there are as many as may be.
+    fn add(&self, job: &Job, running: watch::Receiver<Outcome>) -> bool {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Ended ones that nobody asked for make room.
+        if jobs.len() >= ASSEMBLIES_MAX {
+            jobs.retain(|_, running| running.borrow().is_none() && running.has_changed().is_ok());
+        }
+        if jobs.len() >= ASSEMBLIES_MAX {
+            return false;
+        }
+        jobs.insert(job.clone(), running);
+        true
+    }
+
+    fn remove(&self, job: &Job) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+    }
+}
+
+/// An error as the state of a bundle tells it; faults of ours go to the log.
+fn told(error: Error) -> String {
+    if let Error::Internal(source) = &error {
+        tracing::error!(error = %source, "source maps were not kept");
+    }
+    error.to_string()
+}
+
+fn sha1(bytes: &[u8]) -> Checksum {
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    digest.as_ref().try_into().unwrap_or_default()
+}
+
+fn parse_checksum(text: &str) -> Option<Checksum> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut out = Checksum::default();
+    if !rest.is_empty() || pairs.len() != out.len() {
+        return None;
+    }
+    for (byte, pair) in out.iter_mut().zip(pairs) {
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let [high, low] = *pair;
+        *byte = digit(high)? << 4 | digit(low)?;
+    }
+    Some(out)
+}
+
+fn too_large() -> Error {
+    Error::invalid("file", format!("a chunk has more than {CHUNK_BYTES} bytes"))
+}
+
+fn too_large_bundle() -> String {
+    format!(
+        "the bundle has more than {} MiB: upload parts of the build one after the other",
+        UPLOAD_BUNDLE_BYTES_MAX >> 20
+    )
+}
