@@ -418,7 +418,7 @@ impl App {
                     test: None,
                     no_test_reason: Some("confirmed by a signed request from outside".to_owned()),
                 };
-                let completion = Completion { evidence, resolved_in: None };
+                let completion = Completion { evidence, resolved_in: None, in_next_release: false };
                 self.complete(actor, ticket, completion, None, None).await?;
                 Ok(Ok(ticket.clone()))
             }

@@ -33,6 +33,7 @@ pub mod outbox;
 pub mod ports;
 pub mod projects;
 mod recall;
+pub mod releases;
 pub mod retention;
 pub mod review;
 pub mod secrets;

@@ -6,6 +6,7 @@
 mod alerts;
 mod data;
 mod operations;
+mod releases;
 mod source_maps;
 mod views;
 
@@ -30,6 +31,7 @@ pub use data::{
 pub use data::{BundleKey, BundleView, Checksum, ChunkRoom, MapKey, MapUsage, NewSourceMap, SealedChunk};
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
+pub use releases::{ReleaseChange, ReleaseDetail, ReleaseQuery, ReleaseStore, SessionTotals};
 pub use source_maps::SourceMapStore;
 pub use views::{SavedView, ViewStore};
 
@@ -106,6 +108,7 @@ pub trait Store:
     + OperationStore
     + AlertStore
     + ViewStore
+    + ReleaseStore
     + HookStore
     + SourceMapStore
     + Send
@@ -132,6 +135,7 @@ impl<T> Store for T where
         + OperationStore
         + AlertStore
         + ViewStore
+        + ReleaseStore
         + HookStore
         + SourceMapStore
         + Send

@@ -7,6 +7,7 @@ use crate::recall::{Recall, Recalled};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::approval;
 use actifix_domain::audit::Action;
+use actifix_domain::commit;
 use actifix_domain::id::{ProjectId, PublicKey};
 use actifix_domain::matcher;
 use actifix_domain::project::{KeyKind, ORIGINS_MAX, Project, ProjectKey, ProjectSettings, RULES_MAX};
@@ -206,6 +207,7 @@ impl App {
             }
             let before = std::mem::take(&mut project.settings);
             project.settings = merged(&before, changes)?;
+            self.check_repository(&mut project.settings)?;
             check_settings(&project.settings)?;
             let detail = json!({ "before": only(&before, changes), "after": changes });
             let target = format!("project:{}", project.name);
@@ -219,6 +221,22 @@ impl App {
                 }
             }
         }
+    }
+
+    /// The address of a repository as it is kept: plain, so that links of it are addresses and nothing else, and
+    /// without a credential.
+    fn check_repository(&self, settings: &mut ProjectSettings) -> Result<()> {
+        let Some(given) = settings.repository.take() else { return Ok(()) };
+        let field = "settings.repository";
+        let address = commit::repository(&given).map_err(|expected| Error::invalid(field, expected))?;
+        if self.redact_text(settings, &address) != address {
+            return Err(Error::invalid(
+                field,
+                "this looks like a secret: an address without a credential is enough",
+            ));
+        }
+        settings.repository = Some(address);
+        Ok(())
     }
 
     /// Keys of a project.
@@ -429,7 +447,11 @@ fn merged(settings: &ProjectSettings, changes: &Map<String, Value>) -> Result<Pr
 
 /// The first change that alone is refused.
 fn blame(changes: &Map<String, Value>) -> Error {
-    let all = ProjectSettings { sample_after: Some(0), ..ProjectSettings::default() };
+    let all = ProjectSettings {
+        sample_after: Some(0),
+        repository: Some(String::new()),
+        ..ProjectSettings::default()
+    };
     let Ok(Value::Object(all)) = serde_json::to_value(&all) else {
         return Error::invalid("settings", "not an object");
     };
@@ -445,6 +467,7 @@ fn blame(changes: &Map<String, Value>) -> Error {
                 Value::Bool(_) => "true or false".to_owned(),
                 Value::Number(_) => "a number from 0".to_owned(),
                 Value::Array(_) => "a list".to_owned(),
+                _ if name == "repository" => "an https address, or null".to_owned(),
                 _ => "keep, mask or hash".to_owned(),
             };
             return Error::invalid(

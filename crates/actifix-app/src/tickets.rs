@@ -69,6 +69,8 @@ pub struct Completion {
     pub evidence: Evidence,
     /// Release that fixes it.
     pub resolved_in: Option<String>,
+    /// The next release fixes it, whatever its name will be: events of releases that are known now do not reopen it.
+    pub in_next_release: bool,
 }
 
 impl App {
@@ -121,7 +123,9 @@ impl App {
         let mut detail = self.visible_ticket(actor, Scope::TicketsRead, id).await?;
         if works_as_agent(actor, detail.ticket.project) && is_kept_from(&detail.ticket) {
             hide_texts(&mut detail);
+            return Ok(detail);
         }
+        detail.suspect_commits = self.suspects_of(&detail.ticket, detail.latest_event).await?;
         Ok(detail)
     }
 
@@ -288,15 +292,32 @@ impl App {
         let settings = self.settings_of_ticket(id).await?;
         self.redact_value(&settings, &mut evidence)?;
         let resolved_in = completion.resolved_in.map(|release| self.redact_text(&settings, &release));
+        let resolved_after = match (completion.in_next_release, &resolved_in) {
+            (true, Some(_)) => {
+                let message = "name the release that ships the fix, or leave it to the next one: not both";
+                return Err(Error::invalid("in_next_release", message));
+            }
+            (true, None) => {
+                let scope = Scope::TicketsWork;
+                let ticket = self.visible_ticket(actor, scope, id).await?.ticket;
+                Some(self.latest_release(&ticket).await?)
+            }
+            (false, _) => None,
+        };
         self.decide_leased(actor, id, proof, expected_version, |save| {
             save.status = apply(save.status, Command::Complete { by_agent })?;
             if save.status == Status::Resolved {
                 save.resolved_at = Some(now);
                 save.resolved_in.clone_from(&resolved_in);
+                save.resolved_after.clone_from(&resolved_after);
             }
             save.lease = None;
             let kind = if save.status == Status::Resolved { "resolved" } else { "submitted" };
-            Ok(Some((kind, json!({ "evidence": evidence, "resolved_in": resolved_in }))))
+            let mut data = json!({ "evidence": evidence, "resolved_in": resolved_in });
+            if let (Some(border), Some(map)) = (&resolved_after, data.as_object_mut()) {
+                map.insert("in_next_release_after".to_owned(), json!(border));
+            }
+            Ok(Some((kind, data)))
         })
         .await
     }
@@ -316,6 +337,7 @@ impl App {
             save.status = apply(save.status, Command::Reopen)?;
             save.resolved_at = None;
             save.resolved_in = None;
+            save.resolved_after = None;
             save.lease = None;
             Ok(Some(("reopened", Value::Null)))
         })
@@ -425,7 +447,7 @@ fn works_as_agent(actor: &Actor, project: ProjectId) -> bool {
     is_agent(actor) && actor.may(Scope::TicketsWork, Some(project))
 }
 
-fn hide_from(actor: &Actor, tickets: &mut [Ticket]) {
+pub(crate) fn hide_from(actor: &Actor, tickets: &mut [Ticket]) {
     for ticket in
         tickets.iter_mut().filter(|ticket| works_as_agent(actor, ticket.project) && is_kept_from(ticket))
     {

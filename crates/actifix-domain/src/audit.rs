@@ -121,6 +121,12 @@ actions! {
     SourceMapsUploaded = "source_maps.uploaded",
     /// Source maps were removed by hand.
     SourceMapsRemoved = "source_maps.removed",
+    /// A build told of a release: that there is one, when it was finished, what is in it.
+    ReleaseSaved = "release.saved",
+    /// A build told where a release was brought.
+    ReleaseDeployed = "release.deployed",
+    /// A release was removed, with its deploys and commits.
+    ReleaseRemoved = "release.removed",
     /// Events of another tracker were taken over.
     EventsImported = "events.imported",
     /// A ticket was claimed.

@@ -23,6 +23,8 @@ pub struct TicketFacts<'a> {
     pub resolved_at: Option<Timestamp>,
     /// Release that fixes it, when one was named.
     pub resolved_in: Option<&'a str>,
+    /// Resolved in the next release: the latest one that was known then.
+    pub resolved_after: Option<&'a str>,
 }
 
 impl<'a> From<&'a Ticket> for TicketFacts<'a> {
@@ -31,6 +33,7 @@ impl<'a> From<&'a Ticket> for TicketFacts<'a> {
             status: ticket.status,
             resolved_at: ticket.resolved_at,
             resolved_in: ticket.resolved_in.as_deref(),
+            resolved_after: ticket.resolved_after.as_deref(),
         }
     }
 }
@@ -48,7 +51,8 @@ pub struct EventFacts<'a> {
     pub release_order: ReleaseOrder,
 }
 
-/// Order of an event's release and the fixing release by when each was first seen.
+/// Order of an event's release and the fixing release by when each was first seen; with a ticket that the next release
+/// fixes, whether the event's release was known at the resolution already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReleaseOrder {
     /// Not known: the time of the event decides.
@@ -77,6 +81,17 @@ impl ReleaseOrder {
             (Some(_), Some(_)) => Self::NotEarlier,
         }
     }
+
+    /// The same for a ticket that the next release fixes, from when the event's release was first heard of, by our own
+    /// clock: what was known at the resolution is earlier, all that came since is not.
+    pub fn by_recorded(event_release: Option<Timestamp>, resolved_at: Option<Timestamp>) -> Self {
+        match (event_release, resolved_at) {
+            (None, _) => Self::NotEarlier,
+            (Some(_), None) => Self::Unknown,
+            (Some(event), Some(resolved_at)) if event <= resolved_at => Self::Earlier,
+            (Some(_), Some(_)) => Self::NotEarlier,
+        }
+    }
 }
 
 /// What an event did to its ticket.
@@ -92,15 +107,23 @@ pub struct EventEffect {
 /// Spares the look-up for all other events.
 pub fn needs_release_order(ticket: &TicketFacts<'_>, event_release: Option<&str>) -> bool {
     ticket.status == Status::Resolved
-        && match (ticket.resolved_in, event_release) {
-            (Some(fix), Some(event)) => release::compare(event, fix).is_none(),
+        && match (ticket.resolved_after, ticket.resolved_in, event_release) {
+            (Some(border), _, Some(event)) => release::is_after(event, border).is_none(),
+            (None, Some(fix), Some(event)) => release::compare(event, fix).is_none(),
             _ => false,
         }
 }
 
+/// Whether a release that nobody knew before is the one that ships the fix of a ticket that the next release resolves:
+/// later by version than all that was known then. Where names do not tell, it is: it came later.
+pub fn ships_fix(resolved_after: &str, new_release: &str) -> bool {
+    release::is_after(new_release, resolved_after).unwrap_or(true)
+}
+
 /// Effect of an event on a known ticket. Only a resolved one can change: it regresses (→ open) on an event of the
-/// fixing release or a later one; where either has no release, on an event after the resolution. In every other
-/// status, and for an older release, events only count.
+/// fixing release or a later one; where either has no release, on an event after the resolution. One that the next
+/// release fixes regresses on an event of a release that is later than all that were known then, and on no other: an
+/// event without a release may be of an old one. In every other status, and for an older release, events only count.
 pub fn on_event(ticket: &TicketFacts<'_>, event: &EventFacts<'_>) -> EventEffect {
     let seen = EventEffect { status: ticket.status, change: Change::Seen };
     if ticket.status != Status::Resolved {
@@ -109,16 +132,19 @@ pub fn on_event(ticket: &TicketFacts<'_>, event: &EventFacts<'_>) -> EventEffect
     // A sender whose clock is ahead must not turn an old error into a regression.
     let at = event.at.min(event.received_at);
     let after_resolution = ticket.resolved_at.is_none_or(|resolved_at| at > resolved_at);
-    let regressed = match (ticket.resolved_in, event.release) {
-        (Some(fix), Some(release)) => match release::compare(release, fix) {
+    let by_first_seen = match event.release_order {
+        ReleaseOrder::Earlier => false,
+        ReleaseOrder::NotEarlier => true,
+        ReleaseOrder::Unknown => after_resolution,
+    };
+    let regressed = match (ticket.resolved_after, ticket.resolved_in, event.release) {
+        (Some(_), _, None) => false,
+        (Some(border), _, Some(release)) => release::is_after(release, border).unwrap_or(by_first_seen),
+        (None, Some(fix), Some(release)) => match release::compare(release, fix) {
             Some(order) => order != Ordering::Less,
-            None => match event.release_order {
-                ReleaseOrder::Earlier => false,
-                ReleaseOrder::NotEarlier => true,
-                ReleaseOrder::Unknown => after_resolution,
-            },
+            None => by_first_seen,
         },
-        _ => after_resolution,
+        (None, ..) => after_resolution,
     };
     if regressed { EventEffect { status: Status::Open, change: Change::Regressed } } else { seen }
 }

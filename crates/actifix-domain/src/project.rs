@@ -123,6 +123,9 @@ pub struct ProjectSettings {
     pub agent_min_events: u32,
     /// Different addresses that these must come from, at most 8.
     pub agent_min_peers: u8,
+    /// `https` address of the linked repository, for links to its commits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
     /// Fingerprint rules, first match wins.
     pub fingerprint_rules: Vec<FingerprintRule>,
     /// In-app rules, last match wins.
@@ -144,6 +147,7 @@ impl Default for ProjectSettings {
             sample_after: None,
             agent_min_events: 10,
             agent_min_peers: 3,
+            repository: None,
             fingerprint_rules: Vec::new(),
             in_app_rules: Vec::new(),
             priority_rules: Vec::new(),

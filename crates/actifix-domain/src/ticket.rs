@@ -157,6 +157,9 @@ pub struct Ticket {
     pub resolved_at: Option<Timestamp>,
     /// Release that fixes it, when one was named.
     pub resolved_in: Option<String>,
+    /// Resolved in the next release: the latest one that was known then. Once that release is there, it is
+    /// `resolved_in`.
+    pub resolved_after: Option<String>,
     /// How often it came back after being resolved.
     pub regressions: u32,
     /// It was raised a step (regression, rate spike); happens once.

@@ -32,6 +32,7 @@ mod projects;
 mod quarantine;
 mod readers;
 mod regroup;
+mod releases;
 mod retention;
 mod rows;
 mod schema;

@@ -50,6 +50,7 @@ contract! {
     identities: open_gates();
     ingest: open_gates();
     regressions: open_gates();
+    releases: open_gates();
     throttle: three_held();
     tickets: open_gates();
     lists: open_gates();

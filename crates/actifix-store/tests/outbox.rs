@@ -215,7 +215,7 @@ async fn the_defaults_tell_of_p0_and_p1_and_of_what_comes_back() {
         no_test_reason: Some("nothing to change".into()),
         ..Evidence::default()
     };
-    let completion = Completion { evidence, resolved_in: None };
+    let completion = Completion { evidence, resolved_in: None, in_next_release: false };
     house.app.complete(&Actor::System, &id, completion, None, None).await.unwrap();
     house.clock.advance(MINUTE);
     house.record("loud", Priority::P1).await;
@@ -452,7 +452,13 @@ async fn an_issue_is_opened_once_and_closed_with_its_ticket() {
     };
     house
         .app
-        .complete(&Actor::System, &id, Completion { evidence, resolved_in: None }, None, None)
+        .complete(
+            &Actor::System,
+            &id,
+            Completion { evidence, resolved_in: None, in_next_release: false },
+            None,
+            None,
+        )
         .await
         .unwrap();
     house.settle().await;
@@ -601,7 +607,7 @@ async fn resolve(house: &House, id: &TicketId) {
         no_test_reason: Some("nothing to change".into()),
         ..Evidence::default()
     };
-    let completion = Completion { evidence, resolved_in: None };
+    let completion = Completion { evidence, resolved_in: None, in_next_release: false };
     house.app.complete(&Actor::System, id, completion, None, None).await.unwrap();
 }
 

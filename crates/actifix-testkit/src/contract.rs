@@ -15,6 +15,7 @@ pub mod lists;
 pub mod logins;
 pub mod projects;
 pub mod regressions;
+pub mod releases;
 pub mod secrets;
 pub mod source_maps;
 pub mod throttle;
@@ -114,6 +115,7 @@ impl Case {
             assignee: ticket.assignee,
             resolved_at: ticket.resolved_at,
             resolved_in: ticket.resolved_in,
+            resolved_after: ticket.resolved_after,
             lease: detail.lease,
             approved: ticket.origins.approved,
             actor: self.entry(kind).actor,

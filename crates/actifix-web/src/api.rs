@@ -14,6 +14,7 @@ mod jwt;
 pub(crate) mod oidc;
 mod openapi;
 mod operations;
+mod releases;
 mod retention;
 mod schemas;
 mod secrets;
@@ -35,7 +36,7 @@ use axum::handler::Handler;
 use axum::http::{Extensions, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use axum::{Json, Router};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -114,6 +115,21 @@ impl Operation {
         T: 'static,
     {
         Self::new(Method::POST, path, id, summary, permission.into(), post(run))
+    }
+
+    /// Only the wire of others has it.
+    pub(crate) fn put<H, T>(
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        permission: impl Into<Permission>,
+        run: H,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Self::new(Method::PUT, path, id, summary, permission.into(), put(run))
     }
 
     pub(crate) fn patch<H, T>(
@@ -212,6 +228,7 @@ impl Operation {
 pub(crate) fn operations() -> Vec<Operation> {
     let mut all = events::operations();
     all.extend(tickets::operations());
+    all.extend(releases::operations());
     all.extend(admin::operations());
     all.extend(care::operations());
     all.extend(retention::operations());

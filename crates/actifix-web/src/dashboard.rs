@@ -20,6 +20,7 @@ mod overview;
 mod people;
 mod projects;
 mod quarantine;
+mod releases;
 mod settings;
 mod shell;
 mod text;
@@ -60,6 +61,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/events/{id}/json", get(ticket::raw))
         .route("/held", get(floods::held).post(floods::act))
         .route("/findings", get(floods::findings).post(floods::resolve))
+        .route("/releases", get(releases::list))
+        .route("/releases/{version}", get(releases::show))
         .route("/projects", get(projects::list))
         .route("/projects/{name}", get(projects::show))
         .route("/quarantine", get(quarantine::list).post(quarantine::act))
@@ -103,7 +106,7 @@ async fn record(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
 }
 
 /// First segments of the paths of pages.
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 23] = [
     "",
     "login",
     "logout",
@@ -112,6 +115,7 @@ const PAGES: [&str; 22] = [
     "events",
     "held",
     "findings",
+    "releases",
     "projects",
     "quarantine",
     "doctor",

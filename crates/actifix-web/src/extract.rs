@@ -181,9 +181,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
 
 /// A whole body, within its size and its time.
 pub(crate) async fn read_body(body: Body, within: Duration) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(within, to_bytes(body, BODY_BYTES_MAX)).await {
+    read_up_to(body, within, BODY_BYTES_MAX).await
+}
+
+/// The same, of another size.
+pub(crate) async fn read_up_to(body: Body, within: Duration, bytes_max: usize) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(within, to_bytes(body, bytes_max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB")),
+        Ok(Err(_)) => {
+            let detail = format!("the body is larger than {} MiB", bytes_max >> 20);
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
+        }
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
     }
 }

@@ -6,6 +6,7 @@
 
 mod bundles;
 mod info;
+mod releases;
 
 use crate::api::{Operation, Permission, mount};
 use crate::problem::Problem;
@@ -27,7 +28,7 @@ pub const PREFIX: &str = "/api/0/";
 
 /// Every operation of this API. All that write need [`Scope::ReleasesWrite`].
 pub(crate) fn operations() -> Vec<Operation> {
-    let modules: [fn() -> Vec<Operation>; 2] = [bundles::operations, info::operations];
+    let modules: [fn() -> Vec<Operation>; 3] = [bundles::operations, info::operations, releases::operations];
     modules.iter().flat_map(|operations| operations()).collect()
 }
 

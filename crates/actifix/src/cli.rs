@@ -22,6 +22,7 @@ mod project;
 mod proxy_config;
 mod records;
 mod reference;
+mod release;
 mod remote;
 mod retention;
 mod review;
@@ -117,6 +118,12 @@ enum Command {
         after_help = "Examples:\n  actifix project create shop\n  actifix project show shop\n  actifix project key list shop"
     )]
     Project(project::ProjectCommand),
+    /// Releases: what began and ended with them, where they were brought.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  actifix release list --project shop\n  actifix release show shop@1.4.0\n  actifix release deploys shop@1.4.0"
+    )]
+    Release(release::ReleaseCommand),
     /// Source maps, with which minified frames are shown as they were written.
     #[command(
         subcommand,
@@ -322,6 +329,7 @@ fn run(global: Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Identity(command) => identity::run(&global, command).await,
             Command::Sessions(command) => admin::sessions(&global, command).await,
             Command::Audit(command) => audit::run(&global, command).await,
+            Command::Release(command) => release::run(&global, command).await,
             Command::Retention(command) => retention::run(&global, command).await,
             Command::Sourcemaps(command) => sourcemaps::run(&global, command).await,
             Command::Backup(command) => backup::run(&global, command).await,

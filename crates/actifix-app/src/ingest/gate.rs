@@ -68,7 +68,7 @@ pub struct Gate {
     disabled: bool,
     buckets: Mutex<HashMap<BucketId, Bucket>>,
     bytes: Arc<ByteBudget>,
-    pub(super) decoders: Arc<Semaphore>,
+    pub(crate) decoders: Arc<Semaphore>,
     recent: Recent,
 }
 

@@ -17,7 +17,7 @@ const HIDDEN: &str = "(hidden from agents: needs approval)";
 
 impl App {
     /// Says of each ticket whether agents may have it.
-    pub(super) async fn judge(&self, tickets: &mut [Ticket]) -> Result<()> {
+    pub(crate) async fn judge(&self, tickets: &mut [Ticket]) -> Result<()> {
         let mut policies: HashMap<ProjectId, AgentPolicy> = HashMap::new();
         for ticket in tickets {
             let policy = match policies.get(&ticket.project) {
@@ -88,6 +88,7 @@ pub(super) fn hide_text(ticket: &mut Ticket) {
         &mut ticket.first_release,
         &mut ticket.last_release,
         &mut ticket.resolved_in,
+        &mut ticket.resolved_after,
         &mut ticket.platform,
         &mut ticket.assignee,
     ] {
@@ -103,4 +104,5 @@ pub(super) fn hide_texts(detail: &mut TicketDetail) {
     detail.grouping.rule = None;
     detail.grouping.lines.clear();
     detail.grouping.place = None;
+    detail.suspect_commits.clear();
 }

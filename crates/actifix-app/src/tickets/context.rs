@@ -6,6 +6,7 @@ use super::works_as_agent;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{ActivityEntry, StoredEvent, TicketDetail};
+use crate::releases::SuspectCommit;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::event::{Event, Exception, Frame};
 use actifix_domain::id::TicketId;
@@ -33,8 +34,8 @@ const ATTEMPTS_MAX: usize = 5;
 const SIMILAR_MAX: usize = 3;
 
 /// Parts of `untrusted` that may be left out, what matters least first.
-const LEFT_OUT_FIRST: [&str; 7] =
-    ["breadcrumbs", "tags", "variables", "similar", "request", "attempts", "exceptions"];
+const LEFT_OUT_FIRST: [&str; 8] =
+    ["breadcrumbs", "tags", "variables", "similar", "request", "suspect_commits", "attempts", "exceptions"];
 
 /// The two parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +68,10 @@ impl App {
             None => None,
         };
         let mut untrusted = untrusted_part(&detail, event.as_ref(), &similar);
+        let suspects = self.suspects_of(&detail.ticket, detail.latest_event).await?;
+        if !suspects.is_empty() {
+            untrusted.insert("suspect_commits".to_owned(), suspects.iter().map(suspect).collect());
+        }
         let mut left_out = Vec::new();
         for part in LEFT_OUT_FIRST {
             if server.to_string().len() + Value::Object(untrusted.clone()).to_string().len()
@@ -162,6 +167,7 @@ fn untrusted_part(detail: &TicketDetail, event: Option<&Event>, similar: &[Ticke
     put("first_release", text(ticket.first_release.as_deref()));
     put("last_release", text(ticket.last_release.as_deref()));
     put("resolved_in", text(ticket.resolved_in.as_deref()));
+    put("resolved_after", text(ticket.resolved_after.as_deref()));
     if let Some(event) = event {
         put("message", text(event.logentry.as_ref().and_then(|entry| entry.message.as_deref())));
         put("environment", text(event.environment.as_deref()));
@@ -189,6 +195,19 @@ fn untrusted_part(detail: &TicketDetail, event: Option<&Event>, similar: &[Ticke
     let titles = similar.iter().map(|other| json!({ "id": other.id, "title": cut(&other.title) }));
     put("similar", titles.collect());
     part
+}
+
+/// A commit that may have caused it; what it says is as foreign as an event.
+fn suspect(suspect: &SuspectCommit) -> Value {
+    json!({
+        "id": suspect.id,
+        "release": cut(&suspect.release),
+        "author": text(suspect.author.as_deref()),
+        "message": cut(&suspect.message),
+        "at": suspect.at,
+        "files": suspect.files.iter().map(|file| cut(file)).collect::<Vec<_>>(),
+        "why": suspect.why,
+    })
 }
 
 /// What an earlier worker left: why it gave up, what it noted, what its fix was.

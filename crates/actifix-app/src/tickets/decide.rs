@@ -60,6 +60,7 @@ fn save_of(detail: &TicketDetail, actor: &Actor) -> TicketSave {
         assignee: ticket.assignee.clone(),
         resolved_at: ticket.resolved_at,
         resolved_in: ticket.resolved_in.clone(),
+        resolved_after: ticket.resolved_after.clone(),
         lease: detail.lease.clone(),
         approved: ticket.origins.approved,
         actor: actor.label(),

@@ -71,7 +71,7 @@ fn refusals_read_well() {
 #[test]
 fn only_a_resolved_ticket_changes_by_an_event() {
     for status in Status::ALL {
-        let ticket = TicketFacts { status, resolved_at: None, resolved_in: None };
+        let ticket = TicketFacts { status, resolved_at: None, resolved_in: None, resolved_after: None };
         let effect = on_event(&ticket, &event(5, Some("9.9.9"), ReleaseOrder::NotEarlier));
         if status == Resolved {
             assert_eq!(effect, EventEffect { status: Open, change: Change::Regressed });
@@ -105,7 +105,12 @@ fn a_resolved_ticket_regresses_by_release_else_by_time() {
         (None, None, Unknown, 0, false),
         (None, None, Unknown, -1, false),
     ] {
-        let ticket = TicketFacts { status: Resolved, resolved_at: Some(at(0)), resolved_in: fix };
+        let ticket = TicketFacts {
+            status: Resolved,
+            resolved_at: Some(at(0)),
+            resolved_in: fix,
+            resolved_after: None,
+        };
         let effect = on_event(&ticket, &event(time, release, order));
         assert_eq!(effect.change == Change::Regressed, regressed, "{fix:?} {release:?} {order:?} {time}");
         assert_eq!(effect.status, if regressed { Open } else { Resolved });
@@ -113,8 +118,83 @@ fn a_resolved_ticket_regresses_by_release_else_by_time() {
 }
 
 #[test]
+fn a_ticket_that_the_next_release_fixes_regresses_by_a_newer_release_alone() {
+    use ReleaseOrder::{Earlier, NotEarlier, Unknown};
+    // Resolved at 0. (latest release then, release of the event, known at the resolution?, time, regressed)
+    for (border, release, order, time, regressed) in [
+        // Versions: whenever they were seen first.
+        ("web@5.1.0", Some("web@5.1.0"), Earlier, 1, false),
+        ("web@5.1.0", Some("web@5.0.9"), Earlier, 1, false),
+        ("web@5.1.0", Some("web@5.0.10"), NotEarlier, 1, false),
+        ("web@5.1.0", Some("web@5.2.0-rc.1"), NotEarlier, 1, true),
+        ("web@5.9.0", Some("web@5.10.0"), NotEarlier, 1, true),
+        ("web@5.1.0", Some("web@5.1.1"), NotEarlier, -1, true),
+        // Days.
+        ("2026-11-24", Some("2026-11-23"), Earlier, 1, false),
+        ("2026-11-24", Some("2026-11-25"), NotEarlier, 1, true),
+        ("2026.11.24", Some("2026.12.01"), NotEarlier, 1, true),
+        // Numbers of builds.
+        ("app@1.2.3+45", Some("app@1.2.3+45"), Earlier, 1, false),
+        ("app@1.2.3+45", Some("app@1.2.3+44"), NotEarlier, 1, false),
+        ("app@1.2.3+45", Some("app@1.2.3+46"), NotEarlier, 1, true),
+        // Names that tell nothing, and other packages: by when they were known.
+        ("abc1234", Some("abc1234"), Earlier, 1, false),
+        ("abc1234", Some("def5678"), Earlier, 1, false),
+        ("abc1234", Some("def5678"), NotEarlier, 1, true),
+        ("1234", Some("1235"), NotEarlier, 1, true),
+        ("web@5.1.0", Some("api@1.0.0"), Earlier, 1, false),
+        ("web@5.1.0", Some("api@1.0.0"), NotEarlier, 1, true),
+        ("abc1234", Some("def5678"), Unknown, 1, true),
+        ("abc1234", Some("def5678"), Unknown, -1, false),
+        // Which release it is of, nobody knows.
+        ("web@5.1.0", None, NotEarlier, 1, false),
+    ] {
+        let ticket = TicketFacts {
+            status: Resolved,
+            resolved_at: Some(at(0)),
+            resolved_in: None,
+            resolved_after: Some(border),
+        };
+        let effect = on_event(&ticket, &event(time, release, order));
+        assert_eq!(effect.change == Change::Regressed, regressed, "{border} {release:?} {order:?} {time}");
+        assert_eq!(effect.status, if regressed { Open } else { Resolved });
+        let asked = needs_release_order(&ticket, release);
+        assert_eq!(asked, release.is_some_and(|name| crate::release::is_after(name, border).is_none()));
+    }
+}
+
+#[test]
+fn the_next_release_ships_the_fix() {
+    for (border, new, ships) in [
+        ("web@5.1.0", "web@5.1.1", true),
+        ("web@5.1.0", "web@5.0.10", false),
+        ("web@5.1.0", "web@5.1.0", false),
+        ("app@1.2.3+45", "app@1.2.3+46", true),
+        ("abc1234", "def5678", true),
+    ] {
+        assert_eq!(ships_fix(border, new), ships, "{new} after {border}");
+    }
+}
+
+#[test]
+fn known_at_the_resolution_is_by_our_own_clock() {
+    use ReleaseOrder::{Earlier, NotEarlier, Unknown};
+    let t = |micros| Some(at(micros));
+    for (recorded, resolved, expected) in [
+        (t(1), t(3), Earlier),
+        (t(3), t(3), Earlier),
+        (t(4), t(3), NotEarlier),
+        (None, t(3), NotEarlier),
+        (t(1), None, Unknown),
+    ] {
+        assert_eq!(ReleaseOrder::by_recorded(recorded, resolved), expected);
+    }
+}
+
+#[test]
 fn a_sender_whose_clock_is_ahead_does_not_cause_a_regression() {
-    let ticket = TicketFacts { status: Resolved, resolved_at: Some(at(0)), resolved_in: None };
+    let ticket =
+        TicketFacts { status: Resolved, resolved_at: Some(at(0)), resolved_in: None, resolved_after: None };
     let ahead = EventFacts {
         at: at(1_000),
         received_at: at(-1),
@@ -126,7 +206,12 @@ fn a_sender_whose_clock_is_ahead_does_not_cause_a_regression() {
 
 #[test]
 fn first_seen_is_only_looked_up_when_names_do_not_tell() {
-    let ticket = |status, fix| TicketFacts { status, resolved_at: Some(at(0)), resolved_in: fix };
+    let ticket = |status, fix| TicketFacts {
+        status,
+        resolved_at: Some(at(0)),
+        resolved_in: fix,
+        resolved_after: None,
+    };
     assert!(needs_release_order(&ticket(Resolved, Some("abc1234")), Some("def5678")));
     assert!(needs_release_order(&ticket(Resolved, Some("1.2.3")), Some("def5678")));
     assert!(!needs_release_order(&ticket(Resolved, Some("abc1234")), Some("abc1234")));

@@ -88,6 +88,7 @@ pub(crate) fn of_ticket(
         json!({
             "status": row.ticket.status, "priority": row.ticket.priority, "assignee": row.ticket.assignee,
             "approved": row.ticket.origins.approved, "resolved_in": row.ticket.resolved_in,
+            "resolved_after": row.ticket.resolved_after,
             "lease": row.lease.as_ref().map(|lease| json!({
                 "holder": lease.holder, "fence": lease.fence, "expires_at": lease.expires_at,
             })),

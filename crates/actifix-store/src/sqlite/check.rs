@@ -104,6 +104,10 @@ pub(crate) fn ticket(row: &TicketRow) -> i64 {
     for peer in &t.origins.peers {
         fields.0.update(&peer.to_le_bytes());
     }
+    // Rows of before have none: what is hashed of those stays as it was.
+    if let Some(border) = &t.resolved_after {
+        fields.text(border);
+    }
     fields.end()
 }
 

@@ -21,7 +21,7 @@ pub(crate) use side::stored_seq;
 use super::findings::Sightings;
 use super::rows::{self, Hex, key_hex, ticket_by_seq};
 use super::writer::Work;
-use super::{monitors, quarantine};
+use super::{monitors, quarantine, releases};
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::{ActivityEntry, Ingested, Recorded};
@@ -31,6 +31,7 @@ use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
 use actifix_domain::lifecycle::{self, EventFacts, ReleaseOrder, TicketFacts};
 use actifix_domain::outcome::{Change, Outcome, Reason};
 use actifix_domain::priority::{self, Raise};
+use actifix_domain::release::Part;
 use actifix_domain::sampling;
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::{DAY, Timestamp};
@@ -58,7 +59,7 @@ pub(crate) struct Batch<'w, 'c, 'p> {
     places: HashMap<i64, usize>,
     /// Stored events that were their ticket's latest and nothing more, and no longer are.
     replaced: Vec<(ProjectId, i64)>,
-    releases: HashMap<(ProjectId, &'p str), Timestamp>,
+    releases: BTreeMap<(ProjectId, &'p str), releases::Delta>,
     /// Numbers of pending events and bytes, once per attachment that came later in the same batch.
     pending_late: Vec<(i64, i64)>,
     /// Ids given in this batch.
@@ -201,7 +202,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
             events: Vec::new(),
             places: HashMap::new(),
             replaced: Vec::new(),
-            releases: HashMap::new(),
+            releases: BTreeMap::new(),
             pending_late: Vec::new(),
             new_ids: HashSet::new(),
             tally: Tally::default(),
@@ -263,8 +264,10 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
             return self.duplicate(event.id, seen);
         }
         if let Some(release) = event.release.as_deref() {
-            let first = self.releases.entry((project, release)).or_insert(event.timestamp);
-            *first = (*first).min(event.timestamp);
+            let delta = self.releases.entry((project, release));
+            delta
+                .or_insert_with(|| releases::Delta::new(event.timestamp, prepared.received_at))
+                .count(event.timestamp);
         }
         let attached = match event.attach_to {
             Some(target) => self.seen(project, target)?.and_then(|seen| seen.ticket_seq),
@@ -392,7 +395,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
     }
 
     /// What the event does to the ticket's status and priority.
-    fn transition(&mut self, prepared: &Prepared, event: &PreparedEvent, seq: i64) -> Result<Change> {
+    fn transition(&mut self, prepared: &Prepared, event: &'p PreparedEvent, seq: i64) -> Result<Change> {
         let order = self.release_order(prepared.project, event, seq)?;
         let touched = self.touched_mut(seq)?;
         let ticket = &mut touched.known.row.ticket;
@@ -414,15 +417,18 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
                 data: serde_json::json!({
                     "event_id": event.id, "release": event.release,
                     "resolved_at": ticket.resolved_at, "resolved_in": ticket.resolved_in,
+                    "resolved_after": ticket.resolved_after,
                 }),
             });
             ticket.resolved_at = None;
             ticket.resolved_in = None;
+            ticket.resolved_after = None;
             let raised = raise(touched, event, Raise::Regressed, prepared.received_at);
             self.tell_of(Trigger::Regressed, event, seq, prepared.received_at)?;
             if raised {
                 self.tell_of(Trigger::Raised, event, seq, prepared.received_at)?;
             }
+            self.belongs(prepared.project, event, Part::Regressed, seq);
         }
         Ok(effect.change)
     }
@@ -435,17 +441,25 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
             return Ok(ReleaseOrder::Unknown);
         }
         let (fix, resolved_at) = (ticket.resolved_in.clone(), ticket.resolved_at);
-        let first = |name: Option<&str>| -> Result<Option<Timestamp>> {
-            let Some(name) = name else { return Ok(None) };
-            Ok(self
-                .work
-                .db
-                .prepare_cached("SELECT first_seen FROM releases WHERE project_id = ?1 AND release = ?2")?
-                .query_row(params![project.0, name], |row| row.get(0))
-                .optional()?
-                .map(Timestamp::from_micros))
+        let waits = ticket.resolved_after.is_some();
+        let times = |name: Option<&str>| match name {
+            Some(name) => releases::times(self.work.db, project, name),
+            None => Ok(None),
         };
-        Ok(ReleaseOrder::by_first_seen(first(release)?, first(fix.as_deref())?, resolved_at))
+        let event = times(release)?;
+        if waits {
+            return Ok(ReleaseOrder::by_recorded(event.map(|(_, recorded)| recorded), resolved_at));
+        }
+        let first = |times: Option<(Timestamp, Timestamp)>| times.map(|(first_seen, _)| first_seen);
+        Ok(ReleaseOrder::by_first_seen(first(event), first(times(fix.as_deref())?), resolved_at))
+    }
+
+    /// Notes that a ticket began in the event's release, or came back with it.
+    fn belongs(&mut self, project: ProjectId, event: &'p PreparedEvent, part: Part, seq: i64) {
+        let delta = event.release.as_deref().and_then(|release| self.releases.get_mut(&(project, release)));
+        if let Some(delta) = delta {
+            delta.belongs(part, seq);
+        }
     }
 
     /// Raises a ticket whose rate of this hour is far above its past.

@@ -30,13 +30,14 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (22, "alert_states", include_str!("../../migrations/sqlite/0022_alert_states.sql")),
     (23, "inbound", include_str!("../../migrations/sqlite/0023_inbound.sql")),
     (24, "source_maps", include_str!("../../migrations/sqlite/0024_source_maps.sql")),
+    (25, "releases", include_str!("../../migrations/sqlite/0025_releases.sql")),
 ];
 
 /// The migration that made the audit log.
 const AUDIT: u32 = 4;
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 24;
+pub(crate) const SCHEMA_VERSION: u32 = 25;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -124,6 +124,9 @@ fn move_rows(db: &Connection, project: ProjectId, from: i64, into: i64) -> Resul
          SELECT project_id, ?3, number + coalesce((SELECT max(number) FROM ticket_activity \
          WHERE project_id = ?1 AND ticket_seq = ?3), 0), at, actor, kind, data FROM ticket_activity \
          WHERE project_id = ?1 AND ticket_seq = ?2",
+        "INSERT INTO release_tickets (project_id, release, part, ticket_seq) \
+         SELECT project_id, release, part, ?3 FROM release_tickets WHERE project_id = ?1 AND ticket_seq = ?2 \
+         ON CONFLICT DO NOTHING",
     ];
     for sql in MOVES {
         let mut statement = db.prepare_cached(sql)?;
@@ -145,6 +148,7 @@ fn absorb(target: &mut TicketRow, source: &TicketRow) {
         t.status = status;
         t.resolved_at = None;
         t.resolved_in = None;
+        t.resolved_after = None;
     }
     if s.priority < t.priority {
         t.priority = s.priority;
@@ -325,6 +329,7 @@ fn split_off(
         last_release: release("DESC")?,
         resolved_at: None,
         resolved_in: None,
+        resolved_after: None,
         regressions: 0,
         raised: false,
         assignee: None,

@@ -8,7 +8,7 @@ use super::projects::collect;
 use super::rows::{self, quantity, ticket_by_seq};
 use super::tickets::delete_ticket;
 use super::writer::Work;
-use super::{SqliteStore, audit, upkeep};
+use super::{SqliteStore, audit, releases, upkeep};
 use crate::fault::Result;
 use actifix_app::error::Error;
 use actifix_app::ports::{RetentionPolicy, RetentionReport, SourceMapStore};
@@ -416,6 +416,8 @@ async fn series(store: &SqliteStore, now: Timestamp) -> Result<(), Error> {
     for (sql, border) in steps {
         store.write(move |work| Ok(work.db.prepare_cached(sql)?.execute([border])?)).await?;
     }
+    let before = now.plus(-PROJECT_DAYS_KEPT * DAY).micros();
+    while store.write(move |work| releases::forget_old(work.db, before, STEP_ROWS)).await? >= STEP {}
     let mut after = 0;
     loop {
         let seqs: Vec<(i64, i64)> = store

@@ -6,13 +6,14 @@ use super::rows::{
     self, Columns, TICKET_COLUMNS, TicketRow, key_hex, ticket_by_id, ticket_row, update_ticket,
 };
 use super::writer::Work;
-use super::{activity, audit, events, outbox};
+use super::{activity, audit, events, outbox, releases};
 use crate::fault::Result;
 use actifix_app::error::Error;
 use actifix_app::ports::{DayCount, Facet, HourCount, TicketDetail, TicketSave};
 use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::fingerprint::{self, Explanation, Step};
 use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
+use actifix_domain::release::Part;
 use actifix_domain::ticket::{Status, Ticket};
 use actifix_domain::time::{DAY, HOUR, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -63,6 +64,7 @@ pub(crate) fn detail(db: &Connection, id: &TicketId, now: Timestamp) -> Result<O
                 Ok((c.take()?, c.count()?))
             },
         )?,
+        suspect_commits: Vec::new(),
         ticket: row.ticket,
     }))
 }
@@ -202,6 +204,7 @@ pub(crate) fn save(
     ticket.assignee.clone_from(&save.assignee);
     ticket.resolved_at = save.resolved_at;
     ticket.resolved_in.clone_from(&save.resolved_in);
+    ticket.resolved_after.clone_from(&save.resolved_after);
     ticket.version += 1;
     if let Some(lease) = &save.lease {
         let renewed = row.lease.as_ref().is_some_and(|held| held.lease_id == lease.lease_id);
@@ -220,6 +223,11 @@ pub(crate) fn save(
     move_counters(work, &row.ticket, Some(before))?;
     if let Some(entry) = &save.activity {
         activity::append(work.db, row.ticket.project, row.seq, entry)?;
+    }
+    if row.ticket.status == Status::Resolved
+        && let Some(release) = &row.ticket.resolved_in
+    {
+        releases::belongs(work.db, row.ticket.project, release, Part::Resolved, row.seq)?;
     }
     audit::of_ticket(work, &former, &row, save, network, now)?;
     if row.ticket.status == Status::Resolved && former.ticket.status != Status::Resolved {
@@ -279,6 +287,7 @@ pub(crate) fn delete_ticket(db: &Connection, project: ProjectId, seq: i64) -> Re
         "ticket_users",
         "ticket_redactions",
         "ticket_activity",
+        "release_tickets",
     ] {
         let sql = format!("DELETE FROM {table} WHERE project_id = ?1 AND ticket_seq = ?2");
         db.prepare_cached(&sql)?.execute(params![project.0, seq])?;

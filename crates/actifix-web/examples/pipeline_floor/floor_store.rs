@@ -27,12 +27,14 @@ use actifix_app::ports::{
     UpkeepStore,
 };
 use actifix_app::ports::{IdentityRecord, IdentityStore};
-use actifix_app::ports::{SavedView, ViewStore};
+use actifix_app::ports::{ReleaseChange, ReleaseDetail, ReleaseQuery, ReleaseStore, SavedView, ViewStore};
 use actifix_domain::alert::{AlertRule, Failure, Mute, RuleState, Signal};
 use actifix_domain::audit::AuditRecord;
+use actifix_domain::commit::Commit;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
 use actifix_domain::project::{KeyKind, Project, ProjectKey, ProjectSettings};
+use actifix_domain::release::{Deploy, Release};
 use actifix_domain::throttle::ThrottleView;
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
@@ -840,6 +842,56 @@ impl ViewStore for NullStore {
     }
 
     async fn remove_view(&self, _: &str, _: &str) -> Result<bool> {
+        Err(NOTHING)
+    }
+}
+
+#[async_trait]
+impl ReleaseStore for NullStore {
+    async fn releases(&self, _: ReleaseQuery) -> Result<Page<Release>> {
+        Err(NOTHING)
+    }
+
+    async fn release_detail(&self, _: ProjectId, _: &str) -> Result<Option<ReleaseDetail>> {
+        Err(NOTHING)
+    }
+
+    async fn releases_named(&self, _: &str) -> Result<Vec<Release>> {
+        Err(NOTHING)
+    }
+
+    async fn known_releases(&self, _: ProjectId) -> Result<Vec<(String, Timestamp)>> {
+        Err(NOTHING)
+    }
+
+    async fn save_release(
+        &self,
+        _: ProjectId,
+        _: &str,
+        _: ReleaseChange,
+        _: Timestamp,
+        _: &AuditRecord,
+    ) -> Result<Option<Release>> {
+        Err(NOTHING)
+    }
+
+    async fn remove_release(&self, _: ProjectId, _: &str, _: &AuditRecord) -> Result<bool> {
+        Err(NOTHING)
+    }
+
+    async fn previous_with_commits(&self, _: ProjectId, _: &str) -> Result<Option<(Release, String)>> {
+        Err(NOTHING)
+    }
+
+    async fn commits_leading_to(&self, _: ProjectId, _: &str) -> Result<Vec<(String, Vec<Commit>)>> {
+        Err(NOTHING)
+    }
+
+    async fn add_deploy(&self, _: ProjectId, _: &str, _: Deploy, _: &AuditRecord) -> Result<Option<Deploy>> {
+        Err(NOTHING)
+    }
+
+    async fn deploys(&self, _: ProjectId, _: &str) -> Result<Vec<Deploy>> {
         Err(NOTHING)
     }
 }

@@ -13,15 +13,35 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:string project:integer title:string culprit:string level:string status:string priority:string \
          priority_reason:string count:integer users:integer first_seen:time last_seen:time fingerprint:string \
          near_key:string? first_release:string? last_release:string? platform:string? unhandled:boolean \
-         resolved_at:time? resolved_in:string? regressions:integer raised:boolean assignee:string? \
+         resolved_at:time? resolved_in:string? resolved_after:string? regressions:integer raised:boolean assignee:string? \
          approval:string approval_reason:string created_at:time version:integer",
     ),
     (
         "TicketDetail",
         "+Ticket url:string fingerprints:[string] grouping:object? grouping_sentence:string? latest_event:string? \
          lease:HeldLease? activity:[object] facets:[object] redactions:[RuleCount] hours:[HourCount] \
-         days:[DayCount]",
+         days:[DayCount] suspect_commits:[SuspectCommit]",
     ),
+    (
+        "SuspectCommit",
+        "id:string release:string author:string? message:string at:time? files:[string] why:string url:string?",
+    ),
+    (
+        "Release",
+        "project:integer version:string first_seen:time last_seen:time? recorded_at:time released_at:time? \
+         url:string? events:integer new_tickets:integer regressions:integer deploys:integer commits:integer",
+    ),
+    (
+        "ReleaseDetail",
+        "release:Release deploys:[Deploy] commits:[Commit] sessions:SessionTotals new_tickets:[Ticket] \
+         regressed:[Ticket] resolved:[Ticket]",
+    ),
+    ("Deploy", "id:integer environment:string name:string? url:string? started_at:time? finished_at:time"),
+    (
+        "Commit",
+        "id:string author:string? author_email:string? message:string at:time? paths:[string] paths_left_out:integer",
+    ),
+    ("SessionTotals", "sessions:integer errored:integer crashed:integer"),
     ("RuleCount", "rule:string count:integer"),
     ("HeldLease", "fence:integer holder:string since:time expires_at:time"),
     ("Lease", "+HeldLease lease_id:string"),
@@ -231,6 +251,8 @@ const ANSWERS: &[(&str, &str)] = &[
     ("list_throttle_history", "*ThrottleDecision"),
     ("promote_held", "Promoted"),
     ("list_tickets", "*Ticket"),
+    ("list_releases", "*Release"),
+    ("get_release", "ReleaseDetail"),
     ("get_ticket", "TicketDetail"),
     ("get_ticket_context", "TicketContext"),
     ("change_ticket", "Ticket"),

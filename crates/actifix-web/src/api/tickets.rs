@@ -115,6 +115,11 @@ fn triage_operations() -> Vec<Operation> {
             ("test", "TestProof?", "two runs of one command: failed before, passes after"),
             ("no_test_reason", "string?", "why there is none"),
             ("resolved_in", "string?", "release that ships the fix"),
+            (
+                "in_next_release",
+                "boolean?",
+                "the next release ships it: events of those known now do not reopen it",
+            ),
             LEASE,
             FENCE,
         ]),
@@ -225,6 +230,7 @@ fn detail_json(app: &App, detail: TicketDetail) -> ApiResult<Value> {
     let redactions: Vec<Value> =
         detail.redactions.iter().map(|(rule, count)| json!({ "rule": rule, "count": count })).collect();
     map.insert("redactions".into(), json!(redactions));
+    map.insert("suspect_commits".into(), json!(detail.suspect_commits));
     // Whoever reads may know that it is leased, not the id that proves it.
     let lease = detail.lease.map(|lease| {
         json!({ "holder": lease.holder, "fence": lease.fence, "since": lease.since, "expires_at": lease.expires_at })
@@ -353,6 +359,7 @@ struct CompleteInput {
     test: Option<TestProof>,
     no_test_reason: Option<String>,
     resolved_in: Option<String>,
+    in_next_release: Option<bool>,
     lease_id: Option<String>,
     fence: Option<u64>,
 }
@@ -381,7 +388,8 @@ async fn complete(
         test: input.test,
         no_test_reason: input.no_test_reason,
     };
-    let completion = Completion { evidence, resolved_in: input.resolved_in };
+    let in_next_release = input.in_next_release.unwrap_or_default();
+    let completion = Completion { evidence, resolved_in: input.resolved_in, in_next_release };
     let version = if_match(&headers)?;
     Ok(answer(&app.complete(&who.0, &ticket_id(&id)?, completion, proof.as_ref(), version).await?))
 }

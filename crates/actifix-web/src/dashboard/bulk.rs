@@ -144,7 +144,11 @@ async fn apply(app: &App, sent: &Sent, act: Act, id: &TicketId) -> Result<(), Er
                 test: None,
                 no_test_reason: text("no_test_reason"),
             };
-            let completion = Completion { evidence, resolved_in: text("resolved_in") };
+            let completion = Completion {
+                evidence,
+                resolved_in: text("resolved_in"),
+                in_next_release: fields.get("in_next_release") == Some("yes"),
+            };
             app.complete(actor, id, completion, None, None).await
         }
     };

@@ -28,6 +28,8 @@ pub enum Nav {
     Held,
     /// Findings.
     Findings,
+    /// Releases.
+    Releases,
     /// Projects.
     Projects,
     /// Quarantine.

@@ -1,6 +1,7 @@
 //! The page of a ticket, its events, and what may be done with it.
 
 use super::forms::{Sent, Viewer, encoded, see};
+use super::releases;
 use super::shell::{Nav, Shell, answer, render};
 use super::text::{Marked, Title, When, chip, grouped, marked, span, title};
 use super::tickets::{Row, name_of, priority_class, rows, status_word};
@@ -89,8 +90,12 @@ struct TicketPage {
     users: String,
     first: When,
     last: When,
-    first_release: Option<String>,
-    last_release: Option<String>,
+    first_release: Option<(Marked, String)>,
+    last_release: Option<(Marked, String)>,
+    fixed_in: Option<(Marked, String)>,
+    fixed_after: Option<(Marked, String)>,
+    suspects: Vec<releases::Change>,
+    may_wait: bool,
     assignee: Option<String>,
     lease: Option<(String, String)>,
     approval: String,
@@ -161,8 +166,12 @@ fn view(s: Shell, detail: TicketDetail, project: &str, similar: Vec<Row>, event:
         users: if ticket.users == 0 { "–".to_owned() } else { grouped(ticket.users) },
         first: When::new(ticket.first_seen, now),
         last: When::new(ticket.last_seen, now),
-        first_release: ticket.first_release.clone(),
-        last_release: ticket.last_release.clone(),
+        first_release: releases::named(&s, ticket, ticket.first_release.as_ref()),
+        last_release: releases::named(&s, ticket, ticket.last_release.as_ref()),
+        fixed_in: releases::named(&s, ticket, ticket.resolved_in.as_ref()),
+        fixed_after: releases::named(&s, ticket, ticket.resolved_after.as_ref()),
+        suspects: detail.suspect_commits.iter().map(|suspect| releases::suspect(suspect, now)).collect(),
+        may_wait: ticket.last_release.is_some(),
         assignee: ticket.assignee.clone(),
         lease: detail.lease.as_ref().map(|lease| (lease.holder.clone(), span(lease.expires_at.since(now)))),
         approval: ticket.approval_reason.clone(),
@@ -260,6 +269,7 @@ fn entry_of(entry: &ActivityEntry, now: Timestamp) -> Act {
         "regressed" => "saw it come back",
         "raised" => "raised its priority",
         "promoted" => "let it in",
+        "shipped" => "saw the next release, which ships the fix",
         _ => "changed it",
     };
     let text = match &entry.data {
@@ -421,7 +431,11 @@ pub async fn act_on(app: &App, sent: &Sent, id: &TicketId) -> Result<(), Error> 
                 test: None,
                 no_test_reason: text("no_test_reason"),
             };
-            let completion = Completion { evidence, resolved_in: text("resolved_in") };
+            let completion = Completion {
+                evidence,
+                resolved_in: text("resolved_in"),
+                in_next_release: fields.get("in_next_release") == Some("yes"),
+            };
             app.complete(actor, id, completion, None, version).await.map(|_| ())
         }
         "promote" => {

@@ -66,7 +66,7 @@ pub enum TicketCommand {
     },
     /// Resolve it with evidence.
     #[command(
-        after_help = "Examples:\n  actifix ticket complete 7K3QF --root-cause 'timeout was 2 s' \\\n      --commit 3f2a91c --no-test-reason 'configuration only' --resolved-in web@5.1.1\n  actifix ticket complete 7K3QF --root-cause 'the mount was full' \\\n      --no-commit-reason 'nothing to change in code' --no-test-reason 'operations only'"
+        after_help = "Examples:\n  actifix ticket complete 7K3QF --root-cause 'timeout was 2 s' \\\n      --commit 3f2a91c --no-test-reason 'configuration only' --resolved-in web@5.1.1\n  actifix ticket complete 7K3QF --root-cause 'timeout was 2 s' \\\n      --commit 3f2a91c --no-test-reason 'configuration only' --in-next-release\n  actifix ticket complete 7K3QF --root-cause 'the mount was full' \\\n      --no-commit-reason 'nothing to change in code' --no-test-reason 'operations only'"
     )]
     Complete(CompleteArgs),
     /// Let agents have it.
@@ -148,6 +148,9 @@ pub struct CompleteArgs {
     /// Release that ships the fix.
     #[arg(long)]
     resolved_in: Option<String>,
+    /// The next release ships the fix: events of those known now do not reopen it, the first of a newer one does.
+    #[arg(long, conflicts_with = "resolved_in")]
+    in_next_release: bool,
     #[command(flatten)]
     lease: LeaseArgs,
 }
@@ -243,6 +246,7 @@ async fn complete(global: &Global, client: &Client, args: CompleteArgs) -> Resul
         "test": test,
         "no_test_reason": args.no_test_reason,
         "resolved_in": args.resolved_in,
+        "in_next_release": args.in_next_release,
     });
     args.lease.lay(&mut body);
     act(global, client, &args.id, "/complete", &body).await

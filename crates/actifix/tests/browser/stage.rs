@@ -19,7 +19,7 @@ const UNHURRIED: [(&str, &str); 4] = [
 pub struct Stage {
     pub home: Arc<Home>,
     pub server: Server,
-    /// A ticket with a stack trace, an event of it, a held ticket, the default project.
+    /// A ticket with a stack trace, an event of it, a held ticket, the default project, the latest release.
     places: Vec<(&'static str, String)>,
 }
 
@@ -37,7 +37,10 @@ impl Stage {
         let event = first_item(&stage.server, &format!("/api/v1/tickets/{ticket}/events"), "event_id");
         let held = stage.first("is:held");
         let project = first_item(&stage.server, "/api/v1/projects", "id");
-        stage.places = vec![("ticket", ticket), ("event", event), ("held", held), ("project", project)];
+        let release = first_item(&stage.server, "/api/v1/releases", "version");
+        let release = crate::visitor::encoded(&release);
+        let places = [("ticket", ticket), ("event", event), ("held", held), ("project", project)];
+        stage.places = places.into_iter().chain([("release", release)]).collect();
         stage
     }
 

@@ -20,6 +20,8 @@ const PAGES: &[(&str, &str)] = &[
     ("/findings", "Rotated"),
     ("/findings?state=all", "Rotated"),
     ("/findings?state=rotated", "No leaked secret here"),
+    ("/releases", "First seen"),
+    ("/releases/{release}", "New tickets"),
     ("/projects", "Made"),
     ("/projects/{project}", "Change only the DSN"),
     ("/projects/{project}?sdk=node", "Change only the DSN"),

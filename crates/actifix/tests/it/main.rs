@@ -58,6 +58,7 @@ mod provider;
 mod proxies;
 mod random;
 mod rates;
+mod releases;
 mod repeats;
 mod retention;
 mod reviews;

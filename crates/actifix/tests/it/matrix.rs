@@ -66,6 +66,7 @@ fn filled(path: &str, ticket: &str, event: &str) -> String {
         .replace("{key}", &"0".repeat(32))
         .replace("{number}", "0")
         .replace("{name}", "nobody")
+        .replace("{version}", "shop@1")
         .replace("{id}", id)
 }
 

@@ -35,7 +35,7 @@ use Needs::{Admin, Never, Nothing, Operator, Person};
 type Route = (&'static str, Needs, &'static [(&'static str, Needs)]);
 
 /// Every route.
-const ROUTES: [Route; 28] = [
+const ROUTES: [Route; 30] = [
     ("/", Person, &[]),
     ("/login", Nothing, &[]),
     ("/logout", Never, &[]),
@@ -57,6 +57,8 @@ const ROUTES: [Route; 28] = [
     ("/events/{id}/json", Person, &[]),
     ("/held", Person, &[("promote", Operator), ("reset", Admin)]),
     ("/findings", Person, &[]),
+    ("/releases", Person, &[]),
+    ("/releases/{version}", Person, &[]),
     ("/projects", Person, &[]),
     ("/projects/{name}", Person, &[]),
     ("/quarantine", Operator, &[("release", Operator), ("delete", Operator)]),
@@ -101,7 +103,7 @@ const ROUTES: [Route; 28] = [
 
 fn filled(path: &str, ticket: &str, event: &str) -> String {
     let id = if path.starts_with("/events") { event } else { ticket };
-    path.replace("{id}", id).replace("{name}", "default")
+    path.replace("{id}", id).replace("{name}", "default").replace("{version}", "shop@1")
 }
 
 /// Fields that would do each act, if it were let.
@@ -151,7 +153,7 @@ fn each_page_and_act_is_for_those_who_may() {
         user(&home, role, role);
     }
     let entry = quarantined(&server);
-    let made = server.post("/api/v1/events", &json!({ "message": "one" }));
+    let made = server.post("/api/v1/events", &json!({ "message": "one", "release": "shop@1" }));
     let (ticket, event) = (made["ticket_id"].as_str().unwrap(), made["event_id"].as_str().unwrap());
     for (role, holds, password) in
         [("viewer", Person, OTHER), ("operator", Operator, OTHER), ("admin", Admin, PASSWORD)]

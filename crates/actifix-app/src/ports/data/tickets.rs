@@ -1,6 +1,7 @@
 //! Tickets and events as they are asked for and shown.
 
 use super::Cursor;
+use crate::releases::SuspectCommit;
 use actifix_domain::event::Provenance;
 use actifix_domain::fingerprint::Explanation;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
@@ -133,6 +134,8 @@ pub struct TicketDetail {
     pub latest_event: Option<EventId>,
     /// Secrets found in its events, by rule.
     pub redactions: Vec<(String, u64)>,
+    /// Commits that may have caused it, the likeliest first; the store leaves them empty.
+    pub suspect_commits: Vec<SuspectCommit>,
 }
 
 /// A decision about one ticket. Counts and times of events are not touched by it.
@@ -154,6 +157,8 @@ pub struct TicketSave {
     pub resolved_at: Option<Timestamp>,
     /// Release that fixes it.
     pub resolved_in: Option<String>,
+    /// Resolved in the next release: the latest one known.
+    pub resolved_after: Option<String>,
     /// The lease after this; none ends it.
     pub lease: Option<Lease>,
     /// A person let agents have it.

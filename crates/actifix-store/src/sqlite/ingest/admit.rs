@@ -12,6 +12,7 @@ use actifix_domain::event::Level;
 use actifix_domain::fingerprint;
 use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
+use actifix_domain::release::Part;
 use actifix_domain::ticket::{Priority, Status, Ticket};
 use actifix_domain::time::{MINUTE, Timestamp};
 use rusqlite::Connection;
@@ -68,6 +69,7 @@ impl<'p> Batch<'_, '_, 'p> {
         count_event(&mut touched, event, now);
         touched.known.row.ticket.origins.note(event.trusted, event.peer);
         self.touched.insert(seq, touched);
+        self.belongs(project, event, Part::New, seq);
         let outcome = if decision.admitted { Outcome::Accepted } else { Outcome::Held };
         self.store(prepared, event, seq, outcome, false)?;
         if status == Status::Held {
@@ -102,6 +104,8 @@ impl<'p> Batch<'_, '_, 'p> {
             row.ticket.version += 1;
             row.ticket.regressions = row.ticket.regressions.saturating_add(1);
             row.ticket.resolved_at = None;
+            row.ticket.resolved_in = None;
+            row.ticket.resolved_after = None;
         }
         Ok(Recorded {
             event_id: event.id,
@@ -179,6 +183,7 @@ impl<'p> Batch<'_, '_, 'p> {
             unhandled: false,
             resolved_at: None,
             resolved_in: None,
+            resolved_after: None,
             regressions: 0,
             raised: false,
             assignee: None,

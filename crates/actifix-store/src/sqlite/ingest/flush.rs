@@ -6,7 +6,7 @@ use super::{Batch, FacetDelta, NewEvent, Touched};
 use crate::fault::Result;
 use crate::sqlite::check::{self, EventRow};
 use crate::sqlite::rows::{self, Hex, key_hex, quantity};
-use crate::sqlite::{activity, outbox, throttles};
+use crate::sqlite::{activity, outbox, releases, throttles};
 use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::id::ProjectId;
 use actifix_domain::ticket::Status;
@@ -18,8 +18,6 @@ use std::collections::{BTreeMap, HashMap};
 const FACET_VALUES_MAX: usize = 100;
 /// Stands for all values beyond the bound.
 const OTHER: &str = "other";
-/// Releases remembered per project; they only serve to order names that are no versions.
-const RELEASES_MAX: i64 = 10_000;
 
 impl Batch<'_, '_, '_> {
     /// Writes all that was decided. The commit is the caller's.
@@ -57,8 +55,11 @@ impl Batch<'_, '_, '_> {
         }
         self.write_events()?;
         self.write_ids()?;
-        for ((project, release), first) in &self.releases {
-            write_release(db, *project, release, *first)?;
+        let mut new_releases = Vec::new();
+        for ((project, release), delta) in &self.releases {
+            if releases::record(db, *project, release, delta)? {
+                new_releases.push((*project, *release, delta.heard_at()));
+            }
         }
         self.write_tally()?;
         for signal in self.sightings.write(db)? {
@@ -71,6 +72,10 @@ impl Batch<'_, '_, '_> {
         }
         for (_, ticket) in touched {
             self.work.cache.put_ticket(ticket.known);
+        }
+        // After the tickets of this batch, whose rows are among those that it may change.
+        for (project, release, at) in new_releases {
+            releases::ship(self.work, project, release, at)?;
         }
         Ok(())
     }
@@ -387,24 +392,6 @@ fn delete_attachments(db: &Connection, project: ProjectId, event_seq: i64) -> Re
     db.prepare_cached("DELETE FROM attachments WHERE project_id = ?1 AND event_seq = ?2")?
         .execute(params![project.0, event_seq])?;
     Ok(())
-}
-
-fn write_release(db: &Connection, project: ProjectId, release: &str, first: Timestamp) -> Result<()> {
-    let updated = db
-        .prepare_cached(
-            "UPDATE releases SET first_seen = min(first_seen, ?3) WHERE project_id = ?1 AND release = ?2",
-        )?
-        .execute(params![project.0, release, first.micros()])?;
-    if updated > 0 {
-        return Ok(());
-    }
-    let added = db
-        .prepare_cached(
-            "INSERT INTO releases (project_id, release, first_seen) SELECT ?1, ?2, ?3 WHERE coalesce( \
-             (SELECT quantity FROM counters WHERE project_id = ?1 AND name = 'releases'), 0) < ?4",
-        )?
-        .execute(params![project.0, release, first.micros(), RELEASES_MAX])?;
-    rows::add_to_counter(db, project, "releases", i64::try_from(added).unwrap_or(0))
 }
 
 impl Touched<'_> {

@@ -28,6 +28,7 @@ pub async fn show(global: &Global, client: &Client, id: &str) -> Result<(), CliE
     if let Some(event) = event {
         records::print_event(&event)?;
     }
+    suspects(&ticket)?;
     grouping(&ticket)?;
     activity(&ticket)
 }
@@ -66,9 +67,43 @@ fn head(ticket: &Value) -> Result<(), CliError> {
     if !text(ticket, "resolved_in").is_empty() {
         facts.push(format!("resolved in {}", text(ticket, "resolved_in")));
     }
+    if !text(ticket, "resolved_after").is_empty() {
+        facts.push(format!("resolved in the release after {}", text(ticket, "resolved_after")));
+    }
     let approval = text(ticket, "approval").replace('_', " ");
     facts.push(format!("agents: {approval} ({})", text(ticket, "approval_reason")));
     output::line(facts.join(", "))
+}
+
+/// Commits of its first release that changed files of its stack.
+fn suspects(ticket: &Value) -> Result<(), CliError> {
+    let suspects = ticket.get("suspect_commits").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if suspects.is_empty() {
+        return Ok(());
+    }
+    output::line(format!("\n{}", style("suspect commits").bold()))?;
+    for commit in suspects {
+        let id = text(commit, "id");
+        let who = format!("{}, {} UTC", text(commit, "author"), time(commit, "at"));
+        output::line(format!(
+            "  {} {}  {}",
+            id.get(..12).unwrap_or(id),
+            text(commit, "message"),
+            style(who.trim_start_matches(", ")).dim(),
+        ))?;
+        let files: Vec<&str> = commit
+            .get("files")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        output::line(format!("    {}: {}", text(commit, "why"), files.join(", ")))?;
+        if !text(commit, "url").is_empty() {
+            output::line(format!("    {}", text(commit, "url")))?;
+        }
+    }
+    Ok(())
 }
 
 fn grouping(ticket: &Value) -> Result<(), CliError> {
@@ -112,7 +147,17 @@ fn activity(ticket: &Value) -> Result<(), CliError> {
 /// What was said, given or changed, in words.
 fn details(data: &Value) -> String {
     let mut parts = Vec::new();
-    for key in ["text", "reason", "assignee", "priority", "resolved_in", "from", "into", "fingerprint"] {
+    for key in [
+        "text",
+        "reason",
+        "assignee",
+        "priority",
+        "resolved_in",
+        "in_next_release_after",
+        "from",
+        "into",
+        "fingerprint",
+    ] {
         match data.get(key) {
             Some(Value::String(said)) if key == "text" || key == "reason" => parts.push(said.clone()),
             Some(Value::String(said)) => parts.push(format!("{} {said}", key.replace('_', " "))),

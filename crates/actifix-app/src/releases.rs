@@ -1,0 +1,93 @@
+//! Releases: what events and builds told of them.
+
+mod build;
+mod suspects;
+
+pub use build::{CommitInput, DeployInput, Of, ReleaseInput};
+pub use suspects::SuspectCommit;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ports::{Cursor, Page, ReleaseDetail, ReleaseQuery};
+use crate::tickets::{self, PAGE_MAX};
+use actifix_domain::access::{Actor, Scope};
+use actifix_domain::id::ProjectId;
+use actifix_domain::release::{self, Release};
+use actifix_domain::ticket::Ticket;
+
+impl App {
+    /// A page of releases, the latest first seen first; of all projects that the actor may see, or of one.
+    pub async fn releases(
+        &self,
+        actor: &Actor,
+        project: Option<&str>,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Release>> {
+        let asked = match project {
+            Some(name) => Some(self.project(actor, name).await?.id),
+            None => None,
+        };
+        let project = Self::confine(actor, Scope::TicketsRead, asked)?;
+        let limit = if limit == 0 { 50 } else { limit };
+        if limit > PAGE_MAX {
+            return Err(Error::invalid("limit", format!("1 to {PAGE_MAX}")));
+        }
+        self.store.releases(ReleaseQuery { project, cursor, limit }).await
+    }
+
+    /// One release with all that its page shows. Without a project the name must be that of one release that the actor
+    /// may see.
+    pub async fn release_detail(
+        &self,
+        actor: &Actor,
+        project: Option<&str>,
+        version: &str,
+    ) -> Result<ReleaseDetail> {
+        let asked = match project {
+            Some(name) => Some(self.project(actor, name).await?.id),
+            None => None,
+        };
+        let project = match Self::confine(actor, Scope::TicketsRead, asked)? {
+            Some(project) => project,
+            None => self.only_project(version).await?,
+        };
+        let found = self.store.release_detail(project, version).await?;
+        let mut detail = found.ok_or(Error::NotFound { what: "release" })?;
+        for list in [&mut detail.new_tickets, &mut detail.regressed, &mut detail.resolved] {
+            self.show_to(actor, list).await?;
+        }
+        Ok(detail)
+    }
+
+    /// The project of the one release of this name.
+    async fn only_project(&self, version: &str) -> Result<ProjectId> {
+        match self.store.releases_named(version).await?.as_slice() {
+            [] => Err(Error::NotFound { what: "release" }),
+            [only] => Ok(only.project),
+            several => Err(Error::conflict(format!(
+                "{} projects have a release of this name: say which with `project`",
+                several.len()
+            ))),
+        }
+    }
+
+    /// Judges tickets, and hides from agents what they were not let to.
+    async fn show_to(&self, actor: &Actor, tickets: &mut [Ticket]) -> Result<()> {
+        self.judge(tickets).await?;
+        tickets::hide_from(actor, tickets);
+        Ok(())
+    }
+
+    /// The latest release of the ticket's project, after which a fix is said to come; `Conflict` where none is known.
+    pub(crate) async fn latest_release(&self, ticket: &Ticket) -> Result<String> {
+        let known = self.store.known_releases(ticket.project).await?;
+        let names: Vec<_> = known.iter().map(|(name, first_seen)| (name.as_str(), *first_seen)).collect();
+        let latest = release::latest(&names, ticket.last_release.as_deref());
+        latest.map(str::to_owned).ok_or_else(|| {
+            Error::conflict(
+                "the project has no release yet, so there is no next one: set `release` in the SDK, or resolve it without",
+            )
+        })
+    }
+}
