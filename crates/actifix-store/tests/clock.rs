@@ -17,8 +17,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 struct Bench {
-    app: Arc<App>,
-    store: Arc<dyn Store>,
+    /// None while no process has the home.
+    opened: Option<(Arc<App>, Arc<dyn Store>)>,
     clock: Arc<FakeClock>,
     dir: TempDir,
     project: ProjectId,
@@ -31,7 +31,7 @@ impl Bench {
         let project = store.create_project(None, "shop", None, NOW, &act()).await.unwrap().id;
         let event = EventBuilder::new(1, "a").finding(finding("aws", 1, "/a")).at(NOW);
         store.ingest(submission(project, NOW, [event])).await.unwrap();
-        Self { app, store, clock, dir, project }
+        Self { opened: Some((app, store)), clock, dir, project }
     }
 
     async fn open(dir: &TempDir, clock: &Arc<FakeClock>) -> (Arc<App>, Arc<dyn Store>) {
@@ -48,14 +48,29 @@ impl Bench {
         (app, store)
     }
 
+    fn app(&self) -> &App {
+        &self.opened.as_ref().expect("a process").0
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.opened.as_ref().expect("a process").1
+    }
+
+    /// The process ends.
+    async fn end(&mut self) {
+        let (app, store) = self.opened.take().expect("a process");
+        drop(app);
+        store.close().await.unwrap();
+    }
+
     /// The process ends, and the next one finds what is durable.
     async fn restart(&mut self) {
-        self.store.close().await.unwrap();
-        (self.app, self.store) = Self::open(&self.dir, &self.clock).await;
+        self.end().await;
+        self.opened = Some(Self::open(&self.dir, &self.clock).await);
     }
 
     async fn run(&self) -> Result<RetentionReport, Error> {
-        self.app.run_retention(&Actor::System, false).await
+        self.app().run_retention(&Actor::System, false).await
     }
 
     #[track_caller]
@@ -75,17 +90,17 @@ async fn a_clock_that_is_years_ahead_deletes_nothing_also_after_a_restart() {
     Bench::refused(bench.run().await, "3650 days ahead");
     // What is written meanwhile is dated by the wrong clock; it proves nothing.
     let event = EventBuilder::new(2, "b").at(bench.clock.now());
-    bench.store.ingest(submission(bench.project, bench.clock.now(), [event])).await.unwrap();
+    bench.store().ingest(submission(bench.project, bench.clock.now(), [event])).await.unwrap();
     bench.restart().await;
     Bench::refused(bench.run().await, "3650 days ahead");
-    let last = bench.store.runs(Some(UpkeepKind::Retention), 1).await.unwrap().pop().unwrap();
+    let last = bench.store().runs(Some(UpkeepKind::Retention), 1).await.unwrap().pop().unwrap();
     assert!(!last.ok && last.detail["error"].as_str().unwrap().contains("nothing was deleted"), "{last:?}");
-    let would = bench.app.count_retention(&Actor::System).await.unwrap();
+    let would = bench.app().count_retention(&Actor::System).await.unwrap();
     assert_eq!(would.findings, 1, "what would go can be looked at");
     // Set right, all goes on by itself.
     bench.clock.set_wall(NOW.plus(HOUR));
     bench.run().await.expect("the clock is right again");
-    assert_eq!(bench.store.stats().await.unwrap().events, 2, "nothing was lost");
+    assert_eq!(bench.store().stats().await.unwrap().events, 2, "nothing was lost");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,14 +126,14 @@ async fn a_clock_that_went_back_is_told_and_a_person_can_accept_either() {
     Bench::refused(bench.run().await, "400 days ahead");
     let holder = |id: &str, scope| Actor::Token { id: id.into(), scopes: [scope].into(), project: None };
     let reader = holder("reader", Scope::TicketsRead);
-    assert!(matches!(bench.app.run_retention(&reader, true).await, Err(Error::Forbidden { .. })));
+    assert!(matches!(bench.app().run_retention(&reader, true).await, Err(Error::Forbidden { .. })));
     Bench::refused(bench.run().await, "400 days ahead");
     let admin = holder("ada", Scope::Admin);
-    let report = bench.app.run_retention(&admin, true).await.unwrap();
+    let report = bench.app().run_retention(&admin, true).await.unwrap();
     assert_eq!(report.findings, 1, "{report:?}");
     bench.run().await.expect("it is believed from now on");
     let query = AuditQuery { limit: 10, ..AuditQuery::default() };
-    let log = bench.store.audit_log(query).await.unwrap();
+    let log = bench.store().audit_log(query).await.unwrap();
     let accepted = |detail: &serde_json::Value| detail["clock_accepted"] == true;
     assert!(log.items.iter().any(|row| row.record.actor.contains("ada") && accepted(&row.record.detail)));
 }
@@ -127,7 +142,7 @@ async fn a_clock_that_went_back_is_told_and_a_person_can_accept_either() {
 async fn a_database_of_before_begins_with_the_last_thing_that_was_written() {
     let mut bench = Bench::new().await;
     let written: Timestamp = bench.clock.now();
-    bench.store.close().await.unwrap();
+    bench.end().await;
     let file = bench.dir.path().join("data/actifix.db");
     let db = rusqlite::Connection::open(file).unwrap();
     db.execute_batch(
@@ -136,6 +151,6 @@ async fn a_database_of_before_begins_with_the_last_thing_that_was_written() {
     .unwrap();
     drop(db);
     bench.clock.set_wall(written.plus(100 * DAY));
-    (bench.app, bench.store) = Bench::open(&bench.dir, &bench.clock).await;
+    bench.opened = Some(Bench::open(&bench.dir, &bench.clock).await);
     Bench::refused(bench.run().await, "100 days ahead");
 }

@@ -5,6 +5,7 @@
 
 use crate::config::{self, SecretRef};
 use actifix_app::alerts::{AddEndpoint, judge_endpoint};
+use actifix_app::error::Error;
 use actifix_app::secrets::SecretText;
 use actifix_domain::alert::{AddressPolicy, is_name};
 use std::collections::BTreeSet;
@@ -50,7 +51,7 @@ pub fn parse(text: &str, policy: &AddressPolicy) -> Result<Vec<AddEndpoint>, Str
         let parts = Parts::of(entry);
         let name = parts.name.map_or_else(|| format!("environment-{}", place + 1), str::to_owned);
         let judged = channel(&name, &parts).and_then(|channel| {
-            judge_endpoint(channel, policy).map_err(|error| error.to_string())?;
+            judge_endpoint(channel, policy).map_err(told)?;
             if names.insert(name.clone()) {
                 Ok(())
             } else {
@@ -63,6 +64,17 @@ pub fn parse(text: &str, policy: &AddressPolicy) -> Result<Vec<AddEndpoint>, Str
         }
     }
     if wrong.is_empty() { Ok(channels) } else { Err(format!("{VARIABLE}: {}", wrong.join("; "))) }
+}
+
+fn told(error: Error) -> String {
+    match error {
+        Error::Invalid(fields) => {
+            let told: Vec<String> =
+                fields.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.message)).collect();
+            told.join(", ")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// An entry, taken apart.

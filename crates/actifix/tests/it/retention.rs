@@ -160,7 +160,7 @@ fn the_commands_of_the_pages_work() {
     let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/retention.md"));
     fs::write(dir.path().join("empty"), "").unwrap();
     let as_is = |script: &str| script.replace("import bugsink events.jsonl", "import bugsink empty");
-    assert_eq!(run_page(page, &as_is, &home, dir.path()), 3);
+    assert_eq!(run_page(page, &as_is, &home, dir.path()), 4);
 }
 
 /// Words that no compression makes small.
