@@ -32,7 +32,7 @@ use std::sync::Arc;
     after_help = "Examples:\n  actifix serve                                   start in this directory\n  actifix serve --demo                            sample data in a temporary home\n  actifix --home /var/lib/actifix serve           another home\n  ACTIFIX_LISTENERS__MAIN__BIND=127.0.0.1:8000 actifix serve"
 )]
 pub struct ServeArgs {
-    /// Fill it with captured SDK requests and a flood; the home is temporary unless one is given.
+    /// Fill it with captured SDK requests and a flood; the home is temporary unless one is given. It ends with its terminal.
     #[arg(long)]
     demo: bool,
     /// Start only if the deployment is as the hardening guide says; otherwise name what is not.
