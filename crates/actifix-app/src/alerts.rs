@@ -3,7 +3,7 @@
 mod endpoints;
 mod rules;
 
-pub use endpoints::{AddEndpoint, EndpointView, NewEndpoint, Rotated, Tested};
+pub use endpoints::{AddEndpoint, EndpointView, NewEndpoint, Rotated, Tested, judge_endpoint};
 pub use rules::{DryRun, RuleView};
 
 pub(crate) use endpoints::Opened;

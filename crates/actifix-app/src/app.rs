@@ -4,6 +4,7 @@ use crate::accounts::Verifiers;
 use crate::alerts::AlertState;
 use crate::audit::Rollup;
 use crate::backup::Backups;
+use crate::clock::ClockMark;
 use crate::doctor::Doctor;
 use crate::error::{Error, Result};
 use crate::evidence::EvidenceKey;
@@ -116,6 +117,7 @@ pub struct App {
     pub(crate) incident: Incident,
     pub(crate) reviews: ReviewState,
     pub(crate) evidence: EvidenceKey,
+    pub(crate) clock_mark: ClockMark,
     readiness: Readiness,
     pub(crate) alerts: AlertState,
     pub(crate) rollup: Rollup,
@@ -181,6 +183,7 @@ impl App {
             incident: Incident::default(),
             reviews: ReviewState::default(),
             evidence: EvidenceKey::of(vault.as_ref()),
+            clock_mark: ClockMark::default(),
             readiness: Readiness::default(),
             alerts: AlertState::default(),
             rollup: Rollup::default(),

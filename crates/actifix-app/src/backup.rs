@@ -14,6 +14,7 @@ use crate::retention::seconds;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::audit::{Action, AuditRecord};
+use actifix_domain::clock::is_of_another_clock;
 use actifix_domain::time::{HOUR, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ const RETRY: i64 = HOUR;
 const OVERDUE_EVERY: i64 = HOUR;
 /// Of the reason, told with an alert.
 const WHY_CHARS_MAX: usize = 300;
+/// Newest backups that were found whole and are kept whatever the plan says: two may turn out to be of no use.
+const WHOLE_KEPT_MIN: usize = 3;
 /// Further recipients of one backup.
 const RECIPIENTS_MAX: usize = 16;
 
@@ -264,8 +267,10 @@ impl App {
 
     async fn tell_overdue(&self, every_hours: u32, why: Option<&Error>) -> Result<()> {
         let runs = self.store.runs(Some(UpkeepKind::Verification), RUNS_MAX).await?;
-        let last = runs.iter().find(|run| run.ok).map(|run| run.finished_at);
         let now = self.now();
+        // What a clock that was ahead wrote says nothing about today.
+        let last = runs.iter().filter(|run| run.ok).map(|run| run.finished_at);
+        let last = last.into_iter().find(|at| !is_of_another_clock(*at, now));
         // While the first one is being made by hand, none is missing.
         let first = last.is_none() && matches!(why, Some(Error::Unavailable { .. }));
         let overdue = is_overdue(last, every_hours, now) && !first;
@@ -287,8 +292,9 @@ impl App {
 
     async fn follow_plan(self: &Arc<Self>, every_hours: u32) -> Result<()> {
         let (now, views) = (self.now(), self.list_backups(&Actor::System).await?);
-        // One that cannot be restored is none.
-        let newest = views.iter().find(|view| view.problem.is_none()).map(|view| view.file.created_at);
+        // One that cannot be restored is none, and one of a clock that was ahead must not make the next one wait for it.
+        let newest = views.iter().filter(|view| view.problem.is_none()).map(|view| view.file.created_at);
+        let newest = newest.into_iter().find(|at| !is_of_another_clock(*at, now));
         let due = newest.is_none_or(|newest| now.since(newest) >= i64::from(every_hours.max(1)) * HOUR);
         // A disk that is full for a day must not be filled anew every few minutes.
         let mut rests = false;
@@ -306,8 +312,11 @@ impl App {
         Ok(())
     }
 
-    /// Removes the backups that the plan does not keep.
+    /// Removes the backups that the plan does not keep; none while the clock cannot be believed.
     async fn clear_backups(&self) -> Result<()> {
+        if self.observe_clock().await?.is_some() {
+            return Ok(());
+        }
         let policy = &self.settings.retention;
         let plan = BackupPlan {
             enabled: true,
@@ -316,7 +325,7 @@ impl App {
             weekly: policy.backups_weekly,
         };
         let views = self.list_backups(&Actor::System).await?;
-        for name in surplus(&views, &plan) {
+        for name in surplus(&views, &plan, self.now()) {
             let (shelf, gone) = (self.shelf()?, name.clone());
             blocking(move || shelf.remove(&gone)).await?;
             let detail = json!({ "step": "removed" });
@@ -346,15 +355,18 @@ const BUSY: Error = Error::Unavailable {
 };
 
 /// Names that need not be kept. The newest backup of each of the last days and weeks that have one stays, and so do the
-/// newest of all and the newest that was found whole.
-fn surplus(newest_first: &[BackupView], plan: &BackupPlan) -> Vec<String> {
+/// newest of all and the newest that were found whole. What a clock that was ahead has dated stays until then, and takes
+/// nobody's place.
+fn surplus(newest_first: &[BackupView], plan: &BackupPlan, now: Timestamp) -> Vec<String> {
     if plan.daily == 0 && plan.weekly == 0 {
         return Vec::new();
     }
+    let newest_first: Vec<&BackupView> =
+        newest_first.iter().filter(|view| !is_of_another_clock(view.file.created_at, now)).collect();
     let mut kept: BTreeSet<&str> = BTreeSet::new();
     let newest_of = |length: i64, many: u32, kept: &mut BTreeSet<_>| {
         let mut seen: BTreeSet<i64> = BTreeSet::new();
-        for view in newest_first {
+        for view in &newest_first {
             // 1970-01-01 was a Thursday; weeks begin on Mondays.
             let number = (view.file.created_at.day() + if length == 7 { 3 } else { 0 }).div_euclid(length);
             if seen.len() < usize::try_from(many).unwrap_or(usize::MAX) && seen.insert(number) {
@@ -365,8 +377,8 @@ fn surplus(newest_first: &[BackupView], plan: &BackupPlan) -> Vec<String> {
     newest_of(1, plan.daily, &mut kept);
     newest_of(7, plan.weekly, &mut kept);
     kept.extend(newest_first.first().map(|view| view.file.name.as_str()));
-    let verified = newest_first.iter().find(|view| view.verified_at.is_some() && view.problem.is_none());
-    kept.extend(verified.map(|view| view.file.name.as_str()));
+    let whole = newest_first.iter().filter(|view| view.verified_at.is_some() && view.problem.is_none());
+    kept.extend(whole.take(WHOLE_KEPT_MIN).map(|view| view.file.name.as_str()));
     let rest = newest_first.iter().filter(|view| !kept.contains(view.file.name.as_str()));
     rest.map(|view| view.file.name.clone()).collect()
 }
@@ -417,6 +429,7 @@ mod tests {
     use actifix_domain::time::DAY;
 
     const START: i64 = 20_000 * DAY;
+    const NOW: Timestamp = Timestamp::from_micros(START);
 
     fn at(hours_ago: i64, verified: bool) -> BackupView {
         let created_at = Timestamp::from_micros(START - hours_ago * HOUR);
@@ -435,14 +448,15 @@ mod tests {
     fn seven_days_and_four_weeks_are_kept() {
         // Two a day, for 60 days.
         let all: Vec<BackupView> = (0..120).map(|half| at(half * 12 + 1, true)).collect();
-        let gone = surplus(&all, &plan(7, 4));
+        let gone = surplus(&all, &plan(7, 4), NOW);
         let kept: Vec<i64> = all
             .iter()
             .filter(|view| !gone.contains(&view.file.name))
             .map(|view| (START - view.file.created_at.micros()) / HOUR)
             .collect();
-        // The last one is of a Thursday; that of the Sunday before is among the days, those of two more Sundays follow.
-        assert_eq!(kept, [1, 25, 49, 73, 97, 121, 145, 265, 433]);
+        // The last one is of a Thursday; that of the Sunday before is among the days, those of two more Sundays follow. The
+        // one of 13 hours ago is the third that was found whole.
+        assert_eq!(kept, [1, 13, 25, 49, 73, 97, 121, 145, 265, 433]);
     }
 
     #[test]
@@ -464,16 +478,24 @@ mod tests {
 
     #[test]
     fn what_is_needed_never_goes() {
-        assert_eq!(surplus(&[], &plan(1, 1)), Vec::<String>::new());
+        assert_eq!(surplus(&[], &plan(1, 1), NOW), Vec::<String>::new());
         assert_eq!(
-            surplus(&[at(1, false), at(2, false)], &plan(0, 0)),
+            surplus(&[at(1, false), at(2, false)], &plan(0, 0), NOW),
             Vec::<String>::new(),
             "0 and 0 is all"
         );
-        // The newest cannot be restored: the newest that can is kept beyond the plan.
+        // The newest cannot be restored: the newest three that can are kept beyond the plan.
         let mut broken = at(1, true);
         broken.problem = Some("damaged".into());
-        let list = [broken, at(2, false), at(3, true), at(4, true)];
-        assert_eq!(surplus(&list, &plan(1, 0)), ["b0002", "b0004"]);
+        let list = [broken, at(2, false), at(3, true), at(4, true), at(5, true), at(6, true)];
+        assert_eq!(surplus(&list, &plan(1, 0), NOW), ["b0002", "b0006"]);
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_dated_stays_and_takes_no_place() {
+        let ahead: Vec<BackupView> = (1..=8).rev().map(|days| at(-1_000 - days * 24, true)).collect();
+        let list: Vec<BackupView> =
+            ahead.into_iter().chain((0..5).map(|days| at(days * 24 + 1, true))).collect();
+        assert_eq!(surplus(&list, &plan(4, 0), NOW), ["b0097"], "of those that are dated rightly, the fifth");
     }
 }

@@ -324,7 +324,7 @@ impl App {
         signals
     }
 
-    fn surroundings(&self) -> Result<&Arc<dyn Surroundings>> {
+    pub(crate) fn surroundings(&self) -> Result<&Arc<dyn Surroundings>> {
         self.doctor.surroundings.get().ok_or_else(|| Error::conflict("nobody looks around this process"))
     }
 
@@ -369,6 +369,7 @@ impl App {
             integrity: integrity.map(|run| IntegrityFact { at: run.finished_at, intact: run.ok }),
             audit: if whole { Some(self.store.verify_audit().await?) } else { None },
             last_act_at,
+            clock_jump: self.clock_jump(),
             engine_version: self.store.stats().await?.engine_version,
         })
     }

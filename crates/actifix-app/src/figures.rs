@@ -39,6 +39,7 @@ impl App {
                 .increment(0);
         }
         metrics::gauge!("actifix_webhook_oldest_pending_seconds").set(0.0);
+        self.observe_clock().await?;
         self.restore_incident().await?;
         self.tend_reviews().await
     }

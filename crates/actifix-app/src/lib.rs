@@ -9,6 +9,7 @@ pub mod audit;
 pub mod auth_log;
 pub mod backup;
 pub mod care;
+mod clock;
 pub mod delivery;
 pub mod diagnostics;
 pub mod doctor;

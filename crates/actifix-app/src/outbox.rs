@@ -130,7 +130,8 @@ impl App {
                 self.file_unreachable(&endpoint, "expired").await;
             }
         }
-        self.store.tidy_deliveries(self.now()).await?;
+        // While the clock is not believed nothing is forgotten for its age.
+        self.store.tidy_deliveries(self.now(), self.clock_jump().is_none()).await?;
         let oldest = self.store.backlog().await?.iter().filter_map(|waits| waits.oldest_at).min();
         let seconds = oldest.map_or(0.0, |at| self.now().since(at).max(0) as f64 / 1e6);
         metrics::gauge!("actifix_webhook_oldest_pending_seconds").set(seconds);

@@ -37,6 +37,7 @@ pub use views::{SavedView, ViewStore};
 
 use crate::doctor::Deployment;
 use crate::error::{Error, Result};
+use crate::review::NameFact;
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
@@ -87,6 +88,9 @@ pub trait Surroundings: Send + Sync + 'static {
     /// What is there now. With a `probe` key also what a running server answers; its requests name that key where they
     /// try the limits.
     async fn look(&self, probe: Option<&str>) -> Result<Deployment>;
+    /// The names of the configuration that others know, or that are trusted, each asked for once and together within
+    /// seconds; at most [`crate::review::NAMES_MAX`].
+    async fn names(&self) -> Vec<NameFact>;
 }
 
 /// Everything that is kept. Implemented once per database.
@@ -545,6 +549,10 @@ pub trait UpkeepStore {
     async fn record_run(&self, run: &UpkeepRun, audit: Option<&AuditRecord>) -> Result<()>;
     /// What was done, latest first, at most `limit` (1,000).
     async fn runs(&self, kind: Option<UpkeepKind>, limit: u32) -> Result<Vec<UpkeepRun>>;
+    /// The newest wall time that was believed; none before the first.
+    async fn clock_mark(&self) -> Result<Option<Timestamp>>;
+    /// Sets it.
+    async fn set_clock_mark(&self, at: Timestamp) -> Result<()>;
     /// Holds a ticket, or with none the whole project. `Conflict` when it is held, or as many are as may be.
     async fn hold(
         &self,
@@ -586,11 +594,12 @@ pub trait CareStore {
     async fn quarantined(&self, id: &str) -> Result<Option<QuarantineItem>>;
     /// Deletes one entry; false when there is none.
     async fn delete_quarantined(&self, id: &str, audit: &AuditRecord) -> Result<bool>;
-    /// Deletes what the policy no longer keeps, in small batches; with `dry_run` only counts.
+    /// Deletes what the policy no longer keeps, in small batches; with `dry_run` only counts. Without `now` nothing goes
+    /// by its age, only what is too much.
     async fn run_retention(
         &self,
         policy: &RetentionPolicy,
-        now: Timestamp,
+        now: Option<Timestamp>,
         dry_run: bool,
     ) -> Result<RetentionReport>;
     /// Sizes and counts for metrics and `doctor`.

@@ -5,28 +5,56 @@ use crate::error::{Error, Result};
 use crate::ports::{LegalHold, RetentionReport, UpkeepKind, UpkeepRun};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
+use actifix_domain::clock::Jump;
 use actifix_domain::id::TicketId;
 use actifix_domain::project::ProjectSettings;
+use actifix_domain::time::Timestamp;
 use serde_json::json;
 
 /// Longest reason of a hold, characters.
 pub const REASON_CHARS_MAX: usize = 500;
 
 impl App {
-    /// Deletes what the policy no longer keeps, or with `dry_run` counts it. What was done is recorded.
-    pub async fn run_retention(&self, actor: &Actor, dry_run: bool) -> Result<RetentionReport> {
+    /// Counts what the policy no longer keeps, as if the clock were right.
+    pub async fn count_retention(&self, actor: &Actor) -> Result<RetentionReport> {
         Self::require(actor, Scope::Admin, None)?;
-        if !dry_run && *actor != Actor::System {
+        self.observe_clock().await?;
+        self.store.run_retention(&self.settings.retention, Some(self.now()), true).await
+    }
+
+    /// Deletes what the policy no longer keeps. What was done is recorded. While the clock cannot be believed only what is
+    /// too much goes, and the answer is `Conflict`; with `accept_clock` it is believed from now on.
+    pub async fn run_retention(&self, actor: &Actor, accept_clock: bool) -> Result<RetentionReport> {
+        Self::require(actor, Scope::Admin, None)?;
+        if *actor != Actor::System {
             // By hand the record comes first: what cannot be recorded is not deleted.
-            self.record_act(actor, Action::RetentionRun, "retention", json!({ "act": "begun" })).await?;
+            let begun = json!({ "act": "begun", "clock_accepted": accept_clock });
+            self.record_act(actor, Action::RetentionRun, "retention", begun).await?;
         }
+        if accept_clock {
+            self.accept_clock().await?;
+        }
+        let jump = self.observe_clock().await?;
         let started_at = self.now();
-        let report = self.store.run_retention(&self.settings.retention, started_at, dry_run).await;
-        if dry_run {
-            return report;
-        }
+        let by_age = jump.is_none().then_some(started_at);
+        let report = self.store.run_retention(&self.settings.retention, by_age, false).await;
+        let report = match (report, jump) {
+            (Ok(report), Some(jump)) => Err(refused(&report, jump)),
+            (report, _) => report,
+        };
+        self.note_retention(actor, started_at, &report).await?;
+        report
+    }
+
+    /// Figures, the audit log and the record of runs.
+    async fn note_retention(
+        &self,
+        actor: &Actor,
+        started_at: Timestamp,
+        report: &Result<RetentionReport>,
+    ) -> Result<()> {
         let finished_at = self.now();
-        let detail = match &report {
+        let detail = match report {
             Ok(report) => json!(report),
             Err(error) => json!({ "error": error.to_string() }),
         };
@@ -36,7 +64,7 @@ impl App {
         } else {
             metrics::counter!("actifix_retention_failures_total").increment(1);
         }
-        if let Ok(report) = &report {
+        if let Ok(report) = report {
             for (what, many) in [
                 ("events", report.events),
                 ("tickets", report.tickets),
@@ -54,10 +82,7 @@ impl App {
         let audit = acted.then(|| self.audit(actor, Action::RetentionRun, "retention", None, detail.clone()));
         let kind = UpkeepKind::Retention;
         let run = UpkeepRun { kind, target: String::new(), started_at, finished_at, ok, detail };
-        let recorded = self.store.record_run(&run, audit.as_ref()).await;
-        let report = report?;
-        recorded?;
-        Ok(report)
+        self.store.record_run(&run, audit.as_ref()).await
     }
 
     /// The last run that ended, if there was one.
@@ -112,7 +137,18 @@ impl App {
     }
 }
 
+/// Why nothing went by its age.
+fn refused(report: &RetentionReport, jump: Jump) -> Error {
+    let room = match report.events {
+        0 => String::new(),
+        many => format!(" ({many} events went for room)"),
+    };
+    Error::conflict(format!(
+        "{jump}, so nothing was deleted by its age{room}: set the clock; if it is right, `actifix retention run --accept-clock`"
+    ))
+}
+
 /// A time as a metric tells it.
-pub(crate) fn seconds(at: actifix_domain::time::Timestamp) -> f64 {
+pub(crate) fn seconds(at: Timestamp) -> f64 {
     at.seconds() as f64
 }

@@ -4,8 +4,12 @@
 //! their name under it. A review that was signed is kept, and its successor tells what changed since.
 
 mod items;
+mod names;
+mod parts;
 
 pub use items::{Item, ItemState};
+pub use names::{NAMES_MAX, NameFact};
+pub use parts::Component;
 
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -19,16 +23,21 @@ use actifix_domain::review::Period;
 use actifix_domain::time::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// When somebody last held `docs/SECURITY_HARDENING.md` against the code; a test compares the two.
 pub const GUIDE_REVIEWED: &str = "2026-11-30";
 /// Longest name of a reviewer, characters.
 const REVIEWER_CHARS_MAX: usize = 64;
 
-/// What is overdue, as it was told last: one count per period.
+/// What reviews remember.
 #[derive(Default)]
-pub(crate) struct ReviewState(Mutex<[u32; Period::ALL.len()]>);
+pub(crate) struct ReviewState {
+    /// What is overdue, as it was told last: one count per period.
+    told: Mutex<[u32; Period::ALL.len()]>,
+    /// What the program is made of, given once at the start.
+    components: OnceLock<Vec<Component>>,
+}
 
 /// A review.
 #[derive(Clone, Debug, Serialize)]
@@ -82,6 +91,12 @@ pub struct KeptReview {
 }
 
 impl App {
+    /// Says what the program is made of. Called once, where the App is put together.
+    pub fn is_made_of(&self, components: Vec<Component>) {
+        // The first list stays: a program does not change while it runs.
+        let _set_before = self.reviews.components.set(components);
+    }
+
     /// Looks at each line of a list now. With a name it is signed and kept.
     pub async fn review(self: &Arc<Self>, actor: &Actor, period: Period, by: Option<&str>) -> Result<Review> {
         Self::require(actor, Scope::Admin, None)?;
@@ -173,7 +188,7 @@ impl App {
             let last = self.store.reviews(Some(period), 1).await?.pop();
             let missed = period.due_since(last.map_or(begun, |last| last.recorded_at), now);
             metrics::gauge!("actifix_review_overdue", "period" => period.as_str()).set(f64::from(missed));
-            let mut told = self.reviews.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut told = self.reviews.told.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(told) = told.get_mut(place) else { continue };
             if missed > *told {
                 tracing::warn!(period = period.as_str(), missed, "review.overdue");

@@ -10,6 +10,7 @@ pub mod alert;
 pub mod approval;
 pub mod audit;
 pub mod bucket;
+pub mod clock;
 pub mod commit;
 pub mod cron;
 pub mod debug_id;

@@ -69,6 +69,7 @@ pub struct LogReader {
     pending: Option<Pending>,
     /// The unfinished last line of what was fed.
     carry: Vec<u8>,
+    binary_lines: u64,
 }
 
 impl LogReader {
@@ -114,7 +115,20 @@ impl LogReader {
 
     fn end_line(&mut self, events: &mut Vec<LogEvent>) {
         let bytes = std::mem::take(&mut self.carry);
-        self.take(&String::from_utf8_lossy(&bytes), events);
+        // A power failure leaves zeros where the next line begins.
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let text = bytes.get(zeros..).unwrap_or_default();
+        if text.contains(&0) {
+            self.line_no = self.line_no.saturating_add(1);
+            self.binary_lines = self.binary_lines.saturating_add(1);
+            return;
+        }
+        self.take(&String::from_utf8_lossy(text), events);
+    }
+
+    /// Lines that were skipped since they hold zeros, which no text does.
+    pub const fn binary_lines(&self) -> u64 {
+        self.binary_lines
     }
 
     fn take(&mut self, line: &str, events: &mut Vec<LogEvent>) {

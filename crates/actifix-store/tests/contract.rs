@@ -45,6 +45,7 @@ contract! {
     alerts: open_gates();
     factors: open_gates();
     logins: open_gates();
+    operations: open_gates();
     answers: open_gates();
     audit: open_gates();
     identities: open_gates();

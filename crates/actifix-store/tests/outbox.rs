@@ -13,7 +13,9 @@ use actifix_app::ports::{
 };
 use actifix_app::tickets::{Completion, ListTickets};
 use actifix_domain::access::Actor;
-use actifix_domain::alert::{AlertRule, Conditions, Failure, Mute, QuietHours, Trigger};
+use actifix_domain::alert::{
+    AlertRule, Conditions, ENDPOINTS_MAX, Failure, Mute, QuietHours, RULES_MAX, Trigger,
+};
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::lifecycle::Evidence;
 use actifix_domain::ticket::Priority;
@@ -342,6 +344,59 @@ async fn a_channel_that_is_unreachable_is_one_ticket_and_a_slow_probe() {
     let view = house.app.endpoint(&Actor::System, "dead").await.unwrap();
     assert!(view.breaker != "closed" && view.record.streak >= 5 && view.pending > 0);
     assert_eq!(view.record.last_failure.as_deref(), Some("connect"));
+}
+
+#[tokio::test]
+async fn messages_behind_an_open_breaker_are_sent_when_a_test_arrives() {
+    let house = House::new().await;
+    house.rule(new_tickets()).await;
+    house.channel("dead").await;
+    house.courier.will("dead.example", (0..8).map(|_| Err(Failure::TlsExpired)));
+    let ids =
+        [house.record("broken aaa", Priority::P1).await, house.record("broken bbb", Priority::P1).await];
+    while house.app.endpoint(&Actor::System, "dead").await.unwrap().record.streak < 7 {
+        house.settle().await;
+        house.clock.advance(HOUR);
+    }
+    house.clock.advance(-HOUR);
+    let test = async || house.app.test_endpoint(&Actor::System, "dead", true).await.unwrap();
+    // One that does not arrive changes nothing.
+    assert_eq!(test().await.failure, Some("tls_expired"));
+    house.settle().await;
+    let view = house.app.endpoint(&Actor::System, "dead").await.unwrap();
+    assert!(view.breaker == "open" && view.pending >= 2, "{view:?}");
+    let waiting = usize::try_from(view.pending).unwrap();
+    let before = house.courier.to("dead").len();
+    assert!(test().await.delivered);
+    house.settle().await;
+    let told: Vec<Value> = house.courier.to("dead")[before..]
+        .iter()
+        .map(|given| given.body["data"]["changes"][0]["ticket"].clone())
+        .collect();
+    assert_eq!(told.len(), 1 + waiting, "the test, and what waited: {told:?}");
+    assert_eq!(told[1..3], ids.map(|id| json!(id.to_string())), "in their order");
+    let view = house.app.endpoint(&Actor::System, "dead").await.unwrap();
+    assert_eq!((view.breaker, view.pending, view.record.streak), ("closed", 0, 0));
+}
+
+#[tokio::test]
+async fn channels_rules_and_sources_are_as_many_as_there_may_be_and_no_more() {
+    let house = House::new().await;
+    for number in 0..ENDPOINTS_MAX {
+        house.channel(&format!("c{number}")).await;
+    }
+    let add = json!({ "name": "more", "kind": "webhook", "url": "https://more.example.net/in" });
+    let add: AddEndpoint = serde_json::from_value(add).unwrap();
+    let refused = house.app.add_endpoint(&Actor::System, add).await.unwrap_err();
+    assert!(refused.to_string().contains("remove one first"), "{refused}");
+    for number in 0..RULES_MAX {
+        house.rule(AlertRule { name: format!("r{number}"), ..new_tickets() }).await;
+    }
+    house.rule(AlertRule { name: "r0".into(), burst: 3, ..new_tickets() }).await;
+    let refused = house.app.save_rule(&Actor::System, new_tickets()).await.unwrap_err();
+    assert!(refused.to_string().contains("remove one first"), "{refused}");
+    assert!(house.app.rotate_endpoint(&Actor::System, "c0", 168).await.is_ok());
+    assert!(matches!(house.app.rotate_endpoint(&Actor::System, "c0", 169).await, Err(Error::Invalid(_))));
 }
 
 #[tokio::test]

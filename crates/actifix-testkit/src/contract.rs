@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod limits;
 pub mod lists;
 pub mod logins;
+pub mod operations;
 pub mod projects;
 pub mod regressions;
 pub mod releases;

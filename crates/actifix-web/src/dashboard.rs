@@ -32,6 +32,8 @@ mod trace;
 pub use look::Look;
 pub use shell::{base, message};
 
+pub use about::components;
+
 use crate::api::route_of;
 use crate::client::client;
 use crate::extract::Session;

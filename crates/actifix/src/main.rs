@@ -15,6 +15,7 @@ mod alarms;
 mod backup;
 mod bundle;
 mod certificate;
+mod channels;
 mod cli;
 mod config;
 mod demo;

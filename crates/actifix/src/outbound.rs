@@ -2,6 +2,7 @@
 //! is cut by the deadline of the attempt, which stands around every step here.
 
 mod connect;
+mod handshake;
 mod http;
 mod mail;
 mod probe;
@@ -69,7 +70,7 @@ impl Outbound {
 impl Trust {
     fn new(extra_ca: Option<&Path>) -> Result<Self, String> {
         let roots = read_roots(extra_ca)?;
-        Ok(Self { tls: roots.connector()?, roots })
+        Ok(Self { tls: handshake::connector(&roots)?, roots })
     }
 }
 

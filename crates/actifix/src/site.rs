@@ -4,6 +4,7 @@
 mod backups;
 mod files;
 mod machine;
+mod names;
 mod network;
 mod probes;
 mod processes;
@@ -17,6 +18,7 @@ use crate::wire;
 use actifix_app::doctor::{Deployment, ListenerFact};
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::Surroundings;
+use actifix_app::review::NameFact;
 use actifix_store::files::Unsafe;
 use async_trait::async_trait;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -169,5 +171,10 @@ impl Surroundings for Site {
             deployment.live = Some(self.ask_server(&deployment, key).await);
         }
         Ok(deployment)
+    }
+
+    async fn names(&self) -> Vec<NameFact> {
+        let server = &self.config.server;
+        names::ask(&self.outbound, server.public_url.as_deref(), &server.hosts, &self.origins()).await
     }
 }

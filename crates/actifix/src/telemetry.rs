@@ -13,6 +13,7 @@ pub use old::{closed, read_closed};
 
 use crate::vault::HomeVault;
 use actifix_app::ports::{Clock, RetentionPolicy, Vault};
+use actifix_domain::time::Timestamp;
 use actifix_secrets::{Engine, HashKey, Settings};
 use auth::AuthLayer;
 use file::{Bounds, LogFile};
@@ -48,6 +49,11 @@ impl Log {
         self.files.iter().for_each(|file| file.reopen());
         self.filter.reload(filter(level)?)?;
         Ok(())
+    }
+
+    /// Says until when the clock is believed; while it is not, nothing is removed by its age.
+    pub fn believe_until(&self, until: Option<Timestamp>) {
+        self.files.iter().for_each(|file| file.believe_until(until));
     }
 
     /// Closes files that are old, compresses closed ones, removes what is no longer kept. Blocks; called now and then.

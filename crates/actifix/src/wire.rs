@@ -1,8 +1,9 @@
 //! Chooses the implementations of the ports and puts the App together. The only place that does.
 
 use crate::backup::{self, Shelf};
+use crate::channels::{self, Given};
 use crate::cli::CliError;
-use crate::config::{self, Config, Loaded, Module, SecretRef};
+use crate::config::{self, Config, Loaded, Module};
 use crate::home::Home;
 use crate::outbound::{Outbound, system_lookup};
 use crate::site::Site;
@@ -25,8 +26,6 @@ use axum::Router;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Channels that the environment may name.
-const ENVIRONMENT_WEBHOOKS_MAX: usize = 50;
 /// Name of the project that every home has.
 pub const DEFAULT_PROJECT: &str = "default";
 
@@ -110,12 +109,15 @@ pub async fn open(home: &Home, loaded: Loaded, bound: Option<String>, ask: Ask) 
     let port: Arc<dyn Vault> = Arc::clone(&vault) as Arc<dyn Vault>;
     let app = App::new(store, clock, Arc::clone(&ids), port, settings);
     app.bind_vault().await.map_err(CliError::config)?;
+    // Before anything is written by this clock.
+    app.meet_clock().await?;
     app.restore_incident().await?;
     app.keep_backups_on(Arc::new(shelf(home, &config, &vault, ids)?));
     record_restore(home, &app).await?;
     let outbound = Arc::new(outbound(home, &config)?);
     let site = Arc::new(Site::new(home, &config, &vault, &outbound, &files)?);
     app.set_courier(outbound);
+    app.is_made_of(actifix_web::dashboard::components());
     app.look_around_with(Arc::clone(&site) as Arc<dyn Surroundings>);
     ensure_default_project(&app).await?;
     Ok(Wired { app, config, vault, files, site })
@@ -236,42 +238,19 @@ fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliEr
     })
 }
 
-/// Makes the channels of `ACTIFIX_WEBHOOK_URLS`: `[NAME=][KIND+]URL`, several with blanks, commas or line breaks between
-/// them; or a reference (`secret:NAME`, `file:PATH`) to such a text.
+/// Makes the channels of `ACTIFIX_WEBHOOK_URLS`.
 pub async fn environment_webhooks(home: &Home, wired: &Wired) -> Result<(), CliError> {
-    const VARIABLE: &str = "ACTIFIX_WEBHOOK_URLS";
-    let refused = |why: &str| CliError::config(format!("{VARIABLE}: {why}"));
-    let given =
-        config::secret_variable(VARIABLE, home.root(), &config::environment).map_err(CliError::config)?;
-    let text = match given {
-        Some(text) if text.reveal().starts_with("secret:") || text.reveal().starts_with("file:") => {
-            let reference: SecretRef = text.reveal().trim().parse().map_err(CliError::config)?;
-            reference
-                .resolve(&wired.app, home.root(), &config::environment)
-                .await
-                .map_err(CliError::config)?
-        }
-        Some(text) => text,
-        None => SecretText::new(String::new()),
+    let text = match channels::given(home.root()).map_err(CliError::config)? {
+        Given::Nothing => SecretText::new(String::new()),
+        Given::Text(text) => text,
+        Given::Reference(reference) => reference
+            .resolve(&wired.app, home.root(), &config::environment)
+            .await
+            .map_err(|error| CliError::config(format!("{}: {error}", channels::VARIABLE)))?,
     };
-    let mut wanted = Vec::new();
-    let entries =
-        text.reveal().split(|c: char| c.is_whitespace() || c == ',').filter(|entry| !entry.is_empty());
-    for (place, entry) in entries.enumerate() {
-        if place >= ENVIRONMENT_WEBHOOKS_MAX {
-            return Err(refused("too many entries"));
-        }
-        // A `=` of the address itself stands behind its `:`.
-        let named = entry.split_once('=').filter(|(name, _)| !name.contains(':'));
-        let (name, rest) = named.unwrap_or(("", entry));
-        let kind =
-            rest.split_once('+').filter(|(kind, _)| !kind.contains(':')).map(|(kind, _)| kind.to_owned());
-        let url = kind.as_ref().map_or(rest, |kind| rest.get(kind.len() + 1..).unwrap_or_default());
-        let name = if name.is_empty() { format!("environment-{}", place + 1) } else { name.to_owned() };
-        let body = serde_json::json!({ "name": name, "kind": kind, "url": url });
-        wanted.push(serde_json::from_value(body).map_err(|_| refused("an entry does not read"))?);
-    }
-    wired.app.sync_environment_endpoints(wanted).await.map_err(|error| refused(&error.to_string()))
+    let wanted = channels::parse(text.reveal(), &wired.app.settings().outbound).map_err(CliError::config)?;
+    let made = wired.app.sync_environment_endpoints(wanted).await;
+    made.map_err(|error| CliError::config(format!("{}: {error}", channels::VARIABLE)))
 }
 
 /// Whether no rate is limited, which is for tests only: exactly `1`, read at the start.

@@ -23,6 +23,8 @@ const MONITORS: Duration = Duration::from_secs(30);
 const SIGNING_KEYS: Duration = Duration::from_secs(3_600);
 /// Figures of the process.
 const FIGURES: Duration = Duration::from_secs(5);
+/// Whether the clock can be believed.
+const CLOCK: Duration = Duration::from_secs(60);
 /// Retention.
 const RETENTION: Duration = Duration::from_secs(3_600);
 
@@ -87,6 +89,16 @@ pub fn start(
     tasks.spawn(every(REVIEWS, stop.clone(), Arc::clone(app), |app| async move {
         if let Err(error) = app.tend_reviews().await {
             tracing::error!(error = %error, "reviews that are due were not looked for");
+        }
+    }));
+    let dated = Arc::clone(log);
+    tasks.spawn(every(CLOCK, stop.clone(), Arc::clone(app), move |app| {
+        let log = Arc::clone(&dated);
+        async move {
+            if let Err(error) = app.observe_clock().await {
+                tracing::error!(error = %error, "the clock was not looked at");
+            }
+            log.believe_until(app.clock_believed_until());
         }
     }));
     let tended = Arc::clone(log);

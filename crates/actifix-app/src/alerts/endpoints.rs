@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::ports::{Backlog, Courier, EndpointRecord, NewDelivery, SealedEndpoint};
 use crate::secrets::SecretText;
 use actifix_domain::access::{Actor, Scope};
-use actifix_domain::alert::{NAME_FORM, Signal, Trigger, is_name};
+use actifix_domain::alert::{AddressPolicy, NAME_FORM, Signal, Trigger, is_name};
 use actifix_domain::audit::Action;
 use actifix_domain::id::ProjectId;
 use actifix_domain::ticket::Priority;
@@ -351,6 +351,10 @@ impl App {
             created_at: now,
         };
         self.store.record_test(delivery, sent.failure, sent.status).await?;
+        if sent.failure.is_none() {
+            // What waited behind failures has its turn now.
+            self.alerts.wake.notify_one();
+        }
         let failure = sent.failure.map(actifix_domain::alert::Failure::as_str);
         self.record_act(
             actor,
@@ -470,6 +474,14 @@ impl App {
         opened.insert(record.id.clone(), Arc::clone(&known));
         Ok(known)
     }
+}
+
+/// Whether a channel could be made like this, for whoever has no App.
+pub fn judge_endpoint(add: AddEndpoint, policy: &AddressPolicy) -> Result<()> {
+    if !is_name(&add.name) {
+        return Err(Error::invalid("name", NAME_FORM));
+    }
+    channel_of(add)?.validate(policy)
 }
 
 fn channel_of(mut add: AddEndpoint) -> Result<ChannelConfig> {

@@ -376,3 +376,36 @@ fn an_issue_carries_its_marker_and_a_stranger_cannot_forge_another() {
     assert!(text.ends_with(&github::marker(&ticket)));
     assert!(!text.contains("@everyone") && body["title"].as_str().unwrap().chars().count() <= 200);
 }
+
+#[test]
+fn channels_hold_at_each_bound_and_are_refused_beyond() {
+    let url = |bytes: usize| format!("https://hooks.example.net/{}", "x".repeat(bytes - 26));
+    let telegram = |token: usize| {
+        let mut channel = ChannelConfig::new(Kind::Telegram, "https://api.telegram.org".to_owned());
+        (channel.token, channel.target) = (Some("t".repeat(token)), Some("1".to_owned()));
+        channel
+    };
+    let mail = |receivers: usize| {
+        let mut channel = ChannelConfig::new(Kind::Mail, "smtps://mail.example.net".to_owned());
+        channel.from = Some("actifix@example.net".to_owned());
+        channel.to = (0..receivers).map(|number| format!("ops{number}@example.net")).collect();
+        channel
+    };
+    for (what, channel, fits) in [
+        ("url", ChannelConfig::new(Kind::Webhook, url(2_048)), true),
+        ("url", ChannelConfig::new(Kind::Webhook, url(2_049)), false),
+        ("token", telegram(4_096), true),
+        ("token", telegram(4_097), false),
+        ("to", mail(20), true),
+        ("to", mail(21), false),
+        ("to", mail(0), false),
+    ] {
+        match channel.validate(&AddressPolicy::default()) {
+            Ok(()) => assert!(fits, "{what}"),
+            Err(crate::error::Error::Invalid(fields)) => {
+                assert!(!fits && fields[0].field == what, "{what}: {fields:?}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What is known of a deployment before anybody judges it.
 
 use crate::ports::{AuditReport, BackupView};
+use actifix_domain::clock::Jump;
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::Timestamp;
 use std::net::SocketAddr;
@@ -324,6 +325,8 @@ pub struct Kept {
     pub audit: Option<AuditReport>,
     /// When something was last recorded there.
     pub last_act_at: Option<Timestamp>,
+    /// The clock is not where it can be: nothing is deleted by its age.
+    pub clock_jump: Option<Jump>,
     /// Version of the database engine.
     pub engine_version: String,
 }

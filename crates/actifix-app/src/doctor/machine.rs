@@ -91,6 +91,11 @@ pub(super) fn clock(facts: &Facts) -> Found {
             ));
         }
     }
+    // A warning: whoever was switched off for a month must be able to start.
+    if let Some(jump) = kept.clock_jump {
+        let advice = "look at the clock, and set it; if it is right: `actifix retention run --accept-clock`";
+        problems.push(Problem::warn(format!("{jump}: nothing is deleted by its age"), advice));
+    }
     if machine.is_synchronised == Some(false) {
         problems.push(Problem::warn("nobody keeps the clock right", ADVICE));
     }

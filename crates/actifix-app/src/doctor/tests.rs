@@ -1,6 +1,7 @@
 use super::catalogue::CHECKS;
 use super::*;
 use crate::ports::{AuditFault, AuditReport, BackupFile, BackupView};
+use actifix_domain::clock::{AHEAD_MAX, Jump};
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::{DAY, MINUTE};
 
@@ -128,6 +129,7 @@ fn good() -> Facts {
             faults: Vec::new(),
         }),
         last_act_at: Some(NOW),
+        clock_jump: None,
         engine_version: "3.51.3".into(),
     };
     Facts { site, kept }
@@ -304,6 +306,7 @@ fn breaking_anything_else_changes_exactly_its_check() {
         ("clock", Fail, |f| f.kept.last_act_at = Some(NOW.plus(6 * MINUTE))),
         ("clock", Fail, |f| f.site.machine.newest_file_at = Some(NOW.plus(HOUR))),
         ("clock", Warn, |f| f.site.machine.is_synchronised = Some(false)),
+        ("clock", Warn, |f| f.kept.clock_jump = Jump::between(NOW, NOW.plus(AHEAD_MAX + 1))),
         ("webhook_delivery", Warn, |f| f.kept.channels[0].streak = 1),
         ("webhook_delivery", Fail, |f| f.kept.channels[0].streak = 5),
         ("webhook_delivery", Fail, |f| {

@@ -75,7 +75,8 @@ pub trait AlertStore {
     /// Records how an attempt ended; the channel afterwards. None when the attempt is no longer the latest, or the
     /// channel is gone.
     async fn record_attempt(&self, attempt: Attempt) -> Result<Option<EndpointRecord>>;
-    /// Records a message that was sent to try a channel.
+    /// Records a message that was sent to try a channel. One that arrived ends the failures of the channel: what waits
+    /// behind them may be attempted at once.
     async fn record_test(
         &self,
         delivery: NewDelivery,
@@ -90,8 +91,9 @@ pub trait AlertStore {
     async fn backlog(&self) -> Result<Vec<Backlog>>;
     /// Gives up what waited too long, by channel.
     async fn expire_deliveries(&self, now: Timestamp) -> Result<Vec<Expired>>;
-    /// Forgets ended deliveries and message ids that are old; returns how many.
-    async fn tidy_deliveries(&self, now: Timestamp) -> Result<u64>;
+    /// Forgets ended deliveries and message ids that are too many and, where it goes `by_age`, old ones; returns how many
+    /// deliveries.
+    async fn tidy_deliveries(&self, now: Timestamp, by_age: bool) -> Result<u64>;
     /// The issue elsewhere that stands for a ticket.
     async fn issue_of(&self, endpoint: &str, ticket: &TicketId) -> Result<Option<u64>>;
 

@@ -1,6 +1,6 @@
 //! The lines of each list with their evidence.
 
-use super::GUIDE_REVIEWED;
+use super::{GUIDE_REVIEWED, names, parts};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{AuditQuery, TokenRecord};
@@ -56,12 +56,18 @@ pub struct Item {
 
 impl Item {
     /// A line that somebody has to look at.
-    fn look(id: &'static str, line: &'static str, evidence: Vec<String>, next: &str) -> Self {
+    pub(super) fn look(id: &'static str, line: &'static str, evidence: Vec<String>, next: &str) -> Self {
         Self { id, line, state: ItemState::Due, by_person: true, evidence, next: next.to_owned() }
     }
 
     /// A line that is judged here: done where nothing is left.
-    fn judged(id: &'static str, line: &'static str, evidence: Vec<String>, wrong: bool, next: &str) -> Self {
+    pub(super) fn judged(
+        id: &'static str,
+        line: &'static str,
+        evidence: Vec<String>,
+        wrong: bool,
+        next: &str,
+    ) -> Self {
         let state = if wrong { ItemState::Due } else { ItemState::Pass };
         Self {
             id,
@@ -89,14 +95,17 @@ impl App {
             }
             Period::Monthly => {
                 let origins = self.settings.cors_origins.clone();
-                let (webhooks, names) = self.webhook_item(before).await?;
+                let (webhooks, channels) = self.webhook_item(before).await?;
+                let made_of = self.reviews.components.get().map_or(&[][..], Vec::as_slice);
+                let (dependencies, components) = parts::item(made_of, before);
                 let items = vec![
                     self.token_item().await?,
                     self.origin_item(&origins, before),
+                    self.name_item().await,
                     webhooks,
-                    dependency_item(),
+                    dependencies,
                 ];
-                Ok((items, json!({ "origins": origins, "webhooks": names })))
+                Ok((items, json!({ "origins": origins, "webhooks": channels, "components": components })))
             }
             Period::Quarterly => {
                 let items = vec![code_item(), self.guide_item(), pentest_item(), self.service_item().await?];
@@ -268,6 +277,14 @@ impl App {
         Item::look("cors_origins", "Review and update CORS origins", evidence, next)
     }
 
+    async fn name_item(&self) -> Item {
+        let found = match self.surroundings() {
+            Ok(surroundings) => surroundings.names().await,
+            Err(_) => Vec::new(),
+        };
+        names::item(&found, &self.settings.outbound)
+    }
+
     async fn webhook_item(&self, before: &Value) -> Result<(Item, Vec<String>)> {
         let now = self.now();
         let (mut evidence, mut names, mut wrong) = (Vec::new(), Vec::new(), false);
@@ -337,12 +354,6 @@ impl App {
         let line = "Credential rotation for service accounts";
         Ok(Item::judged("service_accounts", line, evidence, !old.is_empty() || stale, next))
     }
-}
-
-fn dependency_item() -> Item {
-    let evidence = vec![format!("this is actifix {}", env!("CARGO_PKG_VERSION"))];
-    let next = "is there a newer release? in a checkout `cargo xtask deny --advisories` compares every dependency with RustSec; sign with --record --by NAME";
-    Item::look("dependencies", "Update dependencies", evidence, next)
 }
 
 fn code_item() -> Item {

@@ -28,8 +28,17 @@ pub enum Failure {
     Dns,
     /// No connection.
     Connect,
-    /// The handshake failed, or the certificate is not good for the name.
+    /// The handshake failed: the receiver speaks no TLS, or nothing that both know, or its certificate is of no use for
+    /// another reason than those below.
     Tls,
+    /// The certificate has expired, or is not valid yet.
+    TlsExpired,
+    /// The certificate is for another name.
+    TlsName,
+    /// Nobody who is trusted vouches for the certificate.
+    TlsUnknownIssuer,
+    /// Nobody but the certificate itself vouches for it.
+    TlsSelfSigned,
     /// The deadline passed.
     Timeout,
     /// The connection broke before a whole answer.
@@ -58,6 +67,10 @@ impl Failure {
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",
+            Self::TlsExpired => "tls_expired",
+            Self::TlsName => "tls_name",
+            Self::TlsUnknownIssuer => "tls_unknown_issuer",
+            Self::TlsSelfSigned => "tls_self_signed",
             Self::Timeout => "timeout",
             Self::Broken => "broken",
             Self::Protocol => "protocol",
@@ -67,6 +80,60 @@ impl Failure {
             Self::Unavailable => "unavailable",
             Self::Refused => "refused",
             Self::Unusable => "unusable",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::Forbidden,
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::TlsExpired,
+        Self::TlsName,
+        Self::TlsUnknownIssuer,
+        Self::TlsSelfSigned,
+        Self::Timeout,
+        Self::Broken,
+        Self::Protocol,
+        Self::Redirect,
+        Self::Gone,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Refused,
+        Self::Unusable,
+    ];
+
+    /// The same for people: what happened, and what to do.
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Forbidden => {
+                "its address is not https or not a public one: allow its network in outbound.allow_private"
+            }
+            Self::Dns => "its name has no address, or none was told in time: look at the name and at DNS",
+            Self::Connect => "no connection: look at its port and at firewalls",
+            Self::Tls => "the TLS handshake failed: look whether it speaks TLS 1.2 or 1.3 on this port",
+            Self::TlsExpired => "its certificate has expired or is not valid yet: renew it, or set the clock",
+            Self::TlsName => "its certificate is for another name: use the name of the certificate",
+            Self::TlsUnknownIssuer => {
+                "nobody who is trusted signed its certificate, or a part of the chain is missing: send the whole chain, or name the authority in outbound.extra_ca"
+            }
+            Self::TlsSelfSigned => {
+                "its certificate signed itself: name it in outbound.extra_ca, or get one of an authority"
+            }
+            Self::Timeout => "no whole answer within 5 s: look whether it is overloaded",
+            Self::Broken => "the connection broke off before a whole answer",
+            Self::Protocol => "what it answered is no HTTP, or too large: look at the address",
+            Self::Redirect => "it leads elsewhere, where nothing is sent: use the address it leads to",
+            Self::Gone => "it wants no more messages (410): make a new address there",
+            Self::RateLimited => "it asks for less (429): messages wait as long as it says",
+            Self::Unavailable => "it is in trouble: messages wait and are tried again",
+            Self::Refused => {
+                "it says that the message is wrong: look at kind, address, and token of the channel"
+            }
+            Self::Unusable => {
+                "its stored address or secret cannot be used: remove the channel and add it anew"
+            }
         }
     }
 
@@ -85,6 +152,15 @@ impl Failure {
     /// Whether the message rather than the way is at fault, so that trying it for a day is of no use.
     pub const fn is_of_message(self) -> bool {
         matches!(self, Self::Refused)
+    }
+}
+
+/// What a word of the log of deliveries says to people; none for words of other releases.
+pub fn explain(word: &str) -> Option<&'static str> {
+    match word {
+        "expired" => Some("it waited a day without an attempt: the channel was off, or the server was"),
+        "overflow" => Some("too many waited for this channel: the oldest were given up"),
+        _ => Failure::ALL.into_iter().find(|failure| failure.as_str() == word).map(Failure::says),
     }
 }
 

@@ -420,3 +420,69 @@ proptest! {
         }
     }
 }
+
+/// At each bound a rule holds; one more and it is refused, by the name of what is too much.
+#[test]
+fn rules_hold_at_each_bound_and_are_refused_beyond() {
+    type Change = fn(&mut AlertRule, usize);
+    let bounds: [(&str, usize, Change); 10] = [
+        ("name", NAME_CHARS_MAX, |rule, many| rule.name = "n".repeat(many)),
+        ("endpoints", RULE_ENDPOINTS_MAX, |rule, many| rule.endpoints = vec!["n".into(); many]),
+        ("cooldown_minutes", COOLDOWN_MINUTES_MAX as usize, |rule, many| rule.cooldown_minutes = many as u32),
+        ("burst", BURST_MAX as usize, |rule, many| rule.burst = many as u32),
+        ("digest_minutes", WINDOW_MINUTES_MAX as usize, |rule, many| rule.digest_minutes = many as u32),
+        ("rate", WINDOW_MINUTES_MAX as usize, |rule, many| {
+            rule.triggers = vec![Trigger::Rate];
+            rule.rate = Some(Rate { count: 1, minutes: many as u32 });
+        }),
+        ("rate", 1_000_000, |rule, many| {
+            rule.triggers = vec![Trigger::Rate];
+            rule.rate = Some(Rate { count: many as u32, minutes: 1 });
+        }),
+        ("users", 10_000, |rule, many| {
+            rule.triggers = vec![Trigger::Users];
+            rule.users = Some(many as u64);
+        }),
+        ("when", 20, |rule, many| rule.when.environment = vec!["prod*".into(); many]),
+        ("when", 20, |rule, many| {
+            rule.when.tags = (0..many).map(|number| (format!("t{number}"), "x".to_owned())).collect();
+        }),
+    ];
+    for (what, most, change) in bounds {
+        for (many, fits) in [(1, true), (most, true), (most + 1, false)] {
+            let mut rule = rule(&[Trigger::New]);
+            change(&mut rule, many);
+            let judged = rule.validate().map_err(|(field, _)| field);
+            assert_eq!(judged, if fits { Ok(()) } else { Err(what) }, "{what}: {many}");
+        }
+    }
+}
+
+#[test]
+fn what_a_rule_remembers_is_bounded() {
+    let (rule, mut state) =
+        (AlertRule { cooldown_minutes: 60, ..rule(&[Trigger::New]) }, RuleState::default());
+    for number in 0..=TOLD_MAX {
+        let now = NOON.plus(i64::try_from(number).unwrap());
+        let verdict = state.offer(&rule, &signal(Trigger::New, &format!("s{number}")), now);
+        assert_ne!(verdict, Verdict::Repeated, "{number}");
+    }
+    let now = NOON.plus(MINUTE);
+    let again =
+        |state: &mut RuleState, subject: &str| state.offer(&rule, &signal(Trigger::New, subject), now);
+    assert_eq!(again(&mut state, "s1"), Verdict::Repeated, "as many as are remembered");
+    assert_ne!(again(&mut state, "s0"), Verdict::Repeated, "the oldest was forgotten");
+}
+
+#[test]
+fn each_failure_has_one_word_and_says_what_to_do() {
+    let mut words: Vec<&str> = Failure::ALL.iter().map(|failure| failure.as_str()).collect();
+    for word in &words {
+        assert!(explain(word).is_some_and(|said| said.len() > 20), "{word}");
+    }
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), Failure::ALL.len());
+    assert!(explain("expired").is_some() && explain("overflow").is_some());
+    assert_eq!(explain("of another release"), None);
+}

@@ -369,3 +369,20 @@ fn a_long_message_is_left_for_redaction_to_see_whole() {
     let events = read(&format!("2026-11-24 10:00:00 ERROR shop.pay: {} the end", "x".repeat(20_000)));
     assert!(events[0].value["logentry"]["message"].as_str().unwrap().ends_with(" the end"));
 }
+
+#[test]
+fn lines_that_are_no_text_are_skipped_and_counted() {
+    let mut reader = LogReader::new(LogOptions::default());
+    let mut events =
+        reader.feed(b"ERROR before\n\x00\x00\x00ERROR after a power failure\nERR\x00OR \xff\x01\nERROR last");
+    events.extend(reader.flush());
+    let told: Vec<(u64, String)> =
+        events.iter().map(|event| (event.first_line_no, event.value.to_string())).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    for ((line, text), (expected, words)) in
+        told.iter().zip([(1, "before"), (2, "after a power failure"), (4, "last")])
+    {
+        assert!(*line == expected && text.contains(words) && !text.contains("\\u0000"), "{line} {text}");
+    }
+    assert_eq!(reader.binary_lines(), 1);
+}

@@ -104,6 +104,10 @@ impl HookStore for SqliteStore {
 
 pub(crate) fn forget_old(db: &Connection, now: Timestamp) -> Result<()> {
     db.execute("DELETE FROM hook_messages WHERE at < ?1", [now.plus(-REMEMBER_MICROS).micros()])?;
+    Ok(())
+}
+
+pub(crate) fn forget_excess(db: &Connection) -> Result<()> {
     // Each source by itself: one that is busy must not make those of others be forgotten.
     let full = "SELECT hook FROM hook_messages GROUP BY hook HAVING count(*) > ?1 LIMIT ?2";
     let full: Vec<String> = collect(db, full, [MESSAGES_MAX, HOOKS_MAX], |row| Ok(row.get(0)?))?;

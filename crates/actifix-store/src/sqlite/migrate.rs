@@ -31,13 +31,14 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (23, "inbound", include_str!("../../migrations/sqlite/0023_inbound.sql")),
     (24, "source_maps", include_str!("../../migrations/sqlite/0024_source_maps.sql")),
     (25, "releases", include_str!("../../migrations/sqlite/0025_releases.sql")),
+    (26, "clock_mark", include_str!("../../migrations/sqlite/0026_clock_mark.sql")),
 ];
 
 /// The migration that made the audit log.
 const AUDIT: u32 = 4;
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 25;
+pub(crate) const SCHEMA_VERSION: u32 = 26;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +181,8 @@ fn apply_one(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actifix_domain::alert::{AlertRule, Signal, Trigger};
+    use actifix_domain::id::ProjectId;
 
     const ONE: (u32, &str, &str) = (1, "one", "CREATE TABLE a (x INTEGER);");
     const TWO: (u32, &str, &str) = (2, "two", "CREATE TABLE b (x INTEGER); INSERT INTO nowhere VALUES (1);");
@@ -223,5 +226,51 @@ mod tests {
             apply(&mut foreign, &[ONE], Timestamp::default()),
             Err(SchemaError::Foreign { found: 0 })
         ));
+    }
+
+    /// What rules remembered of all projects together keeps its meaning when it is told apart by project.
+    #[test]
+    fn states_of_rules_of_before_keep_their_meaning() {
+        let mut db = memory();
+        let before: Vec<_> = MIGRATIONS.iter().copied().filter(|(number, ..)| *number < 22).collect();
+        apply(&mut db, &before, Timestamp::default()).unwrap();
+        let sample = |project: Option<i64>, title: &str| {
+            let mut signal = Signal::new(Trigger::New, Timestamp::from_micros(5), title, title);
+            signal.project = project.map(ProjectId);
+            serde_json::to_value(signal).unwrap()
+        };
+        let due = Timestamp::from_micros(1_795_000_000_000_000);
+        let gathers = serde_json::json!({
+            "told": { "new:a": due }, "sent": [due], "gathered": 5, "digest_at": due, "pressing": true,
+            "samples": [sample(Some(1), "a"), sample(Some(2), "b"), sample(Some(1), "c"), sample(None, "d")],
+        });
+        let silent = serde_json::json!({
+            "told": { "new:a": due }, "sent": [due], "gathered": 0, "digest_at": null, "samples": [],
+        });
+        let rows =
+            [("gathers", gathers.to_string()), ("silent", silent.to_string()), ("torn", "{".to_owned())];
+        for (name, state) in rows {
+            db.execute("INSERT INTO alert_states (name, state) VALUES (?1, ?2)", [name, &state]).unwrap();
+        }
+        migrate(&mut db, Timestamp::default()).unwrap();
+        let states = super::super::alerts::states(&db).unwrap();
+        let kept: Vec<_> =
+            states.iter().map(|((name, project), _)| (name.as_str(), project.map(|id| id.0))).collect();
+        assert_eq!(kept, [("gathers", None), ("gathers", Some(1)), ("gathers", Some(2))]);
+        let rule = AlertRule { name: "gathers".into(), triggers: vec![Trigger::New], ..AlertRule::default() };
+        for ((_, project), mut state) in states {
+            assert_eq!(state.digest_at(), Some(due), "it is said when it was to be said");
+            assert_eq!(state.take_digest(&rule, due.plus(-1)), None);
+            let digest = state.take_digest(&rule, due).unwrap();
+            let titles: Vec<&str> = digest.samples.iter().map(|signal| signal.title.as_str()).collect();
+            let wanted: &[&str] = match project.map(|id| id.0) {
+                Some(1) => &["a", "c"],
+                Some(2) => &["b"],
+                _ => &["d"],
+            };
+            assert_eq!(titles, wanted, "{project:?}");
+            assert_eq!(digest.count, u64::try_from(wanted.len()).unwrap());
+            assert!(digest.samples.iter().all(|signal| signal.project == project), "of no other project");
+        }
     }
 }

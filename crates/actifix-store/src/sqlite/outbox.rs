@@ -153,6 +153,25 @@ fn insert(
     Ok(())
 }
 
+/// A test that arrived shows that the way is open: what waits behind failures is sent at once.
+fn record_test(
+    work: &mut Work<'_>,
+    delivery: &NewDelivery,
+    failure: Option<Failure>,
+    status: Option<u16>,
+) -> Result<()> {
+    let state = if failure.is_none() { "delivered" } else { "dead" };
+    insert(work.db, delivery, state, true, failure, status)?;
+    if failure.is_none() {
+        work.db
+            .prepare_cached(
+                "UPDATE endpoints SET streak = 0, next_attempt_at = NULL, last_success_at = ?2 WHERE endpoint_id = ?1",
+            )?
+            .execute(params![delivery.endpoint, delivery.created_at.micros()])?;
+    }
+    Ok(())
+}
+
 /// Bounds what waits for one channel: an hour of silence must not be followed by a thousand messages.
 fn give_up_oldest(db: &Connection, endpoint: &str) -> Result<()> {
     db.prepare_cached(
@@ -300,19 +319,23 @@ fn backlog(db: &Connection) -> Result<Vec<Backlog>> {
     })
 }
 
-fn tidy(work: &mut Work<'_>, now: Timestamp) -> Result<u64> {
+fn tidy(work: &mut Work<'_>, now: Option<Timestamp>) -> Result<u64> {
     let db = work.db;
-    let forgotten = db.execute(
-        "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE state <> 'pending' AND created_at < ?1 LIMIT ?2)",
-        params![now.plus(-LOG_AGE_MICROS).micros(), TIDY_MAX],
-    )?;
+    let mut forgotten = 0;
+    if let Some(now) = now {
+        forgotten = db.execute(
+            "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE state <> 'pending' AND created_at < ?1 LIMIT ?2)",
+            params![now.plus(-LOG_AGE_MICROS).micros(), TIDY_MAX],
+        )?;
+        hooks::forget_old(db, now)?;
+    }
     let cut = db.execute(
         "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE state <> 'pending' \
          ORDER BY seq DESC LIMIT ?1 OFFSET ?2)",
         params![TIDY_MAX, LOG_MAX],
     )?;
     db.execute("DELETE FROM ticket_mutes WHERE ticket_seq NOT IN (SELECT seq FROM tickets)", [])?;
-    hooks::forget_old(db, now)?;
+    hooks::forget_excess(db)?;
     Ok(u64::try_from(forgotten + cut).unwrap_or(u64::MAX))
 }
 
@@ -541,8 +564,7 @@ impl AlertStore for SqliteStore {
         failure: Option<Failure>,
         status: Option<u16>,
     ) -> AppResult<()> {
-        let state = if failure.is_none() { "delivered" } else { "dead" };
-        self.write(move |work| insert(work.db, &delivery, state, true, failure, status)).await
+        self.write(move |work| record_test(work, &delivery, failure, status)).await
     }
 
     async fn deliveries(&self, query: DeliveryQuery) -> AppResult<Page<DeliveryView>> {
@@ -562,8 +584,8 @@ impl AlertStore for SqliteStore {
         self.write(move |work| due::expire(work, now, TIDY_MAX)).await
     }
 
-    async fn tidy_deliveries(&self, now: Timestamp) -> AppResult<u64> {
-        self.write(move |work| tidy(work, now)).await
+    async fn tidy_deliveries(&self, now: Timestamp, by_age: bool) -> AppResult<u64> {
+        self.write(move |work| tidy(work, by_age.then_some(now))).await
     }
 
     async fn issue_of(&self, endpoint: &str, ticket: &TicketId) -> AppResult<Option<u64>> {

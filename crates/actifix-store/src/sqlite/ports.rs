@@ -484,7 +484,7 @@ impl CareStore for SqliteStore {
     async fn run_retention(
         &self,
         policy: &RetentionPolicy,
-        now: Timestamp,
+        now: Option<Timestamp>,
         dry_run: bool,
     ) -> Result<RetentionReport> {
         retention::run(self, policy, now, dry_run).await

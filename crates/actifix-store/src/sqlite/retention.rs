@@ -39,20 +39,34 @@ struct Old {
     bytes: i64,
 }
 
-/// Deletes, or with `dry_run` counts, what `policy` no longer keeps.
+/// Deletes, or with `dry_run` counts, what `policy` no longer keeps; without `now` only what is too much.
 pub(crate) async fn run(
     store: &SqliteStore,
     policy: &RetentionPolicy,
-    now: Timestamp,
+    now: Option<Timestamp>,
     dry_run: bool,
 ) -> Result<RetentionReport, Error> {
     let mut report = RetentionReport::default();
-    if policy.events_days > 0 {
+    if let Some(now) = now.filter(|_| policy.events_days > 0) {
         old_events(store, border(now, policy.events_days), dry_run, &mut report).await?;
     }
     if policy.events_bytes_max > 0 {
         excess_events(store, policy.events_bytes_max, dry_run, &mut report).await?;
     }
+    if let Some(now) = now {
+        old_things(store, policy, now, dry_run, &mut report).await?;
+    }
+    Ok(report)
+}
+
+/// What goes by its age and is no event.
+async fn old_things(
+    store: &SqliteStore,
+    policy: &RetentionPolicy,
+    now: Timestamp,
+    dry_run: bool,
+    report: &mut RetentionReport,
+) -> Result<(), Error> {
     if policy.resolved_tickets_days > 0 {
         let sql = "SELECT seq FROM tickets t WHERE status = 'resolved' AND resolved_at < ?1 AND seq > ?2 \
              AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.project_id = t.project_id AND h.ticket_seq IN (0, t.seq)) \
@@ -85,7 +99,7 @@ pub(crate) async fn run(
     if !dry_run {
         series(store, now).await?;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Uploads of source maps that no event needed for so many days, and those that are [`MAP_AGE_FACTOR`] times as old.

@@ -58,6 +58,23 @@ pub(crate) fn runs(db: &Connection, kind: Option<UpkeepKind>, limit: u32) -> Res
     })
 }
 
+/// The newest wall time that was believed.
+pub(crate) fn clock_mark(db: &Connection) -> Result<Option<Timestamp>> {
+    let at: Option<i64> =
+        db.query_row("SELECT at FROM clock_mark WHERE id = 1", [], |row| row.get(0)).optional()?;
+    Ok(at.map(Timestamp::from_micros))
+}
+
+/// Sets it.
+pub(crate) fn set_clock_mark(work: &Work<'_>, at: Timestamp) -> Result<()> {
+    work.db
+        .prepare_cached(
+            "INSERT INTO clock_mark (id, at) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
+        )?
+        .execute([at.micros()])?;
+    Ok(())
+}
+
 /// Sets a hold.
 pub(crate) fn hold(
     work: &Work<'_>,

@@ -8,6 +8,7 @@ use actifix_app::ports::{
 };
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{ProjectId, TicketId};
+use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -46,6 +47,14 @@ impl UpkeepStore for SqliteStore {
 
     async fn runs(&self, kind: Option<UpkeepKind>, limit: u32) -> Result<Vec<UpkeepRun>> {
         self.read(move |db| upkeep::runs(db, kind, limit)).await
+    }
+
+    async fn clock_mark(&self) -> Result<Option<Timestamp>> {
+        self.read(upkeep::clock_mark).await
+    }
+
+    async fn set_clock_mark(&self, at: Timestamp) -> Result<()> {
+        self.write(move |work| upkeep::set_clock_mark(work, at)).await
     }
 
     async fn hold(

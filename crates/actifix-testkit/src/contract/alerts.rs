@@ -350,6 +350,19 @@ async fn attempts_are_recorded_once(store: &Arc<dyn Store>, clock: &Arc<FakeCloc
     store.record_test(delivery("t1", "ops", clock), Some(Failure::Tls), None).await.unwrap();
     assert!(take(store, clock, &[]).await.is_empty());
     assert!(store.redeliver("t1", clock.now(), &act()).await.is_err());
+    // What waits behind failures has its turn when a test arrived, and not when it did not.
+    put(store, clock, &[("w1", "ops")]).await;
+    let leased = take(store, clock, &[]).await.remove(0);
+    let failed = AttemptEnd::Again { failure: Failure::TlsExpired, not_before: clock.now().plus(HOUR) };
+    let record = end(store, clock, &leased, failed).await.unwrap();
+    assert_eq!((record.streak, record.last_failure.as_deref()), (1, Some("tls_expired")));
+    store.record_test(delivery("t2", "ops", clock), Some(Failure::Timeout), None).await.unwrap();
+    assert!(take(store, clock, &[]).await.is_empty(), "the way is still closed");
+    store.record_test(delivery("t3", "ops", clock), None, Some(200)).await.unwrap();
+    let leased = take(store, clock, &[]).await;
+    assert_eq!(ids(&leased), ["w1"]);
+    let record = end(store, clock, &leased[0], AttemptEnd::Delivered).await.unwrap();
+    assert_eq!((record.streak, record.next_attempt_at), (0, None));
     // The receiver is gone: the channel is off, and what waits is not sent.
     put(store, clock, &[("d1", "second"), ("d2", "second")]).await;
     let leased = take(store, clock, &[]).await.remove(0);
@@ -397,7 +410,8 @@ async fn what_waits_is_bounded_by_count_and_age(store: &Arc<dyn Store>, clock: &
     let waits = store.backlog().await.unwrap();
     assert_eq!(waits.iter().map(|waits| waits.pending).sum::<u64>(), 0);
     clock.advance(31 * DAY);
-    store.tidy_deliveries(clock.now()).await.unwrap();
+    assert_eq!(store.tidy_deliveries(clock.now(), false).await.unwrap(), 0, "nothing goes for its age");
+    store.tidy_deliveries(clock.now(), true).await.unwrap();
     let log = store.deliveries(DeliveryQuery { limit: 10, ..DeliveryQuery::default() }).await.unwrap();
     assert_eq!(log.items, [], "the log forgets");
 }
@@ -446,6 +460,8 @@ async fn requests_are_taken_once(store: &Arc<dyn Store>, clock: &Arc<FakeClock>)
     assert!(!store.remove_hook("ci", &act()).await.unwrap());
     assert!(!store.first_sight("ci", "m1", clock.now()).await.unwrap());
     clock.advance(31 * DAY);
-    store.tidy_deliveries(clock.now()).await.unwrap();
+    store.tidy_deliveries(clock.now(), false).await.unwrap();
+    assert!(!store.first_sight("ci", "m1", clock.now()).await.unwrap(), "not for its age");
+    store.tidy_deliveries(clock.now(), true).await.unwrap();
     assert!(store.first_sight("ci", "m1", clock.now()).await.unwrap(), "after a month it is forgotten");
 }

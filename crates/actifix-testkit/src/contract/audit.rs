@@ -113,12 +113,12 @@ async fn old_rows_go_and_the_rest_stays_provable(store: &Arc<dyn Store>, clock: 
     let record = AuditRecord { at: clock.now(), ..act() };
     store.append_audit(vec![record]).await.unwrap();
     let policy = RetentionPolicy { audit_days: 400, ..RetentionPolicy::default() };
-    let dry = store.run_retention(&policy, clock.now(), true).await.unwrap();
+    let dry = store.run_retention(&policy, Some(clock.now()), true).await.unwrap();
     assert_eq!(dry.audit, before.rows);
-    let report = store.run_retention(&policy, clock.now(), false).await.unwrap();
+    let report = store.run_retention(&policy, Some(clock.now()), false).await.unwrap();
     assert_eq!(report.audit, before.rows);
     let after = store.verify_audit().await.unwrap();
     assert!(after.intact, "{after:?}");
     assert_eq!((after.first, after.rows), (before.last + 1, 2), "the last row and the record of the pruning");
-    assert_eq!(store.run_retention(&policy, clock.now(), false).await.unwrap().audit, 0);
+    assert_eq!(store.run_retention(&policy, Some(clock.now()), false).await.unwrap().audit, 0);
 }

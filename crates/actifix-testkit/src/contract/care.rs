@@ -22,6 +22,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     ids_of_replaced_events_are_forgotten(&Case::new(&store, &clock, "replaced").await).await;
     old_things_go(&Case::new(&store, &clock, "old").await).await;
     the_oldest_bodies_go_when_there_are_too_many(&Case::new(&store, &clock, "bytes").await).await;
+    without_a_clock_nothing_goes_by_age(&Case::new(&store, &clock, "clockless").await).await;
     what_is_held_stays(&Case::new(&store, &clock, "held").await, &Case::new(&store, &clock, "free").await)
         .await;
     closing_is_final(&store, &clock).await;
@@ -170,9 +171,9 @@ async fn old_events_go_but_the_latest_stays(case: &Case) {
     case.clock.advance(100 * DAY);
     case.one(EventBuilder::new(4, "c").at(case.now())).await;
     let policy = RetentionPolicy { quarantine_days: 0, findings_days: 0, ..RetentionPolicy::default() };
-    let dry = case.store.run_retention(&policy, case.now(), true).await.unwrap();
+    let dry = case.store.run_retention(&policy, Some(case.now()), true).await.unwrap();
     assert!(dry.events >= 1);
-    let real = case.store.run_retention(&policy, case.now(), false).await.unwrap();
+    let real = case.store.run_retention(&policy, Some(case.now()), false).await.unwrap();
     assert_eq!((real.events, real.event_bytes), (dry.events, dry.event_bytes));
     let kept: Vec<u8> = case
         .store
@@ -188,7 +189,7 @@ async fn old_events_go_but_the_latest_stays(case: &Case) {
     assert_eq!(case.ticket(&id).await.count, 2, "counts stay");
     assert_eq!(case.one(EventBuilder::new(1, "a")).await.outcome, Outcome::Accepted, "its id is forgotten");
     assert_eq!(case.one(EventBuilder::new(2, "a")).await.outcome, Outcome::Duplicate, "this one is stored");
-    let again = case.store.run_retention(&policy, case.now(), false).await.unwrap();
+    let again = case.store.run_retention(&policy, Some(case.now()), false).await.unwrap();
     assert_eq!(again.events, 1, "number 2 is no longer the latest");
 }
 
@@ -206,7 +207,7 @@ async fn ids_of_replaced_events_are_forgotten(case: &Case) {
     };
     let run = async || {
         case.clock.advance(8 * DAY);
-        case.store.run_retention(&policy, case.now(), false).await.unwrap().remembered_ids
+        case.store.run_retention(&policy, Some(case.now()), false).await.unwrap().remembered_ids
     };
     assert_eq!(run().await, 0);
     assert_eq!(case.one(hot(3)).await.outcome, Outcome::Duplicate, "it is stored");
@@ -231,7 +232,8 @@ async fn old_things_go(case: &Case) {
     case.store.save_ticket(save).await.unwrap();
     assert_eq!(case.one(EventBuilder::new(4, "s")).await.outcome, Outcome::Duplicate);
     case.clock.advance(400 * DAY);
-    let report = case.store.run_retention(&RetentionPolicy::default(), case.now(), false).await.unwrap();
+    let report =
+        case.store.run_retention(&RetentionPolicy::default(), Some(case.now()), false).await.unwrap();
     assert!(report.tickets >= 1 && report.findings >= 1 && report.quarantine >= 1, "{report:?}");
     assert!(report.remembered_ids >= 1, "{report:?}");
     assert!(case.store.ticket(&id).await.unwrap().is_none());
@@ -240,6 +242,33 @@ async fn old_things_go(case: &Case) {
     assert_eq!(case.store.stats().await.unwrap().quarantine_entries, 0);
     let back = case.one(EventBuilder::new(9, "a").at(case.now())).await;
     assert_eq!((back.outcome, back.count), (Outcome::Accepted, 1), "the error begins anew");
+}
+
+async fn without_a_clock_nothing_goes_by_age(case: &Case) {
+    assert_eq!(case.store.clock_mark().await.unwrap(), None);
+    for at in [case.now(), case.now().plus(-DAY)] {
+        case.store.set_clock_mark(at).await.unwrap();
+        assert_eq!(case.store.clock_mark().await.unwrap(), Some(at), "the last one stands");
+    }
+    let id =
+        id_of(&case.one(EventBuilder::new(1, "a").finding(finding("aged", 6, "/a")).at(case.now())).await);
+    for number in [2, 3] {
+        case.one(EventBuilder::new(number, "a")).await;
+    }
+    let mut save = case.decision(&id, "resolved").await;
+    save.status = Status::Resolved;
+    save.resolved_at = Some(case.now());
+    case.store.save_ticket(save).await.unwrap();
+    case.clock.advance(4_000 * DAY);
+    let policy = RetentionPolicy::default();
+    let report = case.store.run_retention(&policy, None, false).await.unwrap();
+    assert_eq!(report, Default::default(), "nothing goes by its age");
+    assert_eq!(case.store.ticket_events(&id, None, 10).await.unwrap().items.len(), 3);
+    let tight = RetentionPolicy { events_bytes_max: 1, ..policy.clone() };
+    let report = case.store.run_retention(&tight, None, false).await.unwrap();
+    assert!(report.events >= 2 && report.tickets == 0, "room is made all the same: {report:?}");
+    let report = case.store.run_retention(&policy, Some(case.now()), false).await.unwrap();
+    assert!(report.tickets >= 1 && report.findings >= 1, "{report:?}");
 }
 
 async fn the_oldest_bodies_go_when_there_are_too_many(case: &Case) {
@@ -256,7 +285,7 @@ async fn the_oldest_bodies_go_when_there_are_too_many(case: &Case) {
         audit_days: 400,
         ..RetentionPolicy::default()
     };
-    let report = case.store.run_retention(&policy, case.now(), false).await.unwrap();
+    let report = case.store.run_retention(&policy, Some(case.now()), false).await.unwrap();
     assert!(report.events >= 19, "{report:?}");
     let list = case.list("").await;
     let kept = case.store.ticket_events(&list.items[0].id, None, 50).await.unwrap().items;
@@ -285,8 +314,8 @@ async fn what_is_held_stays(held: &Case, free: &Case) {
         }
         many
     };
-    let dry = held.store.run_retention(&policy, held.now(), true).await.unwrap();
-    let done = held.store.run_retention(&policy, held.now(), false).await.unwrap();
+    let dry = held.store.run_retention(&policy, Some(held.now()), true).await.unwrap();
+    let done = held.store.run_retention(&policy, Some(held.now()), false).await.unwrap();
     assert_eq!((dry.events, dry.held_events), (done.events, done.held_events), "a dry run tells the same");
     assert_eq!(done.held_events, 2 + 4);
     assert_eq!((stored(held).await, stored(free).await), (2 + 1, 4), "each ticket keeps its latest");
@@ -299,7 +328,7 @@ async fn what_is_held_stays(held: &Case, free: &Case) {
         assert!(held.store.release_hold(hold.id, &act()).await.unwrap());
         assert!(!held.store.release_hold(hold.id, &act()).await.unwrap());
     }
-    let done = held.store.run_retention(&policy, held.now(), false).await.unwrap();
+    let done = held.store.run_retention(&policy, Some(held.now()), false).await.unwrap();
     assert_eq!(done.held_events, 0);
     assert_eq!((stored(held).await, stored(free).await), (1, 2), "released, they go");
 }

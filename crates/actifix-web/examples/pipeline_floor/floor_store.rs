@@ -596,7 +596,7 @@ impl CareStore for NullStore {
     async fn run_retention(
         &self,
         _policy: &RetentionPolicy,
-        _now: Timestamp,
+        _now: Option<Timestamp>,
         _dry_run: bool,
     ) -> Result<RetentionReport> {
         Err(NOTHING)
@@ -733,7 +733,7 @@ impl AlertStore for NullStore {
         Err(NOTHING)
     }
 
-    async fn tidy_deliveries(&self, _now: Timestamp) -> Result<u64> {
+    async fn tidy_deliveries(&self, _now: Timestamp, _by_age: bool) -> Result<u64> {
         Err(NOTHING)
     }
 
@@ -792,6 +792,14 @@ impl UpkeepStore for NullStore {
     }
 
     async fn runs(&self, _: Option<UpkeepKind>, _: u32) -> Result<Vec<UpkeepRun>> {
+        Err(NOTHING)
+    }
+
+    async fn clock_mark(&self) -> Result<Option<Timestamp>> {
+        Err(NOTHING)
+    }
+
+    async fn set_clock_mark(&self, _: Timestamp) -> Result<()> {
         Err(NOTHING)
     }
 

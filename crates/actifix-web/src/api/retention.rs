@@ -34,7 +34,10 @@ pub(super) fn operations() -> Vec<Operation> {
             admin,
             run,
         )
-        .body(&[("dry_run", "boolean", "only count")]),
+        .body(&[
+            ("dry_run", "boolean", "only count"),
+            ("accept_clock", "boolean", "the clock is right, however far it leapt"),
+        ]),
         Operation::get("/api/v1/retention/holds", "list_holds", "Legal holds, latest first", admin, holds),
         Operation::post(
             "/api/v1/retention/holds",
@@ -57,18 +60,27 @@ pub(super) fn operations() -> Vec<Operation> {
 async fn show(State(app): AppState, who: Who) -> ApiResult<Response> {
     let (holds, last) = (app.holds(&who.0).await?, app.last_retention(&who.0).await?);
     let policy = &app.settings().retention;
-    Ok(Json(json!({ "policy": policy, "holds": holds, "last_run": last })).into_response())
+    let jump = app.clock_jump().map(|jump| jump.to_string());
+    Ok(Json(json!({ "policy": policy, "holds": holds, "last_run": last, "clock": jump })).into_response())
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RunInput {
     dry_run: bool,
+    accept_clock: bool,
 }
 
 async fn run(State(app): AppState, who: Who, Input(input): Input<RunInput>) -> ApiResult<Response> {
-    let report = app.run_retention(&who.0, input.dry_run).await?;
-    Ok(Json(json!({ "dry_run": input.dry_run, "deleted": report })).into_response())
+    let report = match (input.dry_run, input.accept_clock) {
+        (true, true) => {
+            return Err(Error::invalid("accept_clock", "not with dry_run, which believes it anyway").into());
+        }
+        (true, false) => app.count_retention(&who.0).await?,
+        (false, accept_clock) => app.run_retention(&who.0, accept_clock).await?,
+    };
+    let jump = app.clock_jump().map(|jump| jump.to_string());
+    Ok(Json(json!({ "dry_run": input.dry_run, "deleted": report, "clock": jump })).into_response())
 }
 
 async fn holds(State(app): AppState, who: Who) -> ApiResult<Response> {

@@ -83,7 +83,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("NewProject", "+Project dsn:string"),
     ("Dsn", "dsn:string"),
     ("Outcome", "outcome:string reason:string category:string quantity:integer"),
-    ("Retention", "policy:object holds:[Hold] last_run:Run?"),
+    ("Retention", "policy:object holds:[Hold] last_run:Run? clock:string?"),
     ("Hold", "id:integer project:integer ticket:string? reason:string actor:string created_at:time"),
     ("Run", "kind:string target:string started_at:time finished_at:time ok:boolean detail:object"),
     ("BackupFile", "name:string size:integer created_at:time"),
@@ -118,7 +118,7 @@ const SCHEMAS: &[(&str, &str)] = &[
          items:[object] reviewer:string? facts:object",
     ),
     ("Busiest", "busiest:[object]"),
-    ("RetentionRun", "deleted:object dry_run:boolean"),
+    ("RetentionRun", "deleted:object dry_run:boolean clock:string?"),
     ("Throttle", "throttle:object held:object refused:[RefusedRequests]"),
     (
         "RefusedRequests",

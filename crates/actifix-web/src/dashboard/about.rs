@@ -4,6 +4,7 @@ use super::forms::Viewer;
 use super::shell::{Nav, Shell, answer, bytes, render};
 use actifix_app::App;
 use actifix_app::error::Error;
+use actifix_app::review::Component;
 use askama::Template;
 use axum::extract::State;
 use axum::http::header;
@@ -13,17 +14,13 @@ use std::sync::Arc;
 /// Every crate that a release is built of: name, version, licence. Written by `cargo xtask docs`.
 const CRATES: &str = include_str!("../../assets/crates.tsv");
 
-struct Crate {
-    name: &'static str,
-    version: &'static str,
-    licence: &'static str,
-}
-
-fn crates() -> impl Iterator<Item = Crate> {
-    CRATES.lines().filter_map(|line| {
+/// Each of them.
+pub fn components() -> Vec<Component> {
+    let component = |line: &'static str| {
         let mut columns = line.split('\t');
-        Some(Crate { name: columns.next()?, version: columns.next()?, licence: columns.next()? })
-    })
+        Some(Component { name: columns.next()?, version: columns.next()?, licence: columns.next()? })
+    };
+    CRATES.lines().filter_map(component).collect()
 }
 
 #[derive(Template)]
@@ -31,7 +28,7 @@ fn crates() -> impl Iterator<Item = Crate> {
 struct AboutPage {
     s: Shell,
     facts: Vec<(&'static str, String)>,
-    crates: Vec<Crate>,
+    crates: Vec<Component>,
 }
 
 /// The page.
@@ -47,14 +44,15 @@ pub async fn show(State(app): State<Arc<App>>, viewer: Viewer) -> Response {
             ("Database", bytes(s.stats.db_size_bytes)),
             ("Licence", "MIT OR Apache-2.0".to_owned()),
         ];
-        Ok::<_, Error>(render(&AboutPage { facts, crates: crates().collect(), s }))
+        Ok::<_, Error>(render(&AboutPage { facts, crates: components(), s }))
     };
     answer(page.await)
 }
 
 /// The list of crates as a CycloneDX 1.6 document.
 pub async fn sbom(_viewer: Viewer) -> Response {
-    let components: Vec<_> = crates()
+    let components: Vec<_> = components()
+        .into_iter()
         .map(|of| {
             serde_json::json!({
                 "type": "library", "name": of.name, "version": of.version,
@@ -83,7 +81,7 @@ mod tests {
 
     #[test]
     fn every_line_names_a_crate_its_version_and_its_licence() {
-        let all: Vec<Crate> = crates().collect();
+        let all: Vec<Component> = components();
         assert_eq!(all.len(), CRATES.lines().count());
         assert!(all.len() > 50, "{}", all.len());
         for of in &all {

@@ -9,6 +9,7 @@ use actifix_app::alerts::{AddEndpoint, EndpointView, Rotated, Tested};
 use actifix_app::error::Error;
 use actifix_app::ports::{Cursor, DeliveryQuery, DeliveryView};
 use actifix_app::sessions::LiveSession;
+use actifix_domain::alert::explain;
 use actifix_domain::time::Timestamp;
 use askama::Template;
 use axum::extract::{Query, State};
@@ -96,7 +97,10 @@ fn row(view: EndpointView, projects: &[(String, String)], now: Timestamp) -> Row
     };
     let why = match (&record.disabled_reason, &record.last_failure, class) {
         (Some(reason), ..) => reason.clone(),
-        (None, Some(failure), "bad") => format!("last failure: {failure}"),
+        (None, Some(failure), "bad") => match explain(failure) {
+            Some(why) => format!("last failure: {why} ({failure})"),
+            None => format!("last failure: {failure}"),
+        },
         _ => String::new(),
     };
     Row {
@@ -156,9 +160,10 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
 /// How a test failed, in a sentence.
 fn told(tested: &Tested) -> String {
     let status = tested.status.map(|status| format!(", status {status}")).unwrap_or_default();
+    let word = tested.failure.unwrap_or("unknown");
     format!(
-        "The test message was not delivered: {}{status}, after {} ms.",
-        tested.failure.unwrap_or("unknown"),
+        "The test message was not delivered: {} ({word}{status}, after {} ms).",
+        explain(word).unwrap_or("no reason was told"),
         tested.milliseconds
     )
 }
@@ -270,6 +275,7 @@ struct Sending {
     class: &'static str,
     attempts: u32,
     failure: Marked,
+    why: &'static str,
     status: String,
     ended: bool,
 }
@@ -356,6 +362,7 @@ fn sending(delivery: DeliveryView, now: Timestamp) -> Sending {
         state,
         class,
         attempts: delivery.attempts,
+        why: delivery.last_failure.as_deref().and_then(explain).unwrap_or_default(),
         failure: marked(delivery.last_failure.as_deref().unwrap_or_default(), 120),
         status: delivery.last_status.map(|status| status.to_string()).unwrap_or_default(),
         ended: class != "due" && !delivery.test,

@@ -130,9 +130,12 @@ fn counted(report: &RetentionReport) -> Vec<(&'static str, String)> {
 pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let nothing = Done::default();
     let result = match sent.fields.get("act") {
-        Some("try") => match app.run_retention(&sent.live.actor, true).await {
+        Some("try") => match app.count_retention(&sent.live.actor).await {
             Ok(report) => {
-                return answer(page(&app, &sent.live, &nothing, String::new(), Some(report)).await);
+                let problem =
+                    app.clock_jump().map(|jump| format!("{jump}: it waits until that is set right"));
+                let problem = problem.unwrap_or_default();
+                return answer(page(&app, &sent.live, &nothing, problem, Some(report)).await);
             }
             Err(error) => Err(error),
         },

@@ -4,10 +4,12 @@ use super::client::Client;
 use super::output;
 use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
-use crate::config::{self, FIELDS, Loaded, RELOADED, SECRET_FORM, SecretRef, changed, environment};
+use crate::channels::{self, Given};
+use crate::config::{self, FIELDS, Loaded, RELOADED, SECRET_FORM, SecretRef, Stranger, changed, environment};
 use crate::home::Home;
 use crate::served::{self, Served};
 use crate::wire;
+use actifix_domain::alert::AddressPolicy;
 use clap::Subcommand;
 use console::style;
 use serde_json::{Map, Value, json};
@@ -40,9 +42,13 @@ pub async fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, Cl
             let loaded = wire::load_config(&home)?;
             check_listeners(&loaded.config)?;
             check_references(global, &home, references(&loaded)?).await?;
+            check_channels(global, &home, &loaded.config).await?;
+            let strangers = check_names(&loaded.config)?;
             if global.json {
-                output::json(&json!({ "ok": true, "file": home.config() }))?;
+                let told: Vec<String> = strangers.iter().map(ToString::to_string).collect();
+                output::json(&json!({ "ok": true, "file": home.config(), "notes": told }))?;
             } else {
+                strangers.iter().for_each(|stranger| output::note(stranger.to_string()));
                 output::line("The configuration is fine.")?;
             }
         }
@@ -99,6 +105,36 @@ async fn check_references(
         found.map_err(|error| CliError::config(format!("{key}: {error}")))?;
     }
     Ok(())
+}
+
+/// The channels that the environment names must be some that could be made. Those of a stored secret are not read.
+async fn check_channels(global: &Global, home: &Home, config: &config::Config) -> Result<(), CliError> {
+    let key = channels::VARIABLE.to_owned();
+    let text = match channels::given(home.root()).map_err(CliError::config)? {
+        Given::Nothing => return Ok(()),
+        Given::Text(text) => text,
+        Given::Reference(reference) => {
+            check_references(global, home, vec![(key, reference.clone())]).await?;
+            match reference.resolve_outside(home.root(), &environment) {
+                Ok(Some(text)) => text,
+                _ => return Ok(()),
+            }
+        }
+    };
+    let policy = AddressPolicy { allow_private: config.outbound.allow_private.clone() };
+    channels::parse(text.reveal(), &policy).map(drop).map_err(CliError::config)
+}
+
+/// A name that is nearly one of ours is a mistake; another one is told.
+fn check_names(config: &config::Config) -> Result<Vec<Stranger>, CliError> {
+    let names = config::environment_all().into_iter().map(|(name, _)| name);
+    let (misspelt, others): (Vec<_>, Vec<_>) =
+        config::strangers(config, names).into_iter().partition(|stranger| stranger.meant.is_some());
+    if misspelt.is_empty() {
+        return Ok(others);
+    }
+    let told: Vec<String> = misspelt.iter().map(ToString::to_string).collect();
+    Err(CliError::config(told.join("; ")))
 }
 
 fn schema(global: &Global) -> Result<(), CliError> {

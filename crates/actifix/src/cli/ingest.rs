@@ -80,22 +80,29 @@ pub async fn run(global: &Global, command: IngestCommand) -> Result<ExitCode, Cl
     let client = Client::connect(global).await?;
     let interrupt = Interrupt::install().map_err(CliError::other)?;
     let progress = progress();
-    let mut sink = Sink { global, client: &client, project: &project, sent: 0, progress, follow, interrupt };
+    let mut sink =
+        Sink { global, client: &client, project: &project, sent: 0, skipped: 0, progress, follow, interrupt };
     let result = if file == "-" {
         sink.follow = false;
         let mut reader = LogReader::new(options);
-        sink.pump(&mut tokio::io::stdin(), &mut reader, None).await.map(|_| ())
+        let read = sink.pump(&mut tokio::io::stdin(), &mut reader, None).await.map(|_| ());
+        sink.skipped += reader.binary_lines();
+        read
     } else {
         sink.file(Path::new(&file), options).await
     };
     sink.progress.finish_and_clear();
-    let sent = sink.sent;
+    let (sent, skipped) = (sink.sent, sink.skipped);
     client.close().await?;
     result?;
     if global.json {
-        output::json(&json!({ "events": sent }))?;
+        output::json(&json!({ "events": sent, "binary_lines": skipped }))?;
     } else {
         output::note(format!("{sent} events"));
+        if skipped > 0 {
+            let lines = output::counted(skipped, "line", "lines");
+            output::note(format!("{lines} skipped that hold zeros, which no text does: is the file whole?"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -113,6 +120,8 @@ struct Sink<'a> {
     client: &'a Client,
     project: &'a str,
     sent: u64,
+    /// Lines that are no text.
+    skipped: u64,
     progress: ProgressBar,
     follow: bool,
     interrupt: Interrupt,
@@ -201,7 +210,9 @@ impl Sink<'_> {
             let meta = file.metadata().await.map_err(|error| CliError::io(path, error))?;
             let place = Place { device: meta.dev(), inode: meta.ino() };
             let mut reader = LogReader::new(options);
-            if let Stopped::End = self.pump(&mut file, &mut reader, Some((path, place))).await? {
+            let stopped = self.pump(&mut file, &mut reader, Some((path, place))).await;
+            self.skipped += reader.binary_lines();
+            if let Stopped::End = stopped? {
                 return Ok(());
             }
         }

@@ -20,6 +20,9 @@ pub enum RetentionCommand {
         /// Only count.
         #[arg(long)]
         dry_run: bool,
+        /// Believe the clock, however far it leapt since the last time that was believed.
+        #[arg(long, conflicts_with = "dry_run")]
+        accept_clock: bool,
     },
     /// Keep a ticket, or a whole project, from retention until the hold is released.
     #[command(
@@ -64,8 +67,9 @@ pub async fn run(global: &Global, command: RetentionCommand) -> Result<ExitCode,
     let client = Client::connect_existing(global).await?;
     let result = match &command {
         RetentionCommand::Show => client.get("/api/v1/retention", &[]).await,
-        RetentionCommand::Run { dry_run } => {
-            client.post_long("/api/v1/retention/run", &json!({ "dry_run": dry_run })).await
+        RetentionCommand::Run { dry_run, accept_clock } => {
+            let body = json!({ "dry_run": dry_run, "accept_clock": accept_clock });
+            client.post_long("/api/v1/retention/run", &body).await
         }
         RetentionCommand::Hold { ticket, project, reason } => {
             let body = json!({ "ticket": ticket, "project": project, "reason": reason });
@@ -81,10 +85,11 @@ pub async fn run(global: &Global, command: RetentionCommand) -> Result<ExitCode,
     }
     match command {
         RetentionCommand::Show => show(&answer)?,
-        RetentionCommand::Run { dry_run } => {
+        RetentionCommand::Run { dry_run, .. } => {
             let done = answer.get("deleted").unwrap_or(&Value::Null);
             let verb = if dry_run { "would delete" } else { "deleted" };
             output::line(format!("{verb} {}", report(done)))?;
+            tell_clock(&answer)?;
         }
         RetentionCommand::Hold { .. } => {
             output::line(format!("hold {}: kept until it is released", number(&answer, "id")))?;
@@ -94,6 +99,16 @@ pub async fn run(global: &Global, command: RetentionCommand) -> Result<ExitCode,
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why nothing goes by its age, while that is so.
+fn tell_clock(answer: &Value) -> Result<(), CliError> {
+    match text(answer, "clock") {
+        "" => Ok(()),
+        why => output::line(format!(
+            "{why}: nothing is deleted by its age. Set the clock; if it is right: actifix retention run --accept-clock"
+        )),
+    }
 }
 
 fn show(answer: &Value) -> Result<(), CliError> {
@@ -111,8 +126,13 @@ fn show(answer: &Value) -> Result<(), CliError> {
         output::line("It has not run yet.")?;
     } else {
         let detail = last.get("detail").unwrap_or(&Value::Null);
-        output::line(format!("last run {} UTC: deleted {}", time(last, "finished_at"), report(detail)))?;
+        let done = match text(detail, "error") {
+            "" => format!("deleted {}", report(detail)),
+            why => format!("failed: {why}"),
+        };
+        output::line(format!("last run {} UTC: {done}", time(last, "finished_at")))?;
     }
+    tell_clock(answer)?;
     for hold in answer.get("holds").and_then(Value::as_array).into_iter().flatten() {
         let ticket = text(hold, "ticket");
         let what = if ticket.is_empty() {

@@ -5,7 +5,7 @@ mod reload;
 use super::output;
 use super::{CliError, Global};
 use crate::certificate::Certificate;
-use crate::config::{Config, Exposure, ListenerConfig, exposure};
+use crate::config::{self, Config, Exposure, ListenerConfig, exposure};
 use crate::home::Home;
 use crate::lifecycle::{self, Bound, Live, Signals, Wake};
 use crate::served::Served;
@@ -32,7 +32,7 @@ use std::sync::Arc;
     after_help = "Examples:\n  actifix serve                                   start in this directory\n  actifix serve --demo                            sample data in a temporary home\n  actifix --home /var/lib/actifix serve           another home\n  ACTIFIX_LISTENERS__MAIN__BIND=127.0.0.1:8000 actifix serve"
 )]
 pub struct ServeArgs {
-    /// Fill it with captured SDK requests and a flood; the home is temporary unless one is given.
+    /// Fill it with captured SDK requests and a flood; the home is temporary unless one is given. It ends with its terminal.
     #[arg(long)]
     demo: bool,
     /// Start only if the deployment is as the hardening guide says; otherwise name what is not.
@@ -66,6 +66,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
         }
     };
     let log = start_log(&home, &wired)?;
+    tell_strangers(&wired.config);
     reload::record_settings(&wired, "start", &wired.config.values()).await?;
     crate::wire::environment_webhooks(&home, &wired).await?;
     let token = first_token(&wired, args.demo).await?;
@@ -98,6 +99,15 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     wired.close().await?;
     drop(temporary);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says once which variables were probably meant to do something.
+fn tell_strangers(config: &Config) {
+    let names = config::environment_all().into_iter().map(|(name, _)| name);
+    for stranger in config::strangers(config, names) {
+        tracing::warn!(name = stranger.name, meant = stranger.meant, "environment.unknown_variable");
+        output::note(stranger.to_string());
+    }
 }
 
 /// Starts to write the server's own log.

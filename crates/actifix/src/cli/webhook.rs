@@ -12,8 +12,10 @@ use crate::config::{SecretRef, environment};
 use crate::home::Home;
 use crate::vault::ask_terminal;
 use actifix_app::secrets::SecretText;
+use actifix_domain::alert::explain;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 
@@ -358,7 +360,9 @@ async fn test(global: &Global, name: &str, yes: bool, client: &Client) -> Result
     } else {
         let status = tested.get("status").and_then(Value::as_u64);
         let status = status.map(|status| format!(", status {status}")).unwrap_or_default();
-        output::line(format!("not delivered to {name}: {}{status}", text(&tested, "failure")))?;
+        let word = text(&tested, "failure");
+        let why = explain(word).unwrap_or("no reason was told");
+        output::line(format!("not delivered to {name}: {why} ({word}{status})"))?;
     }
     Ok(if delivered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -392,12 +396,12 @@ async fn deliveries(
     let mut sheet = Sheet::new(&[
         ("ID", Fit::Whole),
         ("CHANNEL", Fit::Whole),
-        ("STATE", Fit::Whole),
+        ("RESULT", Fit::Whole),
         ("ABOUT", Fit::Cut),
-        ("ATTEMPTS", Fit::Spare(1)),
-        ("LAST FAILURE", Fit::Spare(2)),
-        ("MADE", Fit::Spare(3)),
+        ("LAST FAILURE", Fit::Spare(1)),
+        ("MADE", Fit::Spare(2)),
     ]);
+    let mut failures = BTreeSet::new();
     for item in items(&answer) {
         let test = item.get("test").and_then(Value::as_bool).unwrap_or_default();
         let about = if test {
@@ -410,15 +414,33 @@ async fn deliveries(
         sheet.row([
             text(item, "id").to_owned(),
             text(item, "endpoint").to_owned(),
-            text(item, "state").to_owned(),
+            result(item),
             about.trim().to_owned(),
-            output::grouped(number(item, "attempts")),
             format!("{}{status}", text(item, "last_failure")),
             ago(item, "created_at"),
         ]);
         if text(item, "state") == "dead" {
             sheet.look(2, Look::Strong);
         }
+        failures.insert(text(item, "last_failure"));
     }
-    output::line(sheet.render())
+    output::line(sheet.render())?;
+    // What the words mean, once each.
+    for (word, why) in failures.into_iter().filter_map(|word| Some((word, explain(word)?))) {
+        output::dim(format!("{word}: {why}"))?;
+    }
+    Ok(())
+}
+
+/// How a message fared, in words.
+fn result(delivery: &Value) -> String {
+    let attempts = number(delivery, "attempts");
+    let times = output::counted(attempts, "attempt", "attempts");
+    match text(delivery, "state") {
+        "delivered" => "delivered".to_owned(),
+        "dead" => format!("given up after {times}"),
+        "pending" if attempts == 0 => "waits for its turn".to_owned(),
+        "pending" => format!("waits for another try, {times} failed"),
+        other => other.to_owned(),
+    }
 }

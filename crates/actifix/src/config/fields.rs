@@ -221,7 +221,7 @@ pub fn known(key: &str) -> Option<&'static Field> {
 }
 
 /// Edit distance (Levenshtein), for hints only.
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {

@@ -127,6 +127,12 @@ impl Outbound {
         Err(Failure::Connect)
     }
 
+    /// The addresses of a name; none where there is no answer. Nothing is connected to.
+    pub async fn addresses_of(&self, name: &str) -> Option<Vec<IpAddr>> {
+        let found = self.resolve(name, 0).await.ok()?;
+        Some(found.iter().map(SocketAddr::ip).collect())
+    }
+
     fn permits_all(&self, reach: Reach, addresses: &[IpAddr]) -> bool {
         match reach {
             Reach::Policy => self.policy.permits_all(addresses),

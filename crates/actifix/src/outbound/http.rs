@@ -1,6 +1,6 @@
 //! One request and its answer over a connection of its own: HTTP/1.1 over TLS. Nothing is followed and nothing kept.
 
-use super::Outbound;
+use super::{Outbound, handshake};
 use actifix_app::ports::{OutboundAnswer, OutboundRequest};
 use actifix_domain::alert::Failure;
 use http_body_util::{BodyExt, Full};
@@ -36,7 +36,7 @@ pub(super) async fn send(out: &Outbound, request: OutboundRequest) -> Result<Out
     let most = if request.method == "GET" { LIST_BYTES_MAX } else { ANSWER_BYTES_MAX };
     let wire = built(request, &url)?;
     let stream = out.connect(&host, port).await?;
-    let stream = out.trust()?.tls.connect(name, stream).await.map_err(|_| Failure::Tls)?;
+    let stream = out.trust()?.tls.connect(name, stream).await.map_err(|error| handshake::class(&error))?;
     exchange(TokioIo::new(stream), wire, most).await
 }
 

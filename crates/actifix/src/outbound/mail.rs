@@ -1,6 +1,6 @@
 //! Mail over SMTP. Without TLS, by STARTTLS or from the first byte, nothing of it is sent.
 
-use super::Outbound;
+use super::{Outbound, handshake};
 use actifix_app::ports::OutboundMail;
 use actifix_domain::alert::Failure;
 use lettre::Address;
@@ -102,7 +102,7 @@ pub(super) async fn send(out: &Outbound, mail: OutboundMail) -> Result<(), Failu
     if !mail.implicit_tls {
         start_tls(&mut stream, &mut left).await?;
     }
-    let tls = out.trust()?.tls.connect(name, stream).await.map_err(|_| Failure::Tls)?;
+    let tls = out.trust()?.tls.connect(name, stream).await.map_err(|error| handshake::class(&error))?;
     let greeting: &[u8] = if mail.implicit_tls { b"" } else { GREETING };
     let secured = Box::new(Secured { tls, left, greeting });
     let mut connection = AsyncSmtpConnection::connect_with_transport(secured, &hello).await.map_err(class)?;
@@ -438,7 +438,7 @@ mod tests {
             let mailbox = mailbox(&stranger, speaks);
             assert_eq!(
                 send(&out, letter(mailbox.port, speaks == Speaks::ImplicitTls)).await,
-                Err(Failure::Tls)
+                Err(Failure::TlsUnknownIssuer)
             );
             let heard = mailbox.thread.join().unwrap();
             assert!(!heard.contains("AUTH"), "{heard}");

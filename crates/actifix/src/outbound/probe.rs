@@ -1,9 +1,9 @@
 //! Requests to ourselves, as somebody outside would make them: to the addresses that the operator's own configuration
 //! names, and to no other. What comes back is looked at and thrown away.
 
-use super::Outbound;
 use super::connect::Reach;
 use super::http::{head, server_name};
+use super::{Outbound, handshake};
 use actifix_domain::alert::Failure;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -172,6 +172,9 @@ fn refused(error: &std::io::Error) -> NotCertified {
                 "nobody who is trusted vouches for it, or its chain is not whole".to_owned()
             }
             CertificateError::Revoked => "it was revoked".to_owned(),
+            why if handshake::of_certificate(why) == Failure::TlsSelfSigned => {
+                "it is signed by itself, and by nobody who is trusted".to_owned()
+            }
             other => format!("{other:?}"),
         },
         Some(other) => other.to_string(),

@@ -1,9 +1,9 @@
 //! The way to the sign-in provider: as every other way out, but that a provider on this machine may be spoken to in
 //! clear, for tests, where the configuration says so (`actifix_app::oidc` decides which hosts may be asked).
 
-use super::Outbound;
 use super::connect::Reach;
 use super::http::{exchange, head, server_name};
+use super::{Outbound, handshake};
 use actifix_app::ports::{
     OutboundAnswer, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest, ProviderWire,
 };
@@ -45,7 +45,8 @@ impl Outbound {
         }
         let name = server_name(&host)?;
         let stream = self.connect(&host, port).await?;
-        let stream = self.trust()?.tls.connect(name, stream).await.map_err(|_| Failure::Tls)?;
+        let stream =
+            self.trust()?.tls.connect(name, stream).await.map_err(|error| handshake::class(&error))?;
         exchange(TokioIo::new(stream), message, READ_MAX).await
     }
 }
@@ -75,7 +76,13 @@ const fn fault(failure: Failure, plain: bool) -> ProviderFault {
         Failure::Forbidden => "its address is not a public one: name its network in outbound.allow_private",
         Failure::Dns => "its name is not known",
         Failure::Connect => "no connection",
-        Failure::Tls => "no TLS, or a certificate that is not trusted or for another name",
+        Failure::Tls => "no TLS that both speak, or a certificate that is of no use",
+        Failure::TlsExpired => "its certificate has expired or is not valid yet",
+        Failure::TlsName => "its certificate is for another name",
+        Failure::TlsUnknownIssuer => {
+            "its certificate is of nobody who is trusted: name the authority in outbound.extra_ca"
+        }
+        Failure::TlsSelfSigned => "its certificate signed itself: name it in outbound.extra_ca",
         Failure::Timeout => "no whole answer within 10 s",
         Failure::Unusable => "the request cannot be written",
         _ => "the connection ended before the answer",

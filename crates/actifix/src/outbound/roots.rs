@@ -34,6 +34,11 @@ impl Roots {
         Ok(TlsConnector::from(Arc::new(config)))
     }
 
+    /// All together.
+    pub fn store(&self) -> &RootCertStore {
+        &self.store
+    }
+
     /// One by one.
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
         &self.certificates

@@ -15,6 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub(super) struct LogFile {
     path: PathBuf,
     bounds: Bounds,
     clock: Arc<dyn Clock>,
+    /// No later time is believed, microseconds; before anybody said so none is.
+    believed_until: AtomicI64,
     kept: Mutex<Kept>,
     /// Opens a file for appending: another one in tests.
     opens: fn(&Path) -> io::Result<File>,
@@ -85,9 +88,15 @@ impl LogFile {
             path,
             bounds,
             clock,
+            believed_until: AtomicI64::new(i64::MIN),
             kept: Mutex::default(),
             opens: crate::files::append,
         }
+    }
+
+    /// Says until when the clock is believed: what is removed by its age waits from then on.
+    pub(super) fn believe_until(&self, until: Option<Timestamp>) {
+        self.believed_until.store(until.map_or(i64::MIN, Timestamp::micros), Ordering::Relaxed);
     }
 
     /// Forgets the open file: the next line opens what has the name then.
@@ -241,8 +250,10 @@ impl LogFile {
     fn prune(&self, room: u64) -> io::Result<()> {
         let files = old::closed(&self.dir, self.name)?;
         let now = self.clock.now();
+        let believed = now.micros() <= self.believed_until.load(Ordering::Relaxed);
         let is_old = |file: &Closed| {
-            self.bounds.days > 0
+            believed
+                && self.bounds.days > 0
                 && now.since(file.written_at) >= i64::from(self.bounds.days).saturating_mul(DAY)
         };
         let (gone, kept): (Vec<Closed>, Vec<Closed>) = files.into_iter().partition(is_old);

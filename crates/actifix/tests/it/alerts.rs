@@ -12,7 +12,7 @@ use crate::harness::{Home, Server};
 use crate::http::Request;
 use crate::sdk::place;
 use crate::sink::{Behaviour, Received, Sink};
-use crate::tls::Authority;
+use crate::tls::{Authority, LATER};
 
 /// A home that may send to loopback, and believes the authority.
 fn home(authority: &Authority) -> Arc<Home> {
@@ -174,15 +174,36 @@ fn heavy_sinks_that_misbehave_fail_by_their_class_and_within_the_deadline() {
         }
     }
     assert!(astray.received().is_empty(), "no redirect is followed");
-    // A certificate that is not good for the name, or of an authority that nobody knows.
-    for (name, names, authority) in
-        [("other", &["other.example.net"][..], &authority), ("unknown", &["127.0.0.1"], &Authority::new())]
-    {
-        let sink = Sink::start_as(authority, names, Behaviour::ok());
+    // Each way in which a certificate is of no use is told apart, in the log as well.
+    let own = |ca: bool| {
+        let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        if ca {
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }
+        let key = rcgen::KeyPair::generate().unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    for (name, pair, failure, advice) in [
+        ("other", authority.issue(&["other.example.net"], LATER), "tls_name", "is for another name"),
+        ("old", authority.issue(&["127.0.0.1"], (2021, 1, 1)), "tls_expired", "renew it"),
+        ("unknown", Authority::new().issue(&["127.0.0.1"], LATER), "tls_unknown_issuer", "outbound.extra_ca"),
+        ("own", own(false), "tls_self_signed", "signed itself"),
+        ("own-ca", own(true), "tls_self_signed", "signed itself"),
+    ] {
+        let sink = Sink::certified(&pair, Behaviour::ok());
         add(&home, name, &sink.url(), &["--kind", "webhook", "--not-production"]);
-        let tested = server.post(&format!("/api/v1/webhooks/{name}/test"), &json!({}));
-        assert_eq!(tested["failure"], "tls", "{name}");
-        assert!(sink.received().is_empty());
+        let tested = home.cli(&["webhook", "test", name]);
+        assert_eq!(tested.code(), 1, "{name}");
+        assert!(
+            tested.stdout.contains(&format!("({failure})")) && tested.stdout.contains(advice),
+            "{name}: {}",
+            tested.stdout
+        );
+        let log = server.list(&format!("/api/v1/deliveries?webhook={name}"));
+        assert_eq!(log[0]["last_failure"], failure, "{name}");
+        let shown = home.cli(&["webhook", "deliveries", name]).ok();
+        assert!(shown.contains("RESULT") && shown.contains(failure), "{shown}");
+        assert!(sink.received().is_empty(), "{name}");
     }
     // No proxy of the environment is used, and a redirect leads nowhere: the sinks saw paths, not absolute addresses.
     assert!(sink.received().iter().all(|received| received.line == "POST /in/of/alerts HTTP/1.1"));
@@ -290,6 +311,65 @@ fn heavy_kill_9_between_send_and_record_sends_again_with_the_same_id() {
     assert_eq!(sink.wait_for(5)[4].header("webhook-id"), id);
 }
 
+/// One figure of the database while no server has it.
+fn figure(home: &Home, sql: &str) -> i64 {
+    let python = "import sqlite3,sys; d=sqlite3.connect('file:'+sys.argv[1]+'?mode=ro',uri=True); print(d.execute(sys.argv[2]).fetchone()[0])";
+    let mut command = Command::new("python3");
+    command.args(["-c", python]).arg(home.path().join("data/actifix.db")).arg(sql);
+    crate::harness::finish(command, b"").ok().trim().parse().expect("a number")
+}
+
+#[test]
+fn heavy_kill_9_between_send_and_record_of_a_digest_sends_it_again_with_its_id() {
+    let authority = Authority::new();
+    let (home, sink) = (home(&authority), Sink::start(&authority, Behaviour::ok()));
+    let server = home.serve_busy();
+    add(&home, "hook", &sink.url(), &["--kind", "webhook"]);
+    let rule = ["--on", "new", "--priority", "P2", "--burst", "1", "--digest", "60", "--cooldown", "0"];
+    home.cli(&[&["webhook", "rule", "add", "few"][..], &rule[..]].concat()).ok();
+    record(&server, "first broke", "P2");
+    sink.wait_for(1);
+    let gathered: Vec<Value> = ["second", "third"]
+        .map(|word| record(&server, &format!("{word} broke"), "P2")["ticket_id"].clone())
+        .into();
+    drop(server.kill());
+    // What is gathered lies on the disk before anybody was told of it. A start decides about what was not decided yet.
+    while figure(&home, "SELECT coalesce(max(json_extract(state, '$.gathered')), 0) FROM alert_states") < 2 {
+        home.serve_busy().stop();
+    }
+    assert_eq!(sink.received().len(), 1, "the hour is not over");
+    crate::setup::tamper(
+        &home,
+        "UPDATE alert_states SET state = json_set(state, '$.digest_at', '2026-01-01T00:00:00.000000Z') \
+         WHERE json_extract(state, '$.digest_at') IS NOT NULL",
+    );
+    // The hour is over: the digest goes out, the receiver has it, and nobody has written down that it does.
+    sink.will(Behaviour::HangBeforeHead);
+    let server = home.serve_busy();
+    let first = sink.wait_for(2).remove(1);
+    drop(server.kill());
+    sink.will(Behaviour::ok());
+    let server = home.serve_busy();
+    let again = sink.wait_for(3).remove(2);
+    assert_eq!(again.header("webhook-id"), first.header("webhook-id"), "the same message");
+    for received in [&first, &again] {
+        let body = received.json();
+        assert_eq!((&body["type"], &body["data"]["count"]), (&json!("alert.digest"), &json!(2)), "{body}");
+        let told: Vec<Value> = body["data"]["changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|change| change["ticket"].clone())
+            .collect();
+        assert_eq!(told, gathered, "each of them, in order");
+    }
+    while !server.list("/api/v1/deliveries?state=pending").is_empty() {}
+    let log = server.list("/api/v1/deliveries?state=delivered");
+    let attempts: Vec<u64> = log.iter().map(|delivery| delivery["attempts"].as_u64().unwrap()).collect();
+    assert_eq!(attempts, [2, 1], "one digest, tried twice, and the message before it: {log:?}");
+    assert_eq!(sink.received().len(), 3, "said no third time");
+}
+
 #[test]
 fn heavy_a_hundred_channels_that_hang_keep_nobody_waiting() {
     let authority = Authority::new();
@@ -313,11 +393,14 @@ fn heavy_a_hundred_channels_that_hang_keep_nobody_waiting() {
         .filter(|delivery| delivery["endpoint"] != "z-good" && !delivery["attempted_at"].is_null())
         .collect();
     assert!(ended.is_empty(), "the good one waited for {} of those that hang", ended.len());
-    let metrics = server.call("GET", "/metrics", None).text();
-    assert!(
-        metrics.contains("actifix_webhook_deliveries_total{endpoint=\"z-good\",result=\"delivered\"} 1"),
-        "{metrics}"
-    );
+    // The receiver has it before that is written down and counted.
+    const DELIVERED: &str = "actifix_webhook_deliveries_total{endpoint=\"z-good\",result=\"delivered\"} 1";
+    let metrics = loop {
+        let metrics = server.call("GET", "/metrics", None).text();
+        if metrics.contains(DELIVERED) {
+            break metrics;
+        }
+    };
     assert!(metrics.contains("actifix_webhook_oldest_pending_seconds"), "{metrics}");
 }
 
@@ -561,4 +644,49 @@ fn the_page_on_alerts_shows_commands_that_work() {
     let toml = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let other = Home::with_config(toml);
     assert_eq!(other.cli(&["config", "check"]).code(), 0);
+}
+
+#[test]
+fn a_check_names_bad_channels_of_the_environment_and_misspelt_variables() {
+    let home = Home::new();
+    home.cli(&["record", "so that there is a store"]).ok();
+    let check = |variables: &[(&str, &str)]| {
+        let mut command = home.command(&["config", "check"]);
+        command.envs(variables.iter().copied());
+        crate::harness::finish(command, b"")
+    };
+    let refused = |variables: &[(&str, &str)], told: &[&str]| {
+        let done = check(variables);
+        assert_eq!(done.code(), 78, "{variables:?}: {}{}", done.stdout, done.stderr);
+        assert!(!done.stderr.contains("T0SECRET") && !done.stdout.contains("T0SECRET"), "{}", done.stderr);
+        told.iter().for_each(|told| assert!(done.stderr.contains(told), "{told}: {}", done.stderr));
+    };
+    const URLS: &str = "ACTIFIX_WEBHOOK_URLS";
+    let entries =
+        "ops=slack+https://hooks.example.net/T0SECRET plain=http://hooks.example.net/T0SECRET T0SECRET";
+    refused(&[(URLS, entries)], &[URLS, "entry 2 (plain, hooks.example.net/…)", "only https", "entry 3: "]);
+    refused(&[(URLS, "file:urls")], &[URLS, "urls: no such file"]);
+    refused(&[("ACTIFIX_WEBHOOK_URLS_FILE", "urls")], &[URLS, "urls: no such file"]);
+    refused(&[(URLS, "secret:hooks")], &[URLS, "secret:hooks"]);
+    crate::tls::write_private(
+        &home.path().join("urls"),
+        "https://hooks.example.net/T0SECRET\nftp://T0SECRET/x\n",
+    );
+    refused(&[(URLS, "file:urls")], &[URLS, "entry 2"]);
+    refused(
+        &[("ACTIFIX_WEBHOOK_URL", "https://hooks.example.net/T0SECRET")],
+        &["did you mean ACTIFIX_WEBHOOK_URLS?"],
+    );
+    refused(&[("ACTIFIX_THROTTLE_ENABLED", "T0SECRET")], &["did you mean ACTIFIX_THROTTLE__ENABLED?"]);
+    let other =
+        check(&[("ACTIFIX_COLOUR_OF_THE_LOGO", "T0SECRET"), (URLS, "https://hooks.example.net/T0SECRET")]);
+    assert_eq!(other.code(), 0, "{}", other.stderr);
+    assert!(other.stderr.contains("ACTIFIX_COLOUR_OF_THE_LOGO: no such variable"), "{}", other.stderr);
+    // A server says it once, and starts.
+    let server = Server::start(home.clone(), &[("ACTIFIX_TOKN", "T0SECRET")]);
+    server.wait_for("did you mean ACTIFIX_TOKEN?");
+    let (_, printed) = server.stop();
+    let printed = String::from_utf8_lossy(&printed);
+    assert_eq!(printed.matches("ACTIFIX_TOKN").count(), 1, "{printed}");
+    assert!(!printed.contains("T0SECRET"), "{printed}");
 }

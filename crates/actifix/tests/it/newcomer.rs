@@ -409,6 +409,26 @@ fn refused_dsns_are_shown_to_the_operator() {
 }
 
 #[test]
+fn a_rule_of_alerts_with_a_wrong_word_is_told_which_and_what_there_is() {
+    let home = Home::new();
+    for (options, says) in [
+        (&["--on", "foo"][..], &["--on: unknown trigger", "new, regressed"][..]),
+        (&["--on", "new", "--priority", "foo"], &["--priority: unknown priority", "P0, P1"]),
+        (&["--on", "new", "--level", "foo"], &["--level: unknown level", "fatal"]),
+        (&["--on", "new", "--quiet", "foo"], &["--quiet: ", "22:00-07:00"]),
+        (&["--on", "new", "--quiet", "22:00-07:00", "--quiet-except", "foo"], &["--quiet-except: unknown"]),
+    ] {
+        in_one_line(&home.cli(&[&["webhook", "rule", "add", "x"][..], options].concat()), says);
+    }
+    let ticket = record(&home, "there is one");
+    in_one_line(&home.cli(&["ticket", "merge", &ticket, "nope"]), &["ticket NOPE not found", "ticket list"]);
+    in_one_line(
+        &home.cli(&["user", "create", "jo", "--role", "foo"]),
+        &["--role", "viewer, operator, admin"],
+    );
+}
+
+#[test]
 fn what_is_no_text_makes_no_tickets() {
     let home = Home::new();
     let _server = home.serve();

@@ -171,6 +171,28 @@ fn the_package_names_files_that_are_there_and_scripts_that_a_shell_reads() {
         };
         assert!(there, "{from}");
     }
+    // Without one the package would describe itself as made from a crate.
+    let (package, _) = manifest.split_once("\n[").expect("the first section");
+    let described = package.lines().find_map(|line| line.strip_prefix("description = \""));
+    assert!(described.is_some_and(|text| (20..=80).contains(&text.len())), "one line for lists of packages");
+    // Pages that the pages of the package lead to lie beside them as they do here.
+    let docs = root().join("docs");
+    for page in std::fs::read_dir(&docs).expect("pages").map(|entry| entry.expect("a page").path()) {
+        let Ok(text) = std::fs::read_to_string(&page) else { continue };
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in
+            links.filter(|link| link.ends_with(".md") && !link.contains(':') && !link.starts_with(".."))
+        {
+            let folder = link.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let carried = assets.iter().any(|asset| {
+                asset[0].ends_with(&format!(
+                    "docs/{}*.md",
+                    if folder.is_empty() { String::new() } else { format!("{folder}/") }
+                ))
+            });
+            assert!(carried, "{}: {link} is not in the package", page.display());
+        }
+    }
     let carries =
         |to: &str, from: &str| assets.iter().any(|asset| asset[0].ends_with(from) && asset[1] == to);
     assert!(carries("usr/lib/systemd/system/", "actifix.service"));

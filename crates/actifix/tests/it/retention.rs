@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Home, Server, finish};
 use crate::http::Request;
+use crate::setup::tamper;
 
 #[test]
 fn a_hold_is_set_shown_and_released_and_each_is_recorded() {
@@ -159,7 +160,7 @@ fn the_commands_of_the_pages_work() {
     let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/retention.md"));
     fs::write(dir.path().join("empty"), "").unwrap();
     let as_is = |script: &str| script.replace("import bugsink events.jsonl", "import bugsink empty");
-    assert_eq!(run_page(page, &as_is, &home, dir.path()), 3);
+    assert_eq!(run_page(page, &as_is, &home, dir.path()), 4);
 }
 
 /// Words that no compression makes small.
@@ -241,4 +242,51 @@ fn small_disk(home: &Arc<Home>) -> Server {
     command.args(["-rm", "bash", "-c", script, "bash"]).arg(home.path()).arg(env!("CARGO_BIN_EXE_actifix"));
     command.env("NO_COLOR", "1").env("ACTIFIX_RATE_LIMIT_DISABLED", "1");
     Server::run(Arc::clone(home), command)
+}
+
+#[test]
+fn a_clock_that_leapt_deletes_nothing_until_somebody_says_that_it_is_right() {
+    let home = Home::new();
+    home.cli(&["record", &format!("bad key {}", secret())]).ok();
+    let findings = || home.cli(&["findings", "list", "--json"]).json()["items"].as_array().unwrap().len();
+    let of_day = |days: i64| days * 86_400_000_000;
+    // What a clock that is ten years ahead makes of a home: all is old, and was written long ago.
+    tamper(
+        &home,
+        &format!(
+            "UPDATE findings SET last_seen = last_seen - {ten}; UPDATE clock_mark SET at = at - {ten}",
+            ten = of_day(3_650)
+        ),
+    );
+    let refused = home.cli(&["retention", "run"]);
+    assert_eq!(refused.code(), 2, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("3650 days ahead") && refused.stderr.contains("retention run --accept-clock"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(findings(), 1);
+    for shown in [home.cli(&["retention", "run", "--dry-run"]).ok(), home.cli(&["retention", "show"]).ok()] {
+        assert!(
+            shown.contains("3650 days ahead") && shown.contains("nothing is deleted by its age"),
+            "{shown}"
+        );
+    }
+    let doctor: Value = serde_json::from_str(&home.cli(&["doctor", "--json"]).stdout).unwrap();
+    let clock = doctor["checks"].as_array().unwrap().iter().find(|check| check["id"] == "clock").unwrap();
+    assert_ne!(clock["state"], "pass", "{clock}");
+    assert!(clock["evidence"].as_str().unwrap().contains("3650 days ahead"), "{clock}");
+    let server = home.serve();
+    let figures = server.call("GET", "/metrics", None).text();
+    let jump = figures.lines().find_map(|line| line.strip_prefix("actifix_clock_jump_seconds "));
+    assert!(jump.unwrap().parse::<f64>().unwrap() > 3e8, "{jump:?}");
+    assert_eq!(home.cli(&["retention", "run"]).code(), 2, "the server refuses as well");
+    assert_eq!(findings(), 1);
+    assert_eq!(home.cli(&["retention", "run", "--dry-run", "--accept-clock"]).code(), 2);
+    let done = home.cli(&["retention", "run", "--accept-clock"]).ok();
+    assert!(done.contains("1 finding") && !done.contains("ahead"), "{done}");
+    assert_eq!(findings(), 0);
+    let figures = server.call("GET", "/metrics", None).text();
+    assert!(figures.contains("actifix_clock_jump_seconds 0\n"), "{figures}");
+    home.cli(&["retention", "run"]).ok();
 }

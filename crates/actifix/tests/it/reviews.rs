@@ -143,3 +143,26 @@ fn a_newest_backup_that_is_damaged_falls_to_the_one_before_and_alarms() {
     let metrics = server.call("GET", "/metrics", None).text();
     assert!(metrics.contains("actifix_backup_failures_total{step=\"verify\"} 1"), "{metrics}");
 }
+
+#[test]
+fn a_monthly_review_names_components_and_says_when_names_could_not_be_looked_up() {
+    let config = "[server]\npublic_url = \"https://errors.invalid\"\n[cors]\nallowed_origins = [\"https://shop.invalid\"]\n";
+    let home = Home::with_config(config);
+    home.cli(&["record", "so that there is a home"]).ok();
+    // Names below .invalid have no address anywhere (RFC 6761): as if this machine had no DNS.
+    let (_, monthly) = review(&home, &["monthly"]);
+    let names = line(&monthly, "names");
+    let told = names["evidence"][0].as_str().expect("evidence");
+    assert!(
+        told.starts_with("skipped: no name could be looked up (errors.invalid, shop.invalid)"),
+        "{names}"
+    );
+    assert_eq!((&names["state"], &names["by_person"]), (&json!("DUE"), &json!(true)));
+    let parts = line(&monthly, "dependencies")["evidence"].clone();
+    assert!(parts[1].as_str().expect("evidence").contains(" components: "), "{parts}");
+    assert_eq!(parts.as_array().map(Vec::len), Some(2), "nothing to compare with: {parts}");
+    review(&home, &["monthly", "--record", "--by", "jo"]);
+    let (_, later) = review(&home, &["monthly"]);
+    let parts = line(&later, "dependencies")["evidence"].clone();
+    assert_eq!(parts[2], "since the last review: new none; other versions none; gone none", "{parts}");
+}

@@ -89,7 +89,11 @@ impl Sink {
     }
 
     pub fn start_as(authority: &Authority, names: &[&str], behaviour: Behaviour) -> Self {
-        let (cert, key) = authority.issue(names, (2090, 1, 1));
+        Self::certified(&authority.issue(names, (2090, 1, 1)), behaviour)
+    }
+
+    /// With this certificate and its key.
+    pub fn certified((cert, key): &(String, String), behaviour: Behaviour) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -5,6 +5,9 @@ use super::super::output::{self, items, number, text};
 use super::super::sheet::{Fit, Look, Sheet};
 use super::super::{CliError, Global};
 use super::said;
+use actifix_domain::alert::{DailyHours, Trigger};
+use actifix_domain::event::Level;
+use actifix_domain::ticket::Priority;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -37,7 +40,7 @@ pub struct RuleArgs {
     name: String,
     /// new, regressed, raised, rate, spike, users, brake, finding, resolved, doctor, expiry, backup; several with commas.
     #[arg(long = "on", value_name = "TRIGGERS", value_delimiter = ',', required = true)]
-    triggers: Vec<String>,
+    triggers: Vec<Trigger>,
     /// Only this project (id).
     #[arg(long)]
     project: Option<i64>,
@@ -49,10 +52,10 @@ pub struct RuleArgs {
     users: Option<u64>,
     /// At least this urgent, P0 to P4.
     #[arg(long)]
-    priority: Option<String>,
+    priority: Option<Priority>,
     /// At least this severe: debug, info, warning, error, fatal.
     #[arg(long)]
-    level: Option<String>,
+    level: Option<Level>,
     /// Environment (glob); may be repeated.
     #[arg(long)]
     environment: Vec<String>,
@@ -79,10 +82,10 @@ pub struct RuleArgs {
     digest: u32,
     /// Hours in which nothing is said: `22:00-07:00 Europe/Berlin`.
     #[arg(long, value_name = "HOURS")]
-    quiet: Option<String>,
+    quiet: Option<DailyHours>,
     /// What is at least this urgent is said in quiet hours too.
     #[arg(long, value_name = "PRIORITY", requires = "quiet")]
-    quiet_except: Option<String>,
+    quiet_except: Option<Priority>,
     /// Keep it, but switched off.
     #[arg(long)]
     disabled: bool,

@@ -31,7 +31,9 @@ impl Clock for Hands {
 }
 
 fn log(dir: &Path, total: u64, clock: &Arc<Hands>) -> LogFile {
-    LogFile::new(dir, "actifix", Bounds::new(30, total), Arc::clone(clock) as Arc<dyn Clock>)
+    let log = LogFile::new(dir, "actifix", Bounds::new(30, total), Arc::clone(clock) as Arc<dyn Clock>);
+    log.believe_until(Some(Timestamp::from_micros(i64::MAX)));
+    log
 }
 
 fn numbered(clock: &Hands, writer: usize, number: usize) -> String {
@@ -149,6 +151,35 @@ fn a_day_ends_a_file_whatever_the_clock_does_and_old_files_go() {
     assert_eq!(count(), 3);
     clock.turn(2 * 60_000_000 + DAY);
     second.tend().unwrap();
+    assert_eq!(count(), 0);
+}
+
+#[test]
+fn files_go_by_their_age_only_while_the_clock_is_believed() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Hands::new());
+    let log = log(dir.path(), 0, &clock);
+    for number in 0..3 {
+        log.append(numbered(&clock, 0, number).as_bytes()).unwrap();
+        clock.turn(DAY);
+    }
+    log.tend().unwrap();
+    let count = || closed(dir.path(), "actifix").unwrap().len();
+    assert_eq!(count(), 3);
+    let real = closed(dir.path(), "actifix").unwrap()[0].written_at;
+    log.believe_until(Some(real.plus(DAY)));
+    clock.0.store(real.plus(4_000 * DAY).micros(), Ordering::Relaxed);
+    log.tend().unwrap();
+    // Whoever writes closes the file, which removes what is old as well.
+    log.append(numbered(&clock, 0, 3).as_bytes()).unwrap();
+    clock.turn(DAY);
+    log.append(numbered(&clock, 0, 4).as_bytes()).unwrap();
+    log.tend().unwrap();
+    assert_eq!(count(), 4);
+    log.believe_until(None);
+    log.tend().unwrap();
+    assert_eq!(count(), 4, "nobody has looked at the clock");
+    log.believe_until(Some(clock.now()));
+    log.tend().unwrap();
     assert_eq!(count(), 0);
 }
 
