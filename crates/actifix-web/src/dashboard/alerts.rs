@@ -3,7 +3,7 @@
 use super::acts::{self, Done, Question};
 use super::forms::{Fields, Sent, Viewer, encoded, see};
 use super::shell::{Nav, Shell, answer, base, render};
-use super::text::{Marked, grouped, marked, span};
+use super::text::{Marked, grouped, many, marked, span};
 use actifix_app::App;
 use actifix_app::alerts::{DryRun, RuleView};
 use actifix_app::error::Error;
@@ -93,6 +93,14 @@ pub struct RulesQuery {
     done: Done,
 }
 
+/// What the form shows besides a rule that is there.
+enum Draft<'a> {
+    /// A rule as it was read.
+    Rule(AlertRule),
+    /// What was sent and cannot be read: its writer mends it.
+    Fields(&'a Fields),
+}
+
 /// Rules.
 pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(query): Query<RulesQuery>) -> Response {
     answer(page(&app, &viewer.0, query, None, String::new(), None).await)
@@ -102,7 +110,7 @@ async fn page(
     app: &App,
     live: &LiveSession,
     query: RulesQuery,
-    sent: Option<AlertRule>,
+    draft: Option<Draft<'_>>,
     problem: String,
     trial: Option<DryRun>,
 ) -> Result<Response, Error> {
@@ -112,11 +120,15 @@ async fn page(
     let projects = app.projects(&live.actor).await?;
     let s = Shell::load(app, live, Nav::Alerts, "Alert rules").await?.done(&query.done).refused(problem);
     let edited = rules.iter().find(|view| view.rule.name == query.edit).map(|view| view.rule.clone());
-    let shown = sent.or(edited).unwrap_or_default();
+    let form = match draft {
+        Some(Draft::Fields(fields)) => as_sent(fields, &channels, &projects),
+        Some(Draft::Rule(rule)) => form(&rule, &channels, &projects),
+        None => form(&edited.unwrap_or_default(), &channels, &projects),
+    };
     Ok(render(&AlertsPage {
         defaults: rules.iter().all(|view| view.is_default),
         rows: rules.iter().map(|view| row(view, &projects)).collect(),
-        form: form(&shown, &channels, &projects),
+        form,
         trial: trial.map(of_trial),
         s,
     }))
@@ -146,10 +158,10 @@ fn row(view: &RuleView, projects: &[Project]) -> Row {
     }
     when.extend(rule.when.tags.iter().map(|(tag, glob)| format!("{tag}:{glob}")));
     if let Some(rate) = rule.rate {
-        when.push(format!("{} events in {} min", grouped(rate.count.into()), rate.minutes));
+        when.push(format!("{} in {} min", many(rate.count.into(), "event"), rate.minutes));
     }
     if let Some(users) = rule.users {
-        when.push(format!("{} users", grouped(users)));
+        when.push(many(users, "user"));
     }
     if let Some(quiet) = &rule.quiet {
         when.push(format!("not {}", quiet.hours));
@@ -222,11 +234,42 @@ fn form(rule: &AlertRule, channels: &[String], projects: &[Project]) -> Form {
     }
 }
 
+/// The form as it was sent.
+fn as_sent(fields: &Fields, channels: &[String], projects: &[Project]) -> Form {
+    let text = |name: &str| fields.get(name).unwrap_or_default().to_owned();
+    let blank = form(&AlertRule::default(), channels, projects);
+    let chosen = |name: &str, choices: Vec<Choice>| -> Vec<Choice> {
+        let on = |choice: Choice| Choice { on: fields.all(name).any(|sent| sent == choice.value), ..choice };
+        choices.into_iter().map(on).collect()
+    };
+    Form {
+        name: text("name"),
+        enabled: fields.get("enabled").is_some(),
+        projects: chosen("project", blank.projects),
+        triggers: chosen("triggers", blank.triggers),
+        rate_count: text("rate_count"),
+        rate_minutes: text("rate_minutes"),
+        users: text("users"),
+        priorities: chosen("priority_min", blank.priorities),
+        levels: chosen("level_min", blank.levels),
+        environment: text("environment"),
+        release: text("release"),
+        source: text("source"),
+        tags: text("tags"),
+        channels: chosen("channels", blank.channels),
+        cooldown: text("cooldown"),
+        burst: text("burst"),
+        digest: text("digest"),
+        quiet: text("quiet"),
+        quiet_except: chosen("quiet_except", blank.quiet_except),
+    }
+}
+
 fn of_trial(run: DryRun) -> Trial {
     Trial {
         from: run.from.to_string(),
         matched: grouped(run.matched),
-        sent: grouped(run.would_have_sent),
+        sent: many(run.would_have_sent, "message"),
         digests: grouped(run.digests),
         repeated: grouped(run.repeated),
         messages: run.messages.iter().map(|message| marked(message, 300)).collect(),
@@ -299,19 +342,16 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     }
     let rule = match rule_of(&sent.fields) {
         Ok(rule) => rule,
-        // With what could be read of it: the rest is for its writer to mend.
         Err(error) => {
-            let name = sent.fields.get("name").unwrap_or_default().to_owned();
-            let query = RulesQuery { edit: name, done: Done::default() };
-            return acts::again(error, |why| page(&app, &sent.live, query, None, why, None)).await;
+            let (query, draft) = (RulesQuery::default(), Some(Draft::Fields(&sent.fields)));
+            return acts::again(error, |why| page(&app, &sent.live, query, draft, why, None)).await;
         }
     };
     let result = match act {
         "try" => match app.dry_run_rule(actor, rule.clone()).await {
             Ok(run) => {
-                let page =
-                    page(&app, &sent.live, RulesQuery::default(), Some(rule), String::new(), Some(run));
-                return answer(page.await);
+                let (query, draft) = (RulesQuery::default(), Some(Draft::Rule(rule)));
+                return answer(page(&app, &sent.live, query, draft, String::new(), Some(run)).await);
             }
             Err(error) => Err(error),
         },
@@ -321,8 +361,8 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     match result {
         Ok(()) => see(&format!("{}/alerts?done=rule", base(&app))),
         Err(error) => {
-            let query = RulesQuery::default();
-            acts::again(error, |why| page(&app, &sent.live, query, Some(rule), why, None)).await
+            let (query, draft) = (RulesQuery::default(), Some(Draft::Rule(rule)));
+            acts::again(error, |why| page(&app, &sent.live, query, draft, why, None)).await
         }
     }
 }

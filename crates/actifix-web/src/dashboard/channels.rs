@@ -1,8 +1,8 @@
 //! Channels of alerts and their deliveries. Addresses and secrets go in, and come out masked or once.
 
-use super::acts::{self, Done, Further, Question};
-use super::forms::{Fields, Sent, Viewer, encoded, see};
-use super::shell::{Nav, Shell, answer, base, render};
+use super::acts::{self, Done, End, Further, News, Once, Question};
+use super::forms::{Fields, Sent, Viewer, encoded};
+use super::shell::{Nav, Shell, answer, render};
 use super::text::{Marked, When, grouped, marked, span};
 use actifix_app::App;
 use actifix_app::alerts::{AddEndpoint, EndpointView, Rotated, Tested};
@@ -48,14 +48,6 @@ struct Row {
     dead: String,
 }
 
-/// A secret that is shown now and never again.
-struct Shown {
-    name: String,
-    secret: String,
-    public_key: Option<String>,
-    former_ends: Option<String>,
-}
-
 #[derive(Template)]
 #[template(path = "channels.html")]
 struct ChannelsPage {
@@ -63,28 +55,21 @@ struct ChannelsPage {
     rows: Vec<Row>,
     kinds: Vec<(&'static str, &'static str)>,
     projects: Vec<(String, String)>,
-    shown: Option<Shown>,
 }
 
 /// Channels.
 pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
-    answer(page(&app, &viewer.0, &done, String::new(), None).await)
+    answer(page(&app, &viewer.0, done.into()).await)
 }
 
-async fn page(
-    app: &App,
-    live: &LiveSession,
-    done: &Done,
-    problem: String,
-    shown: Option<Shown>,
-) -> Result<Response, Error> {
+async fn page(app: &App, live: &LiveSession, news: News) -> Result<Response, Error> {
     let channels = app.endpoints(&live.actor).await?;
     let projects = app.projects(&live.actor).await?;
-    let s = Shell::load(app, live, Nav::Channels, "Channels").await?.done(done).refused(problem);
+    let s = Shell::load(app, live, Nav::Channels, "Channels").await?.news(news);
     let projects: Vec<(String, String)> =
         projects.into_iter().map(|project| (project.id.to_string(), project.name)).collect();
     let rows = channels.into_iter().map(|view| row(view, &projects, s.now)).collect();
-    Ok(render(&ChannelsPage { rows, kinds: KINDS.to_vec(), projects, shown, s }))
+    Ok(render(&ChannelsPage { rows, kinds: KINDS.to_vec(), projects, s }))
 }
 
 fn row(view: EndpointView, projects: &[(String, String)], now: Timestamp) -> Row {
@@ -121,17 +106,10 @@ fn row(view: EndpointView, projects: &[(String, String)], now: Timestamp) -> Row
     }
 }
 
-/// How an act ended that was done.
-enum End {
-    Word(&'static str),
-    Secret(Shown),
-    Tested(Tested),
-}
-
 /// Makes, tries, switches, replaces the secrets of, and removes channels.
 pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let act = sent.fields.get("act").unwrap_or_default();
-    let result = match act {
+    let ended = match act {
         "add" => add(&app, &sent).await,
         _ => match known(&app, &sent).await {
             Ok(view) => match question(act, &view) {
@@ -143,14 +121,7 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
             Err(error) => Err(error),
         },
     };
-    let nothing = Done::default();
-    let again = |problem, shown| page(&app, &sent.live, &nothing, problem, shown);
-    match result {
-        Ok(End::Word(word)) => see(&format!("{}/channels?done={word}", base(&app))),
-        Ok(End::Secret(shown)) => acts::created(answer(again(String::new(), Some(shown)).await)),
-        Ok(End::Tested(tested)) => answer(again(told(&tested), None).await),
-        Err(error) => acts::again(error, |why| again(why, None)).await,
-    }
+    acts::finish(&app, "/channels", ended, |news| page(&app, &sent.live, news)).await
 }
 
 /// How a test failed, in a sentence.
@@ -197,7 +168,7 @@ fn question(act: &str, view: &EndpointView) -> Option<Question> {
             format!("Replace the signing secret of {name}?"),
             "A new one is shown once. The former one signs too for the overlap.",
             format!("Replace the secret of {name}"),
-            Some(Further { name: "overlap", label: "Overlap, hours", kind: "number", value: "24" }),
+            Some(Further::OVERLAP),
         )),
         _ => None,
     }
@@ -208,7 +179,7 @@ async fn apply(app: &Arc<App>, sent: &Sent, act: &str, name: &str) -> Result<End
     match act {
         "test" => {
             let tested = app.test_endpoint(actor, name, acts::is_sure(sent)).await?;
-            Ok(if tested.delivered { End::Word("delivered") } else { End::Tested(tested) })
+            Ok(if tested.delivered { End::Word("delivered") } else { End::Failed(told(&tested)) })
         }
         "on" | "off" => {
             app.switch_endpoint(actor, name, act == "on").await?;
@@ -216,28 +187,29 @@ async fn apply(app: &Arc<App>, sent: &Sent, act: &str, name: &str) -> Result<End
         }
         "remove" => app.remove_endpoint(actor, name).await.map(|()| End::Word("removed")),
         "rotate" => {
-            let hours = sent.fields.get("overlap").unwrap_or("24").parse();
-            let hours = hours.map_err(|_| Error::invalid("overlap", "whole hours, 0 to 168"))?;
-            let rotated = app.rotate_endpoint(actor, name, hours).await?;
-            Ok(End::Secret(shown(name, &rotated)))
+            let hours = acts::overlap(sent, || "whole hours, 0 to 168".to_owned())?;
+            Ok(shown(name, &app.rotate_endpoint(actor, name, hours).await?))
         }
         _ => Err(acts::unknown()),
     }
 }
 
-fn shown(name: &str, secrets: &Rotated) -> Shown {
-    Shown {
-        name: name.to_owned(),
-        secret: secrets.secret.reveal().to_owned(),
+fn shown(name: &str, secrets: &Rotated) -> End {
+    let until = secrets.former_ends_at.map(|at| ("the former one signs too until", at.to_string()));
+    End::Once(Box::new(Once {
+        id: "secret",
+        title: marked(&format!("Signing secret of {name}"), 100),
+        advice: "The receiver verifies signatures with it.",
+        ends: until,
         public_key: secrets.public_key.clone(),
-        former_ends: secrets.former_ends_at.map(|at| at.to_string()),
-    }
+        text: secrets.secret.reveal().to_owned(),
+    }))
 }
 
 async fn add(app: &App, sent: &Sent) -> Result<End, Error> {
     let made = app.add_endpoint(&sent.live.actor, channel_of(&sent.fields)).await?;
     Ok(match &made.secrets {
-        Some(secrets) => End::Secret(shown(&made.record.name, secrets)),
+        Some(secrets) => shown(&made.record.name, secrets),
         None => End::Word("added"),
     })
 }
@@ -268,6 +240,7 @@ struct Sending {
     ticket: Option<String>,
     state: &'static str,
     class: &'static str,
+    icon: &'static str,
     attempts: u32,
     failure: Marked,
     status: String,
@@ -303,14 +276,15 @@ pub async fn deliveries(
     viewer: Viewer,
     Query(query): Query<DeliveriesQuery>,
 ) -> Response {
-    answer(deliveries_page(&app, &viewer.0, query, String::new()).await)
+    let news = News::from(query.done.clone());
+    answer(deliveries_page(&app, &viewer.0, query, news).await)
 }
 
 async fn deliveries_page(
     app: &App,
     live: &LiveSession,
     query: DeliveriesQuery,
-    problem: String,
+    news: News,
 ) -> Result<Response, Error> {
     let states = [("", "All"), ("pending", "Waiting"), ("delivered", "Delivered"), ("dead", "Given up")];
     let state = states.iter().find(|(word, _)| *word == query.state).map_or("", |(word, _)| word);
@@ -322,7 +296,7 @@ async fn deliveries_page(
     };
     let found = app.deliveries(&live.actor, asked).await?;
     let channels = app.endpoints(&live.actor).await?.into_iter().map(|view| view.record.name).collect();
-    let s = Shell::load(app, live, Nav::Deliveries, "Deliveries").await?.done(&query.done).refused(problem);
+    let s = Shell::load(app, live, Nav::Deliveries, "Deliveries").await?.news(news);
     let next = found.next_cursor.map(|Cursor(cursor)| {
         let (channel, cursor) = (encoded(&query.channel), encoded(&cursor));
         format!("{}/deliveries?channel={channel}&state={state}&cursor={cursor}", s.base)
@@ -340,10 +314,10 @@ async fn deliveries_page(
 }
 
 fn sending(delivery: DeliveryView, now: Timestamp) -> Sending {
-    let (state, class) = match delivery.state.as_str() {
-        "delivered" => ("delivered", "ok"),
-        "dead" => ("given up", "bad"),
-        _ => ("waiting", "due"),
+    let (state, class, icon) = match delivery.state.as_str() {
+        "delivered" => ("delivered", "ok", "check"),
+        "dead" => ("given up", "bad", "cross"),
+        _ => ("waiting", "due", "clock"),
     };
     Sending {
         made: When::new(delivery.created_at, now),
@@ -355,6 +329,7 @@ fn sending(delivery: DeliveryView, now: Timestamp) -> Sending {
         ticket: delivery.ticket.map(|id| id.to_string()),
         state,
         class,
+        icon,
         attempts: delivery.attempts,
         failure: marked(delivery.last_failure.as_deref().unwrap_or_default(), 120),
         status: delivery.last_status.map(|status| status.to_string()).unwrap_or_default(),
@@ -367,17 +342,12 @@ fn sending(delivery: DeliveryView, now: Timestamp) -> Sending {
 /// Sends an ended delivery again.
 pub async fn redeliver(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let id = sent.fields.get("id").unwrap_or_default();
-    let result = match sent.fields.get("act") {
-        Some("redeliver") => app.redeliver(&sent.live.actor, id).await,
+    let ended = match sent.fields.get("act") {
+        Some("redeliver") => app.redeliver(&sent.live.actor, id).await.map(|()| End::Word("again")),
         _ => Err(acts::unknown()),
     };
-    match result {
-        Ok(()) => see(&format!("{}/deliveries?done=again", base(&app))),
-        Err(error) => {
-            let query = DeliveriesQuery::default();
-            acts::again(error, |why| deliveries_page(&app, &sent.live, query, why)).await
-        }
-    }
+    let all = DeliveriesQuery::default();
+    acts::finish(&app, "/deliveries", ended, |news| deliveries_page(&app, &sent.live, all, news)).await
 }
 
 #[cfg(test)]

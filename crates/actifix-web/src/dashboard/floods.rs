@@ -183,7 +183,7 @@ pub async fn findings(
             .map(|finding| Leak {
                 rule: chip(&finding.rule),
                 project: names.get(&finding.project).cloned().unwrap_or_default(),
-                count: grouped(finding.count),
+                count: if finding.count == 1 { "once".to_owned() } else { format!("{} times", grouped(finding.count)) },
                 first: When::new(finding.first_seen, s.now),
                 last: When::new(finding.last_seen, s.now),
                 state: match finding.state {

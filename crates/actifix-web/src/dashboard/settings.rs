@@ -1,8 +1,8 @@
 //! Settings as they apply, with where they come from; what is kept and what would go; legal holds.
 
-use super::acts::{self, Done};
-use super::forms::{Sent, Viewer, see};
-use super::shell::{Nav, Shell, answer, base, bytes, render};
+use super::acts::{self, Done, End, News};
+use super::forms::{Sent, Viewer};
+use super::shell::{Nav, Shell, answer, bytes, render};
 use super::text::{Marked, When, grouped, marked};
 use actifix_app::App;
 use actifix_app::error::Error;
@@ -50,14 +50,13 @@ struct SettingsPage {
 
 /// Settings.
 pub async fn show(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
-    answer(page(&app, &viewer.0, &done, String::new(), None).await)
+    answer(page(&app, &viewer.0, done.into(), None).await)
 }
 
 async fn page(
     app: &App,
     live: &LiveSession,
-    done: &Done,
-    problem: String,
+    news: News,
     would: Option<RetentionReport>,
 ) -> Result<Response, Error> {
     let actor = &live.actor;
@@ -74,7 +73,7 @@ async fn page(
     }
     let last = app.last_retention(actor).await?;
     let projects = app.projects(actor).await?;
-    let s = Shell::load(app, live, Nav::Settings, "Settings").await?.done(done).refused(problem);
+    let s = Shell::load(app, live, Nav::Settings, "Settings").await?.news(news);
     let holds = app.holds(actor).await?.into_iter().take(HOLDS_SHOWN).map(|hold| Hold {
         id: hold.id,
         ticket: hold.ticket.is_some(),
@@ -126,11 +125,10 @@ fn counted(report: &RetentionReport) -> Vec<(&'static str, String)> {
 
 /// Counts what retention would delete; sets and releases holds.
 pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
-    let nothing = Done::default();
-    let result = match sent.fields.get("act") {
+    let ended = match sent.fields.get("act") {
         Some("try") => match app.run_retention(&sent.live.actor, true).await {
             Ok(report) => {
-                return answer(page(&app, &sent.live, &nothing, String::new(), Some(report)).await);
+                return answer(page(&app, &sent.live, News::default(), Some(report)).await);
             }
             Err(error) => Err(error),
         },
@@ -145,10 +143,7 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
         }
         _ => Err(acts::unknown()),
     };
-    match result {
-        Ok(word) => see(&format!("{}/settings?done={word}", base(&app))),
-        Err(error) => acts::again(error, |why| page(&app, &sent.live, &nothing, why, None)).await,
-    }
+    acts::finish(&app, "/settings", ended.map(End::Word), |news| page(&app, &sent.live, news, None)).await
 }
 
 async fn hold(app: &App, sent: &Sent) -> Result<(), Error> {
