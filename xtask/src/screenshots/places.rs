@@ -31,8 +31,8 @@ const store = (body) => send("POST", "/api" + dsn.pathname + "/store/?sentry_key
 return (async () => {
   await api("users", { name: "mara", role: "operator", password: "violet tractor hums quietly" });
   await api("users", { name: "ines", role: "viewer", password: "amber kites over harbour" });
-  await api("tokens", { name: "deployment", role: "viewer", expires_days: 90 });
-  await api("tokens", { name: "fixer-1", role: "agent", expires_days: 7 });
+  await api("tokens", { name: "deployment", role: "viewer", days: 90 });
+  await api("tokens", { name: "fixer-1", role: "agent", days: 7 });
   await api("webhooks", { name: "ops", kind: "webhook", url: "https://127.0.0.1:9/alerts" });
   await api("webhooks", { name: "team-chat", kind: "slack", url: "https://127.0.0.1:9/services/T0" });
   await api("alert-rules", { name: "urgent", triggers: ["new", "regressed"], endpoints: ["ops"], when: { priority_min: "P1" } });

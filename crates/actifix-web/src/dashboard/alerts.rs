@@ -3,7 +3,7 @@
 use super::acts::{self, Done, Question};
 use super::forms::{Fields, Sent, Viewer, encoded, see};
 use super::shell::{Nav, Shell, answer, base, render};
-use super::text::{Marked, grouped, many, marked, span};
+use super::text::{Marked, counted, grouped, many, marked, span};
 use actifix_app::App;
 use actifix_app::alerts::{DryRun, RuleView};
 use actifix_app::error::Error;
@@ -32,6 +32,24 @@ struct Row {
     when: Marked,
     channels: String,
     pace: String,
+}
+
+/// What a rule listens for, for people.
+pub const fn trigger_words(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::New => "new ticket",
+        Trigger::Regressed => "came back",
+        Trigger::Raised => "more urgent",
+        Trigger::Rate => "many events",
+        Trigger::Spike => "spike",
+        Trigger::Users => "many users",
+        Trigger::Brake => "brake",
+        Trigger::Finding => "leaked secret",
+        Trigger::Resolved => "resolved",
+        Trigger::Doctor => "failed check",
+        Trigger::Expiry => "ends soon",
+        Trigger::Backup => "failed backup",
+    }
 }
 
 /// A word that may be chosen.
@@ -79,7 +97,7 @@ struct Trial {
 struct AlertsPage {
     s: Shell,
     rows: Vec<Row>,
-    defaults: bool,
+    sentence: (String, &'static str),
     form: Form,
     trial: Option<Trial>,
 }
@@ -126,12 +144,26 @@ async fn page(
         None => form(&edited.unwrap_or_default(), &channels, &projects),
     };
     Ok(render(&AlertsPage {
-        defaults: rules.iter().all(|view| view.is_default),
+        sentence: sentence(&rules),
         rows: rules.iter().map(|view| row(view, &projects)).collect(),
         form,
         trial: trial.map(of_trial),
         s,
     }))
+}
+
+/// A fact about all rules, and what follows from it.
+fn sentence(rules: &[RuleView]) -> (String, &'static str) {
+    let on = rules.iter().filter(|view| view.rule.enabled).count();
+    match (rules.iter().all(|view| view.is_default), on) {
+        (true, _) => ("The default rules hold.".to_owned(), "The first rule of your own ends them."),
+        (false, 0) => ("Every rule is switched off.".to_owned(), "Nobody is told of anything."),
+        (false, 1) => ("One rule of your own holds.".to_owned(), "The defaults do not."),
+        (false, on) => {
+            let on = counted(u64::try_from(on).unwrap_or(u64::MAX));
+            (format!("{on} rules of your own hold."), "The defaults do not.")
+        }
+    }
 }
 
 fn row(view: &RuleView, projects: &[Project]) -> Row {
@@ -171,7 +203,7 @@ fn row(view: &RuleView, projects: &[Project]) -> Row {
         edit: encoded(&rule.name),
         enabled: rule.enabled,
         default: view.is_default,
-        triggers: rule.triggers.iter().map(|trigger| trigger.as_str()).collect::<Vec<_>>().join(", "),
+        triggers: rule.triggers.iter().map(|of| trigger_words(*of)).collect::<Vec<_>>().join(", "),
         when: marked(&when.join("; "), 400),
         channels: if rule.endpoints.is_empty() { "all".to_owned() } else { rule.endpoints.join(", ") },
         pace: format!(
@@ -208,7 +240,14 @@ fn form(rule: &AlertRule, channels: &[String], projects: &[Project]) -> Form {
                 on: rule.project == Some(project.id),
             })
             .collect(),
-        triggers: choices(&Trigger::ALL, Trigger::as_str, |trigger| rule.triggers.contains(&trigger)),
+        triggers: Trigger::ALL
+            .iter()
+            .map(|of| Choice {
+                value: of.as_str().to_owned(),
+                label: trigger_words(*of).to_owned(),
+                on: rule.triggers.contains(of),
+            })
+            .collect(),
         rate_count: number(rule.rate.map(|rate| rate.count.into())),
         rate_minutes: number(rule.rate.map(|rate| rate.minutes.into())),
         users: number(rule.users),

@@ -1,9 +1,10 @@
 //! Channels of alerts and their deliveries. Addresses and secrets go in, and come out masked or once.
 
 use super::acts::{self, Done, End, Further, News, Once, Question};
+use super::alerts::trigger_words;
 use super::forms::{Fields, Sent, Viewer, encoded};
 use super::shell::{Nav, Shell, answer, render};
-use super::text::{Marked, When, grouped, marked, span};
+use super::text::{Marked, When, are, counted, grouped, many, marked, span};
 use actifix_app::App;
 use actifix_app::alerts::{AddEndpoint, EndpointView, Rotated, Tested};
 use actifix_app::error::Error;
@@ -52,6 +53,7 @@ struct Row {
 #[template(path = "channels.html")]
 struct ChannelsPage {
     s: Shell,
+    sentence: (String, &'static str),
     rows: Vec<Row>,
     kinds: Vec<(&'static str, &'static str)>,
     projects: Vec<(String, String)>,
@@ -68,8 +70,33 @@ async fn page(app: &App, live: &LiveSession, news: News) -> Result<Response, Err
     let s = Shell::load(app, live, Nav::Channels, "Channels").await?.news(news);
     let projects: Vec<(String, String)> =
         projects.into_iter().map(|project| (project.id.to_string(), project.name)).collect();
-    let rows = channels.into_iter().map(|view| row(view, &projects, s.now)).collect();
-    Ok(render(&ChannelsPage { rows, kinds: KINDS.to_vec(), projects, s }))
+    let rows: Vec<Row> = channels.into_iter().map(|view| row(view, &projects, s.now)).collect();
+    Ok(render(&ChannelsPage { sentence: sentence(&rows), rows, kinds: KINDS.to_vec(), projects, s }))
+}
+
+/// A fact about all channels, and what follows from it.
+fn sentence(rows: &[Row]) -> (String, &'static str) {
+    let number = |many: usize| u64::try_from(many).unwrap_or(u64::MAX);
+    let noun = |many: usize| if many == 1 { "channel" } else { "channels" };
+    let failing = rows.iter().filter(|row| row.class == "bad").count();
+    let on = rows.iter().filter(|row| row.on).count();
+    match (rows.len(), on, failing) {
+        (0, ..) => ("Nobody is told of anything.".to_owned(), "Add a channel, then send a test to it."),
+        (_, 0, _) => ("Every channel is switched off.".to_owned(), "Nobody is told of anything."),
+        (_, on, 0) => (
+            format!("{} {} {} on.", counted(number(on)), noun(on), are(number(on))),
+            "Addresses and secrets go in and are not shown again.",
+        ),
+        (_, on, failing) => (
+            format!(
+                "{} of {on} {} {}.",
+                counted(number(failing)),
+                noun(on),
+                if failing == 1 { "fails" } else { "fail" }
+            ),
+            "What waits is sent once the receiver answers.",
+        ),
+    }
 }
 
 fn row(view: EndpointView, projects: &[(String, String)], now: Timestamp) -> Row {
@@ -81,7 +108,7 @@ fn row(view: EndpointView, projects: &[(String, String)], now: Timestamp) -> Row
     };
     let why = match (&record.disabled_reason, &record.last_failure, class) {
         (Some(reason), ..) => reason.clone(),
-        (None, Some(failure), "bad") => format!("last failure: {failure}"),
+        (None, Some(failure), "bad") => format!("last failure: {}", failure_words(failure)),
         _ => String::new(),
     };
     Row {
@@ -232,6 +259,17 @@ fn channel_of(fields: &Fields) -> AddEndpoint {
     }
 }
 
+/// Why a message did not arrive, for people; a reason that is not known here is shown as it is.
+fn failure_words(reason: &str) -> &str {
+    match reason {
+        "connect" => "nobody answers there",
+        "dns" => "the name is not known",
+        "tls" => "the certificate is not trusted",
+        "timeout" => "no answer in time",
+        other => other,
+    }
+}
+
 struct Sending {
     id: String,
     made: When,
@@ -251,6 +289,7 @@ struct Sending {
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
     s: Shell,
+    sentence: (String, String),
     rows: Vec<Sending>,
     channels: Vec<String>,
     channel: String,
@@ -295,7 +334,11 @@ async fn deliveries_page(
         limit: ROWS,
     };
     let found = app.deliveries(&live.actor, asked).await?;
-    let channels = app.endpoints(&live.actor).await?.into_iter().map(|view| view.record.name).collect();
+    let channels = app.endpoints(&live.actor).await?;
+    let (dead, waiting) = channels.iter().fold((0, 0), |(dead, waiting), view| {
+        (view.dead.saturating_add(dead), view.pending.saturating_add(waiting))
+    });
+    let channels = channels.into_iter().map(|view| view.record.name).collect();
     let s = Shell::load(app, live, Nav::Deliveries, "Deliveries").await?.news(news);
     let next = found.next_cursor.map(|Cursor(cursor)| {
         let (channel, cursor) = (encoded(&query.channel), encoded(&cursor));
@@ -303,6 +346,18 @@ async fn deliveries_page(
     });
     let rows = found.items.into_iter().map(|delivery| sending(delivery, s.now)).collect();
     Ok(render(&DeliveriesPage {
+        sentence: (
+            match dead {
+                0 => "No message was given up.".to_owned(),
+                1 => "One message was given up.".to_owned(),
+                dead => format!("{} were given up.", many(dead, "message")),
+            },
+            match waiting {
+                0 => "None waits to be sent.".to_owned(),
+                1 => "One waits to be sent.".to_owned(),
+                waiting => format!("{} wait to be sent.", grouped(waiting)),
+            },
+        ),
         rows,
         channels,
         channel: query.channel,
@@ -323,7 +378,9 @@ fn sending(delivery: DeliveryView, now: Timestamp) -> Sending {
         made: When::new(delivery.created_at, now),
         about: match (&delivery.trigger, delivery.test) {
             (_, true) => "test".to_owned(),
-            (Some(trigger), false) => trigger.clone(),
+            (Some(trigger), false) => {
+                trigger.parse().map_or_else(|_| trigger.clone(), |known| trigger_words(known).to_owned())
+            }
             (None, false) => "digest".to_owned(),
         },
         ticket: delivery.ticket.map(|id| id.to_string()),
@@ -331,7 +388,7 @@ fn sending(delivery: DeliveryView, now: Timestamp) -> Sending {
         class,
         icon,
         attempts: delivery.attempts,
-        failure: marked(delivery.last_failure.as_deref().unwrap_or_default(), 120),
+        failure: marked(failure_words(delivery.last_failure.as_deref().unwrap_or_default()), 120),
         status: delivery.last_status.map(|status| status.to_string()).unwrap_or_default(),
         ended: class != "due" && !delivery.test,
         channel: delivery.endpoint,
@@ -374,6 +431,7 @@ mod tests {
         };
         let page = DeliveriesPage {
             s: Shell::sample(),
+            sentence: (String::new(), String::new()),
             rows: vec![sending(delivery, at)],
             channels: vec![hostile.to_owned()],
             channel: hostile.to_owned(),

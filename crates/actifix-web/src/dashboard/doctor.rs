@@ -23,8 +23,8 @@ struct Line {
     icon: &'static str,
     title: &'static str,
     evidence: Marked,
-    /// What to do, in words.
-    advice: Marked,
+    /// What to do: words, and what is to be typed.
+    advice: Vec<(bool, Marked)>,
     /// The commands that stand in it.
     commands: Vec<String>,
 }
@@ -107,7 +107,8 @@ fn page_of(mut s: Shell, report: Option<DoctorReport>) -> DoctorPage {
         (fail, _) => format!("{fail} lines fail."),
     };
     let strictly = if report.production { ", judged as a production deployment" } else { "" };
-    let consequence = format!("{pass} of {all} hold, {due} {} due{strictly}.", be(due));
+    let also = if fail == 0 { String::new() } else { format!(", {due} {} due", be(due)) };
+    let consequence = format!("{pass} of {all} hold{also}{strictly}.");
     s.title = format!("Doctor: {fail} fail, {due} due");
     let holding = Group::ALL.into_iter().filter_map(|group| area(group, &checks)).collect();
     DoctorPage {
@@ -180,7 +181,13 @@ fn line(check: Check) -> Line {
         title: check.title,
         evidence: marked(&check.evidence, TEXT_CHARS),
         commands: commands(&check.advice),
-        advice: marked(&check.advice, TEXT_CHARS),
+        advice: check
+            .advice
+            .split('`')
+            .enumerate()
+            .map(|(place, text)| (place % 2 == 1, marked(text, TEXT_CHARS)))
+            .filter(|(_, text)| !text.is_empty())
+            .collect(),
     }
 }
 
@@ -237,7 +244,7 @@ mod tests {
         let at = |id: &str| html.find(&format!("id=\"c-{id}\"")).unwrap_or_else(|| panic!("no {id}"));
         assert!(at("c") < at("d") && at("d") < at("b") && at("b") < at("a"));
         assert!(html.contains(">actifix token rotate ID</code>"), "{html}");
-        assert!(!html.contains("rm -rf /</code>"), "{html}");
+        assert_eq!(html.matches("data-copy").count(), 1, "only commands of ours are offered: {html}");
         assert!(html.contains("aria-label=\"1 fail, 2 due, 1 pass\""), "{html}");
         assert!(html.contains("One line fails.") && html.contains("1 of 4 hold, 2 are due."), "{html}");
         assert!(html.contains("1 of 4 pass, the others stand above"), "{html}");

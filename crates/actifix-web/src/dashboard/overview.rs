@@ -163,7 +163,11 @@ fn sentence(s: &Shell, first_run: bool) -> (String, String) {
     let consequence = match (s.brake.is_empty(), held) {
         (false, held) => {
             let wait = if held == 1 { "waits" } else { "wait" };
-            format!("The {}, {} {wait}.", s.brake.replacen("brake on", "brake is on", 1), many(held, "ticket"))
+            format!(
+                "The {}, {} {wait}.",
+                s.brake.replacen("brake on", "brake is on", 1),
+                many(held, "ticket")
+            )
         }
         (true, 0) => "Nothing is held.".to_owned(),
         (true, held) => format!("{} of a flood {} held.", many(held, "ticket"), are(held)),

@@ -3,7 +3,7 @@
 use super::acts::{self, Done, End, Further, News, Question};
 use super::forms::{Sent, Viewer};
 use super::shell::{Nav, Shell, answer, render};
-use super::text::When;
+use super::text::{When, are, counted};
 use actifix_app::App;
 use actifix_app::accounts::{ADMIN, PASSWORD_CHARS_MIN, UserChange, UserView};
 use actifix_app::error::Error;
@@ -36,6 +36,7 @@ struct UserRow {
 #[template(path = "users.html")]
 struct UsersPage {
     s: Shell,
+    sentence: (String, String),
     rows: Vec<UserRow>,
     more: usize,
     chars_min: usize,
@@ -65,8 +66,30 @@ async fn users_page(app: &App, live: &LiveSession, news: News) -> Result<Respons
         locked: view.locked,
         name: view.user.name,
     };
-    let rows = users.into_iter().take(USERS_SHOWN).map(row).collect();
-    Ok(render(&UsersPage { rows, more, chars_min: PASSWORD_CHARS_MIN, s }))
+    let rows: Vec<UserRow> = users.into_iter().map(row).collect();
+    let sentence = sentence(&rows);
+    let rows = rows.into_iter().take(USERS_SHOWN).collect();
+    Ok(render(&UsersPage { sentence, rows, more, chars_min: PASSWORD_CHARS_MIN, s }))
+}
+
+/// A fact about all accounts, and what follows from it.
+fn sentence(rows: &[UserRow]) -> (String, String) {
+    let number = |many: usize| u64::try_from(many).unwrap_or(u64::MAX);
+    let noun = |many: usize| if many == 1 { "account" } else { "accounts" };
+    let locked = rows.iter().filter(|row| row.locked).count();
+    let open: Vec<&UserRow> = rows.iter().filter(|row| !row.disabled).collect();
+    let without = open.iter().filter(|row| !row.second).count();
+    let fact = match locked {
+        0 => format!("{} {}.", counted(number(rows.len())), noun(rows.len())),
+        locked => format!("{} {} {} locked.", counted(number(locked)), noun(locked), are(number(locked))),
+    };
+    let consequence = match without {
+        0 => "Each asks for a second factor.".to_owned(),
+        without if without == open.len() => "None asks for a second factor.".to_owned(),
+        1 => "One asks for no second factor.".to_owned(),
+        without => format!("{without} ask for no second factor."),
+    };
+    (fact, consequence)
 }
 
 /// What a form of the page wants with an account: its question, and the word for when it is done.
@@ -130,10 +153,12 @@ async fn known(app: &App, sent: &Sent) -> Result<String, Error> {
 }
 
 async fn ask(app: &App, sent: &Sent, wish: Wish, name: String) -> Response {
-    let mut fields =
-        vec![("act", sent.fields.get("act").unwrap_or_default().to_owned()), ("name", name.clone())];
+    let act = sent.fields.get("act").unwrap_or_default();
+    let mut fields = vec![("act", act.to_owned()), ("name", name.clone())];
     let mut fact = format!("{} {name}?", wish.verb);
-    if let Some(role) = sent.fields.get("role").and_then(|text| text.parse::<Role>().ok()) {
+    // The list of roles stands in the form of every act.
+    let role = sent.fields.get("role").filter(|_| act == "role");
+    if let Some(role) = role.and_then(|text| text.parse::<Role>().ok()) {
         fact = format!("Make {name} {}?", role.as_str());
         fields.push(("role", role.as_str().to_owned()));
     }

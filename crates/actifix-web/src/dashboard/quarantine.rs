@@ -51,12 +51,7 @@ pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(query): Que
     answer(page(&app, &viewer.0, query.cursor, query.done.into()).await)
 }
 
-async fn page(
-    app: &App,
-    live: &LiveSession,
-    cursor: Option<Cursor>,
-    news: News,
-) -> Result<Response, Error> {
+async fn page(app: &App, live: &LiveSession, cursor: Option<Cursor>, news: News) -> Result<Response, Error> {
     let found = app.quarantine(&live.actor, None, cursor, ROWS).await?;
     let projects = app.projects(&live.actor).await?;
     let names: BTreeMap<_, _> = projects.iter().map(|project| (project.id, project.name.as_str())).collect();

@@ -3,7 +3,7 @@
 use super::acts::{self, Done, End, News};
 use super::forms::{Sent, Viewer};
 use super::shell::{Nav, Shell, answer, bytes, render};
-use super::text::{Marked, When, grouped, marked};
+use super::text::{Marked, When, counted, grouped, marked};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{RetentionPolicy, RetentionReport};
@@ -41,7 +41,8 @@ struct Hold {
 struct SettingsPage {
     s: Shell,
     sections: Vec<(String, Vec<Line>)>,
-    set: usize,
+    /// How many are not at their defaults, in words.
+    set: String,
     kept: Vec<(&'static str, String)>,
     would: Option<Vec<(&'static str, String)>>,
     last: Option<When>,
@@ -89,10 +90,13 @@ async fn page(
         at: When::new(hold.created_at, s.now),
     });
     Ok(render(&SettingsPage {
-        set: settings.iter().filter(|setting| setting.source != "default").count(),
+        set: {
+            let set = settings.iter().filter(|setting| setting.source != "default").count() as u64;
+            format!("{} {}", counted(set), if set == 1 { "setting is" } else { "settings are" })
+        },
         sections: sections.into_iter().map(|(name, lines)| (name.to_owned(), lines)).collect(),
         kept: kept(&app.settings().retention),
-        would: would.map(|report| counted(&report)),
+        would: would.map(|report| would_go(&report)),
         last: last.map(|run| When::new(run.finished_at, s.now)),
         holds: holds.collect(),
         s,
@@ -111,7 +115,7 @@ fn kept(policy: &RetentionPolicy) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn counted(report: &RetentionReport) -> Vec<(&'static str, String)> {
+fn would_go(report: &RetentionReport) -> Vec<(&'static str, String)> {
     vec![
         ("events", format!("{} ({})", grouped(report.events), bytes(report.event_bytes))),
         ("tickets", grouped(report.tickets)),

@@ -292,9 +292,11 @@ pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Op
             ("There is nothing here", "It may have been deleted by retention, or merged into another.", "")
         }
         StatusCode::FORBIDDEN => ("This may not be done", "", ""),
-        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
-            ("It changed meanwhile", "Nothing of yours was saved. Go back, load the page again and look first.", "")
-        }
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => (
+            "It changed meanwhile",
+            "Nothing of yours was saved. Go back, load the page again and look first.",
+            "",
+        ),
         StatusCode::TOO_MANY_REQUESTS => ("Too many requests", "", ""),
         StatusCode::SERVICE_UNAVAILABLE if of_database => (
             "The database does not answer",
@@ -302,9 +304,11 @@ pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Op
             "actifix doctor",
         ),
         StatusCode::SERVICE_UNAVAILABLE => ("Not now", "", ""),
-        status if status.is_server_error() => {
-            ("This did not work", "The log of the server says why, under the id of the request:", "actifix logs")
-        }
+        status if status.is_server_error() => (
+            "This did not work",
+            "The log of the server says why, under the id of the request:",
+            "actifix logs",
+        ),
         _ => ("This cannot be done", "", ""),
     };
     let page = Message {

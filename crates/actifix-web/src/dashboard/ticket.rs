@@ -457,7 +457,8 @@ pub async fn act_on(app: &App, sent: &Sent, id: &TicketId) -> Result<(), Error> 
         }
         "split" => {
             let key = fields.get("fingerprint").unwrap_or_default().parse();
-            let key = key.map_err(|_| Error::invalid("fingerprint", "a key of this ticket; its page lists them"))?;
+            let key =
+                key.map_err(|_| Error::invalid("fingerprint", "a key of this ticket; its page lists them"))?;
             app.split(actor, id, key, version).await.map(|_| ())
         }
         _ => Err(Error::invalid("act", "this page does not know it: load it again")),

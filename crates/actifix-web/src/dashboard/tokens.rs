@@ -3,7 +3,7 @@
 use super::acts::{self, Done, End, Further, News, Once, Question};
 use super::forms::{Sent, Viewer};
 use super::shell::{Nav, Shell, answer, render};
-use super::text::{Marked, When, marked, span};
+use super::text::{Marked, When, counted, marked, span};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::TokenRecord;
@@ -38,6 +38,7 @@ struct Row {
 #[template(path = "tokens.html")]
 struct TokensPage {
     s: Shell,
+    sentence: (String, String),
     rows: Vec<Row>,
     more: usize,
     projects: Vec<(String, String)>,
@@ -54,9 +55,30 @@ async fn page(app: &App, live: &LiveSession, news: News) -> Result<Response, Err
     let projects = app.projects(&live.actor).await?;
     let s = Shell::load(app, live, Nav::Tokens, "Tokens").await?.news(news);
     let more = tokens.len().saturating_sub(ROWS);
-    let rows = tokens.into_iter().take(ROWS).map(|token| row(token, &projects, s.now)).collect();
+    let rows: Vec<Row> = tokens.into_iter().map(|token| row(token, &projects, s.now)).collect();
+    let sentence = sentence(&rows);
+    let rows = rows.into_iter().take(ROWS).collect();
     let projects = projects.into_iter().map(|project| (project.id.to_string(), project.name)).collect();
-    Ok(render(&TokensPage { rows, more, projects, days_max: TOKEN_DAYS_MAX, s }))
+    Ok(render(&TokensPage { sentence, rows, more, projects, days_max: TOKEN_DAYS_MAX, s }))
+}
+
+/// A fact about all tokens, and what follows from it.
+fn sentence(rows: &[Row]) -> (String, String) {
+    let number = |many: usize| u64::try_from(many).unwrap_or(u64::MAX);
+    let good = rows.iter().filter(|row| row.state == "good").count();
+    let soon = rows.iter().filter(|row| row.soon).count();
+    let fact = match (rows.len(), good) {
+        (0, _) => "No token exists.".to_owned(),
+        (_, 1) => "One token is good.".to_owned(),
+        (_, good) => format!("{} tokens are good.", counted(number(good))),
+    };
+    let consequence = match (rows.len(), soon) {
+        (0, _) => "Programs and agents need one to use the API.".to_owned(),
+        (_, 0) => "None of them ends within 14 days.".to_owned(),
+        (_, 1) => "One of them ends within 14 days: rotate it.".to_owned(),
+        (_, soon) => format!("{soon} of them end within 14 days: rotate them."),
+    };
+    (fact, consequence)
 }
 
 fn row(token: TokenRecord, projects: &[Project], now: Timestamp) -> Row {

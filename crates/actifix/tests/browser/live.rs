@@ -35,8 +35,13 @@ fn the_first_event_shows_itself_where_it_is_waited_for() {
 #[test]
 fn a_list_says_what_is_new_and_does_not_jump() {
     let stage = Stage::empty();
+    // Important enough that none of them is held.
+    let event = |kind: &str, priority: &str| {
+        let event = serde_json::json!({ "message": "again", "type": kind, "priority": priority });
+        stage.server.post("/api/v1/events", &event);
+    };
     for number in 0..25 {
-        stage.ticket(&format!("Error{}", char::from(b'A' + number)), "again");
+        event(&format!("Error{}", char::from(b'A' + number)), "P1");
     }
     let mut visitor = Visitor::new(stage.server.address);
     visitor.sign_in("/tickets");
@@ -46,13 +51,16 @@ fn a_list_says_what_is_new_and_does_not_jump() {
     visitor.run("window.scrollTo(0, 300)");
     let before = visitor.run(PLACES);
     assert!(before[0].as_u64().is_some_and(|scrolled| scrolled > 0), "{before}");
-    let urgent = serde_json::json!({ "message": "down", "type": "OutageError", "priority": "P0" });
-    stage.server.post("/api/v1/events", &urgent);
-    stage.ticket("ErrorA", "again");
+    event("OutageError", "P0");
+    event("ErrorA", "P1");
     visitor.see("a[@data-fresh and not(@hidden)]", "2 tickets changed, 1 is new");
     assert_eq!(visitor.run(PLACES), before, "rows stay where they are");
     assert_eq!((count(&visitor, "events").as_str(), count(&visitor, "unresolved").as_str()), ("27", "26"));
-    assert_eq!(visitor.run("return document.title"), "(1) 25 tickets · Actifix", "urgent ones are in the title");
+    assert_eq!(
+        visitor.run("return document.title"),
+        "(1) 25 tickets · Actifix",
+        "urgent ones are in the title"
+    );
     visitor.check();
     visitor.check_with_axe();
     visitor.leave_by_keys(".");
@@ -61,7 +69,7 @@ fn a_list_says_what_is_new_and_does_not_jump() {
     // The overview says how many came, too.
     visitor.open("/");
     visitor.find("[data-live] .dot:not(.off)");
-    stage.ticket("ErrorB", "again");
+    event("ErrorB", "P1");
     visitor.see("a[@data-fresh and not(@hidden)]", "1 new event");
     visitor.check();
 }

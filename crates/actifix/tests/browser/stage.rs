@@ -1,5 +1,6 @@
 //! Servers with something to see.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -63,8 +64,9 @@ impl Stage {
     /// Sends what has more secrets than any budget for one text allows.
     #[track_caller]
     pub fn poison(&self, number: usize) {
-        let log: String =
-            (0..12_000).map(|n| format!("password=tr0ub4dor-{:05x}-{n:05}\n", (n * 7_919) % 1_048_573)).collect();
+        let log: String = (0..12_000)
+            .map(|n| format!("password=tr0ub4dor-{:05x}-{n:05}\n", (n * 7_919) % 1_048_573))
+            .collect();
         self.store(&json!({ "message": format!("poisoned {number}"), "extra": { "log": log } }));
     }
 
@@ -84,7 +86,9 @@ impl Stage {
         });
         stage.server.post("/api/v1/alert-rules", &rule);
         stage.server.post("/api/v1/retention/holds", &json!({ "project": "flood", "reason": "an inquiry" }));
-        stage.server.post("/api/v1/events", &json!({ "message": "told of", "type": "AlertError", "priority": "P0" }));
+        stage
+            .server
+            .post("/api/v1/events", &json!({ "message": "told of", "type": "AlertError", "priority": "P0" }));
         stage.poison(0);
         until(|| !stage.server.list("/api/v1/deliveries?state=pending").is_empty());
         stage
@@ -102,6 +106,20 @@ impl Stage {
         command.envs(UNHURRIED);
         let server = Server::run(Arc::clone(&home), command);
         Self { home, server, places: Vec::new() }
+    }
+
+    /// Writes over the database while the server runs, as a failing disk would.
+    pub fn spoil(&self) {
+        let mut spoiled = 0;
+        for (path, bytes) in self.home.files() {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.ends_with(".db") || name.ends_with(".db-wal") {
+                let mut file = std::fs::OpenOptions::new().write(true).open(&path).expect("a file of ours");
+                file.write_all(&vec![0x5a; bytes.len()]).expect("written over");
+                spoiled += 1;
+            }
+        }
+        assert!(spoiled > 0);
     }
 
     /// The id of the first ticket that a search finds.

@@ -101,7 +101,8 @@ fn tokens(stage: &Stage, visitor: &mut Visitor) {
     visitor.follow(&act("create"));
     let first = shown_once(visitor, "token", "/tokens");
     assert!(works(&first));
-    let of_it = |words: &str| format!("tr[contains(., 'deployment') and contains(., 'good')]//button[.='{words}']");
+    let of_it =
+        |words: &str| format!("tr[contains(., 'deployment') and contains(., 'good')]//button[.='{words}']");
     visitor.follow_words(&of_it("Rotate"), "Rotate");
     visitor.fill("[name=overlap]", "0");
     confirm(visitor, "Rotate the token deployment?");
@@ -264,10 +265,8 @@ fn alerts(scripts: Scripts) {
     let sink = Sink::start(&authority, Behaviour::ok());
     let ca = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(ca.path(), &authority.pem).expect("a certificate");
-    let config = format!(
-        "[outbound]\nallow_private = [\"127.0.0.0/8\"]\nextra_ca = \"{}\"",
-        ca.path().display()
-    );
+    let config =
+        format!("[outbound]\nallow_private = [\"127.0.0.0/8\"]\nextra_ca = \"{}\"", ca.path().display());
     let stage = Stage::start_with(&config, &["serve"]);
     let urgent = serde_json::json!({ "message": "before", "type": "EarlyError", "priority": "P0" });
     stage.server.post("/api/v1/events", &urgent);

@@ -22,7 +22,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/findings", "Rotated"),
     ("/findings?state=all", "Rotated"),
     ("/findings?state=rotated", "No leaked secret here"),
-    ("/projects", "Made"),
+    ("/projects", "flood"),
     ("/projects/{project}", "Change only the DSN"),
     ("/projects/{project}?sdk=node", "Change only the DSN"),
     ("/quarantine", "1 entry could not be redacted"),
@@ -62,16 +62,19 @@ const REFUSALS: &[(&str, u16)] =
 #[test]
 fn every_page_of_the_router_is_walked() {
     let routes: BTreeSet<&str> = ROUTER
-        .lines()
-        .filter(|line| line.contains("get("))
-        .filter_map(|line| line.split_once(".route(\"")?.1.split('"').next())
+        .split(".route(\"")
+        .skip(1)
+        .filter(|route| route.contains("get("))
+        .filter_map(|route| route.split('"').next())
         .collect();
     let ids = ["{ticket}", "{held}", "{event}"];
     let walked: BTreeSet<String> = PAGES
         .iter()
         .map(|(path, _)| {
             let path = path.split('?').next().unwrap_or_default();
-            ids.iter().fold(path.to_owned(), |path, id| path.replace(id, "{id}")).replace("{project}", "{name}")
+            ids.iter()
+                .fold(path.to_owned(), |path, id| path.replace(id, "{id}"))
+                .replace("{project}", "{name}")
         })
         .chain(NO_PAGES.iter().map(|(path, _)| (*path).to_owned()))
         .collect();
@@ -192,6 +195,29 @@ fn an_installation_without_events_says_how_to_begin() {
             problems.extend(visitor.axe());
         }
     }
+    none(&problems);
+}
+
+/// A disk that fails under a running server: the page says what does not work, what is safe meanwhile, and what to do.
+#[test]
+fn a_database_that_fails_is_told_on_a_page() {
+    let stage = Stage::empty();
+    let mut visitor = Visitor::new(stage.server.address);
+    visitor.sign_in("/projects");
+    stage.spoil();
+    let mut problems = Vec::new();
+    for width in [DESK, SMALL_PHONE] {
+        visitor.size(width);
+        visitor.open_refused("/tickets", 503);
+        let (text, found) = visitor.inspect();
+        assert!(text.contains("The database does not answer.") && text.contains("send them again"), "{text}");
+        problems.extend(found);
+        problems.extend(visitor.axe());
+    }
+    visitor.expect_refusal(503);
+    visitor.follow_words("a", "Try again");
+    assert_eq!(visitor.path(), "/tickets");
+    problems.extend(visitor.inspect().1);
     none(&problems);
 }
 
