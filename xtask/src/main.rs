@@ -59,7 +59,7 @@ enum Command {
     },
     /// Draw docs/terminal.svg anew: the output of a demo of the release binary
     Picture,
-    /// Take pictures of the main pages of a demo: target/screenshots, and docs/overview.png and docs/ticket.png anew
+    /// Take pictures of every page, full, empty and failing: target/screenshots, and docs/overview.png and docs/ticket.png anew
     Screenshots,
     /// Check licences, sources and the deny list with cargo-deny, installing it when missing
     Deny {

@@ -28,6 +28,7 @@ use actifix_domain::time::{HOUR, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::sync::MutexGuard;
 
 /// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -251,7 +252,12 @@ impl App {
     /// Looks at everything; with `production` as strictly as a deployment needs that others reach.
     pub async fn examine(&self, actor: &Actor, production: bool) -> Result<DoctorReport> {
         Self::require(actor, Scope::Admin, None)?;
-        let _looking = self.doctor.looking.lock().await;
+        let looking = self.doctor.looking.lock().await;
+        self.look(&looking, production).await
+    }
+
+    /// Looks at everything; whoever holds the lock looks alone.
+    async fn look(&self, _looking: &MutexGuard<'_, ()>, production: bool) -> Result<DoctorReport> {
         let probe = self.begin_probe();
         let site = self.surroundings()?.look(Some(&probe)).await;
         self.end_probe();
@@ -266,6 +272,18 @@ impl App {
         let report = DoctorReport::new(now, production, judge(&facts, production));
         *self.doctor.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
         Ok(report)
+    }
+
+    /// What the last look found; looks where nobody has yet. Who asks meanwhile waits for that one look.
+    pub async fn examined(&self, actor: &Actor) -> Result<DoctorReport> {
+        if let Some(report) = self.last_examination(actor)? {
+            return Ok(report);
+        }
+        let looking = self.doctor.looking.lock().await;
+        match self.last_examination(actor)? {
+            Some(report) => Ok(report),
+            None => self.look(&looking, false).await,
+        }
     }
 
     /// What the last look found, without a new one.

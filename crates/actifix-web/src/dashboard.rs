@@ -68,7 +68,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/projects", get(projects::list))
         .route("/projects/{name}", get(projects::show))
         .route("/quarantine", get(quarantine::list).post(quarantine::act))
-        .route("/doctor", get(doctor::show))
+        .route("/doctor", get(doctor::show).post(doctor::act))
         .route("/alerts", get(alerts::list).post(alerts::act))
         .route("/channels", get(channels::list).post(channels::act))
         .route("/deliveries", get(channels::deliveries).post(channels::redeliver))

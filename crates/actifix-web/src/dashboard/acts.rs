@@ -1,7 +1,8 @@
 //! Acts of forms: what is asked before it is done, and what a page says after it.
 
-use super::forms::Sent;
-use super::shell::{Nav, Shell, answer, render};
+use super::forms::{Sent, see};
+use super::shell::{Nav, Shell, answer, base, render};
+use super::text::Marked;
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::error::Error;
@@ -10,6 +11,8 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use std::fmt;
+use std::str::FromStr;
 
 /// The word in an address after an act, and what the page says then. An address says nothing else on a page of ours.
 const DONE: [(&str, &str); 35] = [
@@ -65,6 +68,85 @@ impl Done {
     }
 }
 
+/// A secret that is shown now and never again.
+pub struct Once {
+    /// Id of the element that holds it, from which it is copied.
+    pub id: &'static str,
+    /// What it is, with the name of the thing that it belongs to.
+    pub title: Marked,
+    /// What it is for.
+    pub advice: &'static str,
+    /// What ends when, and when that is, RFC 3339.
+    pub ends: Option<(&'static str, String)>,
+    /// The half of it that is no secret.
+    pub public_key: Option<String>,
+    /// The secret.
+    pub text: String,
+}
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Once").field("title", &self.title).finish_non_exhaustive()
+    }
+}
+
+/// What a page says besides its rows: what was done, what was not, a secret.
+#[derive(Debug, Default)]
+pub struct News {
+    /// What was done.
+    pub done: Done,
+    /// What was not done, and why; empty where nothing went wrong.
+    pub problem: String,
+    /// What is shown once.
+    pub once: Option<Once>,
+}
+
+impl From<Done> for News {
+    fn from(done: Done) -> Self {
+        Self { done, ..Self::default() }
+    }
+}
+
+impl News {
+    /// Something went wrong.
+    pub fn problem(problem: String) -> Self {
+        Self { problem, ..Self::default() }
+    }
+}
+
+/// How an act ended that was done.
+#[derive(Debug)]
+pub enum End {
+    /// The page says so by one of our words, and can be loaded again.
+    Word(&'static str),
+    /// The answer shows a secret.
+    Once(Box<Once>),
+    /// It did not come out well.
+    Failed(String),
+}
+
+/// Answers the form of a page of rows: sends back to its path (which may have a query), or shows the page itself, where
+/// something is told now only or can be mended there.
+pub async fn finish<F>(
+    app: &App,
+    path: &str,
+    ended: Result<End, Error>,
+    page: impl FnOnce(News) -> F,
+) -> Response
+where
+    F: Future<Output = Result<Response, Error>>,
+{
+    match ended {
+        Ok(End::Word(word)) => {
+            let join = if path.contains('?') { '&' } else { '?' };
+            see(&format!("{}{path}{join}done={word}", base(app)))
+        }
+        Ok(End::Once(once)) => created(answer(page(News { once: Some(*once), ..News::default() }).await)),
+        Ok(End::Failed(why)) => answer(page(News::problem(why)).await),
+        Err(error) => again(error, |why| page(News::problem(why))).await,
+    }
+}
+
 /// What cannot be taken back is asked on a page of its own, with the thing's name in the button.
 #[derive(Debug)]
 pub struct Question {
@@ -86,6 +168,9 @@ pub struct Question {
     pub further: Option<Further>,
 }
 
+/// Hours that the former secret goes on to be good for, where none are named.
+pub const OVERLAP_HOURS: &str = "24";
+
 /// A field of a question.
 #[derive(Clone, Copy, Debug)]
 pub struct Further {
@@ -104,6 +189,18 @@ pub struct Further {
 struct ConfirmPage {
     s: Shell,
     q: Question,
+}
+
+impl Further {
+    /// For how long the former secret stays good.
+    pub const OVERLAP: Self =
+        Self { name: "overlap", label: "Overlap, hours", kind: "number", value: OVERLAP_HOURS };
+}
+
+/// The overlap of a form; `wanted` says what it may be.
+pub fn overlap<T: FromStr>(sent: &Sent, wanted: impl FnOnce() -> String) -> Result<T, Error> {
+    let hours = sent.fields.get(Further::OVERLAP.name).unwrap_or(OVERLAP_HOURS).parse();
+    hours.map_err(|_| Error::invalid(Further::OVERLAP.name, wanted()))
 }
 
 /// The page of a question.
@@ -173,7 +270,7 @@ pub fn failed(error: Error) -> Response {
 }
 
 /// Marks a page as the answer to an act that was done.
-pub fn created(mut response: Response) -> Response {
+fn created(mut response: Response) -> Response {
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::CREATED;
     }

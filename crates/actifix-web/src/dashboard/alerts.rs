@@ -3,7 +3,7 @@
 use super::acts::{self, Done, Question};
 use super::forms::{Fields, Sent, Viewer, encoded, see};
 use super::shell::{Nav, Shell, answer, base, render};
-use super::text::{Marked, grouped, marked, span};
+use super::text::{Marked, counted, grouped, many, marked, span};
 use actifix_app::App;
 use actifix_app::alerts::{DryRun, RuleView};
 use actifix_app::error::Error;
@@ -32,6 +32,24 @@ struct Row {
     when: Marked,
     channels: String,
     pace: String,
+}
+
+/// What a rule listens for, for people.
+pub const fn trigger_words(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::New => "new ticket",
+        Trigger::Regressed => "came back",
+        Trigger::Raised => "more urgent",
+        Trigger::Rate => "many events",
+        Trigger::Spike => "spike",
+        Trigger::Users => "many users",
+        Trigger::Brake => "brake",
+        Trigger::Finding => "leaked secret",
+        Trigger::Resolved => "resolved",
+        Trigger::Doctor => "failed check",
+        Trigger::Expiry => "ends soon",
+        Trigger::Backup => "failed backup",
+    }
 }
 
 /// A word that may be chosen.
@@ -79,7 +97,7 @@ struct Trial {
 struct AlertsPage {
     s: Shell,
     rows: Vec<Row>,
-    defaults: bool,
+    sentence: (String, &'static str),
     form: Form,
     trial: Option<Trial>,
 }
@@ -93,6 +111,14 @@ pub struct RulesQuery {
     done: Done,
 }
 
+/// What the form shows besides a rule that is there.
+enum Draft<'a> {
+    /// A rule as it was read.
+    Rule(AlertRule),
+    /// What was sent and cannot be read: its writer mends it.
+    Fields(&'a Fields),
+}
+
 /// Rules.
 pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(query): Query<RulesQuery>) -> Response {
     answer(page(&app, &viewer.0, query, None, String::new(), None).await)
@@ -102,7 +128,7 @@ async fn page(
     app: &App,
     live: &LiveSession,
     query: RulesQuery,
-    sent: Option<AlertRule>,
+    draft: Option<Draft<'_>>,
     problem: String,
     trial: Option<DryRun>,
 ) -> Result<Response, Error> {
@@ -112,14 +138,32 @@ async fn page(
     let projects = app.projects(&live.actor).await?;
     let s = Shell::load(app, live, Nav::Alerts, "Alert rules").await?.done(&query.done).refused(problem);
     let edited = rules.iter().find(|view| view.rule.name == query.edit).map(|view| view.rule.clone());
-    let shown = sent.or(edited).unwrap_or_default();
+    let form = match draft {
+        Some(Draft::Fields(fields)) => as_sent(fields, &channels, &projects),
+        Some(Draft::Rule(rule)) => form(&rule, &channels, &projects),
+        None => form(&edited.unwrap_or_default(), &channels, &projects),
+    };
     Ok(render(&AlertsPage {
-        defaults: rules.iter().all(|view| view.is_default),
+        sentence: sentence(&rules),
         rows: rules.iter().map(|view| row(view, &projects)).collect(),
-        form: form(&shown, &channels, &projects),
+        form,
         trial: trial.map(of_trial),
         s,
     }))
+}
+
+/// A fact about all rules, and what follows from it.
+fn sentence(rules: &[RuleView]) -> (String, &'static str) {
+    let on = rules.iter().filter(|view| view.rule.enabled).count();
+    match (rules.iter().all(|view| view.is_default), on) {
+        (true, _) => ("The default rules hold.".to_owned(), "The first rule of your own ends them."),
+        (false, 0) => ("Every rule is switched off.".to_owned(), "Nobody is told of anything."),
+        (false, 1) => ("One rule of your own holds.".to_owned(), "The defaults do not."),
+        (false, on) => {
+            let on = counted(u64::try_from(on).unwrap_or(u64::MAX));
+            (format!("{on} rules of your own hold."), "The defaults do not.")
+        }
+    }
 }
 
 fn row(view: &RuleView, projects: &[Project]) -> Row {
@@ -146,10 +190,10 @@ fn row(view: &RuleView, projects: &[Project]) -> Row {
     }
     when.extend(rule.when.tags.iter().map(|(tag, glob)| format!("{tag}:{glob}")));
     if let Some(rate) = rule.rate {
-        when.push(format!("{} events in {} min", grouped(rate.count.into()), rate.minutes));
+        when.push(format!("{} in {} min", many(rate.count.into(), "event"), rate.minutes));
     }
     if let Some(users) = rule.users {
-        when.push(format!("{} users", grouped(users)));
+        when.push(many(users, "user"));
     }
     if let Some(quiet) = &rule.quiet {
         when.push(format!("not {}", quiet.hours));
@@ -159,7 +203,7 @@ fn row(view: &RuleView, projects: &[Project]) -> Row {
         edit: encoded(&rule.name),
         enabled: rule.enabled,
         default: view.is_default,
-        triggers: rule.triggers.iter().map(|trigger| trigger.as_str()).collect::<Vec<_>>().join(", "),
+        triggers: rule.triggers.iter().map(|of| trigger_words(*of)).collect::<Vec<_>>().join(", "),
         when: marked(&when.join("; "), 400),
         channels: if rule.endpoints.is_empty() { "all".to_owned() } else { rule.endpoints.join(", ") },
         pace: format!(
@@ -196,7 +240,14 @@ fn form(rule: &AlertRule, channels: &[String], projects: &[Project]) -> Form {
                 on: rule.project == Some(project.id),
             })
             .collect(),
-        triggers: choices(&Trigger::ALL, Trigger::as_str, |trigger| rule.triggers.contains(&trigger)),
+        triggers: Trigger::ALL
+            .iter()
+            .map(|of| Choice {
+                value: of.as_str().to_owned(),
+                label: trigger_words(*of).to_owned(),
+                on: rule.triggers.contains(of),
+            })
+            .collect(),
         rate_count: number(rule.rate.map(|rate| rate.count.into())),
         rate_minutes: number(rule.rate.map(|rate| rate.minutes.into())),
         users: number(rule.users),
@@ -222,11 +273,42 @@ fn form(rule: &AlertRule, channels: &[String], projects: &[Project]) -> Form {
     }
 }
 
+/// The form as it was sent.
+fn as_sent(fields: &Fields, channels: &[String], projects: &[Project]) -> Form {
+    let text = |name: &str| fields.get(name).unwrap_or_default().to_owned();
+    let blank = form(&AlertRule::default(), channels, projects);
+    let chosen = |name: &str, choices: Vec<Choice>| -> Vec<Choice> {
+        let on = |choice: Choice| Choice { on: fields.all(name).any(|sent| sent == choice.value), ..choice };
+        choices.into_iter().map(on).collect()
+    };
+    Form {
+        name: text("name"),
+        enabled: fields.get("enabled").is_some(),
+        projects: chosen("project", blank.projects),
+        triggers: chosen("triggers", blank.triggers),
+        rate_count: text("rate_count"),
+        rate_minutes: text("rate_minutes"),
+        users: text("users"),
+        priorities: chosen("priority_min", blank.priorities),
+        levels: chosen("level_min", blank.levels),
+        environment: text("environment"),
+        release: text("release"),
+        source: text("source"),
+        tags: text("tags"),
+        channels: chosen("channels", blank.channels),
+        cooldown: text("cooldown"),
+        burst: text("burst"),
+        digest: text("digest"),
+        quiet: text("quiet"),
+        quiet_except: chosen("quiet_except", blank.quiet_except),
+    }
+}
+
 fn of_trial(run: DryRun) -> Trial {
     Trial {
         from: run.from.to_string(),
         matched: grouped(run.matched),
-        sent: grouped(run.would_have_sent),
+        sent: many(run.would_have_sent, "message"),
         digests: grouped(run.digests),
         repeated: grouped(run.repeated),
         messages: run.messages.iter().map(|message| marked(message, 300)).collect(),
@@ -299,19 +381,16 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     }
     let rule = match rule_of(&sent.fields) {
         Ok(rule) => rule,
-        // With what could be read of it: the rest is for its writer to mend.
         Err(error) => {
-            let name = sent.fields.get("name").unwrap_or_default().to_owned();
-            let query = RulesQuery { edit: name, done: Done::default() };
-            return acts::again(error, |why| page(&app, &sent.live, query, None, why, None)).await;
+            let (query, draft) = (RulesQuery::default(), Some(Draft::Fields(&sent.fields)));
+            return acts::again(error, |why| page(&app, &sent.live, query, draft, why, None)).await;
         }
     };
     let result = match act {
         "try" => match app.dry_run_rule(actor, rule.clone()).await {
             Ok(run) => {
-                let page =
-                    page(&app, &sent.live, RulesQuery::default(), Some(rule), String::new(), Some(run));
-                return answer(page.await);
+                let (query, draft) = (RulesQuery::default(), Some(Draft::Rule(rule)));
+                return answer(page(&app, &sent.live, query, draft, String::new(), Some(run)).await);
             }
             Err(error) => Err(error),
         },
@@ -321,8 +400,8 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     match result {
         Ok(()) => see(&format!("{}/alerts?done=rule", base(&app))),
         Err(error) => {
-            let query = RulesQuery::default();
-            acts::again(error, |why| page(&app, &sent.live, query, Some(rule), why, None)).await
+            let (query, draft) = (RulesQuery::default(), Some(Draft::Rule(rule)));
+            acts::again(error, |why| page(&app, &sent.live, query, draft, why, None)).await
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Backups: listed, made, restored on trial; and whether rows and pages are whole.
 
-use super::acts::{self, Done};
-use super::forms::{Sent, Viewer, see};
-use super::shell::{Nav, Shell, answer, base, bytes, render};
+use super::acts::{self, Done, End, News};
+use super::forms::{Sent, Viewer};
+use super::shell::{Nav, Shell, answer, bytes, render};
 use super::text::{Marked, When, marked, span};
 use actifix_app::App;
 use actifix_app::error::Error;
@@ -57,15 +57,15 @@ struct BackupsPage {
 
 /// Backups.
 pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
-    answer(page(&app, &viewer.0, &done, String::new()).await)
+    answer(page(&app, &viewer.0, done.into()).await)
 }
 
-async fn page(app: &App, live: &LiveSession, done: &Done, problem: String) -> Result<Response, Error> {
+async fn page(app: &App, live: &LiveSession, news: News) -> Result<Response, Error> {
     let actor = &live.actor;
     let backups = app.list_backups(actor).await?;
     let runs = app.backup_runs(actor).await?;
     let integrity = app.last_integrity(actor).await?;
-    let s = Shell::load(app, live, Nav::Backups, "Backups").await?.done(done).refused(problem);
+    let s = Shell::load(app, live, Nav::Backups, "Backups").await?.news(news);
     let settings = app.settings();
     let (sentence, consequence) = sentence(&backups, settings.backup_every_hours, s.now);
     Ok(render(&BackupsPage {
@@ -148,7 +148,7 @@ fn of_run(run: UpkeepRun, now: Timestamp) -> Run {
 pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let actor = &sent.live.actor;
     let name = sent.fields.get("name");
-    let result = match sent.fields.get("act") {
+    let ended = match sent.fields.get("act") {
         Some("create") => app.create_backup(actor, Vec::new()).await.map(|_| "backup"),
         Some("verify") => match app.verify_backup(actor, name).await {
             Ok(verdict) if verdict.intact => Ok("verified"),
@@ -169,11 +169,5 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
         },
         _ => Err(acts::unknown()),
     };
-    match result {
-        Ok(word) => see(&format!("{}/backups?done={word}", base(&app))),
-        Err(error) => {
-            let nothing = Done::default();
-            acts::again(error, |why| page(&app, &sent.live, &nothing, why)).await
-        }
-    }
+    acts::finish(&app, "/backups", ended.map(End::Word), |news| page(&app, &sent.live, news)).await
 }

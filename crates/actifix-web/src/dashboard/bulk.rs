@@ -3,6 +3,7 @@
 use super::acts;
 use super::forms::{Sent, own_path, see};
 use super::shell::{Nav, Shell, answer, base, render};
+use super::text::many;
 use super::tickets::name_of;
 use crate::problem::Problem;
 use actifix_app::App;
@@ -74,6 +75,8 @@ struct BulkPage {
     act: &'static str,
     resolves: bool,
     ids: Vec<String>,
+    /// How many, with the thing.
+    chosen: String,
     here: String,
 }
 
@@ -166,6 +169,7 @@ async fn ask(app: &App, sent: &Sent, act: Act, ids: &[TicketId], why: String) ->
     Ok(render(&BulkPage {
         act: act.word(),
         resolves,
+        chosen: many(u64::try_from(ids.len()).unwrap_or(u64::MAX), "ticket"),
         ids: ids.iter().map(ToString::to_string).collect(),
         here: sent.fields.get("here").and_then(own_path).unwrap_or_default().to_owned(),
         s,

@@ -1,9 +1,10 @@
 //! Channels of alerts and their deliveries. Addresses and secrets go in, and come out masked or once.
 
-use super::acts::{self, Done, Further, Question};
-use super::forms::{Fields, Sent, Viewer, encoded, see};
-use super::shell::{Nav, Shell, answer, base, render};
-use super::text::{Marked, When, grouped, marked, span};
+use super::acts::{self, Done, End, Further, News, Once, Question};
+use super::alerts::trigger_words;
+use super::forms::{Fields, Sent, Viewer, encoded};
+use super::shell::{Nav, Shell, answer, render};
+use super::text::{Marked, When, are, counted, grouped, many, marked, span};
 use actifix_app::App;
 use actifix_app::alerts::{AddEndpoint, EndpointView, Rotated, Tested};
 use actifix_app::error::Error;
@@ -49,43 +50,54 @@ struct Row {
     dead: String,
 }
 
-/// A secret that is shown now and never again.
-struct Shown {
-    name: String,
-    secret: String,
-    public_key: Option<String>,
-    former_ends: Option<String>,
-}
-
 #[derive(Template)]
 #[template(path = "channels.html")]
 struct ChannelsPage {
     s: Shell,
+    sentence: (String, &'static str),
     rows: Vec<Row>,
     kinds: Vec<(&'static str, &'static str)>,
     projects: Vec<(String, String)>,
-    shown: Option<Shown>,
 }
 
 /// Channels.
 pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
-    answer(page(&app, &viewer.0, &done, String::new(), None).await)
+    answer(page(&app, &viewer.0, done.into()).await)
 }
 
-async fn page(
-    app: &App,
-    live: &LiveSession,
-    done: &Done,
-    problem: String,
-    shown: Option<Shown>,
-) -> Result<Response, Error> {
+async fn page(app: &App, live: &LiveSession, news: News) -> Result<Response, Error> {
     let channels = app.endpoints(&live.actor).await?;
     let projects = app.projects(&live.actor).await?;
-    let s = Shell::load(app, live, Nav::Channels, "Channels").await?.done(done).refused(problem);
+    let s = Shell::load(app, live, Nav::Channels, "Channels").await?.news(news);
     let projects: Vec<(String, String)> =
         projects.into_iter().map(|project| (project.id.to_string(), project.name)).collect();
-    let rows = channels.into_iter().map(|view| row(view, &projects, s.now)).collect();
-    Ok(render(&ChannelsPage { rows, kinds: KINDS.to_vec(), projects, shown, s }))
+    let rows: Vec<Row> = channels.into_iter().map(|view| row(view, &projects, s.now)).collect();
+    Ok(render(&ChannelsPage { sentence: sentence(&rows), rows, kinds: KINDS.to_vec(), projects, s }))
+}
+
+/// A fact about all channels, and what follows from it.
+fn sentence(rows: &[Row]) -> (String, &'static str) {
+    let number = |many: usize| u64::try_from(many).unwrap_or(u64::MAX);
+    let noun = |many: usize| if many == 1 { "channel" } else { "channels" };
+    let failing = rows.iter().filter(|row| row.class == "bad").count();
+    let on = rows.iter().filter(|row| row.on).count();
+    match (rows.len(), on, failing) {
+        (0, ..) => ("Nobody is told of anything.".to_owned(), "Add a channel, then send a test to it."),
+        (_, 0, _) => ("Every channel is switched off.".to_owned(), "Nobody is told of anything."),
+        (_, on, 0) => (
+            format!("{} {} {} on.", counted(number(on)), noun(on), are(number(on))),
+            "Addresses and secrets go in and are not shown again.",
+        ),
+        (_, on, failing) => (
+            format!(
+                "{} of {on} {} {}.",
+                counted(number(failing)),
+                noun(on),
+                if failing == 1 { "fails" } else { "fail" }
+            ),
+            "What waits is sent once the receiver answers.",
+        ),
+    }
 }
 
 fn row(view: EndpointView, projects: &[(String, String)], now: Timestamp) -> Row {
@@ -97,10 +109,7 @@ fn row(view: EndpointView, projects: &[(String, String)], now: Timestamp) -> Row
     };
     let why = match (&record.disabled_reason, &record.last_failure, class) {
         (Some(reason), ..) => reason.clone(),
-        (None, Some(failure), "bad") => match explain(failure) {
-            Some(why) => format!("last failure: {why} ({failure})"),
-            None => format!("last failure: {failure}"),
-        },
+        (None, Some(failure), "bad") => format!("last failure: {}", failure_words(failure)),
         _ => String::new(),
     };
     Row {
@@ -125,17 +134,10 @@ fn row(view: EndpointView, projects: &[(String, String)], now: Timestamp) -> Row
     }
 }
 
-/// How an act ended that was done.
-enum End {
-    Word(&'static str),
-    Secret(Shown),
-    Tested(Tested),
-}
-
 /// Makes, tries, switches, replaces the secrets of, and removes channels.
 pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let act = sent.fields.get("act").unwrap_or_default();
-    let result = match act {
+    let ended = match act {
         "add" => add(&app, &sent).await,
         _ => match known(&app, &sent).await {
             Ok(view) => match question(act, &view) {
@@ -147,14 +149,7 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
             Err(error) => Err(error),
         },
     };
-    let nothing = Done::default();
-    let again = |problem, shown| page(&app, &sent.live, &nothing, problem, shown);
-    match result {
-        Ok(End::Word(word)) => see(&format!("{}/channels?done={word}", base(&app))),
-        Ok(End::Secret(shown)) => acts::created(answer(again(String::new(), Some(shown)).await)),
-        Ok(End::Tested(tested)) => answer(again(told(&tested), None).await),
-        Err(error) => acts::again(error, |why| again(why, None)).await,
-    }
+    acts::finish(&app, "/channels", ended, |news| page(&app, &sent.live, news)).await
 }
 
 /// How a test failed, in a sentence.
@@ -202,7 +197,7 @@ fn question(act: &str, view: &EndpointView) -> Option<Question> {
             format!("Replace the signing secret of {name}?"),
             "A new one is shown once. The former one signs too for the overlap.",
             format!("Replace the secret of {name}"),
-            Some(Further { name: "overlap", label: "Overlap, hours", kind: "number", value: "24" }),
+            Some(Further::OVERLAP),
         )),
         _ => None,
     }
@@ -213,7 +208,7 @@ async fn apply(app: &Arc<App>, sent: &Sent, act: &str, name: &str) -> Result<End
     match act {
         "test" => {
             let tested = app.test_endpoint(actor, name, acts::is_sure(sent)).await?;
-            Ok(if tested.delivered { End::Word("delivered") } else { End::Tested(tested) })
+            Ok(if tested.delivered { End::Word("delivered") } else { End::Failed(told(&tested)) })
         }
         "on" | "off" => {
             app.switch_endpoint(actor, name, act == "on").await?;
@@ -221,28 +216,29 @@ async fn apply(app: &Arc<App>, sent: &Sent, act: &str, name: &str) -> Result<End
         }
         "remove" => app.remove_endpoint(actor, name).await.map(|()| End::Word("removed")),
         "rotate" => {
-            let hours = sent.fields.get("overlap").unwrap_or("24").parse();
-            let hours = hours.map_err(|_| Error::invalid("overlap", "whole hours, 0 to 168"))?;
-            let rotated = app.rotate_endpoint(actor, name, hours).await?;
-            Ok(End::Secret(shown(name, &rotated)))
+            let hours = acts::overlap(sent, || "whole hours, 0 to 168".to_owned())?;
+            Ok(shown(name, &app.rotate_endpoint(actor, name, hours).await?))
         }
         _ => Err(acts::unknown()),
     }
 }
 
-fn shown(name: &str, secrets: &Rotated) -> Shown {
-    Shown {
-        name: name.to_owned(),
-        secret: secrets.secret.reveal().to_owned(),
+fn shown(name: &str, secrets: &Rotated) -> End {
+    let until = secrets.former_ends_at.map(|at| ("the former one signs too until", at.to_string()));
+    End::Once(Box::new(Once {
+        id: "secret",
+        title: marked(&format!("Signing secret of {name}"), 100),
+        advice: "The receiver verifies signatures with it.",
+        ends: until,
         public_key: secrets.public_key.clone(),
-        former_ends: secrets.former_ends_at.map(|at| at.to_string()),
-    }
+        text: secrets.secret.reveal().to_owned(),
+    }))
 }
 
 async fn add(app: &App, sent: &Sent) -> Result<End, Error> {
     let made = app.add_endpoint(&sent.live.actor, channel_of(&sent.fields)).await?;
     Ok(match &made.secrets {
-        Some(secrets) => End::Secret(shown(&made.record.name, secrets)),
+        Some(secrets) => shown(&made.record.name, secrets),
         None => End::Word("added"),
     })
 }
@@ -265,6 +261,11 @@ fn channel_of(fields: &Fields) -> AddEndpoint {
     }
 }
 
+/// Why a message did not arrive, for people, and the word of its class.
+fn failure_words(class: &str) -> String {
+    explain(class).map_or_else(|| class.to_owned(), |why| format!("{why} ({class})"))
+}
+
 struct Sending {
     id: String,
     made: When,
@@ -273,9 +274,9 @@ struct Sending {
     ticket: Option<String>,
     state: &'static str,
     class: &'static str,
+    icon: &'static str,
     attempts: u32,
     failure: Marked,
-    why: &'static str,
     status: String,
     ended: bool,
 }
@@ -284,6 +285,7 @@ struct Sending {
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
     s: Shell,
+    sentence: (String, String),
     rows: Vec<Sending>,
     channels: Vec<String>,
     channel: String,
@@ -309,14 +311,15 @@ pub async fn deliveries(
     viewer: Viewer,
     Query(query): Query<DeliveriesQuery>,
 ) -> Response {
-    answer(deliveries_page(&app, &viewer.0, query, String::new()).await)
+    let news = News::from(query.done.clone());
+    answer(deliveries_page(&app, &viewer.0, query, news).await)
 }
 
 async fn deliveries_page(
     app: &App,
     live: &LiveSession,
     query: DeliveriesQuery,
-    problem: String,
+    news: News,
 ) -> Result<Response, Error> {
     let states = [("", "All"), ("pending", "Waiting"), ("delivered", "Delivered"), ("dead", "Given up")];
     let state = states.iter().find(|(word, _)| *word == query.state).map_or("", |(word, _)| word);
@@ -327,14 +330,30 @@ async fn deliveries_page(
         limit: ROWS,
     };
     let found = app.deliveries(&live.actor, asked).await?;
-    let channels = app.endpoints(&live.actor).await?.into_iter().map(|view| view.record.name).collect();
-    let s = Shell::load(app, live, Nav::Deliveries, "Deliveries").await?.done(&query.done).refused(problem);
+    let channels = app.endpoints(&live.actor).await?;
+    let (dead, waiting) = channels.iter().fold((0, 0), |(dead, waiting), view| {
+        (view.dead.saturating_add(dead), view.pending.saturating_add(waiting))
+    });
+    let channels = channels.into_iter().map(|view| view.record.name).collect();
+    let s = Shell::load(app, live, Nav::Deliveries, "Deliveries").await?.news(news);
     let next = found.next_cursor.map(|Cursor(cursor)| {
         let (channel, cursor) = (encoded(&query.channel), encoded(&cursor));
         format!("{}/deliveries?channel={channel}&state={state}&cursor={cursor}", s.base)
     });
     let rows = found.items.into_iter().map(|delivery| sending(delivery, s.now)).collect();
     Ok(render(&DeliveriesPage {
+        sentence: (
+            match dead {
+                0 => "No message was given up.".to_owned(),
+                1 => "One message was given up.".to_owned(),
+                dead => format!("{} were given up.", many(dead, "message")),
+            },
+            match waiting {
+                0 => "None waits to be sent.".to_owned(),
+                1 => "One waits to be sent.".to_owned(),
+                waiting => format!("{} wait to be sent.", grouped(waiting)),
+            },
+        ),
         rows,
         channels,
         channel: query.channel,
@@ -346,24 +365,26 @@ async fn deliveries_page(
 }
 
 fn sending(delivery: DeliveryView, now: Timestamp) -> Sending {
-    let (state, class) = match delivery.state.as_str() {
-        "delivered" => ("delivered", "ok"),
-        "dead" => ("given up", "bad"),
-        _ => ("waiting", "due"),
+    let (state, class, icon) = match delivery.state.as_str() {
+        "delivered" => ("delivered", "ok", "check"),
+        "dead" => ("given up", "bad", "cross"),
+        _ => ("waiting", "due", "clock"),
     };
     Sending {
         made: When::new(delivery.created_at, now),
         about: match (&delivery.trigger, delivery.test) {
             (_, true) => "test".to_owned(),
-            (Some(trigger), false) => trigger.clone(),
+            (Some(trigger), false) => {
+                trigger.parse().map_or_else(|_| trigger.clone(), |known| trigger_words(known).to_owned())
+            }
             (None, false) => "digest".to_owned(),
         },
         ticket: delivery.ticket.map(|id| id.to_string()),
         state,
         class,
+        icon,
         attempts: delivery.attempts,
-        why: delivery.last_failure.as_deref().and_then(explain).unwrap_or_default(),
-        failure: marked(delivery.last_failure.as_deref().unwrap_or_default(), 120),
+        failure: marked(&delivery.last_failure.as_deref().map(failure_words).unwrap_or_default(), 200),
         status: delivery.last_status.map(|status| status.to_string()).unwrap_or_default(),
         ended: class != "due" && !delivery.test,
         channel: delivery.endpoint,
@@ -374,17 +395,12 @@ fn sending(delivery: DeliveryView, now: Timestamp) -> Sending {
 /// Sends an ended delivery again.
 pub async fn redeliver(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let id = sent.fields.get("id").unwrap_or_default();
-    let result = match sent.fields.get("act") {
-        Some("redeliver") => app.redeliver(&sent.live.actor, id).await,
+    let ended = match sent.fields.get("act") {
+        Some("redeliver") => app.redeliver(&sent.live.actor, id).await.map(|()| End::Word("again")),
         _ => Err(acts::unknown()),
     };
-    match result {
-        Ok(()) => see(&format!("{}/deliveries?done=again", base(&app))),
-        Err(error) => {
-            let query = DeliveriesQuery::default();
-            acts::again(error, |why| deliveries_page(&app, &sent.live, query, why)).await
-        }
-    }
+    let all = DeliveriesQuery::default();
+    acts::finish(&app, "/deliveries", ended, |news| deliveries_page(&app, &sent.live, all, news)).await
 }
 
 #[cfg(test)]
@@ -411,6 +427,7 @@ mod tests {
         };
         let page = DeliveriesPage {
             s: Shell::sample(),
+            sentence: (String::new(), String::new()),
             rows: vec![sending(delivery, at)],
             channels: vec![hostile.to_owned()],
             channel: hostile.to_owned(),

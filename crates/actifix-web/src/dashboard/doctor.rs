@@ -1,14 +1,15 @@
 //! The checklist of the deployment: what fails stands first, each line with its evidence and what to do.
 
-use super::forms::Viewer;
+use super::acts::{self, Done, End, News};
+use super::forms::{Sent, Viewer};
 use super::shell::{Nav, Shell, answer, render};
-use super::text::{Marked, marked};
+use super::text::{Marked, When, are, marked};
 use actifix_app::App;
-use actifix_app::doctor::{Check, State as Found};
+use actifix_app::doctor::{Check, DoctorReport, Group, State as Found};
 use actifix_app::error::Error;
-use actifix_domain::access::Actor;
+use actifix_app::sessions::LiveSession;
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use std::sync::Arc;
 
@@ -22,10 +23,17 @@ struct Line {
     icon: &'static str,
     title: &'static str,
     evidence: Marked,
-    /// What to do, in words.
-    advice: Marked,
+    /// What to do: words, and what is to be typed.
+    advice: Vec<(bool, Marked)>,
     /// The commands that stand in it.
     commands: Vec<String>,
+}
+
+/// Checks of one kind that hold.
+struct Area {
+    name: &'static str,
+    fact: String,
+    lines: Vec<Line>,
 }
 
 struct Tally {
@@ -43,65 +51,95 @@ struct DoctorPage {
     s: Shell,
     sentence: String,
     consequence: String,
-    looked: bool,
+    /// When somebody looked; none where this process cannot.
+    looked: Option<When>,
     tally: Tally,
     act_on: Vec<Line>,
-    holding: Vec<Line>,
+    holding: Vec<Area>,
 }
 
-/// The checklist.
-pub async fn show(State(app): State<Arc<App>>, viewer: Viewer) -> Response {
-    let page = async {
-        let live = &viewer.0;
-        let checks = checks(&app, &live.actor).await?;
-        let s = Shell::load(&app, live, Nav::Doctor, "Doctor").await?;
-        Ok::<_, Error>(render(&page_of(s, checks)))
+/// The checklist as it was found last: to look takes probes and a reading of the whole audit log.
+pub async fn show(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
+    answer(page(&app, &viewer.0, done.into()).await)
+}
+
+async fn page(app: &App, live: &LiveSession, news: News) -> Result<Response, Error> {
+    let report = match app.examined(&live.actor).await {
+        Ok(report) => Some(report),
+        // Nobody looks around this process.
+        Err(Error::Conflict { .. }) => None,
+        Err(error) => return Err(error),
     };
-    answer(page.await)
+    let s = Shell::load(app, live, Nav::Doctor, "Doctor").await?.news(news);
+    Ok(render(&page_of(s, report)))
 }
 
-/// The checks of this installation; none where this process cannot look.
-async fn checks(app: &App, actor: &Actor) -> Result<Option<Vec<Check>>, Error> {
-    match app.doctor(actor).await {
-        Ok(report) => Ok(Some(report.checks)),
-        Err(Error::Conflict { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// Looks anew.
+pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
+    let ended = match sent.fields.get("act") {
+        Some("look") => app.doctor(&sent.live.actor).await.map(|_| End::Word("checked")),
+        _ => Err(acts::unknown()),
+    };
+    acts::finish(&app, "/doctor", ended, |news| page(&app, &sent.live, news)).await
 }
 
-fn page_of(mut s: Shell, checks: Option<Vec<Check>>) -> DoctorPage {
-    let looked = checks.is_some();
-    let mut checks = checks.unwrap_or_default();
+fn page_of(mut s: Shell, report: Option<DoctorReport>) -> DoctorPage {
+    let Some(report) = report else {
+        return DoctorPage {
+            sentence: "Nothing was checked.".to_owned(),
+            consequence: "This process does not look around itself.".to_owned(),
+            looked: None,
+            tally: tally(0, 0, 0),
+            act_on: Vec::new(),
+            holding: Vec::new(),
+            s,
+        };
+    };
+    let mut checks = report.checks;
     checks.sort_by_key(|check| rank(check.state));
-    let count = |state| checks.iter().filter(|check| check.state == state).count();
-    let (fail, pass, all) = (count(Found::Fail), count(Found::Pass), checks.len());
-    let due = all - fail - pass;
-    let sentence = match (looked, fail, due) {
-        (false, ..) => "Nothing was checked.".to_owned(),
-        (true, 0, 0) => "Every line holds.".to_owned(),
-        (true, 0, due) => format!("No line fails, {due} are due."),
-        (true, 1, _) => "One line fails.".to_owned(),
-        (true, fail, _) => format!("{fail} lines fail."),
+    let (fail, pass, all) = (report.counts.fail, report.counts.pass, checks.len());
+    let due = all.saturating_sub(fail + pass);
+    let be = |many: usize| are(u64::try_from(many).unwrap_or(u64::MAX));
+    let sentence = match (fail, due) {
+        (0, 0) => "Every line holds.".to_owned(),
+        (0, due) => format!("No line fails, {due} {} due.", be(due)),
+        (1, _) => "One line fails.".to_owned(),
+        (fail, _) => format!("{fail} lines fail."),
     };
-    let consequence = if looked {
-        format!("{pass} of {all} hold, {due} are due. Checked at {} UTC.", s.clock)
-    } else {
-        "This process does not look around itself.".to_owned()
-    };
-    if looked {
-        s.title = format!("Doctor: {fail} fail, {due} due");
-    }
-    let (holding, act_on): (Vec<Check>, Vec<Check>) =
-        checks.into_iter().partition(|check| check.state == Found::Pass);
+    let strictly = if report.production { ", judged as a production deployment" } else { "" };
+    let also = if fail == 0 { String::new() } else { format!(", {due} {} due", be(due)) };
+    let consequence = format!("{pass} of {all} hold{also}{strictly}.");
+    s.title = format!("Doctor: {fail} fail, {due} due");
+    let holding = Group::ALL.into_iter().filter_map(|group| area(group, &checks)).collect();
     DoctorPage {
         sentence,
         consequence,
-        looked,
+        looked: Some(When::new(report.checked_at, s.now)),
         tally: tally(fail, due, pass),
-        act_on: act_on.into_iter().map(line).collect(),
-        holding: holding.into_iter().map(line).collect(),
+        act_on: checks.into_iter().filter(|check| check.state != Found::Pass).map(line).collect(),
+        holding,
         s,
     }
+}
+
+/// What holds of a group.
+fn area(group: Group, checks: &[Check]) -> Option<Area> {
+    let of: Vec<&Check> = checks.iter().filter(|check| check.group == group).collect();
+    let lines: Vec<Line> =
+        of.iter().filter(|check| check.state == Found::Pass).map(|check| line((*check).clone())).collect();
+    let fact = match of.len() - lines.len() {
+        0 => format!("all {} pass", of.len()),
+        1 => format!("{} of {} pass, the other stands above", lines.len(), of.len()),
+        _ => format!("{} of {} pass, the others stand above", lines.len(), of.len()),
+    };
+    let name = match group {
+        Group::Access => "Access",
+        Group::Secrets => "Secrets",
+        Group::Network => "Network",
+        Group::Data => "Data",
+        Group::Operation => "Operation",
+    };
+    (!lines.is_empty()).then_some(Area { name, fact, lines })
 }
 
 /// Worst first.
@@ -143,7 +181,13 @@ fn line(check: Check) -> Line {
         title: check.title,
         evidence: marked(&check.evidence, TEXT_CHARS),
         commands: commands(&check.advice),
-        advice: marked(&check.advice, TEXT_CHARS),
+        advice: check
+            .advice
+            .split('`')
+            .enumerate()
+            .map(|(place, text)| (place % 2 == 1, marked(text, TEXT_CHARS)))
+            .filter(|(_, text)| !text.is_empty())
+            .collect(),
     }
 }
 
@@ -156,7 +200,8 @@ fn commands(advice: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actifix_app::doctor::{Group, Severity};
+    use actifix_app::doctor::{Counts, Severity};
+    use actifix_domain::time::SECOND;
 
     fn check(id: &'static str, state: Found, evidence: &str, advice: &str) -> Check {
         Check {
@@ -171,6 +216,18 @@ mod tests {
         }
     }
 
+    fn report(checks: Vec<Check>) -> DoctorReport {
+        let count = |state| checks.iter().filter(|check| check.state == state).count();
+        let counts = Counts {
+            pass: count(Found::Pass),
+            warn: count(Found::Warn),
+            unknown: count(Found::Unknown),
+            fail: count(Found::Fail),
+        };
+        let checked_at = Shell::sample().now.plus(-20 * SECOND);
+        DoctorReport { checked_at, production: false, healthy: counts.fail == 0, counts, checks }
+    }
+
     #[test]
     fn what_fails_stands_first_with_its_command_and_text_stays_text() {
         let hostile = "<script>alert(1)</script>\u{202E}";
@@ -180,22 +237,25 @@ mod tests {
             check("c", Found::Fail, "seen", hostile),
             check("d", Found::Unknown, "seen", ""),
         ];
-        let page = page_of(Shell::sample(), Some(checks));
+        let page = page_of(Shell::sample(), Some(report(checks)));
         let html = page.render().expect("a page");
         assert!(!html.contains("<script>alert") && !html.contains('\u{202E}'), "{html}");
         assert!(html.contains("<title>Doctor: 1 fail, 2 due"), "{html}");
         let at = |id: &str| html.find(&format!("id=\"c-{id}\"")).unwrap_or_else(|| panic!("no {id}"));
         assert!(at("c") < at("d") && at("d") < at("b") && at("b") < at("a"));
         assert!(html.contains(">actifix token rotate ID</code>"), "{html}");
-        assert!(!html.contains("rm -rf /</code>"), "{html}");
+        assert_eq!(html.matches("data-copy").count(), 1, "only commands of ours are offered: {html}");
         assert!(html.contains("aria-label=\"1 fail, 2 due, 1 pass\""), "{html}");
+        assert!(html.contains("One line fails.") && html.contains("1 of 4 hold, 2 are due."), "{html}");
+        assert!(html.contains("1 of 4 pass, the others stand above"), "{html}");
     }
 
     #[test]
     fn an_empty_look_does_not_pass() {
         let html = page_of(Shell::sample(), None).render().expect("a page");
         assert!(html.contains("Nothing was checked.") && !html.contains(">pass<"), "{html}");
-        let html = page_of(Shell::sample(), Some(vec![check("a", Found::Pass, "x", "")]));
-        assert!(html.render().expect("a page").contains("Every line holds."));
+        let html = page_of(Shell::sample(), Some(report(vec![check("a", Found::Pass, "x", "")])));
+        let html = html.render().expect("a page");
+        assert!(html.contains("Every line holds.") && html.contains(">20 s ago</time>"), "{html}");
     }
 }

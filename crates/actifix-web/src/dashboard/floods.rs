@@ -36,6 +36,8 @@ struct Flood {
     brake: &'static str,
     since: Option<When>,
     new_last_minute: u32,
+    /// There is something to let in, or a brake to release.
+    waits: bool,
     held: String,
     events: String,
     beyond: String,
@@ -72,6 +74,7 @@ pub async fn held(State(app): State<Arc<App>>, viewer: Viewer) -> Response {
                 },
                 since: view.brake_since.map(|at| When::new(at, s.now)),
                 new_last_minute: view.new_last_minute,
+                waits: waiting > 0 || view.brake != Brake::Off,
                 held: grouped(waiting),
                 events: grouped(held.events),
                 beyond: if held.beyond_cap > 0 { grouped(held.beyond_cap) } else { String::new() },
@@ -91,7 +94,7 @@ pub async fn held(State(app): State<Arc<App>>, viewer: Viewer) -> Response {
         let list = ListTickets {
             search: "is:held".to_owned(),
             sort: Sort::Count,
-            limit: 50,
+            limit: 25,
             ..ListTickets::default()
         };
         let found = app.tickets(&live.actor, list).await?;
@@ -183,7 +186,11 @@ pub async fn findings(
             .map(|finding| Leak {
                 rule: chip(&finding.rule),
                 project: names.get(&finding.project).cloned().unwrap_or_default(),
-                count: grouped(finding.count),
+                count: if finding.count == 1 {
+                    "once".to_owned()
+                } else {
+                    format!("{} times", grouped(finding.count))
+                },
                 first: When::new(finding.first_seen, s.now),
                 last: When::new(finding.last_seen, s.now),
                 state: match finding.state {

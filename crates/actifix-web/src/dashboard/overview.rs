@@ -2,7 +2,7 @@
 
 use super::forms::Viewer;
 use super::shell::{Nav, Shell, answer, render};
-use super::text::{Marked, chip, grouped};
+use super::text::{Marked, are, chip, counted, grouped, many};
 use super::tickets::{Row, priority_class, rows};
 use actifix_app::App;
 use actifix_app::error::Error;
@@ -38,6 +38,7 @@ struct OverviewPage {
     findings: Vec<(Marked, String, String, String)>,
     outcomes: Vec<Line>,
     received: String,
+    received_items: String,
     /// The first project, and its DSN.
     project: String,
     dsn: String,
@@ -91,7 +92,9 @@ async fn page(app: &App, live: &LiveSession) -> Result<Response, Error> {
     let open = open(&s);
     let (sentence, consequence) = sentence(&s, first_run);
     let outcomes = lines(&sums);
-    let received = grouped(sums.values().sum());
+    let received = sums.values().sum();
+    let received_items = many(received, "item");
+    let received = grouped(received);
     Ok(render(&OverviewPage {
         sentence,
         consequence,
@@ -100,6 +103,7 @@ async fn page(app: &App, live: &LiveSession) -> Result<Response, Error> {
         findings,
         outcomes,
         received,
+        received_items,
         project,
         dsn,
         first_run,
@@ -158,21 +162,15 @@ fn sentence(s: &Shell, first_run: bool) -> (String, String) {
     let held = s.of_status(Status::Held);
     let consequence = match (s.brake.is_empty(), held) {
         (false, held) => {
-            format!("The {}, {} tickets wait.", s.brake.replacen("brake on", "brake is on", 1), grouped(held))
+            let wait = if held == 1 { "waits" } else { "wait" };
+            format!(
+                "The {}, {} {wait}.",
+                s.brake.replacen("brake on", "brake is on", 1),
+                many(held, "ticket")
+            )
         }
         (true, 0) => "Nothing is held.".to_owned(),
-        (true, held) => format!("{} tickets of a flood are held.", grouped(held)),
+        (true, held) => format!("{} of a flood {} held.", many(held, "ticket"), are(held)),
     };
     (fact, consequence)
-}
-
-/// A number at the start of a sentence.
-fn counted(number: u64) -> String {
-    let words = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
-    let word = usize::try_from(number).ok().and_then(|number| words.get(number));
-    word.map_or_else(|| grouped(number), |word| (*word).to_owned())
-}
-
-fn are(number: u64) -> &'static str {
-    if number == 1 { "is" } else { "are" }
 }

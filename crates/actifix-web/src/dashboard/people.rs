@@ -1,9 +1,9 @@
 //! Accounts and sessions.
 
-use super::acts::{self, Done, Further, Question};
-use super::forms::{Sent, Viewer, see};
-use super::shell::{Nav, Shell, answer, base, render};
-use super::text::When;
+use super::acts::{self, Done, End, Further, News, Question};
+use super::forms::{Sent, Viewer};
+use super::shell::{Nav, Shell, answer, render};
+use super::text::{When, are, counted};
 use actifix_app::App;
 use actifix_app::accounts::{ADMIN, PASSWORD_CHARS_MIN, UserChange, UserView};
 use actifix_app::error::Error;
@@ -36,6 +36,7 @@ struct UserRow {
 #[template(path = "users.html")]
 struct UsersPage {
     s: Shell,
+    sentence: (String, String),
     rows: Vec<UserRow>,
     more: usize,
     chars_min: usize,
@@ -43,12 +44,12 @@ struct UsersPage {
 
 /// Accounts.
 pub async fn users(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
-    answer(users_page(&app, &viewer.0, &done, String::new()).await)
+    answer(users_page(&app, &viewer.0, done.into()).await)
 }
 
-async fn users_page(app: &App, live: &LiveSession, done: &Done, problem: String) -> Result<Response, Error> {
+async fn users_page(app: &App, live: &LiveSession, news: News) -> Result<Response, Error> {
     let users = app.users(&live.actor).await?;
-    let s = Shell::load(app, live, Nav::Users, "Users").await?.done(done).refused(problem);
+    let s = Shell::load(app, live, Nav::Users, "Users").await?.news(news);
     let more = users.len().saturating_sub(USERS_SHOWN);
     let row = |view: UserView| UserRow {
         me: view.user.name == s.user,
@@ -65,8 +66,30 @@ async fn users_page(app: &App, live: &LiveSession, done: &Done, problem: String)
         locked: view.locked,
         name: view.user.name,
     };
-    let rows = users.into_iter().take(USERS_SHOWN).map(row).collect();
-    Ok(render(&UsersPage { rows, more, chars_min: PASSWORD_CHARS_MIN, s }))
+    let rows: Vec<UserRow> = users.into_iter().map(row).collect();
+    let sentence = sentence(&rows);
+    let rows = rows.into_iter().take(USERS_SHOWN).collect();
+    Ok(render(&UsersPage { sentence, rows, more, chars_min: PASSWORD_CHARS_MIN, s }))
+}
+
+/// A fact about all accounts, and what follows from it.
+fn sentence(rows: &[UserRow]) -> (String, String) {
+    let number = |many: usize| u64::try_from(many).unwrap_or(u64::MAX);
+    let noun = |many: usize| if many == 1 { "account" } else { "accounts" };
+    let locked = rows.iter().filter(|row| row.locked).count();
+    let open: Vec<&UserRow> = rows.iter().filter(|row| !row.disabled).collect();
+    let without = open.iter().filter(|row| !row.second).count();
+    let fact = match locked {
+        0 => format!("{} {}.", counted(number(rows.len())), noun(rows.len())),
+        locked => format!("{} {} {} locked.", counted(number(locked)), noun(locked), are(number(locked))),
+    };
+    let consequence = match without {
+        0 => "Each asks for a second factor.".to_owned(),
+        without if without == open.len() => "None asks for a second factor.".to_owned(),
+        1 => "One asks for no second factor.".to_owned(),
+        without => format!("{without} ask for no second factor."),
+    };
+    (fact, consequence)
 }
 
 /// What a form of the page wants with an account: its question, and the word for when it is done.
@@ -108,7 +131,7 @@ fn wish(act: &str) -> Option<Wish> {
 /// Makes and changes accounts.
 pub async fn act_on_users(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let act = sent.fields.get("act").unwrap_or_default();
-    let result = if act == "create" {
+    let ended = if act == "create" {
         create(&app, &sent).await.map(|()| "created")
     } else {
         let Some(wish) = wish(act) else { return acts::failed(acts::unknown()) };
@@ -118,13 +141,7 @@ pub async fn act_on_users(State(app): State<Arc<App>>, sent: Sent) -> Response {
             Ok(name) => change(&app, &sent, act, &name).await.map(|()| wish.done),
         }
     };
-    match result {
-        Ok(word) => see(&format!("{}/users?done={word}", base(&app))),
-        Err(error) => {
-            let nothing = Done::default();
-            acts::again(error, |why| users_page(&app, &sent.live, &nothing, why)).await
-        }
-    }
+    acts::finish(&app, "/users", ended.map(End::Word), |news| users_page(&app, &sent.live, news)).await
 }
 
 /// The account that a form names. Whoever may not see accounts learns nothing.
@@ -136,10 +153,12 @@ async fn known(app: &App, sent: &Sent) -> Result<String, Error> {
 }
 
 async fn ask(app: &App, sent: &Sent, wish: Wish, name: String) -> Response {
-    let mut fields =
-        vec![("act", sent.fields.get("act").unwrap_or_default().to_owned()), ("name", name.clone())];
+    let act = sent.fields.get("act").unwrap_or_default();
+    let mut fields = vec![("act", act.to_owned()), ("name", name.clone())];
     let mut fact = format!("{} {name}?", wish.verb);
-    if let Some(role) = sent.fields.get("role").and_then(|text| text.parse::<Role>().ok()) {
+    // The list of roles stands in the form of every act.
+    let role = sent.fields.get("role").filter(|_| act == "role");
+    if let Some(role) = role.and_then(|text| text.parse::<Role>().ok()) {
         fact = format!("Make {name} {}?", role.as_str());
         fields.push(("role", role.as_str().to_owned()));
     }
@@ -204,6 +223,8 @@ struct SessionRow {
 struct SessionsPage {
     s: Shell,
     rows: Vec<SessionRow>,
+    /// How many there are, in words.
+    going: String,
     more: usize,
     all: bool,
     may_all: bool,
@@ -225,19 +246,17 @@ pub async fn sessions(
     viewer: Viewer,
     Query(query): Query<SessionsQuery>,
 ) -> Response {
-    answer(sessions_page(&app, &viewer.0, query, String::new()).await)
+    answer(sessions_page(&app, &viewer.0, query.all.is_some(), query.done.into()).await)
 }
 
-async fn sessions_page(
-    app: &App,
-    live: &LiveSession,
-    query: SessionsQuery,
-    problem: String,
-) -> Result<Response, Error> {
-    let all = query.all.is_some();
+async fn sessions_page(app: &App, live: &LiveSession, all: bool, news: News) -> Result<Response, Error> {
     let sessions = app.sessions(&live.actor, all).await?;
-    let s = Shell::load(app, live, Nav::Sessions, "Sessions").await?.done(&query.done).refused(problem);
+    let s = Shell::load(app, live, Nav::Sessions, "Sessions").await?.news(news);
     let more = sessions.len().saturating_sub(SESSIONS_SHOWN);
+    let going = match sessions.len() {
+        1 => "One goes on".to_owned(),
+        several => format!("{several} go on"),
+    };
     let rows = sessions
         .into_iter()
         .take(SESSIONS_SHOWN)
@@ -252,14 +271,14 @@ async fn sessions_page(
         })
         .collect();
     let may_all = live.actor.may(Scope::Admin, None);
-    Ok(render(&SessionsPage { rows, more, all, may_all, chars_min: PASSWORD_CHARS_MIN, s }))
+    Ok(render(&SessionsPage { rows, going, more, all, may_all, chars_min: PASSWORD_CHARS_MIN, s }))
 }
 
 /// Ends sessions, sets one's own password.
 pub async fn act_on_sessions(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let actor = &sent.live.actor;
     let id = sent.fields.get("id").unwrap_or_default();
-    let result = match sent.fields.get("act") {
+    let ended = match sent.fields.get("act") {
         Some("end") => app.kill_session(actor, id).await.map(|()| "session"),
         Some("all") if acts::is_sure(&sent) => app.kill_all_sessions(actor).await.map(|_| "sessions"),
         Some("all") => match app.sessions(actor, true).await {
@@ -272,22 +291,16 @@ pub async fn act_on_sessions(State(app): State<Arc<App>>, sent: Sent) -> Respons
         }
         _ => Err(acts::unknown()),
     };
-    match result {
-        Ok(word) => {
-            let all = if sent.fields.get("from") == Some("all") { "all=yes&" } else { "" };
-            see(&format!("{}/sessions?{all}done={word}", base(&app)))
-        }
-        Err(error) => {
-            acts::again(error, |why| sessions_page(&app, &sent.live, SessionsQuery::default(), why)).await
-        }
-    }
+    let all = sent.fields.get("from") == Some("all");
+    let path = if all { "/sessions?all=yes" } else { "/sessions" };
+    acts::finish(&app, path, ended.map(End::Word), |news| sessions_page(&app, &sent.live, all, news)).await
 }
 
 async fn ask_all(app: &App, sent: &Sent, many: usize) -> Response {
     let question = Question {
         nav: Nav::Sessions,
         path: "/sessions",
-        fact: format!("End all {many} sessions?"),
+        fact: if many == 1 { "End the one session?".to_owned() } else { format!("End all {many} sessions?") },
         consequence: "Everybody logs in again, you too.",
         button: "End all sessions of everybody".to_owned(),
         fields: vec![("act", "all".to_owned())],

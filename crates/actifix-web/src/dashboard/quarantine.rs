@@ -1,9 +1,9 @@
 //! Isolated input: listed with why, let through the pipeline again, deleted.
 
-use super::acts::{self, Done, Question};
-use super::forms::{Sent, Viewer, encoded, see};
-use super::shell::{Nav, Shell, answer, base, bytes, render};
-use super::text::{Marked, When, grouped, marked};
+use super::acts::{self, Done, End, News, Question};
+use super::forms::{Sent, Viewer, encoded};
+use super::shell::{Nav, Shell, answer, bytes, render};
+use super::text::{Marked, When, marked, plural};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{Cursor, QuarantineEntry};
@@ -48,14 +48,14 @@ pub struct ListQuery {
 
 /// The list.
 pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(query): Query<ListQuery>) -> Response {
-    answer(page(&app, &viewer.0, query, String::new()).await)
+    answer(page(&app, &viewer.0, query.cursor, query.done.into()).await)
 }
 
-async fn page(app: &App, live: &LiveSession, query: ListQuery, problem: String) -> Result<Response, Error> {
-    let found = app.quarantine(&live.actor, None, query.cursor, ROWS).await?;
+async fn page(app: &App, live: &LiveSession, cursor: Option<Cursor>, news: News) -> Result<Response, Error> {
+    let found = app.quarantine(&live.actor, None, cursor, ROWS).await?;
     let projects = app.projects(&live.actor).await?;
     let names: BTreeMap<_, _> = projects.iter().map(|project| (project.id, project.name.as_str())).collect();
-    let s = Shell::load(app, live, Nav::Quarantine, "Quarantine").await?.done(&query.done).refused(problem);
+    let s = Shell::load(app, live, Nav::Quarantine, "Quarantine").await?.news(news);
     let row = |entry: QuarantineEntry| Row {
         project: names.get(&entry.project).copied().unwrap_or_default().to_owned(),
         came: When::new(entry.received_at, s.now),
@@ -68,7 +68,8 @@ async fn page(app: &App, live: &LiveSession, query: ListQuery, problem: String) 
     let next =
         found.next_cursor.map(|Cursor(cursor)| format!("{}/quarantine?cursor={}", s.base, encoded(&cursor)));
     let days = app.settings().retention.quarantine_days;
-    Ok(render(&QuarantinePage { total: grouped(s.stats.quarantine_entries), days, rows, next, s }))
+    let total = plural(s.stats.quarantine_entries, "entry", "entries");
+    Ok(render(&QuarantinePage { total, days, rows, next, s }))
 }
 
 /// Releases or deletes an entry, after a question.
@@ -108,13 +109,10 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
         return acts::ask(&app, &sent.live, question).await;
     }
     let done = match act {
-        "release" => app.release_quarantined(actor, id).await.map(|_| ()),
-        _ => app.delete_quarantined(actor, id).await,
+        "release" => app.release_quarantined(actor, id).await.map(|_| End::Word(word)),
+        _ => app.delete_quarantined(actor, id).await.map(|()| End::Word(word)),
     };
-    match done {
-        Ok(()) => see(&format!("{}/quarantine?done={word}", base(&app))),
-        Err(error) => acts::again(error, |why| page(&app, &sent.live, ListQuery::default(), why)).await,
-    }
+    acts::finish(&app, "/quarantine", done, |news| page(&app, &sent.live, None, news)).await
 }
 
 #[cfg(test)]
@@ -135,7 +133,7 @@ mod tests {
             size: "1 B".to_owned(),
         };
         let s = Shell::sample().refused(hostile.to_owned());
-        let page = QuarantinePage { s, total: "1".to_owned(), days: 30, rows: vec![row], next: None };
+        let page = QuarantinePage { s, total: "1 entry".to_owned(), days: 30, rows: vec![row], next: None };
         let html = page.render().expect("a page");
         assert!(!html.contains("<script>alert") && !html.contains("<img src=x"), "{html}");
         assert!(html.contains("Not done.") && html.contains(">Release</button>"), "{html}");

@@ -1,9 +1,9 @@
 //! Settings as they apply, with where they come from; what is kept and what would go; legal holds.
 
-use super::acts::{self, Done};
-use super::forms::{Sent, Viewer, see};
-use super::shell::{Nav, Shell, answer, base, bytes, render};
-use super::text::{Marked, When, grouped, marked};
+use super::acts::{self, Done, End, News};
+use super::forms::{Sent, Viewer};
+use super::shell::{Nav, Shell, answer, bytes, render};
+use super::text::{Marked, When, counted, grouped, marked};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{RetentionPolicy, RetentionReport};
@@ -41,7 +41,8 @@ struct Hold {
 struct SettingsPage {
     s: Shell,
     sections: Vec<(String, Vec<Line>)>,
-    set: usize,
+    /// How many are not at their defaults, in words.
+    set: String,
     kept: Vec<(&'static str, String)>,
     would: Option<Vec<(&'static str, String)>>,
     last: Option<When>,
@@ -50,14 +51,13 @@ struct SettingsPage {
 
 /// Settings.
 pub async fn show(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
-    answer(page(&app, &viewer.0, &done, String::new(), None).await)
+    answer(page(&app, &viewer.0, done.into(), None).await)
 }
 
 async fn page(
     app: &App,
     live: &LiveSession,
-    done: &Done,
-    problem: String,
+    news: News,
     would: Option<RetentionReport>,
 ) -> Result<Response, Error> {
     let actor = &live.actor;
@@ -74,7 +74,7 @@ async fn page(
     }
     let last = app.last_retention(actor).await?;
     let projects = app.projects(actor).await?;
-    let s = Shell::load(app, live, Nav::Settings, "Settings").await?.done(done).refused(problem);
+    let s = Shell::load(app, live, Nav::Settings, "Settings").await?.news(news);
     let holds = app.holds(actor).await?.into_iter().take(HOLDS_SHOWN).map(|hold| Hold {
         id: hold.id,
         ticket: hold.ticket.is_some(),
@@ -90,10 +90,13 @@ async fn page(
         at: When::new(hold.created_at, s.now),
     });
     Ok(render(&SettingsPage {
-        set: settings.iter().filter(|setting| setting.source != "default").count(),
+        set: {
+            let set = settings.iter().filter(|setting| setting.source != "default").count() as u64;
+            format!("{} {}", counted(set), if set == 1 { "setting is" } else { "settings are" })
+        },
         sections: sections.into_iter().map(|(name, lines)| (name.to_owned(), lines)).collect(),
         kept: kept(&app.settings().retention),
-        would: would.map(|report| counted(&report)),
+        would: would.map(|report| would_go(&report)),
         last: last.map(|run| When::new(run.finished_at, s.now)),
         holds: holds.collect(),
         s,
@@ -113,7 +116,7 @@ fn kept(policy: &RetentionPolicy) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn counted(report: &RetentionReport) -> Vec<(&'static str, String)> {
+fn would_go(report: &RetentionReport) -> Vec<(&'static str, String)> {
     vec![
         ("events", format!("{} ({})", grouped(report.events), bytes(report.event_bytes))),
         ("tickets", grouped(report.tickets)),
@@ -128,14 +131,12 @@ fn counted(report: &RetentionReport) -> Vec<(&'static str, String)> {
 
 /// Counts what retention would delete; sets and releases holds.
 pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
-    let nothing = Done::default();
-    let result = match sent.fields.get("act") {
+    let ended = match sent.fields.get("act") {
         Some("try") => match app.count_retention(&sent.live.actor).await {
             Ok(report) => {
-                let problem =
-                    app.clock_jump().map(|jump| format!("{jump}: it waits until that is set right"));
-                let problem = problem.unwrap_or_default();
-                return answer(page(&app, &sent.live, &nothing, problem, Some(report)).await);
+                let jump = app.clock_jump().map(|jump| format!("{jump}: it waits until that is set right"));
+                let news = News::problem(jump.unwrap_or_default());
+                return answer(page(&app, &sent.live, news, Some(report)).await);
             }
             Err(error) => Err(error),
         },
@@ -150,10 +151,7 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
         }
         _ => Err(acts::unknown()),
     };
-    match result {
-        Ok(word) => see(&format!("{}/settings?done={word}", base(&app))),
-        Err(error) => acts::again(error, |why| page(&app, &sent.live, &nothing, why, None)).await,
-    }
+    acts::finish(&app, "/settings", ended.map(End::Word), |news| page(&app, &sent.live, news, None)).await
 }
 
 async fn hold(app: &App, sent: &Sent) -> Result<(), Error> {

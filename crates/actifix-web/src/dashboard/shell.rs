@@ -1,6 +1,6 @@
 //! What stands around every page: menu, person, status line; and pages that say what went wrong.
 
-use super::acts::Done;
+use super::acts::{Done, News, Once};
 use super::assets::NAMES;
 use super::look::Look;
 use super::text::grouped;
@@ -124,6 +124,8 @@ pub struct Shell {
     pub told: &'static str,
     /// What was not done, and why; empty where nothing went wrong.
     pub problem: String,
+    /// A secret that this page shows and no other.
+    pub once: Option<Once>,
 }
 
 impl Shell {
@@ -167,6 +169,7 @@ impl Shell {
             look: Look::current(),
             told: "",
             problem: String::new(),
+            once: None,
         })
     }
 
@@ -179,6 +182,14 @@ impl Shell {
     /// With what was not done, and why.
     pub fn refused(mut self, problem: String) -> Self {
         self.problem = problem;
+        self
+    }
+
+    /// With all that an act left to be told.
+    pub fn news(mut self, news: News) -> Self {
+        self.told = news.done.text();
+        self.problem = news.problem;
+        self.once = news.once;
         self
     }
 
@@ -234,6 +245,7 @@ impl Shell {
             look: Look::default(),
             told: "",
             problem: String::new(),
+            once: None,
         }
     }
 }
@@ -265,20 +277,41 @@ struct Message {
     status: u16,
     title: &'static str,
     detail: String,
+    advice: &'static str,
+    /// A command that helps, on the machine that runs Actifix.
+    command: &'static str,
+    /// The same may be asked again.
+    again: bool,
     request_id: String,
 }
 
 /// Writes an error as a page.
 pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Option<String> {
     let base = base(app);
-    let title = match problem.status {
-        StatusCode::NOT_FOUND => "There is nothing here",
-        StatusCode::FORBIDDEN => "This may not be done",
-        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => "It changed meanwhile",
-        StatusCode::TOO_MANY_REQUESTS => "Too many requests",
-        StatusCode::SERVICE_UNAVAILABLE => "The database does not answer",
-        status if status.is_server_error() => "This did not work",
-        _ => "This cannot be done",
+    let of_database = ["database", "disk"].iter().any(|word| problem.detail.contains(word));
+    let (title, advice, command) = match problem.status {
+        StatusCode::NOT_FOUND => {
+            ("There is nothing here", "It may have been deleted by retention, or merged into another.", "")
+        }
+        StatusCode::FORBIDDEN => ("This may not be done", "", ""),
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => (
+            "It changed meanwhile",
+            "Nothing of yours was saved. Go back, load the page again and look first.",
+            "",
+        ),
+        StatusCode::TOO_MANY_REQUESTS => ("Too many requests", "", ""),
+        StatusCode::SERVICE_UNAVAILABLE if of_database => (
+            "The database does not answer",
+            "Events are refused with 503 meanwhile, and their SDKs send them again. Look at the disk, then run",
+            "actifix doctor",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => ("Not now", "", ""),
+        status if status.is_server_error() => (
+            "This did not work",
+            "The log of the server says why, under the id of the request:",
+            "actifix logs",
+        ),
+        _ => ("This cannot be done", "", ""),
     };
     let page = Message {
         css: format!("{base}/assets/{}", NAMES.css),
@@ -287,10 +320,21 @@ pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Op
         look,
         status: problem.status.as_u16(),
         title,
-        detail: problem.detail.clone(),
+        detail: sentence(&problem.detail),
+        advice,
+        command,
+        again: problem.retry_after.is_some() || problem.status.is_server_error(),
         request_id: request_id.to_owned(),
     };
     page.render().ok()
+}
+
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let whole: String = first.chain(letters).collect();
+    if whole.ends_with(['.', '!', '?']) { whole } else { whole + "." }
 }
 
 /// A page, or what says why there is none; [`crate::layers::finish`] writes that out.

@@ -17,6 +17,28 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// A number and its thing: 1 event, 2 events.
+pub fn many(number: u64, one: &str) -> String {
+    plural(number, one, &format!("{one}s"))
+}
+
+/// As [`many`], for things whose plural is a word of its own.
+pub fn plural(number: u64, one: &str, more: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { more })
+}
+
+/// A number at the start of a sentence.
+pub fn counted(number: u64) -> String {
+    let words = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
+    let word = usize::try_from(number).ok().and_then(|number| words.get(number));
+    word.map_or_else(|| grouped(number), |word| (*word).to_owned())
+}
+
+/// The verb of so many.
+pub const fn are(number: u64) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}
+
 /// A span of time in its largest unit.
 pub fn span(micros: i64) -> String {
     let micros = micros.max(0);

@@ -3,7 +3,7 @@
 use super::forms::{Sent, Viewer, encoded, see};
 use super::releases;
 use super::shell::{Nav, Shell, answer, render};
-use super::text::{Marked, Title, When, chip, grouped, marked, span, title};
+use super::text::{Marked, Title, When, chip, grouped, many, marked, span, title};
 use super::tickets::{Row, name_of, priority_class, rows, status_word};
 use super::trace::{self, Crumb, Pair, Raised};
 use crate::problem::Problem;
@@ -86,6 +86,7 @@ struct TicketPage {
     culprit: Marked,
     project: String,
     project_id: String,
+    events: String,
     count: String,
     users: String,
     first: When,
@@ -106,7 +107,9 @@ struct TicketPage {
     sentence: String,
     lines: Vec<String>,
     key: String,
-    keys: Vec<String>,
+    /// The keys besides that one: how they are shown, and whole.
+    more_keys: Vec<(String, String)>,
+    priorities: Vec<&'static str>,
     activity: Vec<Act>,
     similar: Vec<Row>,
     event: Option<Seen>,
@@ -162,6 +165,7 @@ fn view(s: Shell, detail: TicketDetail, project: &str, similar: Vec<Row>, event:
         culprit: marked(&ticket.culprit, 200),
         project: project.to_owned(),
         project_id: ticket.project.to_string(),
+        events: many(ticket.count, "event"),
         count: grouped(ticket.count),
         users: if ticket.users == 0 { "–".to_owned() } else { grouped(ticket.users) },
         first: When::new(ticket.first_seen, now),
@@ -181,13 +185,24 @@ fn view(s: Shell, detail: TicketDetail, project: &str, similar: Vec<Row>, event:
         redactions: detail.redactions.iter().map(|(rule, many)| (chip(rule), grouped(*many))).collect(),
         sentence: detail.grouping.sentence(),
         lines: detail.grouping.lines.clone(),
-        key: ticket.fingerprint.to_string().chars().take(12).collect(),
-        keys: detail.fingerprints.iter().map(ToString::to_string).collect(),
+        key: short(&ticket.fingerprint.to_string()),
+        more_keys: detail
+            .fingerprints
+            .iter()
+            .filter(|key| **key != ticket.fingerprint)
+            .map(|key| (short(&key.to_string()), key.to_string()))
+            .collect(),
+        priorities: Priority::ALL.map(|priority| priority.as_str()).to_vec(),
         activity: detail.activity.iter().take(50).map(|entry| entry_of(entry, now)).collect(),
         similar,
         event,
         s,
     }
+}
+
+/// The beginning of a key, which tells those of one ticket apart.
+fn short(key: &str) -> String {
+    key.chars().take(12).collect()
 }
 
 fn chart(hours: &[HourCount], now: Timestamp) -> (Vec<Bar>, String) {
@@ -219,7 +234,7 @@ fn chart(hours: &[HourCount], now: Timestamp) -> (Vec<Bar>, String) {
     } else if sum == 1 {
         "1 event in 48 hours".to_owned()
     } else {
-        format!("{} events in 48 hours, at most {} in one", grouped(sum), grouped(highest))
+        format!("{} in 48 hours, at most {} in one", many(sum, "event"), grouped(highest))
     };
     (bars, label)
 }
@@ -370,11 +385,11 @@ fn seen(stored: &StoredEvent, now: Timestamp) -> Result<Seen, Error> {
 fn for_agent(detail: &TicketDetail, event: Option<&Seen>) -> String {
     let ticket = &detail.ticket;
     let mut out = format!(
-        "Ticket {} ({}, {}), {} events.\nFix it, then: actifix ticket complete {} --help\n\n",
+        "Ticket {} ({}, {}), {}.\nFix it, then: actifix ticket complete {} --help\n\n",
         ticket.id,
         ticket.priority.as_str(),
         ticket.status.as_str(),
-        ticket.count,
+        many(ticket.count, "event"),
         ticket.id,
     );
     out.push_str(
@@ -453,6 +468,12 @@ pub async fn act_on(app: &App, sent: &Sent, id: &TicketId) -> Result<(), Error> 
             let from =
                 from.map_err(|_| Error::invalid("from", "ids of tickets, such as ACT-20261124-7K3QF"))?;
             app.merge(actor, id, &from, version).await.map(|_| ())
+        }
+        "split" => {
+            let key = fields.get("fingerprint").unwrap_or_default().parse();
+            let key =
+                key.map_err(|_| Error::invalid("fingerprint", "a key of this ticket; its page lists them"))?;
+            app.split(actor, id, key, version).await.map(|_| ())
         }
         _ => Err(Error::invalid("act", "this page does not know it: load it again")),
     }

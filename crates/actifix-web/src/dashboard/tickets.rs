@@ -145,7 +145,8 @@ async fn page(app: &App, live: &LiveSession, query: ListQuery, refused: String) 
         Some(total) => grouped(total),
         None => "some".to_owned(),
     };
-    let s = Shell::load(app, live, Nav::Tickets, &format!("{total} tickets")).await?;
+    let title = if total == "1" { "1 ticket".to_owned() } else { format!("{total} tickets") };
+    let s = Shell::load(app, live, Nav::Tickets, &title).await?;
     let s = s.done(&query.done).refused(refused);
     let projects = app.projects(&live.actor).await?;
     let here = Here { base: &s.base, query: &query, q: &q };

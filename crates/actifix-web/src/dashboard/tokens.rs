@@ -1,9 +1,9 @@
 //! API tokens: listed without their texts, made, replaced, revoked. A text is shown once, on the page that answers.
 
-use super::acts::{self, Done, Further, Question};
-use super::forms::{Sent, Viewer, see};
-use super::shell::{Nav, Shell, answer, base, render};
-use super::text::{Marked, When, marked, span};
+use super::acts::{self, Done, End, Further, News, Once, Question};
+use super::forms::{Sent, Viewer};
+use super::shell::{Nav, Shell, answer, render};
+use super::text::{Marked, When, counted, marked, span};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::TokenRecord;
@@ -34,43 +34,51 @@ struct Row {
     soon: bool,
 }
 
-/// A text that is shown now and never again.
-struct Shown {
-    name: Marked,
-    text: String,
-    until: String,
-}
-
 #[derive(Template)]
 #[template(path = "tokens.html")]
 struct TokensPage {
     s: Shell,
+    sentence: (String, String),
     rows: Vec<Row>,
     more: usize,
     projects: Vec<(String, String)>,
-    shown: Option<Shown>,
     days_max: u32,
 }
 
 /// Tokens.
 pub async fn list(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
-    answer(page(&app, &viewer.0, &done, String::new(), None).await)
+    answer(page(&app, &viewer.0, done.into()).await)
 }
 
-async fn page(
-    app: &App,
-    live: &LiveSession,
-    done: &Done,
-    problem: String,
-    shown: Option<Shown>,
-) -> Result<Response, Error> {
+async fn page(app: &App, live: &LiveSession, news: News) -> Result<Response, Error> {
     let tokens = app.tokens(&live.actor).await?;
     let projects = app.projects(&live.actor).await?;
-    let s = Shell::load(app, live, Nav::Tokens, "Tokens").await?.done(done).refused(problem);
+    let s = Shell::load(app, live, Nav::Tokens, "Tokens").await?.news(news);
     let more = tokens.len().saturating_sub(ROWS);
-    let rows = tokens.into_iter().take(ROWS).map(|token| row(token, &projects, s.now)).collect();
+    let rows: Vec<Row> = tokens.into_iter().map(|token| row(token, &projects, s.now)).collect();
+    let sentence = sentence(&rows);
+    let rows = rows.into_iter().take(ROWS).collect();
     let projects = projects.into_iter().map(|project| (project.id.to_string(), project.name)).collect();
-    Ok(render(&TokensPage { rows, more, projects, shown, days_max: TOKEN_DAYS_MAX, s }))
+    Ok(render(&TokensPage { sentence, rows, more, projects, days_max: TOKEN_DAYS_MAX, s }))
+}
+
+/// A fact about all tokens, and what follows from it.
+fn sentence(rows: &[Row]) -> (String, String) {
+    let number = |many: usize| u64::try_from(many).unwrap_or(u64::MAX);
+    let good = rows.iter().filter(|row| row.state == "good").count();
+    let soon = rows.iter().filter(|row| row.soon).count();
+    let fact = match (rows.len(), good) {
+        (0, _) => "No token exists.".to_owned(),
+        (_, 1) => "One token is good.".to_owned(),
+        (_, good) => format!("{} tokens are good.", counted(number(good))),
+    };
+    let consequence = match (rows.len(), soon) {
+        (0, _) => "Programs and agents need one to use the API.".to_owned(),
+        (_, 0) => "None of them ends within 14 days.".to_owned(),
+        (_, 1) => "One of them ends within 14 days: rotate it.".to_owned(),
+        (_, soon) => format!("{soon} of them end within 14 days: rotate them."),
+    };
+    (fact, consequence)
 }
 
 fn row(token: TokenRecord, projects: &[Project], now: Timestamp) -> Row {
@@ -101,33 +109,31 @@ fn row(token: TokenRecord, projects: &[Project], now: Timestamp) -> Row {
 
 /// Makes, replaces and revokes tokens.
 pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
-    let made = match sent.fields.get("act") {
-        Some("create") => create(&app, &sent).await,
-        Some("rotate" | "revoke") => match known(&app, &sent).await {
+    let act = sent.fields.get("act").unwrap_or_default();
+    let ended = match act {
+        "create" => create(&app, &sent).await.map(shown),
+        "rotate" | "revoke" => match known(&app, &sent).await {
             Ok(token) if !acts::is_sure(&sent) => return ask(&app, &sent, &token).await,
-            Ok(token) if sent.fields.get("act") == Some("revoke") => {
-                match app.revoke_tokens(&sent.live.actor, Some(&token.id)).await {
-                    Ok(_) => return see(&format!("{}/tokens?done=revoked", base(&app))),
-                    Err(error) => Err(error),
-                }
+            Ok(token) if act == "rotate" => rotate(&app, &sent, &token).await.map(shown),
+            Ok(token) => {
+                app.revoke_tokens(&sent.live.actor, Some(&token.id)).await.map(|_| End::Word("revoked"))
             }
-            Ok(token) => rotate(&app, &sent, &token).await,
             Err(error) => Err(error),
         },
         _ => Err(acts::unknown()),
     };
-    let nothing = Done::default();
-    match made {
-        Ok((record, text)) => {
-            let shown = Shown {
-                name: marked(&record.name, 64),
-                text: text.reveal().to_owned(),
-                until: record.expires_at.to_string(),
-            };
-            acts::created(answer(page(&app, &sent.live, &nothing, String::new(), Some(shown)).await))
-        }
-        Err(error) => acts::again(error, |why| page(&app, &sent.live, &nothing, why, None)).await,
-    }
+    acts::finish(&app, "/tokens", ended, |news| page(&app, &sent.live, news)).await
+}
+
+fn shown((record, text): (TokenRecord, TokenText)) -> End {
+    End::Once(Box::new(Once {
+        id: "token",
+        title: marked(&format!("The token {}", record.name), 100),
+        advice: "Keep it where your program reads its secrets.",
+        ends: Some(("good until", record.expires_at.to_string())),
+        public_key: None,
+        text: text.reveal().to_owned(),
+    }))
 }
 
 async fn create(app: &App, sent: &Sent) -> Result<(TokenRecord, TokenText), Error> {
@@ -162,7 +168,6 @@ async fn ask(app: &App, sent: &Sent, token: &TokenRecord) -> Response {
     } else {
         ("Revoke", "It is refused from this moment on, for good. Programs that use it need another one.")
     };
-    let overlap = Further { name: "overlap", label: "Overlap, hours", kind: "number", value: "24" };
     let question = Question {
         nav: Nav::Tokens,
         path: "/tokens",
@@ -171,15 +176,13 @@ async fn ask(app: &App, sent: &Sent, token: &TokenRecord) -> Response {
         button: format!("{verb} {}", token.name),
         fields: vec![("act", if rotates { "rotate" } else { "revoke" }.to_owned()), ("id", token.id.clone())],
         password: rotates,
-        further: rotates.then_some(overlap),
+        further: rotates.then_some(Further::OVERLAP),
     };
     acts::ask(app, &sent.live, question).await
 }
 
 async fn rotate(app: &App, sent: &Sent, token: &TokenRecord) -> Result<(TokenRecord, TokenText), Error> {
-    let overlap = sent.fields.get("overlap").unwrap_or("24").parse();
-    let wanted = || Error::invalid("overlap", format!("whole hours, 0 to {OVERLAP_HOURS_MAX}"));
-    let overlap = overlap.map_err(|_| wanted())?;
+    let overlap = acts::overlap(sent, || format!("whole hours, 0 to {OVERLAP_HOURS_MAX}"))?;
     let actor = app.reconfirmed(&sent.live.actor, acts::password(sent)).await?;
     app.rotate_token(&actor, &token.id, overlap).await
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::drives::{self, assert_drove};
 use crate::stage::Stage;
 use crate::visitor::{PHONE, Visitor};
 use crate::webdriver::Scripts;
@@ -23,6 +24,13 @@ fn a_ticket_is_worked_from_assignment_to_resolution() {
         visitor.follow(&act("mine"));
         visitor.see("dd", "admin");
         assert_eq!(stage.of_ticket(&ticket, "assignee"), "admin");
+        visitor.fill("#decide [name=assignee]", "mara");
+        visitor.follow(&act("assign"));
+        visitor.see("dd", "mara");
+        visitor.choose("#decide [name=priority]", "P0");
+        visitor.follow(&act("priority"));
+        visitor.find(".title .p0");
+        assert_eq!(stage.of_ticket(&ticket, "priority"), "P0");
         visitor.fill("#activity textarea", "the gateway was slow\n<b>not bold</b>");
         visitor.follow(&act("note"));
         visitor.see("blockquote", "<b>not bold</b>");
@@ -37,6 +45,10 @@ fn a_ticket_is_worked_from_assignment_to_resolution() {
         visitor.follow(&act("merge"));
         visitor.see("li", "merged tickets into this one");
         assert_eq!(stage.of_ticket(&ticket, "count"), 2);
+        visitor.check();
+        visitor.follow(&act("split"));
+        visitor.see("li", "split it");
+        assert!(visitor.run("return document.querySelector('[value=split]')").is_null(), "one key is left");
         visitor.check();
 
         // What is missing is said on a page, and nothing has changed.
@@ -56,6 +68,7 @@ fn a_ticket_is_worked_from_assignment_to_resolution() {
         let status = stage.of_ticket(&ticket, "status");
         assert!(status == "resolved" || status == "in_review", "{status}");
         visitor.check();
+        assert_drove(&mut visitor, drives::TICKET);
     }
 }
 
@@ -150,6 +163,48 @@ fn several_tickets_are_ignored_and_reopened_at_once() {
             assert_eq!(stage.of_ticket(id, "assignee"), "admin");
         }
         visitor.check();
+        let choose = |visitor: &Visitor| {
+            for id in &tickets[..2] {
+                visitor.click(&format!(".pick[value='{id}']"));
+            }
+        };
+        visitor.open("/tickets?q=");
+        choose(&visitor);
+        visitor.follow(&act("reopen"));
+        assert_eq!(statuses(), ["open", "open", "open"]);
+        choose(&visitor);
+        visitor.follow(&act("assign"));
+        visitor.see("h1", "Assign 2 tickets.");
+        visitor.check();
+        visitor.fill("[name=assignee]", "mara");
+        visitor.follow(&act("assign"));
+        visitor.see("div[@id='told']", "The chosen tickets are assigned.");
+        assert_eq!(tickets.each_ref().map(|id| stage.of_ticket(id, "assignee")), ["mara", "mara", "admin"]);
+        choose(&visitor);
+        visitor.follow(&act("resolve"));
+        visitor.see("h1", "Resolve 2 tickets.");
+        visitor.fill("[name=root_cause]", "the timeout was lowered by the release");
+        visitor.fill("[name=commit]", "8be41d0");
+        visitor.fill("[name=no_test_reason]", "the gateway is not ours");
+        visitor.follow(&act("resolve"));
+        visitor.see("div[@id='told']", "The chosen tickets are resolved.");
+        assert_eq!(stage.of_ticket(&tickets[2], "status"), "open");
+        visitor.check();
+        // A view is kept, leads back, and is forgotten.
+        visitor.open("/tickets?q=is%3Aopen+ThreeError");
+        visitor.click("#save > summary");
+        visitor.fill("#view-name", "threes");
+        visitor.follow(&act("save"));
+        visitor.see("div[@id='told']", "The view is saved.");
+        visitor.follow_words("nav//a", "Resolved");
+        visitor.follow_words("a[@class='own']", "threes");
+        assert_eq!(visitor.run("return document.querySelector('#q').value"), "is:open ThreeError");
+        visitor.check();
+        visitor.click("#save > summary");
+        visitor.follow(&act("remove"));
+        visitor.see("div[@id='told']", "The view is removed.");
+        assert!(visitor.run("return document.querySelector('.views .own')").is_null());
+        assert_drove(&mut visitor, drives::LIST);
     }
 }
 
@@ -171,11 +226,14 @@ fn held_tickets_are_let_in_and_the_brake_is_released() {
         assert!(held(&visitor).starts_with("224 tickets are held"), "{}", held(&visitor));
         visitor.follow_words("section[contains(., 'flood')]//button", "Let the 10 oldest in");
         visitor.see("h1", "214 tickets are held");
+        visitor.follow(&act("one"));
+        visitor.see("h1", "213 tickets are held");
         visitor.follow_words("section[contains(., 'flood')]//button", "Release the brake");
         visitor.find("h1");
         visitor.check();
         let status = stage.server.get("/api/v1/throttle?project=flood");
         assert_eq!(status["throttle"]["brake"], "off", "{status}");
+        assert_drove(&mut visitor, drives::HELD);
     }
 }
 
@@ -201,6 +259,7 @@ fn a_finding_is_resolved_with_a_note_and_opened_again() {
         visitor.follow_words("nav//a", "No secret");
         visitor.find("main section button[value=open]");
         visitor.check();
+        assert_drove(&mut visitor, drives::FINDINGS);
     }
 }
 

@@ -70,14 +70,7 @@ fn event() -> Value {
 
 /// Sends it as an SDK does, and gives the ticket.
 fn send(stage: &Stage) -> String {
-    let dsn = stage.home.cli(&["dsn"]).ok();
-    let dsn = url::Url::parse(dsn.trim()).expect("a DSN");
-    let body = event().to_string();
-    let path = format!("/api{}/store/?sentry_key={}", dsn.path(), dsn.username());
-    let answer = stage
-        .server
-        .send(&crate::http::Request::post(&path, body).header("Content-Type", "application/json"));
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    stage.store(&event());
     stage.first("Hostile")
 }
 
@@ -157,13 +150,7 @@ fn an_event_of_many_parts_makes_no_endless_page() {
         "tags": many("t"), "extra": many("e"), "contexts": { "app": many("c") },
         "breadcrumbs": { "values": vec![json!({ "message": "m".repeat(100) }); 1_000] },
     });
-    let dsn = stage.home.cli(&["dsn"]).ok();
-    let dsn = url::Url::parse(dsn.trim()).expect("a DSN");
-    let path = format!("/api{}/store/?sentry_key={}", dsn.path(), dsn.username());
-    let answer = stage.server.send(
-        &crate::http::Request::post(&path, event.to_string()).header("Content-Type", "application/json"),
-    );
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    stage.store(&event);
     let ticket = stage.first("ManyError");
     let mut visitor = Visitor::new(stage.server.address);
     visitor.sign_in("/tickets");

@@ -13,6 +13,10 @@
 
 mod actions;
 #[allow(dead_code, reason = "shared with the tests of the program from outside, which need more of it")]
+#[path = "../it/authority.rs"]
+mod authority;
+mod drives;
+#[allow(dead_code, reason = "shared with the tests of the program from outside, which need more of it")]
 #[path = "../it/harness.rs"]
 mod harness;
 mod hostile;
@@ -20,11 +24,16 @@ mod hostile;
 #[path = "../it/http.rs"]
 mod http;
 mod keyboard;
+mod live;
 #[allow(dead_code, reason = "shared with the tests of the program from outside, which need more of it")]
 #[path = "../it/people.rs"]
 mod people;
 mod signing_in;
+#[allow(dead_code, reason = "shared with the tests of the program from outside, which need more of it")]
+#[path = "../it/sink.rs"]
+mod sink;
 mod stage;
+mod system;
 mod visitor;
 mod walk;
 #[allow(dead_code, reason = "shared with xtask, which takes pictures with it")]

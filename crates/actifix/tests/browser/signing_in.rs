@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::json;
 use totp_rs::{Builder, Secret, Totp};
 
+use crate::drives::{self, assert_drove};
+use crate::harness::Server;
 use crate::people::{OTHER, PASSWORD, login, user};
 use crate::stage::Stage;
 use crate::visitor::{PHONE, Visitor, encoded};
@@ -63,6 +65,7 @@ fn a_person_signs_in_after_a_mistake_and_out_again() {
         visitor.open(&format!("/tickets/{ticket}"));
         visitor.see("h1", "Sign in");
         visitor.check();
+        assert_drove(&mut visitor, drives::SIGNING_IN);
     }
 }
 
@@ -88,19 +91,25 @@ fn app(secret: &str) -> Totp {
     Builder::new().with_secret(secret).build().expect("an app")
 }
 
+/// Sets up a second factor for somebody whose password is [`OTHER`]; the step of time whose code is used up with that.
+/// The code of the next one is good already.
+pub fn with_factor(server: &Server, name: &str) -> (Totp, u64) {
+    let browser = login(server, name, OTHER);
+    let begun = browser.send(server, "POST", "/api/v1/auth/totp", &json!({ "password": OTHER })).json();
+    let app = app(begun["secret"].as_str().expect("a secret"));
+    let step = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() / 30;
+    let body = json!({ "code": app.generate(step * 30).to_string() });
+    let confirmed = browser.send(server, "POST", "/api/v1/auth/totp/confirm", &body);
+    assert_eq!(confirmed.status, 200, "{}", confirmed.text());
+    (app, step)
+}
+
 #[test]
 fn a_second_factor_is_asked_for_on_a_page_of_its_own() {
     let stage = Stage::empty();
     let (home, server) = (&stage.home, &stage.server);
     user(home, "jo", "operator");
-    let browser = login(server, "jo", OTHER);
-    let begun = browser.send(server, "POST", "/api/v1/auth/totp", &json!({ "password": OTHER })).json();
-    let app = app(begun["secret"].as_str().expect("a secret"));
-    let step = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() / 30;
-    // The code that confirms it is used up with that; the next is good already.
-    let body = json!({ "code": app.generate(step * 30).to_string() });
-    let confirmed = browser.send(server, "POST", "/api/v1/auth/totp/confirm", &body);
-    assert_eq!(confirmed.status, 200, "{}", confirmed.text());
+    let (app, step) = with_factor(server, "jo");
     let mut visitor = Visitor::new(server.address);
     visitor.open("/login?next=%2Fheld");
     visitor.expect_refusal(401);

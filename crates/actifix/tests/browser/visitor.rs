@@ -1,6 +1,7 @@
 //! A person with a browser, who also notices what people do not see: what the page policy refused, whom the page asked,
 //! what the console says, what axe-core finds.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -33,6 +34,8 @@ pub struct Visitor {
     expected: Option<u16>,
     /// Bytes of HTML that a page may have.
     pub bytes_max: u64,
+    /// Forms that were sent so far: path and act.
+    sent: BTreeSet<(String, String)>,
     // After the session, which ends before its profile is removed.
     _profile: TempDir,
 }
@@ -52,6 +55,7 @@ impl Visitor {
             base: format!("http://{server}"),
             expected: None,
             bytes_max: PAGE_BYTES_MAX,
+            sent: BTreeSet::new(),
             _profile: profile,
         };
         visitor.size(DESK);
@@ -162,6 +166,18 @@ impl Visitor {
         self.session.enter(&field, text).expect("a filled field");
     }
 
+    /// Chooses from a list by what is read there.
+    #[track_caller]
+    pub fn choose(&self, selector: &str, words: &str) {
+        let list = self.find(selector);
+        self.session.enter(&list, words).expect("a choice");
+        let shown = self.run(&format!(
+            "return document.querySelector({}).selectedOptions[0].textContent.trim()",
+            json!(selector)
+        ));
+        assert_eq!(shown, words, "{selector}");
+    }
+
     #[track_caller]
     pub fn press(&self, keys: &str) {
         self.session.press(keys).expect("pressed keys");
@@ -246,8 +262,13 @@ impl Visitor {
                 _ => continue,
             };
             let url = url.as_str().expect("an address");
-            if !url.starts_with(&format!("{}/", self.base)) {
-                problems.push(format!("asked for {url}"));
+            match url.strip_prefix(&self.base).filter(|path| path.starts_with('/')) {
+                None => problems.push(format!("asked for {url}")),
+                Some(path) if event["params"]["request"]["method"] == "POST" => {
+                    let form = event["params"]["request"]["postData"].as_str().expect("a form");
+                    self.sent.insert((path.to_owned(), act_of(form)));
+                }
+                Some(_) => {}
             }
         }
         for entry in self.session.log("browser").expect("a log") {
@@ -258,6 +279,13 @@ impl Visitor {
             }
         }
         problems
+    }
+
+    /// The forms that were sent so far: path, with its query, and act.
+    #[track_caller]
+    pub fn sent(&mut self) -> BTreeSet<(String, String)> {
+        assert_eq!(self.heard(), Vec::<String>::new());
+        self.sent.clone()
     }
 
     /// Nothing that axe-core could find, of any weight.
@@ -292,6 +320,12 @@ impl Visitor {
 /// A string of XPath 1.0, which knows no escapes.
 fn quoted(words: &str) -> String {
     if words.contains('\'') { format!("\"{words}\"") } else { format!("'{words}'") }
+}
+
+/// What a form of ours is to do; empty where it says nothing of that.
+fn act_of(form: &str) -> String {
+    let mut fields = url::form_urlencoded::parse(form.as_bytes());
+    fields.find(|(name, _)| name == "act").map(|(_, act)| act.into_owned()).unwrap_or_default()
 }
 
 /// As it stands in a query.

@@ -1,5 +1,7 @@
 //! Every page, at every width, in both themes, with and without scripts.
 
+use std::collections::BTreeSet;
+
 use crate::stage::Stage;
 use crate::visitor::{DESK, PHONE, SMALL_PHONE, Visitor};
 use crate::webdriver::Scripts;
@@ -22,22 +24,64 @@ const PAGES: &[(&str, &str)] = &[
     ("/findings?state=rotated", "No leaked secret here"),
     ("/releases", "First seen"),
     ("/releases/{release}", "New tickets"),
-    ("/projects", "Made"),
+    ("/projects", "flood"),
     ("/projects/{project}", "Change only the DSN"),
     ("/projects/{project}?sdk=node", "Change only the DSN"),
-    ("/quarantine", "Nothing is in quarantine"),
-    ("/doctor", "Checked at"),
-    ("/channels", "Nobody is told of anything"),
-    ("/deliveries", "Deliveries"),
-    ("/backups", "backup"),
-    ("/settings", "Settings"),
+    ("/quarantine", "1 entry could not be redacted"),
+    ("/doctor", "Checked"),
+    ("/alerts", "urgent-only"),
+    ("/alerts?edit=urgent-only", "Rule urgent-only"),
+    ("/channels", "Signed webhook"),
+    ("/deliveries", "waiting"),
+    ("/users", "jo"),
+    ("/tokens", "deployment"),
+    ("/sessions", "this one"),
+    ("/sessions?all=yes", "Everybody's sessions"),
+    ("/audit", "webhook.changed"),
+    ("/backups", "There is no backup"),
+    ("/settings", "Release the hold"),
     ("/display", "Display"),
     ("/about", "SQLite"),
 ];
 
+/// Routes that are no pages for people who are signed in, and what they are instead.
+const NO_PAGES: &[(&str, &str)] = &[
+    ("/login", "is walked before anybody signs in"),
+    ("/events/{id}/json", "data"),
+    ("/about/sbom.json", "data"),
+    ("/live", "a stream"),
+    ("/assets/{name}", "files of pages"),
+];
+
+/// Routes of the dashboard, as its router writes them.
+const ROUTER: &str = include_str!("../../../actifix-web/src/dashboard.rs");
+
 /// Pages that say that something is not there, and with which status.
 const REFUSALS: &[(&str, u16)] =
     &[("/tickets/ACT-20000101-AAAAA", 404), ("/events/nothing", 404), ("/projects/nothing", 404)];
+
+/// A page that is added gets its line above: it is a route of the router.
+#[test]
+fn every_page_of_the_router_is_walked() {
+    let routes: BTreeSet<&str> = ROUTER
+        .split(".route(\"")
+        .skip(1)
+        .filter(|route| route.contains("get("))
+        .filter_map(|route| route.split('"').next())
+        .collect();
+    let ids = ["{ticket}", "{held}", "{event}"];
+    let walked: BTreeSet<String> = PAGES
+        .iter()
+        .map(|(path, _)| {
+            let path = path.split('?').next().unwrap_or_default();
+            ids.iter()
+                .fold(path.to_owned(), |path, id| path.replace(id, "{id}"))
+                .replace("{project}", "{name}")
+        })
+        .chain(NO_PAGES.iter().map(|(path, _)| (*path).to_owned()))
+        .collect();
+    assert_eq!(walked.iter().map(String::as_str).collect::<BTreeSet<_>>(), routes);
+}
 
 /// Opens a page; what is wrong with it.
 #[track_caller]
@@ -57,7 +101,7 @@ fn none(problems: &[String]) {
 
 /// Every page at one width: what it says, whom it asks, whether it fits, and what axe-core finds in both themes.
 fn walk_with_axe(width: u32) {
-    let stage = Stage::demo();
+    let stage = Stage::furnished();
     let mut visitor = Visitor::new(stage.server.address);
     let mut problems = Vec::new();
     visitor.size(width);
@@ -95,7 +139,7 @@ fn every_page_is_sound_on_a_telephone() {
 
 #[test]
 fn every_page_fits_the_smallest_telephone_with_everything_unfolded() {
-    let stage = Stage::demo();
+    let stage = Stage::furnished();
     let mut visitor = Visitor::new(stage.server.address);
     visitor.size(SMALL_PHONE);
     visitor.open("/login");
@@ -112,7 +156,7 @@ fn every_page_fits_the_smallest_telephone_with_everything_unfolded() {
 
 #[test]
 fn every_page_works_as_a_document() {
-    let stage = Stage::demo();
+    let stage = Stage::furnished();
     let mut visitor = Visitor::with(stage.server.address, Scripts::Off);
     visitor.sign_in("/");
     let mut problems = Vec::new();
@@ -141,11 +185,41 @@ fn an_installation_without_events_says_how_to_begin() {
             ("/tickets", "No ticket matches"),
             ("/held", "Nothing is held"),
             ("/findings", "No leaked secret here"),
+            ("/quarantine", "Nothing is in quarantine"),
+            ("/alerts", "The default rules hold"),
+            ("/channels", "Nobody is told of anything"),
+            ("/deliveries", "No delivery here"),
+            ("/tokens", "No token exists"),
+            ("/audit?user=nobody-of-this-name", "No row matches"),
+            ("/backups", "There is no backup"),
         ] {
             problems.extend(visit(&mut visitor, path, words));
             problems.extend(visitor.axe());
         }
     }
+    none(&problems);
+}
+
+/// A disk that fails under a running server: the page says what does not work, what is safe meanwhile, and what to do.
+#[test]
+fn a_database_that_fails_is_told_on_a_page() {
+    let stage = Stage::empty();
+    let mut visitor = Visitor::new(stage.server.address);
+    visitor.sign_in("/projects");
+    stage.spoil();
+    let mut problems = Vec::new();
+    for width in [DESK, SMALL_PHONE] {
+        visitor.size(width);
+        visitor.open_refused("/tickets", 503);
+        let (text, found) = visitor.inspect();
+        assert!(text.contains("The database does not answer.") && text.contains("send them again"), "{text}");
+        problems.extend(found);
+        problems.extend(visitor.axe());
+    }
+    visitor.expect_refusal(503);
+    visitor.follow_words("a", "Try again");
+    assert_eq!(visitor.path(), "/tickets");
+    problems.extend(visitor.inspect().1);
     none(&problems);
 }
 

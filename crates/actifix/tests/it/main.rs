@@ -16,6 +16,7 @@ mod accounts;
 mod agents;
 mod alerts;
 mod api;
+mod authority;
 mod backups;
 mod captures;
 mod chosen;

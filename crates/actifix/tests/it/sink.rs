@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
-use crate::tls::Authority;
+use crate::authority::Authority;
 
 /// What is waited for must come within this time.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -62,7 +62,7 @@ const ROUTES: [Route; 30] = [
     ("/projects", Person, &[]),
     ("/projects/{name}", Person, &[]),
     ("/quarantine", Operator, &[("release", Operator), ("delete", Operator)]),
-    ("/doctor", Admin, &[]),
+    ("/doctor", Admin, &[("look", Admin)]),
     ("/alerts", Admin, &[("try", Admin), ("save", Admin), ("remove", Admin)]),
     (
         "/channels",
@@ -500,7 +500,7 @@ fn rules_are_tried_before_they_are_saved_and_channels_tell_no_address() {
         fields
     };
     let tried = act("/alerts", &with("try")).text();
-    assert!(tried.contains("<b>1 messages</b>") && tried.contains("AlertError"), "{tried}");
+    assert!(tried.contains("<b>1 message</b>") && tried.contains("AlertError"), "{tried}");
     assert!(tried.contains("value=\"pay\""), "what was written stands in the form: {tried}");
     assert_eq!(server.list("/api/v1/alert-rules").iter().filter(|rule| rule["name"] == "pay").count(), 0);
     assert_eq!(act("/alerts", &with("save")).status, 303);
