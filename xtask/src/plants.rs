@@ -161,8 +161,7 @@ fn plant_all<'p>(field: &Field, plants: &Plants, chosen: &[&'p Plant]) -> Result
             field.sow(plants, Some(plant))?;
             field.build()?
         };
-        let (seen, by) =
-            if built { see(field, plant)? } else { (Seen::NotBuilt, "the compiler".to_owned()) };
+        let (seen, by) = if built { see(field, plant)? } else { (Seen::NotBuilt, "the compiler".to_owned()) };
         let time = began.elapsed();
         println!(
             "[{:>3}/{}] {:>7} {seen:<9} {}: {} ({by})",
@@ -209,7 +208,12 @@ fn table(rows: &[Row<'_>], time: Duration) -> String {
     for (name, rows) in groups.into_iter().chain([all]) {
         let seen = rows.iter().filter(|row| row.seen == Seen::Red).count();
         let spent: Duration = rows.iter().map(|row| row.time).sum();
-        text += &format!("| {name} | {} | {seen} | {} | {:.0} |\n", rows.len(), rows.len() - seen, spent.as_secs_f64());
+        text += &format!(
+            "| {name} | {} | {seen} | {} | {:.0} |\n",
+            rows.len(),
+            rows.len() - seen,
+            spent.as_secs_f64()
+        );
     }
     for Row { plant, seen, by, .. } in rows.iter().filter(|row| row.seen != Seen::Red) {
         text += &format!("\n- {seen}: {}: {} ({by})", plant.group, plant.what);

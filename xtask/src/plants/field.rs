@@ -58,7 +58,9 @@ impl Field {
         let list = process::output(Command::new("git").arg("-C").arg(&source).args(["ls-files", "-z"]))?;
         let files: BTreeSet<String> = list.split_terminator('\0').map(str::to_owned).collect();
         let known = folder.join("files");
-        for gone in fs::read_to_string(&known).unwrap_or_default().lines().filter(|file| !files.contains(*file)) {
+        for gone in
+            fs::read_to_string(&known).unwrap_or_default().lines().filter(|file| !files.contains(*file))
+        {
             match fs::remove_file(tree.join(gone)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
                 _ => {}
@@ -123,7 +125,11 @@ impl Field {
     }
 
     /// Runs the tests of some filters; with a bug awake only until the first of them fails.
-    pub fn tests<'f>(&self, filters: impl IntoIterator<Item = &'f str>, plant: Option<&str>) -> Result<Outcome> {
+    pub fn tests<'f>(
+        &self,
+        filters: impl IntoIterator<Item = &'f str>,
+        plant: Option<&str>,
+    ) -> Result<Outcome> {
         let mut command = self.cargo("nextest");
         command.args(["run", "--color", "never", "--status-level", "fail"]);
         command.arg("--binaries-metadata").arg(self.binaries()).arg("--cargo-metadata").arg(self.metadata());
@@ -147,7 +153,9 @@ impl Field {
     /// Runs a scenario of `cargo xtask faults` in its short form.
     pub fn fault(&self, name: &str, plant: Option<&str>) -> Result<Outcome> {
         let mut command = Command::new(std::env::current_exe().context("this program has no path")?);
-        command.args(["faults", "--quick", "--only", name, "--binary"]).arg(self.target.join("debug/actifix"));
+        command
+            .args(["faults", "--quick", "--only", name, "--binary"])
+            .arg(self.target.join("debug/actifix"));
         self.surround(&mut command);
         // So it finds its root.
         command.env("CARGO_MANIFEST_DIR", self.tree.join("xtask"));
@@ -196,7 +204,8 @@ impl Field {
         if !errors_only {
             command.stdout(file.try_clone()?);
         }
-        let status = command.stderr(file).status().context("cannot start a run; is cargo-nextest installed?")?;
+        let status =
+            command.stderr(file).status().context("cannot start a run; is cargo-nextest installed?")?;
         Ok((status, path))
     }
 }

@@ -74,7 +74,8 @@ impl Plants {
         let mut plants = Self { list: Vec::new(), shared: Vec::new() };
         for path in paths {
             let group = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let table: Table = fs::read_to_string(&path)?.parse().with_context(|| path.display().to_string())?;
+            let table: Table =
+                fs::read_to_string(&path)?.parse().with_context(|| path.display().to_string())?;
             plants.add(&group, &table).with_context(|| path.display().to_string())?;
         }
         plants.judge()?;
@@ -130,7 +131,8 @@ impl Plants {
         let named = named()?;
         let mut edits: Vec<Edit> = Vec::new();
         for edit in &self.shared {
-            let new = named.replace_all(&edit.new, |found: &regex::Captures<'_>| condition(&edit.file, &found[1]));
+            let new =
+                named.replace_all(&edit.new, |found: &regex::Captures<'_>| condition(&edit.file, &found[1]));
             ensure!(!new.contains("PLANTED"), "{}: an [[edit]] has to say which bug it means", edit.file);
             edits.push(Edit { new: new.into_owned(), ..edit.clone() });
         }
@@ -307,7 +309,8 @@ mod tests {
 
     #[test]
     fn changes_that_cannot_be_made_are_refused() {
-        let edit = |old: &str, new: &str| Edit { file: String::new(), old: old.to_owned(), new: new.to_owned() };
+        let edit =
+            |old: &str, new: &str| Edit { file: String::new(), old: old.to_owned(), new: new.to_owned() };
         for (edits, why) in [
             (vec![edit("d", "e")], "exactly once"),
             (vec![edit("a", "e")], "exactly once"),
