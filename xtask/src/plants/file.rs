@@ -128,7 +128,7 @@ impl Plants {
         source: impl Fn(&str) -> Result<String>,
         awake: Option<&Plant>,
     ) -> Result<BTreeMap<String, String>> {
-        let named = named()?;
+        let (named, word) = (named()?, Regex::new(r"\bPLANTED\b")?);
         let mut edits: Vec<Edit> = Vec::new();
         for edit in &self.shared {
             let new =
@@ -144,7 +144,8 @@ impl Plants {
                     laid_over(&edit.file, &source(&edit.file)?, &[edit])?;
                     later.push((plant.what.as_str(), edit));
                 } else {
-                    let new = edit.new.replace("PLANTED", &condition(&edit.file, &plant.what));
+                    let condition = condition(&edit.file, &plant.what);
+                    let new = word.replace_all(&edit.new, regex::NoExpand(&condition)).into_owned();
                     edits.push(Edit { new, ..edit.clone() });
                 }
             }
