@@ -306,13 +306,9 @@ fn heavy_a_rotation_that_is_killed_goes_on_and_of_two_operators_one_wins() {
     server.kill();
     assert!(!first.wait_with_output().expect("the program ends").status.success());
     let server = home.serve();
-    let done = loop {
-        let state = server.get("/api/v1/incident");
-        if state["job"].is_null() {
-            break state;
-        }
-        std::thread::yield_now();
-    };
+    let state = || server.get("/api/v1/incident");
+    crate::backups::wait_until(|| state()["job"].is_null());
+    let done = state();
     assert_eq!(done["last"]["resumed"], 1, "{done}");
     assert_eq!(done["last"]["steps"][0]["stage"], "done");
     assert!(keys(&server, MANY).iter().all(|counts| *counts == (1, 2)), "each was replaced once");
