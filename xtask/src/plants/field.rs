@@ -131,7 +131,7 @@ impl Field {
         plant: Option<&str>,
     ) -> Result<Outcome> {
         let mut command = self.cargo("nextest");
-        command.args(["run", "--color", "never", "--status-level", "fail"]);
+        command.args(["run", "--profile", "plants", "--color", "never", "--status-level", "fail"]);
         command.arg("--binaries-metadata").arg(self.binaries()).arg("--cargo-metadata").arg(self.metadata());
         command.arg(if plant.is_some() { "--fail-fast" } else { "--no-fail-fast" });
         for filter in filters {

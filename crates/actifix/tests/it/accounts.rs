@@ -343,9 +343,7 @@ fn a_token_tells_when_it_was_used_and_warns_before_it_ends() {
         logs.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).collect()
     };
     // A server that stops leaves the rest of the warnings to its next start.
-    while logged().matches("token.expires_soon").count() < 2 {
-        std::thread::yield_now();
-    }
+    crate::backups::wait_until(|| logged().matches("token.expires_soon").count() >= 2);
     // What is still to be written is written at the latest when the server stops.
     server.stop();
     let listed = home.cli(&["token", "list", "--json"]).json();
