@@ -305,6 +305,7 @@ async fn rights_are_looked_at_where_a_thing_is_and_again_while_it_lasts() {
     let begun = bench.log_in().await;
     let live = bench.app.authenticate_session(begun.cookie.reveal()).await.unwrap().unwrap();
     assert!(matches!(bench.app.settings_in_effect(&live.actor), Err(Error::Forbidden { .. })));
+    assert!(matches!(bench.app.examine(&live.actor, false).await, Err(Error::Forbidden { .. })));
     assert!(bench.app.goes_on(&live).await.unwrap());
     let mut user = bench.store.user("jo").await.unwrap().unwrap();
     user.role = Role::Viewer;
