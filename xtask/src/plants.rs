@@ -1,256 +1,226 @@
 //! `cargo xtask plants`: plants known bugs into a copy of the sources and shows that the tests see each of them.
 //!
-//! The bugs stand in `xtask/plants/*.toml`. Most are planted one at a time and built each; those of a file that says
-//! `guarded = true` are built in together, each asleep until the variable `PLANT` names it.
+//! The bugs stand in `xtask/plants/*.toml`. Nearly all are built in together, each asleep until the variable `PLANT`
+//! names it; the few that cannot be (files that are read when tests are built) are built one at a time, at the end.
+//! First all tests must pass with every bug asleep: else their failing would prove nothing.
 
+mod field;
+mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use toml::Table;
 
-use crate::process;
+use self::field::{Field, Outcome};
+use self::file::{Check, Plant, Plants};
 use crate::workspace::Workspace;
 
-/// What nextest answers when tests failed, as opposed to a build that did.
-const TESTS_FAILED: i32 = 100;
-
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask plants                          all of them, in the order of their files\n  cargo xtask plants --only accounts          those of one file\n  cargo xtask plants --like 'jwt:'            those whose description says so\n  cargo xtask plants --list                   what there is"
+)]
 pub struct PlantsArguments {
-    /// Only the bugs of this file, without `.toml`
-    #[arg(long)]
-    only: Option<String>,
-    /// Only bugs whose description or name contains this
-    #[arg(long)]
+    /// Only the bugs of this file, without `.toml`; in this order if there are several
+    #[arg(long, value_name = "FILE")]
+    only: Vec<String>,
+    /// Only bugs whose description contains this
+    #[arg(long, value_name = "TEXT")]
     like: Option<String>,
-}
-
-/// A change of one file.
-struct Edit {
-    file: String,
-    old: String,
-    new: String,
+    /// Say what there is, and plant nothing
+    #[arg(long)]
+    list: bool,
 }
 
 /// What became of a planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
+    /// A test failed, as it should.
     Red,
+    /// All tests passed: they are blind.
     Green,
+    /// Its tests do not exist, or could not be run.
+    NotRun,
+    /// The sources with it are no program.
     NotBuilt,
-    NotPlanted,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Red => "seen",
+            Self::Green => "NOT SEEN",
+            Self::NotRun => "NOT RUN",
+            Self::NotBuilt => "NOT BUILT",
+        })
+    }
+}
+
+/// One line of the table.
+struct Row<'p> {
+    plant: &'p Plant,
+    seen: Seen,
+    /// The first test that failed, or what was run and did not.
+    by: String,
+    time: Duration,
 }
 
 /// Plants and tests; fails when a bug went unseen.
 pub fn run(workspace: &Workspace, arguments: &PlantsArguments) -> Result<()> {
-    let field = Field::prepare(workspace)?;
-    let mut results = Vec::new();
-    for (name, table) in groups(workspace, arguments.only.as_deref())? {
-        println!("==> {name}");
-        let like = |what: &str| arguments.like.as_deref().is_none_or(|part| what.contains(part));
-        let guarded = table.get("guarded").and_then(toml::Value::as_bool).unwrap_or(false);
-        results.extend(if guarded { field.guarded(&table, like)? } else { field.each(&table, like)? });
+    let plants = Plants::read(&workspace.path("xtask/plants"))?;
+    let chosen = choose(&plants, arguments)?;
+    if arguments.list {
+        for plant in chosen {
+            println!("{:<11} {}", plant.group, plant.what);
+        }
+        return Ok(());
     }
-    let count = |seen: Seen| results.iter().filter(|result| **result == seen).count();
-    println!(
-        "{} planted: {} seen by the tests, {} not seen, {} did not build, {} have no place in the sources any more",
-        results.len(),
-        count(Seen::Red),
-        count(Seen::Green),
-        count(Seen::NotBuilt),
-        count(Seen::NotPlanted)
-    );
-    if count(Seen::Red) != results.len() {
+    let field = Field::prepare(workspace)?;
+    field.sow(&plants, None)?;
+    let began = Instant::now();
+    println!("==> building all that can sleep");
+    if !field.build()? {
+        bail!("the sources with the planted bugs do not build");
+    }
+    println!("    built in {}", seconds(began.elapsed()));
+    baseline(&field, &chosen)?;
+    let rows = plant_all(&field, &plants, &chosen)?;
+    let table = table(&rows, began.elapsed());
+    print!("\n{table}");
+    let results = field.folder().join("results.md");
+    fs::write(&results, &table).with_context(|| format!("cannot write {}", results.display()))?;
+    if rows.iter().any(|row| row.seen != Seen::Red) {
         bail!("not every planted bug was seen");
     }
     Ok(())
 }
 
-fn groups(workspace: &Workspace, only: Option<&str>) -> Result<Vec<(String, Table)>> {
-    let mut groups = Vec::new();
-    let folder = workspace.path("xtask/plants");
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
-    for path in paths {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if only.is_none_or(|only| only == name) {
-            let text = fs::read_to_string(&path)?;
-            groups.push((name, text.parse().with_context(|| format!("{}", path.display()))?));
+/// Those that are asked for; what is built by itself comes last, whatever file it stands in.
+fn choose<'p>(plants: &'p Plants, arguments: &PlantsArguments) -> Result<Vec<&'p Plant>> {
+    for name in &arguments.only {
+        if !plants.list.iter().any(|plant| plant.group == *name) {
+            bail!("there is no file xtask/plants/{name}.toml");
         }
     }
-    if groups.is_empty() {
-        bail!("no file of planted bugs has that name in {}", folder.display());
+    let place = |plant: &Plant| arguments.only.iter().position(|name| *name == plant.group);
+    let mut chosen: Vec<&Plant> = (plants.list.iter())
+        .filter(|plant| arguments.only.is_empty() || place(plant).is_some())
+        .filter(|plant| arguments.like.as_deref().is_none_or(|part| plant.what.contains(part)))
+        .collect();
+    chosen.sort_by_key(|plant| (!plant.sleeps(), place(plant)));
+    if chosen.is_empty() {
+        bail!("no planted bug has that description: `cargo xtask plants --list` shows all");
     }
-    Ok(groups)
+    Ok(chosen)
 }
 
-/// The copy that bugs are planted in: what is committed, so that nothing of the working tree is touched.
-struct Field {
-    tree: PathBuf,
-    target: PathBuf,
-}
-
-impl Field {
-    fn prepare(workspace: &Workspace) -> Result<Self> {
-        let folder = workspace.path("target/plants");
-        let field = Self { tree: folder.join("tree"), target: folder.join("target") };
-        if field.tree.exists() {
-            fs::remove_dir_all(&field.tree)?;
-        }
-        fs::create_dir_all(&folder)?;
-        let mut clone = Command::new("git");
-        clone.args(["clone", "--quiet", "--no-hardlinks"]).arg(workspace.path(".")).arg(&field.tree);
-        process::run(&mut clone)?;
-        // The programs that tests run are installed already.
-        let tools = workspace.path("target/test-tools");
-        fs::create_dir_all(field.tree.join("target"))?;
-        if tools.exists() {
-            std::os::unix::fs::symlink(tools, field.tree.join("target/test-tools"))?;
-        }
-        Ok(field)
-    }
-
-    fn each(&self, table: &Table, like: impl Fn(&str) -> bool) -> Result<Vec<Seen>> {
-        let mut results = Vec::new();
-        for plant in tables(table, "plant") {
-            let what = text(plant, "what");
-            if !like(&what) {
-                continue;
-            }
-            let before = self.plant(&[edit(plant)])?;
-            let seen = match before {
-                Some(_) if plant.contains_key("faults") => self.faults(&text(plant, "faults"))?,
-                Some(_) => self.test(&words(plant), None)?,
-                None => Seen::NotPlanted,
-            };
-            self.take_back(before.unwrap_or_default())?;
-            println!("{seen:?}: {what}");
-            results.push(seen);
-        }
-        Ok(results)
-    }
-
-    fn guarded(&self, table: &Table, like: impl Fn(&str) -> bool) -> Result<Vec<Seen>> {
-        let edits: Vec<Edit> = tables(table, "edit").map(edit).collect();
-        let Some(before) = self.plant(&edits)? else { return Ok(vec![Seen::NotPlanted]) };
-        let mut results = Vec::new();
-        for check in tables(table, "check") {
-            let name = text(check, "plant");
-            if !like(&name) {
-                continue;
-            }
-            // Asleep it must disturb nobody: else red would prove nothing.
-            let asleep = self.test(&words(check), None)?;
-            let seen = match asleep {
-                Seen::Green => self.test(&words(check), Some(&name))?,
-                other => other,
-            };
-            let seen = if asleep == Seen::Red { Seen::NotBuilt } else { seen };
-            println!("{seen:?}: {name}, by {}", words(check).join(" "));
-            results.push(seen);
-        }
-        self.take_back(before)?;
-        Ok(results)
-    }
-
-    /// Makes the changes, all or none; what the files held before.
-    fn plant(&self, edits: &[Edit]) -> Result<Option<Vec<(PathBuf, String)>>> {
-        let mut before: Vec<(PathBuf, String)> = Vec::new();
-        for edit in edits {
-            let path = self.tree.join(&edit.file);
-            let source = fs::read_to_string(&path).unwrap_or_default();
-            if !source.contains(&edit.old) {
-                println!("not in {}: {}", edit.file, edit.old.lines().next().unwrap_or_default());
-                self.take_back(before)?;
-                return Ok(None);
-            }
-            fs::write(&path, source.replacen(&edit.old, &edit.new, 1))?;
-            before.push((path, source));
-        }
-        Ok(Some(before))
-    }
-
-    fn take_back(&self, before: Vec<(PathBuf, String)>) -> Result<()> {
-        // The first copy of a file that was changed twice is the one that was there.
-        for (path, source) in before.into_iter().rev() {
-            fs::write(path, source)?;
-        }
-        Ok(())
-    }
-
-    fn test(&self, words: &[String], plant: Option<&str>) -> Result<Seen> {
-        let mut command = Command::new("cargo");
-        command.args(["nextest", "run", "--no-fail-fast"]).args(words).current_dir(&self.tree);
-        command.env("CARGO_TARGET_DIR", &self.target).env_remove("PLANT");
-        if let Some(plant) = plant {
-            command.env("PLANT", plant);
-        }
-        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-        Ok(match status.code() {
-            Some(0) => Seen::Green,
-            Some(TESTS_FAILED) => Seen::Red,
-            _ => Seen::NotBuilt,
+/// With every bug asleep all must pass.
+fn baseline(field: &Field, chosen: &[&Plant]) -> Result<()> {
+    let began = Instant::now();
+    let checks: BTreeSet<&Check> = chosen.iter().flat_map(|plant| &plant.checks).collect();
+    println!("==> {} runs with every bug asleep", checks.len());
+    let filters: Vec<&str> = (checks.iter())
+        .filter_map(|check| match check {
+            Check::Tests(filter) => Some(filter.as_str()),
+            Check::Fault(_) => None,
         })
+        .collect();
+    let mut wrong = Vec::new();
+    if !filters.is_empty() {
+        wrong.extend(problem(field.tests(filters, None)?));
+    }
+    for check in checks {
+        if let Check::Fault(name) = check {
+            wrong.extend(problem(field.fault(name, None)?).map(|problem| format!("{name}: {problem}")));
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("with every bug asleep this must pass, else what fails proves nothing: {}", wrong.join("; "));
+    }
+    println!("    passed in {}", seconds(began.elapsed()));
+    Ok(())
+}
+
+fn problem(outcome: Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Passed => None,
+        Outcome::Failed(tests) => Some(tests.join(", ")),
+        Outcome::NotRun(why) => Some(why),
     }
 }
 
-impl Field {
-    /// Runs a scenario of `cargo xtask faults` in its short form.
-    fn faults(&self, name: &str) -> Result<Seen> {
-        let cargo = |arguments: &[&str]| {
-            let mut command = Command::new("cargo");
-            command.args(arguments).current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target);
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()
+/// Wakes one after the other.
+fn plant_all<'p>(field: &Field, plants: &Plants, chosen: &[&'p Plant]) -> Result<Vec<Row<'p>>> {
+    let mut rows = Vec::new();
+    for (number, plant) in chosen.iter().enumerate() {
+        let began = Instant::now();
+        let built = plant.sleeps() || {
+            field.sow(plants, Some(plant))?;
+            field.build()?
         };
-        if !cargo(&["build", "--workspace", "--bins"])?.success() {
-            return Ok(Seen::NotBuilt);
-        }
-        let done = cargo(&["run", "-p", "xtask", "--", "faults", "--quick", "--only", name])?;
-        Ok(if done.success() { Seen::Green } else { Seen::Red })
+        let (seen, by) = if built { see(field, plant)? } else { (Seen::NotBuilt, "the compiler".to_owned()) };
+        let time = began.elapsed();
+        println!(
+            "[{:>3}/{}] {:>7} {seen:<9} {}: {} ({by})",
+            number + 1,
+            chosen.len(),
+            seconds(time),
+            plant.group,
+            plant.what
+        );
+        rows.push(Row { plant, seen, by, time });
     }
+    // What was planted last is not left there.
+    field.sow(plants, None)?;
+    Ok(rows)
 }
 
-fn tables<'t>(table: &'t Table, name: &str) -> impl Iterator<Item = &'t Table> {
-    table.get(name).and_then(toml::Value::as_array).into_iter().flatten().filter_map(toml::Value::as_table)
-}
-
-fn text(table: &Table, name: &str) -> String {
-    table.get(name).and_then(toml::Value::as_str).unwrap_or_default().to_owned()
-}
-
-fn edit(table: &Table) -> Edit {
-    Edit { file: text(table, "file"), old: text(table, "old"), new: text(table, "new") }
-}
-
-/// The words behind `cargo nextest run`.
-fn words(table: &Table) -> Vec<String> {
-    let list = table.get("run").and_then(toml::Value::as_array).into_iter().flatten();
-    list.filter_map(toml::Value::as_str).map(str::to_owned).collect()
-}
-
-/// Every planted bug still has its place in the sources: a plant that rots proves nothing.
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    #[test]
-    fn planted_bugs_have_a_place_in_the_sources() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut count = 0;
-        for entry in fs::read_dir(root.join("xtask/plants")).unwrap() {
-            let table: Table = fs::read_to_string(entry.unwrap().path()).unwrap().parse().unwrap();
-            for plant in tables(&table, "plant").chain(tables(&table, "edit")) {
-                let edit = edit(plant);
-                let source = fs::read_to_string(root.join(&edit.file)).unwrap_or_default();
-                assert!(source.contains(&edit.old), "{}: {}", edit.file, edit.old);
-                assert_ne!(edit.old, edit.new);
-                count += 1;
-            }
+/// Each that is said to see a bug must.
+fn see(field: &Field, plant: &Plant) -> Result<(Seen, String)> {
+    // What is built by itself is awake anyhow; the name does no harm.
+    let name = Some(plant.what.as_str());
+    let mut by = Vec::new();
+    for check in &plant.checks {
+        let (ran, outcome) = match check {
+            Check::Tests(filter) => (filter, field.tests([filter.as_str()], name)?),
+            Check::Fault(fault) => (fault, field.fault(fault, name)?),
+        };
+        match outcome {
+            Outcome::Failed(tests) => by.extend(tests.into_iter().next()),
+            Outcome::Passed => return Ok((Seen::Green, ran.clone())),
+            Outcome::NotRun(why) => return Ok((Seen::NotRun, format!("{ran}: {why}"))),
         }
-        assert!(count > 100, "{count}");
     }
+    Ok((Seen::Red, by.join(", ")))
+}
+
+/// One line for each file of bugs, and one for each bug that was not seen.
+fn table(rows: &[Row<'_>], time: Duration) -> String {
+    let mut text = "| file | planted | seen | not seen | s |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    let mut groups: BTreeMap<&str, Vec<&Row<'_>>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(&row.plant.group).or_default().push(row);
+    }
+    let all = ("all", rows.iter().collect::<Vec<_>>());
+    for (name, rows) in groups.into_iter().chain([all]) {
+        let seen = rows.iter().filter(|row| row.seen == Seen::Red).count();
+        let spent: Duration = rows.iter().map(|row| row.time).sum();
+        text += &format!(
+            "| {name} | {} | {seen} | {} | {:.0} |\n",
+            rows.len(),
+            rows.len() - seen,
+            spent.as_secs_f64()
+        );
+    }
+    for Row { plant, seen, by, .. } in rows.iter().filter(|row| row.seen != Seen::Red) {
+        text += &format!("\n- {seen}: {}: {} ({by})", plant.group, plant.what);
+    }
+    text + &format!("\nWith the build and the runs asleep: {}\n", seconds(time))
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
 }

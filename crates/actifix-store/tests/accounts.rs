@@ -11,6 +11,7 @@ use actifix_app::ports::{Clock, Store};
 use actifix_app::sessions::{IDLE_MICROS, SESSION_MICROS};
 use actifix_app::tokens::NewToken;
 use actifix_domain::access::{Actor, Role};
+use actifix_domain::audit::{Action, AuditRecord};
 use actifix_domain::login::{FAILURES_MAX, WAIT_SECONDS_MAX};
 use actifix_domain::time::{DAY, HOUR, MINUTE, SECOND};
 use actifix_store::StoreOptions;
@@ -295,6 +296,22 @@ async fn sp800_63b_a_hundred_wrong_codes_close_the_second_factor_to_strangers() 
     assert!(matches!(stranger, Ok(Ok(Login::CodeNeeded(_)))), "{stranger:?}");
     let known = bench.app.log_in("jo", PASSWORD, Some(&right), Some(device.reveal())).await;
     assert!(matches!(known, Ok(Ok(Login::In(_)))), "and the code was not used up: {known:?}");
+}
+
+/// Pages and changes of accounts look as well; who comes by another way must find the same.
+#[tokio::test]
+async fn rights_are_looked_at_where_a_thing_is_and_again_while_it_lasts() {
+    let bench = Bench::new().await;
+    let begun = bench.log_in().await;
+    let live = bench.app.authenticate_session(begun.cookie.reveal()).await.unwrap().unwrap();
+    assert!(matches!(bench.app.settings_in_effect(&live.actor), Err(Error::Forbidden { .. })));
+    assert!(matches!(bench.app.examine(&live.actor, false).await, Err(Error::Forbidden { .. })));
+    assert!(bench.app.goes_on(&live).await.unwrap());
+    let mut user = bench.store.user("jo").await.unwrap().unwrap();
+    user.role = Role::Viewer;
+    let record = AuditRecord::system(NOW, Action::UserRoleChanged, "user:jo");
+    bench.store.save_user(&user, false, &record).await.unwrap();
+    assert!(!bench.app.goes_on(&live).await.unwrap(), "a session that went on with other rights");
 }
 
 async fn token(bench: &Bench, days: u32) -> (String, String) {

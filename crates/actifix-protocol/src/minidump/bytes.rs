@@ -58,8 +58,8 @@ impl<'a> Bytes<'a> {
 }
 
 /// Undoes gzip, with a bound. What does not begin like a dump is not unpacked any further.
-pub(super) fn unpack(bytes: &[u8], bytes_max: u64) -> Result<Vec<u8>, MinidumpError> {
-    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(bytes_max.saturating_add(1));
+pub(super) fn unpack(packed: impl Read, bytes_max: u64) -> Result<Vec<u8>, MinidumpError> {
+    let mut reader = flate2::read::MultiGzDecoder::new(packed).take(bytes_max.saturating_add(1));
     let mut out = vec![0; MAGIC_BYTES];
     reader.read_exact(&mut out).map_err(|_| MinidumpError::Packed)?;
     if !has_magic(&out) {

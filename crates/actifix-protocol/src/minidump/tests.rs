@@ -205,6 +205,16 @@ fn a_packed_dump_is_unpacked_within_what_its_request_has_left() {
     assert!(parse(&packed, dump.len() as u64).is_ok());
     assert_eq!(parse(&packed, dump.len() as u64 - 1), Err(MinidumpError::Packed));
     assert_eq!(parse(&packed, 0), Err(MinidumpError::Packed));
+    // What is too much is not unpacked to its end, to say no then.
+    let mut state = 1u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    });
+    let large = gzip(&dump.iter().copied().chain(noise.take(1 << 20)).collect::<Vec<u8>>());
+    let mut left = large.as_slice();
+    assert_eq!(bytes::unpack(&mut left, 1_000), Err(MinidumpError::Packed));
+    assert!(left.len() > large.len() / 2, "{} of {} bytes were not read", left.len(), large.len());
     // Whatever is no dump is known by its first bytes: what follows, broken here, is not looked at.
     let mut other = gzip(&[b"ELF and more".as_slice(), &[0; 100_000]].concat());
     other.truncate(other.len() - 20);

@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_fails_stands_first_with_its_command_and_text_stays_text() {
-        let hostile = "<script>alert(1)</script>\u{202E}";
+        let hostile = "<hostile onclick=alert(1)>\u{202E}";
         let checks = vec![
             check("a", Found::Pass, "seen", ""),
             check("b", Found::Warn, hostile, "run `actifix token rotate ID`, not `rm -rf /`"),
@@ -239,7 +239,7 @@ mod tests {
         ];
         let page = page_of(Shell::sample(), Some(report(checks)));
         let html = page.render().expect("a page");
-        assert!(!html.contains("<script>alert") && !html.contains('\u{202E}'), "{html}");
+        assert!(!html.contains("<hostile") && !html.contains('\u{202E}'), "{html}");
         assert!(html.contains("<title>Doctor: 1 fail, 2 due"), "{html}");
         let at = |id: &str| html.find(&format!("id=\"c-{id}\"")).unwrap_or_else(|| panic!("no {id}"));
         assert!(at("c") < at("d") && at("d") < at("b") && at("b") < at("a"));

@@ -170,8 +170,12 @@ fn load(server: &Server, number: usize, client: &Client, stop: &AtomicBool) {
     }
 }
 
+/// Waits for what must come. The bound is far beyond what it takes, so that only what never comes meets it.
+#[track_caller]
 pub fn wait_until(done: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
     while !done() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(100), "it does not come");
         std::thread::yield_now();
     }
 }

@@ -8,17 +8,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{Home, Server};
 use crate::http::{Answer, Request};
-use crate::people::{Browser, PASSWORD, login, try_login, with_admin, with_admin_and};
+use crate::people::{PASSWORD, bearer, login, try_login, with_admin, with_admin_and};
 use crate::random::Random;
 use crate::scan::stripe_key;
 use crate::setup::tamper;
 
 /// Limits that no test reaches.
 const BUSY: &str = "[limits]\napi_per_minute = 1000000\napi_per_hour = 1000000\nlogin_per_minute = 600\n";
-
-fn bearer(server: &Server, token: &str) -> Answer {
-    server.send(&Request::get("/api/v1/tickets").header("Authorization", &format!("Bearer {token}")))
-}
 
 fn send_event(server: &Server, dsn: &str) -> Answer {
     let (key, project) = parts(dsn);
@@ -30,12 +26,6 @@ fn parts(dsn: &str) -> (String, String) {
     let rest = dsn.trim().split("://").nth(1).expect("a DSN");
     let (key, rest) = rest.split_once('@').expect("a key");
     (key.to_owned(), rest.rsplit('/').next().expect("a project").to_owned())
-}
-
-fn access(server: &Server, browser: &Browser) -> String {
-    let answer = browser.send(server, "POST", "/api/v1/auth/token", &json!({}));
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.json()["access_token"].as_str().expect("a token").to_owned()
 }
 
 fn steps(home: &Home) -> Vec<Value> {
@@ -52,7 +42,7 @@ fn everything_that_opens_something_is_replaced_and_each_step_is_recorded() {
         .json();
     let inbound = home.cli(&["webhook", "inbound", "add", "ci", "--kind", "standard", "--json"]).json();
     let (token, browser) = (server.token(), login(&server, "admin", PASSWORD));
-    let jwt = access(&server, &browser);
+    let jwt = browser.access(&server);
     let dsns: Vec<String> = ["default", "shop"].iter().map(|name| home.cli(&["dsn", name]).ok()).collect();
     let key = home.cli(&["secrets", "status", "--json"]).json()["key_id"].clone();
     assert_eq!((bearer(&server, &token).status, bearer(&server, &jwt).status), (200, 200));
@@ -128,7 +118,7 @@ fn only_the_owner_of_the_machine_rotates_lifts_and_names_leaks() {
 fn a_lockdown_ends_everything_survives_a_kill_and_is_lifted_on_the_machine_alone() {
     let (home, server) = with_admin_and(BUSY);
     let (token, browser) = (server.token(), login(&server, "admin", PASSWORD));
-    let jwt = access(&server, &browser);
+    let jwt = browser.access(&server);
     let dsn = home.cli(&["dsn"]).ok();
     // Any administrator may shut the doors.
     let shut = browser.send(&server, "POST", "/api/v1/incident/lockdown", &json!({}));
@@ -214,12 +204,14 @@ fn a_leaked_credential_is_found_revoked_and_never_shown() {
     assert_eq!(leak(text).1, "dead");
 
     let browser = login(&server, "admin", PASSWORD);
-    let jwt = access(&server, &browser);
+    let jwt = browser.access(&server);
     assert_eq!(leak(&jwt).2, "access_token");
     assert_eq!(bearer(&server, &jwt).status, 401);
     assert_eq!(browser.get(&server, "/api/v1/tickets").status, 200, "the session goes on");
+    let jwt = browser.access(&server);
     assert_eq!(leak(&browser.session).2, "session");
     assert_eq!(browser.get(&server, "/api/v1/tickets").status, 401);
+    assert_eq!(bearer(&server, &jwt).status, 401, "what was got for the session ends with it");
 
     let dsn = home.cli(&["dsn"]).ok();
     assert_eq!(leak(dsn.trim()).2, "dsn_key");
@@ -314,13 +306,9 @@ fn heavy_a_rotation_that_is_killed_goes_on_and_of_two_operators_one_wins() {
     server.kill();
     assert!(!first.wait_with_output().expect("the program ends").status.success());
     let server = home.serve();
-    let done = loop {
-        let state = server.get("/api/v1/incident");
-        if state["job"].is_null() {
-            break state;
-        }
-        std::thread::yield_now();
-    };
+    let state = || server.get("/api/v1/incident");
+    crate::backups::wait_until(|| state()["job"].is_null());
+    let done = state();
     assert_eq!(done["last"]["resumed"], 1, "{done}");
     assert_eq!(done["last"]["steps"][0]["stage"], "done");
     assert!(keys(&server, MANY).iter().all(|counts| *counts == (1, 2)), "each was replaced once");

@@ -212,6 +212,7 @@ fn ghsa_6j4w_an_access_token_ends_at_once_with_what_it_was_got_for() {
     of_session(&command(&["user", "passwd", "jo", "--stdin"]));
     of_session(&command(&["sessions", "kill", "--all"]));
     of_session(&command(&["token", "keys", "rotate", "--now"]));
+    of_session(&command(&["identity", "unlink", "jo"]));
     of_session(&|login| {
         assert_eq!(login.post(&server, "/api/v1/auth/logout", &json!({})).status, 204);
     });

@@ -83,6 +83,21 @@ impl Browser {
     pub fn send(&self, server: &Server, method: &str, path: &str, body: &Value) -> Answer {
         server.send(&self.request(method, path, Some(body)).header("X-CSRF-Token", &self.csrf))
     }
+
+    /// An access token of the session. It was used, so that the server remembers it.
+    #[track_caller]
+    pub fn access(&self, server: &Server) -> String {
+        let answer = self.send(server, "POST", "/api/v1/auth/token", &json!({}));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let token = answer.json()["access_token"].as_str().expect("a token").to_owned();
+        assert_eq!((bearer(server, &token).status, bearer(server, &token).status), (200, 200));
+        token
+    }
+}
+
+/// Asks with a token what everybody may read.
+pub fn bearer(server: &Server, token: &str) -> Answer {
+    server.send(&Request::get("/api/v1/tickets").header("Authorization", &format!("Bearer {token}")))
 }
 
 /// A server whose administrator has a password.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::telemetry::old::{closed, read_closed};
+use crate::telemetry::old::{closed, file_name, read_closed};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -97,6 +97,24 @@ fn ten_thousand_lines_of_two_processes_are_each_there_once() {
         let mode = entry.unwrap().metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
     }
+}
+
+#[test]
+fn no_line_goes_into_a_file_that_was_closed_since_it_was_opened() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Hands::new());
+    let mut log = log(dir.path(), 0, &clock);
+    // Between the opening and the lock another process closes the file; once.
+    log.opens = |path| {
+        let file = crate::files::append(path)?;
+        let closed = path.with_file_name(file_name("actifix", 1));
+        if !closed.exists() {
+            fs::rename(path, closed)?;
+        }
+        Ok(file)
+    };
+    log.append(numbered(&clock, 0, 0).as_bytes()).unwrap();
+    assert_eq!(fs::metadata(dir.path().join(file_name("actifix", 1))).unwrap().len(), 0);
+    assert_eq!(lines(dir.path()), [(0, 0)]);
 }
 
 #[test]
