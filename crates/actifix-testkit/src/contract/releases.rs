@@ -326,7 +326,7 @@ async fn old_releases_are_forgotten(case: &Case) {
     case.clock.advance(300 * DAY);
     case.one(EventBuilder::new(2, "a").release("used").at(case.now())).await;
     case.clock.advance(101 * DAY);
-    case.store.run_retention(&RetentionPolicy::default(), case.now(), false).await.unwrap();
+    case.store.run_retention(&RetentionPolicy::default(), Some(case.now()), false).await.unwrap();
     assert!(case.store.release_detail(case.project, "never-used").await.unwrap().is_none());
     assert_eq!(detail(case, "used").await.release.events, 2);
 }

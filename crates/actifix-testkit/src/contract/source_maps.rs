@@ -153,14 +153,14 @@ async fn what_nobody_needs_goes(case: &Case) {
     store.note_map_uses(vec![(map_of_used, begun.plus(8 * DAY))]).await.unwrap();
     assert_eq!(bundles().await[0].used_at, Some(begun.plus(8 * DAY)));
     let later = begun.plus(11 * DAY);
-    let would = store.run_retention(&policy, later, true).await.unwrap();
+    let would = store.run_retention(&policy, Some(later), true).await.unwrap();
     assert_eq!(would.source_maps, 1, "the one of the distribution, unused for eleven days");
     assert_eq!(bundles().await.len(), 2);
-    assert_eq!(store.run_retention(&policy, later, false).await.unwrap().source_maps, 1);
+    assert_eq!(store.run_retention(&policy, Some(later), false).await.unwrap().source_maps, 1);
     let left: Vec<u64> = bundles().await.iter().map(|bundle| bundle.id).collect();
     assert_eq!(left, [used]);
     // Used every day, and old all the same.
     store.note_map_uses(vec![(map_of_used, begun.plus(41 * DAY))]).await.unwrap();
-    assert_eq!(store.run_retention(&policy, begun.plus(41 * DAY), false).await.unwrap().source_maps, 1);
+    assert_eq!(store.run_retention(&policy, Some(begun.plus(41 * DAY)), false).await.unwrap().source_maps, 1);
     assert_eq!(store.source_map(map_of_used).await.unwrap(), None);
 }
