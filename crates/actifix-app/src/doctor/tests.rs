@@ -373,3 +373,15 @@ fn long_lists_are_cut() {
     assert!(found.evidence.ends_with("p7; and 92 more"), "{}", found.evidence);
     assert_eq!(found.advice, "the same");
 }
+
+#[test]
+fn the_worst_problem_of_a_check_decides_and_is_told_first() {
+    let problems = || [Problem::warn("w", "x"), Problem::fail("f", "x"), Problem::unknown("u", "x")];
+    for turn in 0..3 {
+        let mut problems = problems();
+        problems.rotate_left(turn);
+        let found = Found::of(problems.into(), "seen");
+        assert_eq!(found.state, State::Fail, "{}", found.evidence);
+        assert!(found.evidence.starts_with('f'), "{}", found.evidence);
+    }
+}
