@@ -114,7 +114,7 @@ pub struct RulesQuery {
 /// What the form shows besides a rule that is there.
 enum Draft<'a> {
     /// A rule as it was read.
-    Rule(AlertRule),
+    Rule(&'a AlertRule),
     /// What was sent and cannot be read: its writer mends it.
     Fields(&'a Fields),
 }
@@ -140,7 +140,7 @@ async fn page(
     let edited = rules.iter().find(|view| view.rule.name == query.edit).map(|view| view.rule.clone());
     let form = match draft {
         Some(Draft::Fields(fields)) => as_sent(fields, &channels, &projects),
-        Some(Draft::Rule(rule)) => form(&rule, &channels, &projects),
+        Some(Draft::Rule(rule)) => form(rule, &channels, &projects),
         None => form(&edited.unwrap_or_default(), &channels, &projects),
     };
     Ok(render(&AlertsPage {
@@ -389,7 +389,7 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     let result = match act {
         "try" => match app.dry_run_rule(actor, rule.clone()).await {
             Ok(run) => {
-                let (query, draft) = (RulesQuery::default(), Some(Draft::Rule(rule)));
+                let (query, draft) = (RulesQuery::default(), Some(Draft::Rule(&rule)));
                 return answer(page(&app, &sent.live, query, draft, String::new(), Some(run)).await);
             }
             Err(error) => Err(error),
@@ -400,7 +400,7 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
     match result {
         Ok(()) => see(&format!("{}/alerts?done=rule", base(&app))),
         Err(error) => {
-            let (query, draft) = (RulesQuery::default(), Some(Draft::Rule(rule)));
+            let (query, draft) = (RulesQuery::default(), Some(Draft::Rule(&rule)));
             acts::again(error, |why| page(&app, &sent.live, query, draft, why, None)).await
         }
     }
