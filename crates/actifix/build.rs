@@ -1,7 +1,10 @@
 //! How the release program is linked: functions with the same code once, relocations packed. Both are a linker's
 //! options, so they are asked for only where the toolchain brings the linker that knows them.
 
-#![allow(clippy::disallowed_methods, reason = "cargo tells a build script all that it knows by its environment")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script all that it knows by its environment"
+)]
 
 use std::env;
 

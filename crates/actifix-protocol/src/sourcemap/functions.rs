@@ -163,7 +163,7 @@ mod tests {
             ("functionally;a(b);", None),
             ("a=functional(b)", None),
         ] {
-            let at = text.find(|c| c == 'a').unwrap();
+            let at = text.find('a').unwrap();
             let places: Vec<usize> = text.match_indices('a').map(|(at, _)| at).collect();
             let hit = places.iter().find_map(|at| {
                 let single = !text[..*at].ends_with(is_name) && !text[*at + 1..].starts_with(is_name);
