@@ -11,6 +11,7 @@ use crate::ports::MapKey;
 use crate::recall::Recalled;
 use actifix_domain::debug_id::DebugId;
 use actifix_domain::project::Project;
+use actifix_domain::release::RELEASE_CHARS_MAX;
 use actifix_protocol::sourcemap::{Index, Place};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
@@ -27,6 +28,12 @@ const IMAGES_MAX: usize = 2_000;
 const NOTES_MAX: usize = 3;
 /// Lines of code on either side.
 const CONTEXT_LINES: usize = 5;
+/// Text of sources that one event may have looked through, and indices of maps that it may hold, bytes: usual stacks
+/// take some MiB.
+const SOURCE_BYTES_MAX: usize = 64 << 20;
+const INDEX_BYTES_MAX: usize = 64 << 20;
+/// Longest distribution that a script is looked for by, characters.
+const DIST_CHARS_MAX: usize = 64;
 /// Longest line of code, characters.
 const LINE_CHARS_MAX: usize = 300;
 /// What the frame was, in the event.
@@ -46,6 +53,8 @@ struct Look<'a> {
     release: Option<(String, String)>,
     maps: HashMap<MapKey, Found>,
     frames_left: usize,
+    source_bytes_left: usize,
+    index_bytes_left: usize,
     missing: BTreeSet<DebugId>,
     /// A script whose map has no such place.
     uncovered: bool,
@@ -70,6 +79,8 @@ impl App {
                 release,
                 maps: HashMap::new(),
                 frames_left: FRAMES_MAX,
+                source_bytes_left: SOURCE_BYTES_MAX,
+                index_bytes_left: INDEX_BYTES_MAX,
                 missing: BTreeSet::new(),
                 uncovered: false,
             };
@@ -186,7 +197,9 @@ impl Look<'_> {
         if self.maps.len() >= SCRIPTS_MAX {
             return None;
         }
-        let found = self.load(key);
+        let weight = |found: &Found| found.as_ref().map_or(0, |(_, index)| index.weight());
+        let found = self.load(key).filter(|found| weight(&Some(found.clone())) <= self.index_bytes_left);
+        self.index_bytes_left = self.index_bytes_left.saturating_sub(weight(&found));
         self.maps.insert(key.clone(), found.clone());
         found
     }
@@ -213,7 +226,16 @@ impl Look<'_> {
         Some((number, index))
     }
 
-    fn source(&self, map: u64, number: u32) -> Option<Arc<str>> {
+    fn source(&mut self, map: u64, number: u32) -> Option<Arc<str>> {
+        let text = self.source_text(map, number).filter(|text| text.len() <= self.source_bytes_left)?;
+        self.source_bytes_left -= text.len();
+        Some(text)
+    }
+
+    fn source_text(&self, map: u64, number: u32) -> Option<Arc<str>> {
+        if self.source_bytes_left == 0 {
+            return None;
+        }
         let cache = &self.app.source_maps.cache;
         if let Some(text) = cache.source(map, number) {
             return Some(text);
@@ -270,8 +292,12 @@ fn debug_ids(event: &Map<String, Value>) -> HashMap<String, DebugId> {
 /// Release and distribution of an event of a script.
 fn release_of(event: &Map<String, Value>) -> Option<(String, String)> {
     let text = |name: &str| event.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let fits = |text: &&str, chars_max: usize| text.chars().nth(chars_max).is_none();
     text("platform").filter(|platform| matches!(*platform, "javascript" | "node"))?;
-    Some((text("release")?.to_owned(), text("dist").unwrap_or_default().to_owned()))
+    // What is longer names no upload, and answers about it are remembered.
+    let release = text("release").filter(|text| fits(text, RELEASE_CHARS_MAX))?;
+    let dist = text("dist").unwrap_or_default();
+    fits(&dist, DIST_CHARS_MAX).then(|| (release.to_owned(), dist.to_owned()))
 }
 
 /// Where a script may have been uploaded for: its address, the same without query, and each with `~` for the host.

@@ -64,7 +64,9 @@ impl Cursor {
 /// The identifier at a place, if the text around it defines a function or class of that name.
 fn defined_at(line: &str, at: usize) -> Option<&str> {
     let rest = line.get(at..)?;
-    let end = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
+    // No further than a name may reach: a script can be one word of many MiB with a million places in it.
+    let letters = rest.char_indices().take_while(|(at, c)| *at <= NAME_BYTES_MAX && is_name(*c));
+    let end = letters.last().map_or(0, |(at, c)| at + c.len_utf8());
     let name = rest.get(..end).filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX)?;
     let before = tail(line.get(..at)?);
     let after = head(rest.get(end..)?);

@@ -10,6 +10,8 @@ pub(super) const NONE: u32 = u32::MAX;
 const BLOCK: usize = 64;
 /// The form that is written.
 const FORM: u32 = 1;
+/// Functions before a place that one lookup compares, from the nearest on.
+const FUNCTIONS_LOOKED_AT_MAX: usize = 5_000;
 
 /// One place of the script and the place of the source that it came from. All count from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,7 +177,7 @@ impl Index {
     pub fn function(&self, line: u32, column: u32, minified: &str) -> Option<&str> {
         let end = self.functions.partition_point(|one| (one.line, one.column) <= (line, column));
         let before = self.functions.get(..end)?;
-        let found = before.iter().rev().find(|one| one.minified == minified)?;
+        let found = before.iter().rev().take(FUNCTIONS_LOOKED_AT_MAX).find(|one| one.minified == minified)?;
         self.name(found.name)
     }
 

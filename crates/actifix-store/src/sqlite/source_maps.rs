@@ -4,7 +4,7 @@ use super::body::{self, Body};
 use super::projects::collect;
 use super::rows::{self, Columns, Place, page_size, quantity};
 use super::writer::Work;
-use super::{SqliteStore, audit, uploads};
+use super::{SqliteStore, audit, upkeep, uploads};
 use crate::fault::{Fault, Result};
 use actifix_app::error::{Error, Result as AppResult};
 use actifix_app::ports::{
@@ -90,6 +90,10 @@ impl SourceMapStore for SqliteStore {
     ) -> AppResult<bool> {
         let record = audit.cloned();
         self.write(move |work| {
+            // What nobody asked for is an upload that failed.
+            if record.is_some() && upkeep::is_held(work.db, project, 0)? {
+                return Err(Error::conflict("its project is under a legal hold: release that first").into());
+            }
             let sql = "UPDATE map_bundles SET state = ?3 WHERE seq = ?1 AND project_id = ?2 AND state <> ?3";
             let gone = work.db.prepare_cached(sql)?.execute(params![quantity(bundle), project.0, GONE])? > 0;
             if let (true, Some(record)) = (gone, &record) {
