@@ -50,12 +50,15 @@ pub struct Notice {
     pub signals: Vec<Signal>,
     /// How many there were in all.
     pub count: u64,
+    /// How many besides are about tickets that somebody silenced: they are counted and not named.
+    #[serde(default)]
+    pub muted: u64,
 }
 
 impl Notice {
     /// Of one signal.
     pub fn single(rule: &str, signal: &Signal) -> Self {
-        Self { rule: rule.to_owned(), test: false, signals: vec![signal.clone()], count: 1 }
+        Self { rule: rule.to_owned(), test: false, signals: vec![signal.clone()], count: 1, muted: 0 }
     }
 
     /// Whether it stands for several.
@@ -77,6 +80,8 @@ pub(crate) struct Message {
     pub test: bool,
     /// How many changes it stands for.
     pub count: u64,
+    /// Changes of muted tickets besides.
+    pub muted: u64,
     /// The changes that are shown.
     pub changes: Vec<Change>,
     /// Where the list of tickets is.
@@ -163,6 +168,16 @@ impl Message {
     /// Changes beyond those that are shown.
     pub fn more(&self) -> u64 {
         self.count.saturating_sub(u64::try_from(self.changes.len()).unwrap_or(u64::MAX))
+    }
+
+    /// What a digest does not name, in words of ours.
+    pub fn rest(&self) -> Option<String> {
+        match (self.more(), self.muted) {
+            (0, 0) => None,
+            (more, 0) => Some(format!("and {more} more")),
+            (0, muted) => Some(format!("and {muted} of muted tickets")),
+            (more, muted) => Some(format!("and {more} more, and {muted} of muted tickets")),
+        }
     }
 
     /// Where people look.
@@ -264,6 +279,7 @@ impl App {
             rule: notice.rule.clone(),
             test: notice.test,
             count: notice.count,
+            muted: notice.muted,
             changes,
             home: format!("{}/", self.settings.public_url),
         })

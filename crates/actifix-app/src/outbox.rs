@@ -4,25 +4,26 @@
 //! its removal, so that each message is decided once; a delivery is recorded after it was attempted, so that each is
 //! sent at least once, with the same id.
 
+mod decision;
+
 use crate::alerts::Opened;
 use crate::app::App;
 use crate::delivery::{Attempting, Kind, Notice, Sent, attempt};
 use crate::error::{Error, Result};
 use crate::ingest::OwnEvent;
 use crate::ports::{
-    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, LeasedDelivery,
-    NewDelivery, Page, Routed, SealedEndpoint, StateKey,
+    Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, LeasedDelivery, Page,
+    Routed, StateKey, Store,
 };
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::{
-    ATTEMPTS_OF_REFUSED_MAX, AlertRule, BREAKER_STREAK, Digest, ENDPOINTS_MAX, Failure, RULE_STATES_MAX,
-    RuleState, Signal, Trigger, Verdict, delay_micros,
+    ATTEMPTS_OF_REFUSED_MAX, BREAKER_STREAK, ENDPOINTS_MAX, Failure, RuleState, Signal, Verdict, delay_micros,
 };
 use actifix_domain::audit::Action;
-use actifix_domain::id::ProjectId;
 use actifix_domain::time::{SECOND, Timestamp};
+use decision::{Decision, clamp};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -45,7 +46,7 @@ const FLIGHTS_PER_HOST_MAX: usize = 4;
 /// How long a delivery is ours; longer than an attempt may take.
 const LEASE_MICROS: i64 = 30 * SECOND;
 
-type States = BTreeMap<StateKey, RuleState>;
+pub(crate) type States = BTreeMap<StateKey, RuleState>;
 
 /// What rules remember between looks; read from the store when it is not known.
 #[derive(Default)]
@@ -54,11 +55,17 @@ pub(crate) struct Routing {
 }
 
 impl Routing {
-    /// A rule was removed.
-    pub(crate) fn forget(&mut self, name: &str) {
-        if let Some(states) = &mut self.states {
-            states.retain(|(rule, _), _| rule != name);
+    /// Takes it all; what is not kept again is read from the store the next time, so that only what is on disk is
+    /// remembered.
+    pub(crate) async fn take(&mut self, store: &dyn Store) -> Result<States> {
+        match self.states.take() {
+            Some(states) => Ok(states),
+            None => Ok(store.rule_states().await?.into_iter().collect()),
         }
+    }
+
+    pub(crate) fn keep(&mut self, states: States) {
+        self.states = Some(states);
     }
 }
 
@@ -118,7 +125,12 @@ impl App {
 
     /// Gives up what waited too long, forgets what is old, and tells the figures.
     pub async fn tend_outbox(self: &Arc<Self>) -> Result<()> {
-        for expired in self.store.expire_deliveries(self.now()).await? {
+        // A clock that leapt makes everything old at once.
+        let expired = match self.clock_jump() {
+            None => self.store.expire_deliveries(self.now()).await?,
+            Some(_) => Vec::new(),
+        };
+        for expired in expired {
             let Expired { endpoint, count, untried } = expired;
             tracing::warn!(webhook = endpoint.name, count, untried, "webhook.expired");
             let name = endpoint.name.clone();
@@ -141,22 +153,23 @@ impl App {
     /// Turns signals into messages, and says digests that are due.
     pub async fn route_signals(&self) -> Result<()> {
         let mut routing = self.alerts.routing.lock().await;
-        let mut states = match routing.states.take() {
-            Some(states) => states,
-            None => self.store.rule_states().await?.into_iter().collect(),
-        };
+        let mut states = routing.take(&*self.store).await?;
         for _ in 0..ROUTES_PER_LOOK {
             let pending = self.store.pending_signals(SIGNALS_PER_ROUTE).await?;
             let now = self.now();
-            let due = states.values().any(|state| state.digest_at().is_some_and(|at| at <= now));
-            if pending.is_empty() && !due {
+            let gathers = states.values().any(|state| state.digest_at().is_some());
+            if pending.is_empty() && !gathers {
                 break;
             }
             let many = pending.len();
             let rules = self.effective_rules().await?;
+            let mut touched = clamp(&rules, &mut states, now);
+            let due = states.values().any(|state| state.digest_at().is_some_and(|at| at <= now));
+            if pending.is_empty() && !due && touched.is_empty() {
+                break;
+            }
             let endpoints = self.store.endpoints().await?;
             let mut decision = Decision { app: self, now, endpoints: &endpoints, routed: Routed::default() };
-            let mut touched = BTreeSet::new();
             for waiting in pending {
                 decision.routed.signals.push(waiting.seq);
                 // Whoever silences a ticket wants to hear nothing of it; its issue is closed all the same.
@@ -175,13 +188,16 @@ impl App {
                             decision.say(rule, waiting.signal.project, &notice)?;
                         }
                         Verdict::Gathered => decision.open_issues(rule, &waiting.signal)?,
-                        Verdict::Repeated => continue,
+                        Verdict::Repeated => {
+                            decision.reopen_issues(rule, &waiting.signal)?;
+                            continue;
+                        }
                     }
                     touched.insert(key);
                 }
             }
-            decision.say_digests(&rules, &mut states, &mut touched)?;
-            decision.forget_states(&rules, &mut states)?;
+            decision.say_digests(&rules, &mut states, &mut touched).await?;
+            decision.forget_states(&rules, &mut states).await?;
             let mut routed = decision.routed;
             routed.states = touched
                 .into_iter()
@@ -192,8 +208,7 @@ impl App {
                 break;
             }
         }
-        // Only what is on disk is remembered: after a failure it is read again.
-        routing.states = Some(states);
+        routing.keep(states);
         Ok(())
     }
 
@@ -443,150 +458,5 @@ fn end_of(leased: &LeasedDelivery, sent: &Sent, streak: u32, random: u64, now: T
         AttemptEnd::Dead { failure, not_before }
     } else {
         AttemptEnd::Again { failure, not_before }
-    }
-}
-
-/// What is decided about some signals.
-struct Decision<'a> {
-    app: &'a App,
-    now: Timestamp,
-    endpoints: &'a [SealedEndpoint],
-    routed: Routed,
-}
-
-fn keeps_issues(record: &EndpointRecord) -> bool {
-    record.kind == Kind::Github.as_str()
-}
-
-impl<'a> Decision<'a> {
-    /// Digests that are due, each to those who hear of its project.
-    fn say_digests(
-        &mut self,
-        rules: &[AlertRule],
-        states: &mut States,
-        touched: &mut BTreeSet<StateKey>,
-    ) -> Result<()> {
-        for (key, state) in states {
-            let Some(rule) = rules.iter().find(|rule| rule.name == key.0) else { continue };
-            if state.digest_at().is_none_or(|at| self.now < at) {
-                continue;
-            }
-            touched.insert(key.clone());
-            if let Some(digest) = state.take_digest(rule, self.now) {
-                self.say_digest(rule, key.1, digest)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Bounds what is remembered. A state without a rule has nothing to say any more, and one that is idle decides like
-    /// a new one; of too many, those that were used longest ago go, after they have said what they held back.
-    fn forget_states(&mut self, rules: &[AlertRule], states: &mut States) -> Result<()> {
-        let now = self.now;
-        let forgotten = &mut self.routed.forgotten;
-        states.retain(|key, state| {
-            let rule = rules.iter().find(|rule| rule.name == key.0);
-            let stays = rule.is_some_and(|rule| !state.is_idle(rule, now));
-            if !stays {
-                forgotten.push(key.clone());
-            }
-            stays
-        });
-        let beyond = states.len().saturating_sub(RULE_STATES_MAX);
-        if beyond == 0 {
-            return Ok(());
-        }
-        let mut keys: Vec<StateKey> = states.keys().cloned().collect();
-        keys.sort_by_cached_key(|key| {
-            states.get(key).map(|state| (state.digest_at().is_some(), state.used_at()))
-        });
-        for key in keys.into_iter().take(beyond) {
-            let digest = states.remove(&key).and_then(RuleState::into_digest);
-            let rule = rules.iter().find(|rule| rule.name == key.0);
-            if let (Some(rule), Some(digest)) = (rule, digest) {
-                self.say_digest(rule, key.1, digest)?;
-            }
-            self.routed.forgotten.push(key);
-        }
-        Ok(())
-    }
-
-    fn say_digest(&mut self, rule: &AlertRule, project: Option<ProjectId>, digest: Digest) -> Result<()> {
-        let notice =
-            Notice { rule: rule.name.clone(), test: false, signals: digest.samples, count: digest.count };
-        for record in self.targets(rule, project).filter(|record| !keeps_issues(record)) {
-            self.deliver(record, notice.signals.first(), &notice)?;
-        }
-        Ok(())
-    }
-
-    /// A message about one signal to each channel of the rule.
-    fn say(&mut self, rule: &AlertRule, project: Option<ProjectId>, notice: &Notice) -> Result<()> {
-        let signal = notice.signals.first();
-        // An issue stands for one ticket.
-        let has_ticket = signal.is_some_and(|signal| signal.ticket.is_some());
-        for record in self.targets(rule, project).filter(|record| has_ticket || !keeps_issues(record)) {
-            self.deliver(record, signal, notice)?;
-        }
-        Ok(())
-    }
-
-    /// An issue stands for one ticket, so that none of them is lost in a digest.
-    fn open_issues(&mut self, rule: &AlertRule, signal: &Signal) -> Result<()> {
-        if signal.ticket.is_none() || signal.trigger == Trigger::Resolved {
-            return Ok(());
-        }
-        let notice = Notice::single(&rule.name, signal);
-        for record in self.targets(rule, signal.project).filter(|record| keeps_issues(record)) {
-            self.deliver(record, Some(signal), &notice)?;
-        }
-        Ok(())
-    }
-
-    /// The channels of a rule that hear of a project. A channel of a project hears of that project only; what is about
-    /// the installation is for the others.
-    fn targets(
-        &self,
-        rule: &AlertRule,
-        project: Option<ProjectId>,
-    ) -> std::vec::IntoIter<&'a EndpointRecord> {
-        let endpoints: &'a [SealedEndpoint] = self.endpoints;
-        let hears = |record: &&EndpointRecord| {
-            record.enabled
-                && (rule.endpoints.is_empty() || rule.endpoints.contains(&record.name))
-                && (record.project.is_none() || record.project == project)
-        };
-        let found: Vec<&'a EndpointRecord> =
-            endpoints.iter().map(|sealed| &sealed.record).filter(hears).collect();
-        found.into_iter()
-    }
-
-    /// Channels that keep issues close them, whatever the rules say.
-    fn close_issues(&mut self, signal: &Signal) -> Result<()> {
-        if signal.trigger != Trigger::Resolved {
-            return Ok(());
-        }
-        let notice = Notice::single("issues", signal);
-        let endpoints = self.endpoints;
-        for sealed in endpoints.iter().filter(|sealed| sealed.record.kind == Kind::Github.as_str()) {
-            let record = &sealed.record;
-            if record.enabled && (record.project.is_none() || record.project == signal.project) {
-                self.deliver(record, Some(signal), &notice)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn deliver(&mut self, record: &EndpointRecord, signal: Option<&Signal>, notice: &Notice) -> Result<()> {
-        let single = signal.filter(|_| !notice.is_digest());
-        self.routed.deliveries.push(NewDelivery {
-            id: self.app.delivery_id(),
-            endpoint: record.id.clone(),
-            trigger: signal.map(|signal| signal.trigger),
-            ticket: single.and_then(|signal| signal.ticket.clone()),
-            notice: serde_json::to_string(notice).map_err(Error::internal)?,
-            created_at: self.now,
-        });
-        Ok(())
     }
 }

@@ -28,12 +28,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
+#[path = "outbox/changes.rs"]
+mod changes;
+
 /// What the courier was given.
 #[derive(Clone, Debug)]
 struct Given {
     url: String,
     method: &'static str,
     id: String,
+    /// The list of signatures.
+    signature: String,
     body: Value,
 }
 
@@ -79,6 +84,7 @@ impl Courier for FakeCourier {
             url: url.clone(),
             method: request.method,
             id: header("webhook-id").unwrap_or_default(),
+            signature: header("webhook-signature").unwrap_or_default(),
             body: serde_json::from_slice(&request.body).unwrap_or_default(),
         });
         let mut answers = self.answers.lock().unwrap();
@@ -91,6 +97,7 @@ impl Courier for FakeCourier {
             url: format!("mail:{}", mail.host),
             method: "MAIL",
             id: mail.message_id,
+            signature: String::new(),
             body: json!({ "subject": mail.subject, "text": mail.text }),
         });
         Ok(())

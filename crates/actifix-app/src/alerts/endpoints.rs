@@ -102,7 +102,7 @@ pub struct Rotated {
     pub secret: SecretText,
     /// `whpk_…`, which is public.
     pub public_key: Option<String>,
-    /// Until when the former one signs too.
+    /// Until when the former ones sign too.
     pub former_ends_at: Option<Timestamp>,
 }
 
@@ -231,7 +231,7 @@ impl App {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Puts a new secret first, and a new key where there was one; the former secret goes on until `former_ends_at`.
+    /// Puts a new secret first, and a new key where there was one; the former ones go on until `former_ends_at`.
     fn sign_anew(&self, channel: &mut ChannelConfig, former_ends_at: Option<Timestamp>) -> Option<Rotated> {
         if channel.kind != Kind::Webhook {
             return None;
@@ -248,8 +248,12 @@ impl App {
         former.retain(|secret| secret.ends_at.is_some());
         channel.secrets = vec![SigningSecret { text: secret.clone(), ends_at: None }];
         channel.secrets.extend(former);
-        if channel.seed.is_some() {
+        if let Some(former) = channel.seed.take() {
             channel.seed = Some(new_seed(random()));
+            // One key before this one at most; of a new channel there is none.
+            let former = Some(former).filter(|former| !former.is_empty() && former_ends_at.is_some());
+            channel.former_seeds =
+                former.map(|text| SigningSecret { text, ends_at: former_ends_at }).into_iter().collect();
         }
         let public_key = channel.seed.as_deref().and_then(public_key);
         Some(Rotated { secret: SecretText::new(secret), public_key, former_ends_at })
@@ -282,6 +286,8 @@ impl App {
         if on {
             // What would not be let in now does not come back by being switched on.
             self.open(&sealed)?.channel.validate(&self.settings.outbound)?;
+            // Nor does it wait for what failed before, though it be on already: somebody mended it.
+            (record.streak, record.next_attempt_at) = (0, None);
         }
         record.updated_at = self.now();
         let act = if on { "enabled" } else { "disabled" };

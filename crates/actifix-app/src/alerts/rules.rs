@@ -70,19 +70,30 @@ impl App {
 
     /// The rules that are applied.
     pub(crate) async fn effective_rules(&self) -> Result<Vec<AlertRule>> {
-        let own: Vec<AlertRule> =
-            self.store.alert_rules().await?.into_iter().map(|record| record.rule).collect();
-        Ok(if own.is_empty() { default_rules() } else { own })
+        Ok(or_defaults(self.own_rules().await?))
     }
 
-    /// Adds a rule, or replaces the one of this name. The first one ends the defaults.
+    async fn own_rules(&self) -> Result<Vec<AlertRule>> {
+        Ok(self.store.alert_rules().await?.into_iter().map(|record| record.rule).collect())
+    }
+
+    /// Adds a rule, or replaces the one of this name. The first one ends the defaults. What the former ones gathered is
+    /// told at once.
     pub async fn save_rule(&self, actor: &Actor, rule: AlertRule) -> Result<RuleView> {
         Self::require(actor, Scope::Admin, None)?;
         self.check_rule(&rule).await?;
         let target = format!("alert-rule:{}", rule.name);
         let detail = json!({ "act": "saved", "rule": rule });
         let audit = self.audit(actor, Action::AlertRuleChanged, target, rule.project, detail);
-        let saved = self.store.save_alert_rule(&rule, self.now(), &audit).await?;
+        let mut routing = self.alerts.routing.lock().await;
+        let mut after = self.own_rules().await?;
+        after.retain(|known| known.name != rule.name);
+        after.push(rule.clone());
+        let mut states = routing.take(&*self.store).await?;
+        let told = self.flush_digests(&mut states, &self.effective_rules().await?, &after).await?;
+        let saved = self.store.save_alert_rule(&rule, self.now(), told, &audit).await?;
+        routing.keep(states);
+        self.alerts.wake.notify_one();
         Ok(saved.into())
     }
 
@@ -105,15 +116,22 @@ impl App {
         Ok(())
     }
 
-    /// Removes a rule.
+    /// Removes a rule, and tells what it gathered.
     pub async fn remove_rule(&self, actor: &Actor, name: &str) -> Result<()> {
         Self::require(actor, Scope::Admin, None)?;
         let target = format!("alert-rule:{name}");
         let audit = self.audit(actor, Action::AlertRuleChanged, target, None, json!({ "act": "removed" }));
-        if !self.store.remove_alert_rule(name, &audit).await? {
+        let mut routing = self.alerts.routing.lock().await;
+        let (before, mut after) = (self.effective_rules().await?, self.own_rules().await?);
+        after.retain(|known| known.name != name);
+        let after = or_defaults(after);
+        let mut states = routing.take(&*self.store).await?;
+        let told = self.flush_digests(&mut states, &before, &after).await?;
+        if !self.store.remove_alert_rule(name, told, &audit).await? {
             return Err(Error::NotFound { what: "alert rule" });
         }
-        self.alerts.routing.lock().await.forget(name);
+        routing.keep(states);
+        self.alerts.wake.notify_one();
         Ok(())
     }
 
@@ -177,6 +195,11 @@ impl App {
         self.store.mute_ticket(&ticket.id, mute.as_ref(), &audit).await?;
         Ok(mute)
     }
+}
+
+/// The rules that hold where somebody wrote these.
+fn or_defaults(own: Vec<AlertRule>) -> Vec<AlertRule> {
+    if own.is_empty() { default_rules() } else { own }
 }
 
 impl DryRun {

@@ -125,6 +125,9 @@ pub struct ChannelConfig {
     /// Seed of the Ed25519 key that signs besides (`whsk_…`).
     #[serde(default)]
     pub seed: Option<String>,
+    /// Seeds that were replaced, and sign until they end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_seeds: Vec<SigningSecret>,
 }
 
 impl fmt::Debug for ChannelConfig {
@@ -138,7 +141,7 @@ impl Drop for ChannelConfig {
         self.url.zeroize();
         self.token.zeroize();
         self.seed.zeroize();
-        self.secrets.iter_mut().for_each(|secret| secret.text.zeroize());
+        self.secrets.iter_mut().chain(&mut self.former_seeds).for_each(|secret| secret.text.zeroize());
     }
 }
 
@@ -155,6 +158,7 @@ impl ChannelConfig {
             to: Vec::new(),
             secrets: Vec::new(),
             seed: None,
+            former_seeds: Vec::new(),
         }
     }
 
@@ -202,7 +206,8 @@ impl ChannelConfig {
             }
             _ => {}
         }
-        needs("secrets", self.secrets.len() <= SECRETS_MAX, "two at most")
+        let few = self.secrets.len() <= SECRETS_MAX && self.former_seeds.len() < SECRETS_MAX;
+        needs("secrets", few, "two at most")
     }
 
     fn validate_mail(&self) -> Result<(), Error> {
@@ -290,7 +295,7 @@ fn check_url(text: &str, kind: Kind, policy: &AddressPolicy) -> Result<(), Strin
         (_, "https") => {}
         _ => return Err("only https: what is sent must not be read on the way".to_owned()),
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    if !url.username().is_empty() || url.password().is_some() || authority(text).contains('@') {
         return Err("it names a user: give name and password or token apart".to_owned());
     }
     if url.fragment().is_some() {
@@ -318,6 +323,12 @@ fn check_url(text: &str, kind: Kind, policy: &AddressPolicy) -> Result<(), Strin
         Some(address) if !policy.permits(address) => private(),
         _ => Ok(()),
     }
+}
+
+/// What stands between the slashes of an address and its path, as it was written: the parser drops a user without a name.
+fn authority(text: &str) -> &str {
+    let rest = text.split_once(':').map_or("", |(_, rest)| rest).trim_start_matches(['/', '\\']);
+    rest.split(['/', '\\', '?', '#']).next().unwrap_or_default()
 }
 
 /// Names that mean this machine wherever they are asked for.

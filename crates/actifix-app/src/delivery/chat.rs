@@ -58,8 +58,7 @@ pub(super) fn slack(channel: &ChannelConfig, message: &Message) -> Result<Outbou
             for change in message.changes.iter().take(SHOWN_MAX) {
                 blocks.push(json!({ "type": "section", "text": plain(&line(change), SLACK_TEXT_MAX) }));
             }
-            if message.more() > 0 {
-                let text = format!("and {} more", message.more());
+            if let Some(text) = message.rest() {
                 blocks.push(json!({ "type": "section", "text": plain(&text, SLACK_TEXT_MAX) }));
             }
         }
@@ -99,8 +98,8 @@ pub(super) fn discord(channel: &ChannelConfig, message: &Message) -> Result<Outb
         _ => {
             let mut lines: Vec<String> =
                 message.changes.iter().take(SHOWN_MAX).map(|change| md(&line(change))).collect();
-            if message.more() > 0 {
-                lines.push(format!("and {} more", message.more()));
+            if let Some(rest) = message.rest() {
+                lines.push(rest);
             }
             (lines.join("\n"), Vec::new())
         }
@@ -130,8 +129,8 @@ pub(super) fn teams(channel: &ChannelConfig, message: &Message) -> Result<Outbou
         }
         _ => {
             body.extend(message.changes.iter().take(SHOWN_MAX).map(|change| run(&line(change), "Default")));
-            if message.more() > 0 {
-                body.push(run(&format!("and {} more", message.more()), "Default"));
+            if let Some(rest) = message.rest() {
+                body.push(run(&rest, "Default"));
             }
         }
     }

@@ -23,6 +23,7 @@ struct Data<'a> {
     test: bool,
     rule: &'a str,
     count: u64,
+    muted: u64,
     changes: Vec<ChangeData<'a>>,
     url: &'a str,
 }
@@ -63,12 +64,13 @@ pub(super) fn request(
             test: message.test,
             rule: &message.rule,
             count: message.count,
+            muted: message.muted,
             changes: message.changes.iter().map(change_data).collect(),
             url: message.url(),
         },
     };
     let mut request = post_json(&channel.url, &payload)?;
-    let list = sign::signatures(&channel.secrets, channel.seed.as_deref(), &message.id, now, &request.body)?;
+    let list = sign::signatures(channel, &message.id, now, &request.body)?;
     for (name, value) in [
         ("webhook-id", message.id.clone()),
         ("webhook-timestamp", now.seconds().to_string()),

@@ -1,6 +1,6 @@
-//! Mail: plain text.
+//! Mail: plain text, of which programs make links: only the one to the ticket is left to them.
 
-use super::escape::one_line;
+use super::escape::{one_line, plain};
 use super::push::lines;
 use super::{ChannelConfig, Message};
 use crate::ports::OutboundMail;
@@ -17,8 +17,8 @@ pub(super) fn mail(channel: &ChannelConfig, message: &Message) -> Result<Outboun
     let from = channel.from.clone().ok_or(Failure::Unusable)?;
     let domain = from.rsplit('@').next().unwrap_or("localhost").to_owned();
     let title = message.first().map(|change| change.title.as_str()).unwrap_or_default();
-    let mut text = vec![message.headline(), String::new()];
-    text.extend(lines(message));
+    let mut text = vec![plain(&message.headline()), String::new()];
+    text.extend(lines(message).iter().map(|line| plain(line)));
     text.extend([String::new(), message.url().to_owned(), String::new(), format!("Rule {}", message.rule)]);
     Ok(OutboundMail {
         host: url.host_str().ok_or(Failure::Unusable)?.trim_matches(['[', ']']).to_owned(),
@@ -28,7 +28,7 @@ pub(super) fn mail(channel: &ChannelConfig, message: &Message) -> Result<Outboun
             (Some(name), Some(password)) => Some((name.clone(), SecretText::new(password.clone()))),
             _ => None,
         },
-        subject: one_line(&format!("[Actifix] {}: {title}", message.headline()), SUBJECT_CHARS_MAX),
+        subject: one_line(&plain(&format!("[Actifix] {}: {title}", message.headline())), SUBJECT_CHARS_MAX),
         text: text.join("\r\n"),
         message_id: format!("{}@{domain}", message.id),
         at: message.at,

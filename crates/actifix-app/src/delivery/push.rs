@@ -27,8 +27,8 @@ pub(super) fn lines(message: &Message) -> Vec<String> {
                 .iter()
                 .map(|change| one_line(&format!("{}: {}", change.headline(), change.title), 200))
                 .collect();
-            if message.more() > 0 {
-                lines.push(format!("and {} more", message.more()));
+            if let Some(rest) = message.rest() {
+                lines.push(rest);
             }
             lines
         }

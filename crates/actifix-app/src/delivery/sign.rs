@@ -1,6 +1,7 @@
 //! Standard Webhooks: what is signed, and how a signature is proven. Symmetric keys are `whsec_` and base64 of 24 to 64
 //! bytes (HMAC-SHA256, `v1`), asymmetric ones `whsk_` and `whpk_` (Ed25519, `v1a`).
 
+use super::ChannelConfig;
 use actifix_domain::alert::Failure;
 use actifix_domain::time::Timestamp;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -86,22 +87,23 @@ fn signed(id: &str, timestamp: i64, body: &[u8]) -> Vec<u8> {
     [id.as_bytes(), b".", timestamp.to_string().as_bytes(), b".", body].concat()
 }
 
-/// The list of signatures for the header: one of each secret that has not ended, and one of the key.
+/// The list of signatures for the header: one of each secret that has not ended, and one of each key.
 pub(super) fn signatures(
-    secrets: &[SigningSecret],
-    seed: Option<&str>,
+    channel: &ChannelConfig,
     id: &str,
     now: Timestamp,
     body: &[u8],
 ) -> Result<String, Failure> {
     let text = signed(id, now.seconds(), body);
     let mut list = Vec::new();
-    for secret in secrets.iter().filter(|secret| secret.ends_at.is_none_or(|end| now < end)) {
+    let lives = |secret: &&SigningSecret| secret.ends_at.is_none_or(|end| now < end);
+    for secret in channel.secrets.iter().filter(lives) {
         let bytes = key(&secret.text).ok_or(Failure::Unusable)?;
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), &text);
         list.push(format!("v1,{}", STANDARD.encode(tag.as_ref())));
     }
-    if let Some(seed) = seed {
+    let former = channel.former_seeds.iter().filter(lives).map(|former| &former.text);
+    for seed in channel.seed.iter().chain(former) {
         let pair = pair(seed).ok_or(Failure::Unusable)?;
         list.push(format!("v1a,{}", STANDARD.encode(pair.sign(&text).as_ref())));
     }

@@ -1,6 +1,8 @@
 use super::*;
 use actifix_domain::alert::AddressPolicy;
 use actifix_domain::time::SECOND;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 const NOW: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);
@@ -34,6 +36,7 @@ fn message(changes: Vec<Change>, count: u64) -> Message {
         rule: "r".into(),
         test: false,
         count,
+        muted: 0,
         changes,
         home: "https://errors.example.net/".into(),
     }
@@ -182,6 +185,28 @@ fn nothing_that_a_stranger_wrote_mentions_formats_or_links() {
 }
 
 #[test]
+fn a_mail_links_to_the_ticket_and_to_nothing_that_a_stranger_wrote() {
+    let mut config = channel(Kind::Mail);
+    config.url = "smtp://mail.example.net".into();
+    (config.from, config.to) = (Some("a@example.net".into()), vec!["b@example.net".into()]);
+    let hostile = "pay at https://evil.tld/x or www.evil.tld, http://evil.tld, mailto:a@evil.tld";
+    let mut one = change(hostile);
+    (one.culprit, one.detail) = (hostile.into(), hostile.into());
+    (one.environment, one.release) = (Some(hostile.into()), Some(hostile.into()));
+    for message in [message(vec![one.clone()], 1), message(vec![one.clone(), one], 5)] {
+        let mail = mail::mail(&config, &message).unwrap();
+        for text in [&mail.subject, &mail.text] {
+            for bad in ["://evil", "www.evil", "@evil"] {
+                assert!(!text.contains(bad), "{bad} in {text}");
+            }
+            assert!(text.contains("evil"), "it can be read still: {text}");
+        }
+        assert_eq!(mail.text.matches("://").count(), 1, "{}", mail.text);
+        assert!(mail.text.contains(&format!("\r\n{}\r\n", message.url())), "{}", mail.text);
+    }
+}
+
+#[test]
 fn escapes_are_literal_and_break_references() {
     assert_eq!(escape::discord("&lt; <b> a&b"), "&lt; \\<b\\> a&b");
     assert_eq!(escape::one_line("a\u{2028}b\u{2029}c", 9), "a b c");
@@ -202,6 +227,7 @@ fn addresses_are_https_and_public_or_allowed() {
         "https://8.8.8.8/",
         "https://[2606:4700::1]:8443/",
         "https://xn--bcher-kva.example/",
+        "https://hooks.example.net/@room?to=a@b",
     ] {
         assert_eq!(check(good, &none), Ok(()), "{good}");
     }
@@ -213,6 +239,10 @@ fn addresses_are_https_and_public_or_allowed() {
         "https://",
         "https://u:p@hooks.example.net/",
         "https://u@hooks.example.net/",
+        "https://@1.1.1.1/",
+        "https://:@1.1.1.1/",
+        "https:\\\\@1.1.1.1/",
+        "https:@1.1.1.1/",
         "https://hooks.example.net:0/",
         "https://hooks.example.net/#a",
         "https://hooks.example.net/ x",
@@ -261,6 +291,7 @@ fn addresses_are_https_and_public_or_allowed() {
         "smtp://127.0.0.1",
         "smtp://0x7f.1",
         "smtp://localhost",
+        "smtp://@mail.example.net",
         "https://mail.example.net",
         "smtp://2130706433",
         "smtp://[::1]:25",
@@ -343,7 +374,50 @@ fn a_signature_is_good_for_five_minutes_and_by_each_of_two_secrets() {
     assert_eq!(later.body, request.body, "an attempt says the same as the one before");
     config.secrets.clear();
     config.seed = None;
+    config.former_seeds.clear();
     assert_eq!(generic::request(&config, &message, NOW).unwrap_err(), Failure::Unusable, "never unsigned");
+}
+
+/// Public keys, of those given, that a signature of the list was made with.
+fn signed_with<'a>(keys: &[&'a str], id: &str, list: &str, stamp: &str, body: &[u8]) -> Vec<&'a str> {
+    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+    let text = [id.as_bytes(), b".", stamp.as_bytes(), b".", body].concat();
+    let given: Vec<Vec<u8>> = list
+        .split(' ')
+        .filter_map(|one| one.strip_prefix("v1a,"))
+        .map(|one| STANDARD.decode(one).unwrap())
+        .collect();
+    let made_with = |key: &&str| {
+        let raw = STANDARD.decode(key.strip_prefix("whpk_").unwrap()).unwrap();
+        let key = UnparsedPublicKey::new(&ED25519, raw);
+        given.iter().any(|one| key.verify(&text, one).is_ok())
+    };
+    keys.iter().copied().filter(|key| made_with(key)).collect()
+}
+
+#[test]
+fn a_replaced_key_signs_beside_the_new_one_until_it_ends() {
+    let (new, old) = (new_seed([3; 32]), new_seed([4; 32]));
+    let (new_key, old_key) = (public_key(&new).unwrap(), public_key(&old).unwrap());
+    let mut config = channel(Kind::Webhook);
+    config.secrets = vec![SigningSecret { text: new_secret([1; 32]), ends_at: None }];
+    config.seed = Some(new);
+    // As it was stored before keys had an overlap.
+    let stored = serde_json::to_string(&config).unwrap();
+    assert!(!stored.contains("former_seeds"), "{}", stored.len());
+    assert!(serde_json::from_str::<ChannelConfig>(&stored).unwrap() == config);
+    config.former_seeds = vec![SigningSecret { text: old, ends_at: Some(NOW.plus(SECOND)) }];
+    let stored = serde_json::to_string(&config).unwrap();
+    assert!(serde_json::from_str::<ChannelConfig>(&stored).unwrap() == config);
+    assert!(config.validate(&AddressPolicy::default()).is_ok());
+    let message = message(vec![change("declined")], 1);
+    for (now, keys) in [(NOW, vec![&new_key, &old_key]), (NOW.plus(SECOND), vec![&new_key])] {
+        let request = generic::request(&config, &message, now).unwrap();
+        let (list, stamp) = (header(&request, "webhook-signature"), header(&request, "webhook-timestamp"));
+        let good = signed_with(&[&new_key, &old_key], &message.id, list, stamp, &request.body);
+        assert_eq!(good, keys);
+        assert_eq!(list.split(' ').count(), keys.len() + 1);
+    }
 }
 
 #[test]

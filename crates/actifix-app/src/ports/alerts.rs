@@ -23,22 +23,24 @@ pub trait AlertStore {
     /// Adds a channel. `Conflict` when its name is taken or there are as many as there may be.
     async fn add_endpoint(&self, endpoint: &SealedEndpoint, audit: &AuditRecord) -> Result<()>;
     /// Saves what people set of a channel. `Conflict` (stale) when its version moved. Switching it on forgets its
-    /// failures.
+    /// failures, and so does a record without any.
     async fn save_endpoint(&self, endpoint: &SealedEndpoint, audit: &AuditRecord) -> Result<EndpointRecord>;
     /// Removes a channel with its deliveries; false when there is none.
     async fn remove_endpoint(&self, name: &str, audit: &AuditRecord) -> Result<bool>;
 
     /// Rules that somebody wrote, by name.
     async fn alert_rules(&self) -> Result<Vec<RuleRecord>>;
-    /// Adds a rule, or replaces the one of this name. `Conflict` when there are as many as there may be.
+    /// Adds a rule, or replaces the one of this name, and keeps what is told for that. `Conflict` when there are as many
+    /// as there may be.
     async fn save_alert_rule(
         &self,
         rule: &AlertRule,
         now: Timestamp,
+        told: Routed,
         audit: &AuditRecord,
     ) -> Result<RuleRecord>;
-    /// Removes a rule with what it remembers; false when there is none.
-    async fn remove_alert_rule(&self, name: &str, audit: &AuditRecord) -> Result<bool>;
+    /// Removes a rule with what it remembers, and keeps what is told for that; false when there is none.
+    async fn remove_alert_rule(&self, name: &str, told: Routed, audit: &AuditRecord) -> Result<bool>;
     /// Sets or ends the silence about a ticket.
     async fn mute_ticket(&self, id: &TicketId, mute: Option<&Mute>, audit: &AuditRecord) -> Result<()>;
     /// The silence about a ticket.

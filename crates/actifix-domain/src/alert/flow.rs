@@ -59,7 +59,7 @@ pub struct RuleState {
 impl RuleState {
     /// Decides about a signal that matches the rule.
     pub fn offer(&mut self, rule: &AlertRule, signal: &Signal, now: Timestamp) -> Verdict {
-        self.clamp(now);
+        self.clamp(rule, now);
         let key = signal.key();
         let cooldown = i64::from(rule.cooldown_minutes) * MINUTE;
         if self.told.get(&key).is_some_and(|told| now.since(*told) < cooldown) {
@@ -93,7 +93,7 @@ impl RuleState {
 
     /// The digest, once it is due.
     pub fn take_digest(&mut self, rule: &AlertRule, now: Timestamp) -> Option<Digest> {
-        self.clamp(now);
+        self.clamp(rule, now);
         if self.digest_at.is_none_or(|at| now < at) {
             return None;
         }
@@ -103,11 +103,16 @@ impl RuleState {
             self.digest_at = Some(end);
             return None;
         }
+        let _room = self.has_room(rule, now);
+        self.sent.push(now);
+        self.take_gathered()
+    }
+
+    /// What was held back, before its time: the rule goes or becomes another, or the state is given up.
+    pub fn take_gathered(&mut self) -> Option<Digest> {
         (self.digest_at, self.pressing) = (None, false);
         let digest =
             Digest { samples: std::mem::take(&mut self.samples), count: std::mem::take(&mut self.gathered) };
-        let _room = self.has_room(rule, now);
-        self.sent.push(now);
         (digest.count > 0).then_some(digest)
     }
 
@@ -128,11 +133,6 @@ impl RuleState {
     /// When it decided last.
     pub fn used_at(&self) -> Option<Timestamp> {
         self.told.values().chain(&self.sent).chain(&self.urgent).max().copied()
-    }
-
-    /// What was held back, before its time: the state is given up.
-    pub fn into_digest(self) -> Option<Digest> {
-        (self.gathered > 0).then_some(Digest { samples: self.samples, count: self.gathered })
     }
 
     fn gather(&mut self, signal: &Signal, due: Timestamp) {
@@ -172,12 +172,20 @@ impl RuleState {
         }
     }
 
-    /// A clock that was set back must not silence a rule for longer than it says.
-    fn clamp(&mut self, now: Timestamp) {
-        if self.told.values().chain(&self.sent).chain(&self.urgent).any(|at| *at > now) {
+    /// A clock that was set back must not silence a rule for longer than it says: nothing lies in the future but the
+    /// digest, and that no further off than the rule would put it now. Whether something did.
+    pub fn clamp(&mut self, rule: &AlertRule, now: Timestamp) -> bool {
+        let ahead = self.told.values().chain(&self.sent).chain(&self.urgent).any(|at| *at > now);
+        if ahead {
             self.told.values_mut().for_each(|at| *at = (*at).min(now));
             self.sent.iter_mut().chain(&mut self.urgent).for_each(|at| *at = (*at).min(now));
         }
+        let latest = now.plus(window(rule)).max(quiet_until(rule, now).unwrap_or(now));
+        let late = self.digest_at.is_some_and(|at| at > latest);
+        if late {
+            self.digest_at = Some(latest);
+        }
+        ahead || late
     }
 }
 

@@ -486,3 +486,29 @@ fn each_failure_has_one_word_and_says_what_to_do() {
     assert!(explain("expired").is_some() && explain("overflow").is_some());
     assert_eq!(explain("of another release"), None);
 }
+
+#[test]
+fn a_clock_that_was_set_back_delays_no_digest_beyond_what_the_rule_says() {
+    let day = AlertRule { burst: 1, digest_minutes: 10, ..rule(&[Trigger::New]) };
+    let quiet = QuietHours { hours: "11:00-13:00".parse().unwrap(), except: None };
+    let quiet = AlertRule { quiet: Some(quiet), ..day.clone() };
+    for (rule, due_within) in [(&day, 10 * MINUTE), (&quiet, HOUR)] {
+        let mut state = RuleState::default();
+        let ahead = NOON.plus(40 * DAY);
+        for subject in ["a", "b"] {
+            state.offer(rule, &signal(Trigger::New, subject), ahead);
+        }
+        assert!(state.digest_at().unwrap() > ahead);
+        assert!(state.clamp(rule, NOON), "it lies too far off");
+        assert_eq!(state.digest_at(), Some(NOON.plus(due_within)));
+        assert!(!state.clamp(rule, NOON.plus(MINUTE)), "and does not move on with the clock");
+        assert_eq!(state.take_digest(rule, NOON.plus(due_within - 1)), None);
+        assert!(state.take_digest(rule, NOON.plus(due_within)).is_some());
+    }
+    // Quiet hours that were taken away hold nothing back.
+    let mut state = RuleState::default();
+    state.offer(&quiet, &signal(Trigger::New, "a"), NOON);
+    assert_eq!(state.digest_at(), Some(NOON.plus(HOUR)));
+    assert!(state.clamp(&day, NOON));
+    assert_eq!(state.digest_at(), Some(NOON.plus(10 * MINUTE)));
+}

@@ -99,8 +99,8 @@ pub(crate) fn save(work: &mut Work<'_>, endpoint: &SealedEndpoint) -> Result<End
     let (db, record) = (work.db, &endpoint.record);
     let saved = db
         .prepare_cached(
-            "UPDATE endpoints SET place = ?3, production = ?4, streak = CASE WHEN enabled = 0 AND ?5 = 1 THEN 0 ELSE streak END, \
-             next_attempt_at = CASE WHEN enabled = 0 AND ?5 = 1 THEN NULL ELSE next_attempt_at END, enabled = ?5, \
+            "UPDATE endpoints SET place = ?3, production = ?4, streak = CASE WHEN ?5 = 1 AND (enabled = 0 OR ?11) THEN 0 ELSE streak END, \
+             next_attempt_at = CASE WHEN ?5 = 1 AND (enabled = 0 OR ?11) THEN NULL ELSE next_attempt_at END, enabled = ?5, \
              disabled_reason = ?6, updated_at = ?7, sealed = ?8, kind = ?9, project_id = ?10, version = version + 1 \
              WHERE endpoint_id = ?1 AND version = ?2",
         )?
@@ -115,6 +115,7 @@ pub(crate) fn save(work: &mut Work<'_>, endpoint: &SealedEndpoint) -> Result<End
             endpoint.sealed,
             record.kind,
             record.project.map(|project| project.0),
+            record.streak == 0 && record.next_attempt_at.is_none(),
         ])?;
     work.cache.forget_interests();
     match (saved, by_id(db, &record.id)?) {

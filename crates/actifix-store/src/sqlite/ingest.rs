@@ -119,6 +119,8 @@ struct Touched<'p> {
     activity: Vec<ActivityEntry>,
     /// Words to index: title, culprit, text.
     words: Option<&'p PreparedEvent>,
+    /// The event that was counted last.
+    latest: Option<&'p PreparedEvent>,
 }
 
 /// What is added to the count of one value of a facet.
@@ -166,6 +168,7 @@ impl<'p> Touched<'p> {
             redactions: BTreeMap::new(),
             activity: Vec::new(),
             words: None,
+            latest: None,
         }
     }
 }
@@ -563,6 +566,7 @@ fn gone() -> Fault {
 /// Moves the counters of a ticket.
 fn count_event<'p>(touched: &mut Touched<'p>, event: &'p PreparedEvent, received_at: Timestamp) {
     touched.tick(received_at);
+    touched.latest = Some(event);
     let row = &touched.known.row;
     for (key, value) in &event.facets {
         FacetDelta::count(&mut touched.facets, key, value, event.timestamp);

@@ -3,11 +3,11 @@
 mod due;
 
 use super::alerts;
-use super::ingest::PreparedEvent;
+use super::ingest::{PreparedEvent, event_facets};
 use super::projects::collect;
-use super::rows::{self, Columns, Place, page_size};
+use super::rows::{self, Columns, Place, TicketRow, page_size};
 use super::writer::Work;
-use super::{SqliteStore, hooks};
+use super::{SqliteStore, events, hooks};
 use crate::fault::Result;
 use actifix_app::error::{Error, Result as AppResult};
 use actifix_app::ports::{
@@ -45,14 +45,13 @@ const VIEW: &str = "d.seq, d.delivery_id, e.name, d.\"trigger\", d.ticket_id, d.
 
 /// What an event did to its ticket, for those who listen.
 pub(crate) fn of_event(trigger: Trigger, at: Timestamp, ticket: &Ticket, event: &PreparedEvent) -> Signal {
-    let own = |key: &str| matches!(key, "environment" | "release");
     Signal {
         title: event.title.clone(),
         culprit: event.culprit.clone(),
         level: Some(event.level),
         environment: event.environment.clone(),
         release: event.release.clone(),
-        tags: event.facets.iter().filter(|(key, _)| !own(key)).take(TAGS_MAX).cloned().collect(),
+        tags: event.facets.iter().filter(|(key, _)| !is_own(key)).take(TAGS_MAX).cloned().collect(),
         ..Signal::of_ticket(trigger, at, ticket)
     }
 }
@@ -75,13 +74,45 @@ pub(crate) fn write(db: &Connection, signals: &[(Option<i64>, Signal)]) -> Resul
     rows::add_to_counter(db, ProjectId(0), BEYOND_CAP, beyond)
 }
 
-/// Writes a signal about a ticket outside of a batch, if somebody listens.
-pub(crate) fn tell(work: &mut Work<'_>, seq: Option<i64>, signal: Signal) -> Result<()> {
+/// Writes a signal that is about no ticket, if somebody listens.
+pub(crate) fn tell(work: &mut Work<'_>, signal: Signal) -> Result<()> {
     let interest = interest(work, signal.project)?;
     if interest.has(signal.trigger) {
-        write(work.db, &[(seq, signal)])?;
+        write(work.db, &[(None, signal)])?;
     }
     Ok(())
+}
+
+/// Writes what became of a ticket without an event, if somebody listens.
+pub(crate) fn tell_of(work: &mut Work<'_>, trigger: Trigger, at: Timestamp, row: &TicketRow) -> Result<()> {
+    if interest(work, Some(row.ticket.project))?.has(trigger) {
+        let signal = as_latest(work.db, row.seq, Signal::of_ticket(trigger, at, &row.ticket))?;
+        write(work.db, &[(Some(row.seq), signal)])?;
+    }
+    Ok(())
+}
+
+/// Environment and tags of the ticket's latest stored event, which rules have conditions on; where none is left, as most
+/// of its events had them.
+fn as_latest(db: &Connection, seq: i64, mut signal: Signal) -> Result<Signal> {
+    let Some(project) = signal.project else { return Ok(signal) };
+    let latest: Option<i64> = db
+        .prepare_cached("SELECT max(seq) FROM events WHERE project_id = ?1 AND ticket_seq = ?2")?
+        .query_row(params![project.0, seq], |row| row.get(0))?;
+    // A body that does not open is told of by those who read it, and must not keep anybody from working on the ticket.
+    let Some(event) = latest.and_then(|latest| events::body(db, latest).ok().flatten()) else {
+        return with_facets(db, seq, signal);
+    };
+    let (own, tags): (Vec<_>, Vec<_>) = event_facets(&event).into_iter().partition(|(key, _)| is_own(key));
+    signal.environment =
+        own.into_iter().find(|(key, _)| key == "environment").map(|(_, environment)| environment);
+    signal.tags = tags.into_iter().take(TAGS_MAX).collect();
+    Ok(signal)
+}
+
+/// Facets that a signal has members for.
+fn is_own(key: &str) -> bool {
+    matches!(key, "environment" | "release")
 }
 
 /// What is listened for in a project, or everywhere.
@@ -487,15 +518,28 @@ impl AlertStore for SqliteStore {
         &self,
         rule: &AlertRule,
         now: Timestamp,
+        told: Routed,
         audit: &AuditRecord,
     ) -> AppResult<RuleRecord> {
         let rule = rule.clone();
-        self.audited(audit, move |work| alerts::save_rule(work, &rule, now)).await
+        self.audited(audit, move |work| {
+            let saved = alerts::save_rule(work, &rule, now)?;
+            route(work, &told)?;
+            Ok(saved)
+        })
+        .await
     }
 
-    async fn remove_alert_rule(&self, name: &str, audit: &AuditRecord) -> AppResult<bool> {
+    async fn remove_alert_rule(&self, name: &str, told: Routed, audit: &AuditRecord) -> AppResult<bool> {
         let name = name.to_owned();
-        self.audited_if(audit, |gone| *gone, move |work| alerts::remove_rule(work, &name)).await
+        let remove = move |work: &mut Work<'_>| {
+            let removed = alerts::remove_rule(work, &name)?;
+            if removed {
+                route(work, &told)?;
+            }
+            Ok(removed)
+        };
+        self.audited_if(audit, |gone| *gone, remove).await
     }
 
     async fn mute_ticket(&self, id: &TicketId, mute: Option<&Mute>, audit: &AuditRecord) -> AppResult<()> {
@@ -509,7 +553,7 @@ impl AlertStore for SqliteStore {
     }
 
     async fn raise_signals(&self, signals: Vec<Signal>) -> AppResult<()> {
-        self.write(move |work| signals.into_iter().try_for_each(|signal| tell(work, None, signal))).await
+        self.write(move |work| signals.into_iter().try_for_each(|signal| tell(work, signal))).await
     }
 
     async fn pending_signals(&self, limit: u32) -> AppResult<Vec<PendingSignal>> {

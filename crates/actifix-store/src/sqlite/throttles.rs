@@ -8,7 +8,7 @@ use super::{activity, outbox};
 use crate::fault::Result;
 use actifix_app::error::Error;
 use actifix_app::ports::{ActivityEntry, HeldOverview, ThrottleRecord};
-use actifix_domain::alert::{Signal, Trigger};
+use actifix_domain::alert::Trigger;
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::lifecycle::{self, Command};
 use actifix_domain::throttle::{Brake, BrakeChange, ThrottleConfig, ThrottleState, ThrottleView};
@@ -142,7 +142,7 @@ fn note_brake(work: &mut Work<'_>, project: ProjectId, change: Option<BrakeChang
     let Some(change) = change else { return Ok(()) };
     let word = brake_word(change.to);
     record(work.db, project, change.at.micros(), word, NO_PRIORITY, "", 1)?;
-    outbox::tell(work, None, outbox::brake(change.at, project, word))
+    outbox::tell(work, outbox::brake(change.at, project, word))
 }
 
 fn take(db: &Connection, cache: &mut Cache, project: ProjectId) -> Result<Admission> {
@@ -219,7 +219,7 @@ pub(crate) fn promote(
             data: serde_json::json!({ "why": reason }),
         };
         activity::append(work.db, project, seq, &entry)?;
-        outbox::tell(work, Some(seq), Signal::of_ticket(Trigger::New, now, &row.ticket))?;
+        outbox::tell_of(work, Trigger::New, now, &row)?;
         promoted.push(row.ticket.id);
     }
     save(work.db, project, &admission.throttle)?;

@@ -10,7 +10,7 @@ use super::{activity, audit, events, outbox, releases};
 use crate::fault::Result;
 use actifix_app::error::Error;
 use actifix_app::ports::{DayCount, Facet, HourCount, TicketDetail, TicketSave};
-use actifix_domain::alert::{Signal, Trigger};
+use actifix_domain::alert::Trigger;
 use actifix_domain::fingerprint::{self, Explanation, Step};
 use actifix_domain::id::{Fingerprint, ProjectId, TicketId};
 use actifix_domain::release::Part;
@@ -231,7 +231,7 @@ pub(crate) fn save(
     }
     audit::of_ticket(work, &former, &row, save, network, now)?;
     if row.ticket.status == Status::Resolved && former.ticket.status != Status::Resolved {
-        outbox::tell(work, Some(row.seq), Signal::of_ticket(Trigger::Resolved, now, &row.ticket))?;
+        outbox::tell_of(work, Trigger::Resolved, now, &row)?;
     }
     work.cache.forget_ticket(row.seq);
     Ok(row.ticket)

@@ -58,12 +58,12 @@ fn endpoint(name: &str, clock: &FakeClock) -> SealedEndpoint {
 async fn nobody_listens_nothing_is_written(case: &Case) {
     // A rule alone is not enough: there is no channel.
     let rule = AlertRule { name: "all".into(), triggers: Trigger::ALL[..3].to_vec(), ..AlertRule::default() };
-    case.store.save_alert_rule(&rule, case.now(), &act()).await.unwrap();
+    case.store.save_alert_rule(&rule, case.now(), Routed::default(), &act()).await.unwrap();
     case.one(EventBuilder::new(1, "a")).await;
     case.store.raise_signals(vec![Signal::new(Trigger::Expiry, case.now(), "token:1", "t")]).await.unwrap();
     assert_eq!(case.store.pending_signals(10).await.unwrap(), []);
-    assert!(case.store.remove_alert_rule("all", &act()).await.unwrap());
-    assert!(!case.store.remove_alert_rule("all", &act()).await.unwrap());
+    assert!(case.store.remove_alert_rule("all", Routed::default(), &act()).await.unwrap());
+    assert!(!case.store.remove_alert_rule("all", Routed::default(), &act()).await.unwrap());
 }
 
 async fn channels_are_kept(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
@@ -124,7 +124,7 @@ async fn changes_are_written_with_their_event(case: &Case) {
         ],
         ..AlertRule::default()
     };
-    case.store.save_alert_rule(&rule, case.now(), &act()).await.unwrap();
+    case.store.save_alert_rule(&rule, case.now(), Routed::default(), &act()).await.unwrap();
     let event = EventBuilder::new(1, "a")
         .priority(Priority::P3)
         .environment("prod")
@@ -155,7 +155,7 @@ async fn changes_are_written_with_their_event(case: &Case) {
     refused.released = Some("0".repeat(32));
     assert!(case.store.ingest(refused).await.is_err());
     assert_eq!(drain(&case.store).await, []);
-    case.store.remove_alert_rule("changes", &act()).await.unwrap();
+    case.store.remove_alert_rule("changes", Routed::default(), &act()).await.unwrap();
 }
 
 async fn thresholds_are_said_once(case: &Case) {
@@ -174,7 +174,7 @@ async fn thresholds_are_said_once(case: &Case) {
         ..AlertRule::default()
     };
     for rule in [&rate, &users] {
-        case.store.save_alert_rule(rule, case.now(), &act()).await.unwrap();
+        case.store.save_alert_rule(rule, case.now(), Routed::default(), &act()).await.unwrap();
     }
     let event = |number: u64, environment: &str| {
         EventBuilder::new(number, "a").environment(environment).user(number % 4).at(case.now())
@@ -193,7 +193,7 @@ async fn thresholds_are_said_once(case: &Case) {
     assert_eq!(told[0].rule.as_deref(), Some("busy"));
     assert!(rate.matches(&told[0]) && !users.matches(&told[0]));
     for name in ["busy", "many"] {
-        case.store.remove_alert_rule(name, &act()).await.unwrap();
+        case.store.remove_alert_rule(name, Routed::default(), &act()).await.unwrap();
     }
 }
 

@@ -645,12 +645,13 @@ impl AlertStore for NullStore {
         &self,
         _rule: &AlertRule,
         _now: Timestamp,
+        _told: Routed,
         _audit: &AuditRecord,
     ) -> Result<RuleRecord> {
         Err(NOTHING)
     }
 
-    async fn remove_alert_rule(&self, _name: &str, _audit: &AuditRecord) -> Result<bool> {
+    async fn remove_alert_rule(&self, _name: &str, _told: Routed, _audit: &AuditRecord) -> Result<bool> {
         Err(NOTHING)
     }
 

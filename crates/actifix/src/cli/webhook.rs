@@ -275,7 +275,8 @@ fn show_secret(global: &Global, made: &Value, name: &str) -> Result<(), CliError
     }
     let until = text(made, "former_ends_at");
     if !until.is_empty() {
-        output::line(format!("the former secret signs too until {until}"))?;
+        let former = if key.is_empty() { "secret signs" } else { "secret and key sign" };
+        output::line(format!("the former {former} too until {until}"))?;
     }
     Ok(())
 }

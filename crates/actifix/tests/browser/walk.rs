@@ -77,6 +77,7 @@ fn every_page_of_the_router_is_walked() {
             ids.iter()
                 .fold(path.to_owned(), |path, id| path.replace(id, "{id}"))
                 .replace("{project}", "{name}")
+                .replace("{release}", "{version}")
         })
         .chain(NO_PAGES.iter().map(|(path, _)| (*path).to_owned()))
         .collect();

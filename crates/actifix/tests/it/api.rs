@@ -49,6 +49,7 @@ fn filled(path: &str) -> String {
         .replace("{name}", "nothing")
         .replace("{key}", &"0".repeat(32))
         .replace("{number}", "0")
+        .replace("{version}", "nothing")
         .replace(
             "{id}",
             if path.contains("tickets") { "ACT-20261124-ZZZZZ" } else { "0123456789abcdef0123456789abcdef" },

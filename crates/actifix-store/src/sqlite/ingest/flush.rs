@@ -7,7 +7,6 @@ use crate::fault::Result;
 use crate::sqlite::check::{self, EventRow};
 use crate::sqlite::rows::{self, Hex, key_hex, quantity};
 use crate::sqlite::{activity, outbox, releases, throttles};
-use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::id::ProjectId;
 use actifix_domain::ticket::Status;
 use actifix_domain::time::Timestamp;
@@ -29,10 +28,9 @@ impl Batch<'_, '_, '_> {
         for (seq, ticket) in &mut touched {
             let before = ticket.known.row.ticket.users;
             write_ticket(db, ticket, &mut self.tally.counters)?;
-            let ticket = &ticket.known.row.ticket;
+            let (latest, ticket) = (ticket.latest, &ticket.known.row.ticket);
             if ticket.users > before && ticket.status != Status::Held {
-                let signal = Signal::of_ticket(Trigger::Users, ticket.last_seen, ticket);
-                self.tell_of_users(&signal, *seq, before)?;
+                self.tell_of_users(ticket, latest, *seq, before)?;
             }
         }
         for ((project, key), new) in &self.new_keys {

@@ -5,6 +5,7 @@ use crate::fault::Result;
 use crate::sqlite::outbox;
 use actifix_domain::alert::{Interest, Signal, Trigger};
 use actifix_domain::id::ProjectId;
+use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use std::sync::Arc;
 
@@ -69,15 +70,24 @@ impl Batch<'_, '_, '_> {
     }
 
     /// Writes down that the users of a ticket reached what rules ask for.
-    pub(super) fn tell_of_users(&mut self, signal: &Signal, seq: i64, before: u64) -> Result<()> {
-        let Some(project) = signal.project else { return Ok(()) };
-        let interest = self.interest(project)?;
+    pub(super) fn tell_of_users(
+        &mut self,
+        ticket: &Ticket,
+        latest: Option<&PreparedEvent>,
+        seq: i64,
+        before: u64,
+    ) -> Result<()> {
+        let interest = self.interest(ticket.project)?;
         for (name, users) in
-            interest.users.iter().filter(|(_, users)| before < *users && signal.users >= *users)
+            interest.users.iter().filter(|(_, users)| before < *users && ticket.users >= *users)
         {
+            let (trigger, at) = (Trigger::Users, ticket.last_seen);
+            let signal = match latest {
+                Some(event) => outbox::of_event(trigger, at, ticket, event),
+                None => Signal::of_ticket(trigger, at, ticket),
+            };
             let detail = format!("{users} users met it");
-            let signal = Signal { rule: Some(name.clone()), detail, ..signal.clone() };
-            self.signals.push((Some(seq), signal));
+            self.signals.push((Some(seq), Signal { rule: Some(name.clone()), detail, ..signal }));
         }
         Ok(())
     }
