@@ -97,10 +97,11 @@ impl App {
         let shelf = self.shelf()?;
         let busy = Arc::clone(&self.backups.busy).try_lock_owned().map_err(|_| BUSY)?;
         let record = self.audit(actor, Action::BackupDone, "backup", None, json!({}));
+        let asked = !matches!(actor, Actor::System);
         let app = Arc::clone(self);
         to_the_end(async move {
             let _busy = busy;
-            app.make(&shelf, &recipients, record).await
+            app.make(&shelf, &recipients, asked, record).await
         })
         .await
     }
@@ -109,10 +110,16 @@ impl App {
         &self,
         shelf: &Arc<dyn BackupShelf>,
         recipients: &[String],
+        asked: bool,
         mut record: AuditRecord,
     ) -> Result<BackupFile> {
         let started_at = self.now();
         let made = self.copy(shelf, started_at, recipients).await;
+        // What cannot be asked for so is told to whoever asks: no backup of the installation failed.
+        if let (true, Err(error @ Error::Invalid(_))) = (asked, &made) {
+            tracing::warn!(why = %told(error), "backup.refused");
+            return made.map(|(file, _)| file);
+        }
         let (target, detail) = match &made {
             Ok((file, facts)) => (file.name.clone(), mark_of(file, facts)),
             Err(error) => (String::new(), json!({ "error": told(error) })),
