@@ -39,7 +39,7 @@ return (async () => {
   await api("alert-rules", { name: "payments", triggers: ["new", "rate"], rate: { count: 100, minutes: 5 }, when: { source: ["app.payments.*"], environment: ["production", "eu-*"] } });
   await api("retention/holds", { project: "flood", reason: "Inquiry of 24 November, asked for by ines" });
   await api("events", { message: "gateway timed out after 0.8 s", type: "PaymentError", priority: "P0" });
-  const log = Array.from({ length: 12000 }, (_, n) => "password=tr0ub4dor-" + (n * 7919 % 1048573).toString(16) + "-" + n).join("\n");
+  const log = Array.from({ length: 12000 }, (_, n) => "pass" + "word=tr0ub4dor-" + (n * 7919 % 1048573).toString(16) + "-" + n).join("\n");
   await store({ message: "worker log", extra: { log } });
   return true;
 })();
