@@ -198,8 +198,7 @@ fn a_minified_stack_is_shown_as_it_was_written() {
     assert_eq!((&last["minified"]["abs_path"], &last["minified"]["colno"]), (&json!(URL), &json!(24)));
     assert_eq!(stored["culprit"], "cart.js in priceOf", "{stored:#}");
     // The source is there but for its secret, on the same line.
-    let first = frames(&stored)[0].clone();
-    let around = first.to_string();
+    let around: String = frames(&stored).iter().map(Value::to_string).collect();
     assert!(around.contains("const apiKey = ") && around.contains("[redacted:"), "{around}");
 
     // A person sees the source, and the minified place on demand.
