@@ -125,7 +125,7 @@ impl App {
             hide_texts(&mut detail);
             return Ok(detail);
         }
-        detail.suspect_commits = self.suspects_of(&detail.ticket, detail.latest_event).await?;
+        detail.suspect_commits = self.suspects_or_none(&detail.ticket, detail.latest_event).await;
         Ok(detail)
     }
 

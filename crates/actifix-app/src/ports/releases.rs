@@ -79,7 +79,7 @@ pub trait ReleaseStore {
     async fn known_releases(&self, project: ProjectId) -> Result<Vec<(String, Timestamp)>>;
     /// Makes or changes a release; none where there is none and none shall be made. Tickets that the next release
     /// resolves are resolved in it, where it is new and later than what was known. `Conflict` where the project has
-    /// as many as it may have.
+    /// as many as it may have, or is under a legal hold and commits would be replaced.
     async fn save_release(
         &self,
         project: ProjectId,
@@ -88,7 +88,8 @@ pub trait ReleaseStore {
         now: Timestamp,
         audit: &AuditRecord,
     ) -> Result<Option<Release>>;
-    /// Removes a release with its deploys and commits; false when there is none. Its events stay.
+    /// Removes a release with its deploys and commits; false when there is none. `Conflict` where events of it are known,
+    /// or its project is under a legal hold.
     async fn remove_release(&self, project: ProjectId, version: &str, audit: &AuditRecord) -> Result<bool>;
     /// The release before this one that has commits, with the id of its newest.
     async fn previous_with_commits(

@@ -33,13 +33,21 @@ pub struct SuspectCommit {
 }
 
 impl App {
-    /// Suspects of a ticket, by the stack of its latest event, the likeliest first, at most [`commit::SUSPECTS_MAX`];
-    /// none where nothing is known.
-    pub(crate) async fn suspects_of(
+    /// Suspects of a ticket. They are a hint: a ticket can be read without, so what goes wrong is only logged.
+    pub(crate) async fn suspects_or_none(
         &self,
         ticket: &Ticket,
         latest: Option<EventId>,
-    ) -> Result<Vec<SuspectCommit>> {
+    ) -> Vec<SuspectCommit> {
+        self.suspects_of(ticket, latest).await.unwrap_or_else(|error| {
+            tracing::warn!(ticket = %ticket.id, error = %error, "suspects.failed");
+            Vec::new()
+        })
+    }
+
+    /// Suspects of a ticket, by the stack of its latest event, the likeliest first, at most [`commit::SUSPECTS_MAX`];
+    /// none where nothing is known.
+    async fn suspects_of(&self, ticket: &Ticket, latest: Option<EventId>) -> Result<Vec<SuspectCommit>> {
         let (Some(release), Some(latest)) = (&ticket.first_release, latest) else { return Ok(Vec::new()) };
         let sets = self.store.commits_leading_to(ticket.project, release).await?;
         if sets.is_empty() {

@@ -68,7 +68,7 @@ impl App {
             None => None,
         };
         let mut untrusted = untrusted_part(&detail, event.as_ref(), &similar);
-        let suspects = self.suspects_of(&detail.ticket, detail.latest_event).await?;
+        let suspects = self.suspects_or_none(&detail.ticket, detail.latest_event).await;
         if !suspects.is_empty() {
             untrusted.insert("suspect_commits".to_owned(), suspects.iter().map(suspect).collect());
         }

@@ -9,6 +9,7 @@ use super::projects::collect;
 use super::rows::{
     self, Columns, TICKET_COLUMNS, one_more, page_size, quantity, ticket_by_seq, ticket_row, update_ticket,
 };
+use super::upkeep;
 use super::writer::Work;
 use crate::fault::Result;
 use actifix_app::error::Error;
@@ -24,6 +25,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// Counter of the releases of a project.
 const RELEASES: &str = "releases";
+/// Releases of a project up to which one that ran is never forgotten.
+const RELEASES_KEPT: u64 = RELEASES_MAX / 2;
 /// Tickets of each kind that the page of a release shows.
 const TICKETS_SHOWN: u32 = 50;
 /// Tickets that one new release ships the fix of; the others wait for the one after it.
@@ -363,6 +366,9 @@ fn save(
     )?
     .execute(params![project.0, version, change.released_at.map(Timestamp::micros), change.url])?;
     if let Some(list) = &change.commits {
+        if commits::any(db, project, version)? {
+            refuse_held(db, project)?;
+        }
         commits::set(db, project, version, list, now)?;
     }
     if is_new {
@@ -371,8 +377,29 @@ fn save(
     get(work.db, project, version)
 }
 
+/// Removes a release because somebody asks. One of which events are known stays: with its next event it would come back
+/// as a new one, and tickets would be reopened by it or be said to be fixed in it.
+fn remove_asked(db: &Connection, project: ProjectId, version: &str) -> Result<bool> {
+    let Some(release) = get(db, project, version)? else { return Ok(false) };
+    refuse_held(db, project)?;
+    if release.events > 0 {
+        let message =
+            "events of this release are known, so it cannot be removed: only a release that never ran can";
+        return Err(Error::conflict(message).into());
+    }
+    remove(db, project, version)
+}
+
+/// `Conflict` where the whole project is under a legal hold.
+fn refuse_held(db: &Connection, project: ProjectId) -> Result<()> {
+    if upkeep::is_held(db, project, 0)? {
+        return Err(Error::conflict("its project is under a legal hold: release that first").into());
+    }
+    Ok(())
+}
+
 /// Removes a release with all that is only its own.
-pub(crate) fn remove(db: &Connection, project: ProjectId, version: &str) -> Result<bool> {
+fn remove(db: &Connection, project: ProjectId, version: &str) -> Result<bool> {
     for table in ["release_deploys", "release_commits", "release_tickets"] {
         let sql = format!("DELETE FROM {table} WHERE project_id = ?1 AND release = ?2");
         db.prepare_cached(&sql)?.execute(params![project.0, version])?;
@@ -384,13 +411,19 @@ pub(crate) fn remove(db: &Connection, project: ProjectId, version: &str) -> Resu
     Ok(gone > 0)
 }
 
-/// Removes releases of which nothing was heard since `before`, at most `limit`; how many. A project under a legal hold
-/// keeps its own.
+/// Removes releases of which nothing was heard since `before`, at most `limit`; how many. One that ran stays, as it would
+/// come back as a new one with its next event; but where a project has more than [`RELEASES_KEPT`], room for new ones
+/// matters more. A project under a legal hold keeps its own.
 pub(crate) fn forget_old(db: &Connection, before: i64, limit: i64) -> Result<usize> {
     let sql = "SELECT project_id, release FROM releases r WHERE first_seen < ?1 AND recorded_at < ?1 \
-         AND coalesce(last_seen, 0) < ?1 AND coalesce(released_at, 0) < ?1 AND NOT EXISTS (SELECT 1 \
-         FROM legal_holds h WHERE h.project_id = r.project_id AND h.ticket_seq = 0) ORDER BY first_seen LIMIT ?2";
-    let old: Vec<(i64, String)> = collect(db, sql, params![before, limit], |row| {
+         AND coalesce(last_seen, 0) < ?1 AND coalesce(released_at, 0) < ?1 \
+         AND coalesce(commits_at, 0) < ?1 AND NOT EXISTS (SELECT 1 FROM release_deploys d \
+         WHERE d.project_id = r.project_id AND d.release = r.release AND d.finished_at >= ?1) \
+         AND (events = 0 OR (SELECT quantity FROM counters c WHERE c.project_id = r.project_id AND c.name = ?3) > ?4) \
+         AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.project_id = r.project_id AND h.ticket_seq = 0) \
+         ORDER BY first_seen LIMIT ?2";
+    let kept = quantity(RELEASES_KEPT);
+    let old: Vec<(i64, String)> = collect(db, sql, params![before, limit, RELEASES, kept], |row| {
         let mut c = Columns::new(row);
         Ok((c.take()?, c.take()?))
     })?;

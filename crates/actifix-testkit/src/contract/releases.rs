@@ -24,6 +24,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     commits_lead_to_a_release(&Case::new(&store, &clock, "leads").await).await;
     deploys_and_commits_are_bounded(&Case::new(&store, &clock, "bounds").await).await;
     what_is_removed_is_gone(&Case::new(&store, &clock, "removed").await).await;
+    what_is_held_is_not_removed(&Case::new(&store, &clock, "held").await).await;
     old_releases_are_forgotten(&Case::new(&store, &clock, "old").await).await;
 }
 
@@ -310,14 +311,41 @@ async fn deploys_and_commits_are_bounded(case: &Case) {
 }
 
 async fn what_is_removed_is_gone(case: &Case) {
-    let id = id_of(&case.one(EventBuilder::new(1, "a").release("r1")).await);
     built(case, "r1", Some(vec![commit(1, &["a.rs"])])).await;
     assert!(case.store.remove_release(case.project, "r1", &act()).await.unwrap());
     assert!(!case.store.remove_release(case.project, "r1", &act()).await.unwrap());
     assert!(case.store.release_detail(case.project, "r1").await.unwrap().is_none());
-    assert_eq!(case.ticket(&id).await.count, 1, "the ticket stays");
     let again = built(case, "r1", None).await;
     assert_eq!((again.events, again.commits), (0, 0));
+    // One that ran would come back as a new one, and ship what waits for the next release.
+    let id = id_of(&case.one(EventBuilder::new(1, "a").release("r1")).await);
+    case.one(EventBuilder::new(2, "b").release("r2")).await;
+    case.clock.advance(HOUR);
+    resolve_in_next(case, &id, "r2").await;
+    let refused = case.store.remove_release(case.project, "r1", &act()).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    case.clock.advance(HOUR);
+    case.one(EventBuilder::new(3, "b").release("r1").at(case.now())).await;
+    assert_eq!(case.ticket(&id).await.resolved_after.as_deref(), Some("r2"), "it waits still");
+}
+
+async fn what_is_held_is_not_removed(case: &Case) {
+    built(case, "r1", Some(vec![commit(1, &["a.rs"])])).await;
+    built(case, "r2", None).await;
+    let hold = case.store.hold(case.project, None, "case 17", &act()).await.unwrap();
+    let removed = case.store.remove_release(case.project, "r1", &act()).await;
+    assert!(matches!(removed, Err(Error::Conflict { .. })), "{removed:?}");
+    for commits in [Vec::new(), vec![commit(2, &[])]] {
+        let change = ReleaseChange { commits: Some(commits), create: true, ..ReleaseChange::default() };
+        let replaced = case.store.save_release(case.project, "r1", change, case.now(), &act()).await;
+        assert!(matches!(replaced, Err(Error::Conflict { .. })), "{replaced:?}");
+    }
+    assert_eq!(detail(case, "r1").await.commits, [commit(1, &["a.rs"])]);
+    // What is added takes nothing away.
+    assert_eq!(built(case, "r2", Some(vec![commit(3, &[])])).await.commits, 1);
+    assert!(case.store.release_hold(hold.id, &act()).await.unwrap());
+    assert_eq!(built(case, "r1", Some(Vec::new())).await.commits, 0);
+    assert!(case.store.remove_release(case.project, "r1", &act()).await.unwrap());
 }
 
 async fn old_releases_are_forgotten(case: &Case) {
@@ -325,8 +353,31 @@ async fn old_releases_are_forgotten(case: &Case) {
     case.one(EventBuilder::new(1, "a").release("used")).await;
     case.clock.advance(300 * DAY);
     case.one(EventBuilder::new(2, "a").release("used").at(case.now())).await;
+    let deploy = Deploy {
+        id: 0,
+        environment: "production".to_owned(),
+        name: None,
+        url: None,
+        started_at: None,
+        finished_at: case.now(),
+    };
+    for version in ["deployed", "filled"] {
+        // Made long ago, as their first time tells.
+        let change = ReleaseChange { create: true, ..ReleaseChange::default() };
+        case.store.save_release(case.project, version, change, NOW, &act()).await.unwrap();
+    }
+    case.store.add_deploy(case.project, "deployed", deploy, &act()).await.unwrap().expect("added");
+    built(case, "filled", Some(vec![commit(1, &[])])).await;
     case.clock.advance(101 * DAY);
     case.store.run_retention(&RetentionPolicy::default(), Some(case.now()), false).await.unwrap();
     assert!(case.store.release_detail(case.project, "never-used").await.unwrap().is_none());
     assert_eq!(detail(case, "used").await.release.events, 2);
+    assert_eq!(detail(case, "deployed").await.release.deploys, 1, "it was deployed since");
+    assert_eq!(detail(case, "filled").await.release.commits, 1, "its commits were told since");
+    case.clock.advance(500 * DAY);
+    case.store.run_retention(&RetentionPolicy::default(), Some(case.now()), false).await.unwrap();
+    for version in ["deployed", "filled"] {
+        assert!(case.store.release_detail(case.project, version).await.unwrap().is_none(), "{version}");
+    }
+    assert_eq!(detail(case, "used").await.release.events, 2, "one that ran would come back as new");
 }

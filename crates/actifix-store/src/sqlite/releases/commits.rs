@@ -33,6 +33,12 @@ pub(super) fn of(db: &Connection, project: ProjectId, version: &str) -> Result<V
     })
 }
 
+/// Whether commits of a release are known.
+pub(super) fn any(db: &Connection, project: ProjectId, version: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM release_commits WHERE project_id = ?1 AND release = ?2)";
+    Ok(db.prepare_cached(sql)?.query_row(params![project.0, version], |row| row.get(0))?)
+}
+
 /// Sets the commits of a release, in the place of those before.
 pub(super) fn set(
     db: &Connection,

@@ -48,7 +48,8 @@ impl ReleaseStore for SqliteStore {
 
     async fn remove_release(&self, project: ProjectId, version: &str, audit: &AuditRecord) -> Result<bool> {
         let version = version.to_owned();
-        self.audited_if(audit, |gone| *gone, move |work| super::remove(work.db, project, &version)).await
+        self.audited_if(audit, |gone| *gone, move |work| super::remove_asked(work.db, project, &version))
+            .await
     }
 
     async fn previous_with_commits(
