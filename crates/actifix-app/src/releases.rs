@@ -86,7 +86,8 @@ impl App {
         let latest = release::latest(&names, ticket.last_release.as_deref());
         latest.map(str::to_owned).ok_or_else(|| {
             Error::conflict(
-                "the project has no release yet, so there is no next one: set `release` in the SDK, or resolve it without",
+                "the project has no release yet that a trusted sender told of, so there is no next one: tell of it with \
+                 `sentry-cli releases new`, set `release` in the SDK of a server key, or resolve it without",
             )
         })
     }

@@ -114,10 +114,11 @@ pub fn needs_release_order(ticket: &TicketFacts<'_>, event_release: Option<&str>
         }
 }
 
-/// Whether a release that nobody knew before is the one that ships the fix of a ticket that the next release resolves:
-/// later by version than all that was known then. Where names do not tell, it is: it came later.
-pub fn ships_fix(resolved_after: &str, new_release: &str) -> bool {
-    release::is_after(new_release, resolved_after).unwrap_or(true)
+/// Whether a release that nobody who is trusted told of before is the one that ships the fix of a ticket that the next release resolves:
+/// later by version than all that was known then. Where names do not tell, it is, as it came later; unless strangers named
+/// it before the resolution already.
+pub fn ships_fix(resolved_after: &str, new_release: &str, known_before: bool) -> bool {
+    release::is_after(new_release, resolved_after).unwrap_or(!known_before)
 }
 
 /// Effect of an event on a known ticket. Only a resolved one can change: it regresses (→ open) on an event of the

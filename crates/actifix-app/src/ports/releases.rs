@@ -74,7 +74,7 @@ pub trait ReleaseStore {
     async fn release_detail(&self, project: ProjectId, version: &str) -> Result<Option<ReleaseDetail>>;
     /// The release of this name in each project that has it, by project.
     async fn releases_named(&self, version: &str) -> Result<Vec<Release>>;
-    /// Names of all releases of a project with when each was first seen; at most
+    /// Names of the releases of a project of which a trusted sender or a build told, with when each was first seen; at most
     /// [`actifix_domain::release::RELEASES_MAX`].
     async fn known_releases(&self, project: ProjectId) -> Result<Vec<(String, Timestamp)>>;
     /// Makes or changes a release; none where there is none and none shall be made. Tickets that the next release

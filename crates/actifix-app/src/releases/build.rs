@@ -234,7 +234,15 @@ impl App {
                     Some(bound) => vec![bound],
                     None => self.store.releases_named(version).await?.iter().map(|one| one.project).collect(),
                 };
-                for id in having.into_iter().take(PROJECTS_MAX) {
+                if having.len() > PROJECTS_MAX {
+                    let message = format!(
+                        "{} projects have a release of this name, more than the {PROJECTS_MAX} of one request: name \
+                         those that you mean, or use a token of one project",
+                        having.len()
+                    );
+                    return Err(Error::invalid("projects", message));
+                }
+                for id in having {
                     projects.extend(self.store.project(id).await?);
                 }
             }

@@ -172,7 +172,7 @@ fn the_next_release_ships_the_fix() {
         ("app@1.2.3+45", "app@1.2.3+46", true),
         ("abc1234", "def5678", true),
     ] {
-        assert_eq!(ships_fix(border, new), ships, "{new} after {border}");
+        assert_eq!(ships_fix(border, new, false), ships, "{new} after {border}");
     }
 }
 

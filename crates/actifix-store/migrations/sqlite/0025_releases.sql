@@ -9,6 +9,8 @@ ALTER TABLE releases ADD COLUMN regressions INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE releases ADD COLUMN deploys     INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE releases ADD COLUMN commits     INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE releases ADD COLUMN commits_at  INTEGER;
+-- Whether a trusted sender or a build told of it, and not only whoever holds a browser key.
+ALTER TABLE releases ADD COLUMN trusted     INTEGER NOT NULL DEFAULT 0;
 
 CREATE INDEX releases_by_time ON releases (first_seen, project_id, release);
 CREATE INDEX releases_of_project ON releases (project_id, first_seen, release);
@@ -56,7 +58,7 @@ ALTER TABLE tickets ADD COLUMN resolved_after TEXT;
 CREATE INDEX tickets_that_wait ON tickets (project_id, seq) WHERE resolved_after IS NOT NULL;
 
 -- What events of before told. When the rows were made nobody noted; they are not younger than their first event.
-UPDATE releases SET recorded_at = first_seen;
+UPDATE releases SET recorded_at = first_seen, trusted = 1;
 UPDATE releases SET events = f.many, last_seen = f.latest FROM (
   SELECT project_id, value, sum(quantity) AS many, max(last_seen) AS latest FROM ticket_facets
   WHERE key = 'release' GROUP BY project_id, value

@@ -270,7 +270,7 @@ impl<'w, 'c, 'p> Batch<'w, 'c, 'p> {
             let delta = self.releases.entry((project, release));
             delta
                 .or_insert_with(|| releases::Delta::new(event.timestamp, prepared.received_at))
-                .count(event.timestamp);
+                .count(event.timestamp, event.trusted);
         }
         let attached = match event.attach_to {
             Some(target) => self.seen(project, target)?.and_then(|seen| seen.ticket_seq),

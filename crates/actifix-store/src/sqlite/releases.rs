@@ -46,18 +46,29 @@ pub(crate) struct Delta {
     last: Timestamp,
     heard_at: Timestamp,
     events: u64,
+    trusted: bool,
     tickets: Vec<(Part, i64)>,
+}
+
+/// A release that somebody who is trusted told of for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Nobody knew it.
+    New,
+    /// Strangers named it before, at first then.
+    Confirmed(Timestamp),
 }
 
 impl Delta {
     /// Nothing yet; `at` is the time of its first event, `heard_at` when that was received.
     pub(crate) const fn new(at: Timestamp, heard_at: Timestamp) -> Self {
-        Self { first: at, last: at, heard_at, events: 0, tickets: Vec::new() }
+        Self { first: at, last: at, heard_at, events: 0, trusted: false, tickets: Vec::new() }
     }
 
-    /// Counts an event.
-    pub(crate) fn count(&mut self, at: Timestamp) {
+    /// Counts an event. Anyone may send what is not `trusted`.
+    pub(crate) fn count(&mut self, at: Timestamp, trusted: bool) {
         self.events += 1;
+        self.trusted |= trusted;
         self.first = self.first.min(at);
         self.last = self.last.max(at);
     }
@@ -77,15 +88,20 @@ impl Delta {
     }
 }
 
-/// Writes what a batch told of a release; true when nobody knew it before. Beyond [`RELEASES_MAX`] of a project nothing
+/// Writes what a batch told of a release, and whether that is news of a trusted sender. Beyond [`RELEASES_MAX`] of a project nothing
 /// is kept of a new one.
-pub(crate) fn record(db: &Connection, project: ProjectId, release: &str, delta: &Delta) -> Result<bool> {
+pub(crate) fn record(
+    db: &Connection,
+    project: ProjectId,
+    release: &str,
+    delta: &Delta,
+) -> Result<Option<News>> {
     let (new, back) = (delta.of_part(Part::New), delta.of_part(Part::Regressed));
-    let known: Option<(i64, i64, i64)> = db
+    let known: Option<(i64, i64, i64, bool, i64)> = db
         .prepare_cached(
             "UPDATE releases SET last_seen = max(coalesce(last_seen, ?3), ?3), events = events + ?4, \
              new_tickets = new_tickets + ?5, regressions = regressions + ?6 WHERE project_id = ?1 AND release = ?2 \
-             RETURNING first_seen, new_tickets, regressions",
+             RETURNING first_seen, new_tickets, regressions, trusted, recorded_at",
         )?
         .query_row(
             params![
@@ -96,7 +112,7 @@ pub(crate) fn record(db: &Connection, project: ProjectId, release: &str, delta: 
                 quantity(new),
                 quantity(back)
             ],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
         )
         .optional()?;
     let is_new = match known {
@@ -110,9 +126,9 @@ pub(crate) fn record(db: &Connection, project: ProjectId, release: &str, delta: 
         None => insert(db, project, release, delta, new, back)?,
     };
     let (new_before, back_before) = match known {
-        Some((_, news, backs)) => (news - quantity(new), backs - quantity(back)),
+        Some((_, news, backs, ..)) => (news - quantity(new), backs - quantity(back)),
         None if is_new => (0, 0),
-        None => return Ok(false),
+        None => return Ok(None),
     };
     for (part, before) in [(Part::New, new_before), (Part::Regressed, back_before)] {
         let room = RELEASE_TICKETS_MAX.saturating_sub(u64::try_from(before).unwrap_or(0));
@@ -121,7 +137,21 @@ pub(crate) fn record(db: &Connection, project: ProjectId, release: &str, delta: 
             belongs(db, project, release, part, *seq)?;
         }
     }
-    Ok(is_new)
+    Ok(match known {
+        None => delta.trusted.then_some(News::New),
+        Some((.., false, recorded_at)) if delta.trusted => {
+            confirm(db, project, release)?;
+            Some(News::Confirmed(Timestamp::from_micros(recorded_at)))
+        }
+        Some(_) => None,
+    })
+}
+
+/// Somebody who is trusted told of it.
+fn confirm(db: &Connection, project: ProjectId, release: &str) -> Result<()> {
+    db.prepare_cached("UPDATE releases SET trusted = 1 WHERE project_id = ?1 AND release = ?2")?
+        .execute(params![project.0, release])?;
+    Ok(())
 }
 
 fn insert(
@@ -136,8 +166,8 @@ fn insert(
         return Ok(false);
     }
     db.prepare_cached(
-        "INSERT INTO releases (project_id, release, first_seen, last_seen, recorded_at, events, new_tickets, regressions) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO releases (project_id, release, first_seen, last_seen, recorded_at, events, new_tickets, regressions, trusted) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         project.0,
@@ -148,6 +178,7 @@ fn insert(
         quantity(delta.events),
         quantity(new),
         quantity(back),
+        delta.trusted,
     ])?;
     rows::add_to_counter(db, project, RELEASES, 1)?;
     Ok(true)
@@ -185,16 +216,27 @@ pub(crate) fn times(
         .optional()?)
 }
 
-/// A release that nobody knew is there: tickets that the next release resolves are resolved in it, if it is later than
-/// what was known then.
-pub(crate) fn ship(work: &mut Work<'_>, project: ProjectId, release: &str, now: Timestamp) -> Result<()> {
+/// A release is there of which nobody who is trusted told before: tickets that the next release resolves are resolved in
+/// it, if it is later than what was known then. What strangers name ships nothing: a forged one would hide regressions.
+pub(crate) fn ship(
+    work: &mut Work<'_>,
+    project: ProjectId,
+    release: &str,
+    news: News,
+    now: Timestamp,
+) -> Result<()> {
     let sql =
         "SELECT seq FROM tickets WHERE project_id = ?1 AND resolved_after IS NOT NULL ORDER BY seq LIMIT ?2";
     let waiting: Vec<i64> = collect(work.db, sql, params![project.0, SHIPPED_MAX], |row| Ok(row.get(0)?))?;
     for seq in waiting {
         let Some(mut row) = ticket_by_seq(work.db, seq)? else { continue };
         let Some(border) = row.ticket.resolved_after.take() else { continue };
-        if row.ticket.status != Status::Resolved || !lifecycle::ships_fix(&border, release) {
+        // Where names do not tell, one that ran before the resolution is not the next, whoever told of it.
+        let known_before = match news {
+            News::New => false,
+            News::Confirmed(recorded_at) => row.ticket.resolved_at.is_some_and(|at| recorded_at <= at),
+        };
+        if row.ticket.status != Status::Resolved || !lifecycle::ships_fix(&border, release, known_before) {
             continue;
         }
         row.ticket.resolved_in = Some(release.to_owned());
@@ -293,7 +335,7 @@ fn named(db: &Connection, version: &str) -> Result<Vec<Release>> {
 }
 
 fn known(db: &Connection, project: ProjectId) -> Result<Vec<(String, Timestamp)>> {
-    let sql = "SELECT release, first_seen FROM releases WHERE project_id = ?1 ORDER BY first_seen LIMIT ?2";
+    let sql = "SELECT release, first_seen FROM releases WHERE project_id = ?1 AND trusted ORDER BY first_seen LIMIT ?2";
     collect(db, sql, params![project.0, quantity(RELEASES_MAX)], |row| {
         let mut c = Columns::new(row);
         Ok((c.take()?, c.time()?))
@@ -344,7 +386,8 @@ fn save(
     now: Timestamp,
 ) -> Result<Option<Release>> {
     let db = work.db;
-    let is_new = get(db, project, version)?.is_none();
+    let known = get(db, project, version)?;
+    let is_new = known.is_none();
     if is_new {
         if !change.create {
             return Ok(None);
@@ -371,10 +414,23 @@ fn save(
         }
         commits::set(db, project, version, list, now)?;
     }
-    if is_new {
-        ship(work, project, version, now)?;
+    let news = match known {
+        None => Some(News::New),
+        Some(known) if !is_trusted(db, project, version)? => Some(News::Confirmed(known.recorded_at)),
+        Some(_) => None,
+    };
+    if let Some(news) = news {
+        confirm(db, project, version)?;
+        ship(work, project, version, news, now)?;
     }
     get(work.db, project, version)
+}
+
+fn is_trusted(db: &Connection, project: ProjectId, version: &str) -> Result<bool> {
+    let sql = "SELECT trusted FROM releases WHERE project_id = ?1 AND release = ?2";
+    let trusted: Option<bool> =
+        db.prepare_cached(sql)?.query_row(params![project.0, version], |row| row.get(0)).optional()?;
+    Ok(trusted.unwrap_or(false))
 }
 
 /// Removes a release because somebody asks. One of which events are known stays: with its next event it would come back

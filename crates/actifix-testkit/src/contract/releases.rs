@@ -5,7 +5,7 @@ use crate::fixtures::{EventBuilder, act};
 use crate::{FakeClock, NOW};
 use actifix_app::error::Error;
 use actifix_app::ports::{Cursor, Page, ReleaseChange, ReleaseDetail, ReleaseQuery, RetentionPolicy, Store};
-use actifix_domain::commit::{COMMITS_MAX, Commit};
+use actifix_domain::commit::{COMMITS_MAX, Commit, PATHS_IN_ALL_MAX, PATHS_MAX};
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::outcome::Change;
 use actifix_domain::release::{DEPLOYS_MAX, Deploy, Release};
@@ -20,6 +20,8 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     the_next_release_alone_reopens(&Case::new(&store, &clock, "next").await).await;
     the_next_release_ships_the_fix(&Case::new(&store, &clock, "ships").await).await;
     names_that_tell_nothing_go_by_when_they_were_known(&Case::new(&store, &clock, "hashes").await).await;
+    strangers_ship_nothing(&Case::new(&store, &clock, "forged").await).await;
+    what_leads_to_a_release_is_bounded(&Case::new(&store, &clock, "much").await).await;
     builds_tell_of_a_release(&Case::new(&store, &clock, "builds").await).await;
     commits_lead_to_a_release(&Case::new(&store, &clock, "leads").await).await;
     deploys_and_commits_are_bounded(&Case::new(&store, &clock, "bounds").await).await;
@@ -224,6 +226,73 @@ async fn names_that_tell_nothing_go_by_when_they_were_known(case: &Case) {
     case.clock.advance(HOUR);
     built(case, "5eeded1", None).await;
     assert_eq!(case.ticket(&id).await.resolved_in.as_deref(), Some("5eeded1"));
+}
+
+async fn strangers_ship_nothing(case: &Case) {
+    let known = async || -> Vec<String> {
+        let known = case.store.known_releases(case.project).await.unwrap();
+        known.into_iter().map(|(name, _)| name).collect()
+    };
+    let forged = |number: u64, release: &str| {
+        EventBuilder::new(number, "noise").from_anyone(number).release(release).at(case.now())
+    };
+    let id = id_of(&case.one(EventBuilder::new(1, "a").release("web@1.0.0")).await);
+    case.clock.advance(HOUR);
+    resolve_in_next(case, &id, "web@1.0.0").await;
+    case.clock.advance(HOUR);
+    case.send([forged(2, "web@9999.0.0"), forged(3, "web@1.1.0"), forged(4, "web@1.2.0")]).await;
+    assert_eq!(detail(case, "web@9999.0.0").await.release.events, 1, "it is shown all the same");
+    let ticket = case.ticket(&id).await;
+    assert_eq!((ticket.resolved_in, ticket.resolved_after.as_deref()), (None, Some("web@1.0.0")));
+    assert_eq!(known().await, ["web@1.0.0"], "it is no border of what comes next");
+    // Who named it first does not keep a trusted sender, or a build, from telling that it is there.
+    case.clock.advance(HOUR);
+    case.send([forged(5, "web@1.1.0"), EventBuilder::new(6, "b").release("web@1.1.0").at(case.now())]).await;
+    assert_eq!(case.ticket(&id).await.resolved_in.as_deref(), Some("web@1.1.0"));
+    let back = case.one(EventBuilder::new(7, "a").release("web@1.1.0").at(case.now())).await;
+    assert_eq!(back.change, Change::Regressed, "a forged release hides nothing");
+    resolve_in_next(case, &id, "web@1.1.0").await;
+    case.clock.advance(HOUR);
+    built(case, "web@1.2.0", None).await;
+    assert_eq!(case.ticket(&id).await.resolved_in.as_deref(), Some("web@1.2.0"));
+    // Where names do not tell: what strangers named before the resolution is not the next one.
+    let id = id_of(&case.one(EventBuilder::new(8, "c").release("abc1234")).await);
+    case.one(forged(9, "def5678")).await;
+    case.clock.advance(HOUR);
+    resolve_in_next(case, &id, "abc1234").await;
+    case.clock.advance(HOUR);
+    case.one(EventBuilder::new(10, "b").release("def5678").at(case.now())).await;
+    assert_eq!(case.ticket(&id).await.resolved_in, None);
+    case.one(EventBuilder::new(11, "b").release("5eeded1").at(case.now())).await;
+    assert_eq!(case.ticket(&id).await.resolved_in.as_deref(), Some("5eeded1"));
+}
+
+async fn what_leads_to_a_release_is_bounded(case: &Case) {
+    let paths: Vec<String> = (0..PATHS_MAX).map(|number| format!("src/{number}.rs")).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let leading = async |version: &str| {
+        let found = case.store.commits_leading_to(case.project, version).await.unwrap();
+        found.into_iter().flat_map(|(_, commits)| commits).collect::<Vec<Commit>>()
+    };
+    // Three releases of many small commits: what is latest goes first.
+    let half = COMMITS_MAX / 2 + 1;
+    for version in ["s1", "s2", "s3"] {
+        built(case, version, Some((0..half).map(|number| commit(number, &["a.rs"])).collect())).await;
+        case.clock.advance(HOUR);
+    }
+    case.one(EventBuilder::new(1, "a").release("s4").at(case.now())).await;
+    assert_eq!(leading("s4").await.len(), COMMITS_MAX);
+    case.clock.advance(HOUR);
+    // And of commits of many files each.
+    let full = PATHS_IN_ALL_MAX / PATHS_MAX;
+    for version in ["p1", "p2"] {
+        let commits = (0..full - 1).map(|number| commit(number, &paths)).collect();
+        built(case, version, Some(commits)).await;
+        case.clock.advance(HOUR);
+    }
+    case.one(EventBuilder::new(2, "a").release("p3").at(case.now())).await;
+    let found = leading("p3").await;
+    assert_eq!(found.iter().map(|commit| commit.paths.len()).sum::<usize>(), PATHS_IN_ALL_MAX);
 }
 
 async fn builds_tell_of_a_release(case: &Case) {

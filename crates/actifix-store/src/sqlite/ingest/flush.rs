@@ -55,8 +55,8 @@ impl Batch<'_, '_, '_> {
         self.write_ids()?;
         let mut new_releases = Vec::new();
         for ((project, release), delta) in &self.releases {
-            if releases::record(db, *project, release, delta)? {
-                new_releases.push((*project, *release, delta.heard_at()));
+            if let Some(news) = releases::record(db, *project, release, delta)? {
+                new_releases.push((*project, *release, news, delta.heard_at()));
             }
         }
         self.write_tally()?;
@@ -72,8 +72,8 @@ impl Batch<'_, '_, '_> {
             self.work.cache.put_ticket(ticket.known);
         }
         // After the tickets of this batch, whose rows are among those that it may change.
-        for (project, release, at) in new_releases {
-            releases::ship(self.work, project, release, at)?;
+        for (project, release, news, at) in new_releases {
+            releases::ship(self.work, project, release, news, at)?;
         }
         Ok(())
     }

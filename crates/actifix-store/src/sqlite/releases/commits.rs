@@ -4,7 +4,7 @@ use super::get;
 use crate::fault::Result;
 use crate::sqlite::projects::collect;
 use crate::sqlite::rows::{Columns, quantity};
-use actifix_domain::commit::{COMMITS_MAX, Commit};
+use actifix_domain::commit::{COMMITS_MAX, Commit, PATHS_IN_ALL_MAX};
 use actifix_domain::id::ProjectId;
 use actifix_domain::release::Release;
 use actifix_domain::time::Timestamp;
@@ -16,9 +16,13 @@ const WITH_COMMITS_MAX: i64 = 200;
 const LOOK_BACK_MAX: i64 = 20;
 
 pub(super) fn of(db: &Connection, project: ProjectId, version: &str) -> Result<Vec<Commit>> {
+    newest(db, project, version, COMMITS_MAX)
+}
+
+fn newest(db: &Connection, project: ProjectId, version: &str, most: usize) -> Result<Vec<Commit>> {
     let sql = "SELECT commit_id, author, author_email, message, at, paths, paths_left_out FROM release_commits \
          WHERE project_id = ?1 AND release = ?2 ORDER BY place LIMIT ?3";
-    let most = i64::try_from(COMMITS_MAX).unwrap_or(i64::MAX);
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
     collect(db, sql, params![project.0, version, most], |row| {
         let mut c = Columns::new(row);
         Ok(Commit {
@@ -106,7 +110,8 @@ pub(super) fn previous(
     Ok(get(db, project, &release)?.map(|release| (release, commit)))
 }
 
-/// Commits that came with a release: its own, else those of releases that were made since the last one that ran.
+/// Commits that came with a release: its own, else those of releases that were made since the last one that ran, the
+/// latest first; together no more than one release may have.
 pub(super) fn leading_to(
     db: &Connection,
     project: ProjectId,
@@ -126,5 +131,25 @@ pub(super) fn leading_to(
         })?;
     let between = before.into_iter().take_while(|(_, events, _)| *events == 0);
     let with_commits = between.filter(|(.., commits)| *commits > 0);
-    with_commits.map(|(release, ..)| Ok((release.clone(), of(db, project, &release)?))).collect()
+    let (mut commits_left, mut paths_left) = (COMMITS_MAX, PATHS_IN_ALL_MAX);
+    let mut found = Vec::new();
+    for (release, ..) in with_commits {
+        let mut commits = newest(db, project, &release, commits_left)?;
+        let read = commits.len();
+        let fitting = commits.iter().take_while(|commit| {
+            let room = paths_left.checked_sub(commit.paths.len());
+            paths_left = room.unwrap_or(paths_left);
+            room.is_some()
+        });
+        let fitting = fitting.count();
+        commits.truncate(fitting);
+        commits_left -= fitting;
+        if fitting > 0 {
+            found.push((release, commits));
+        }
+        if fitting < read || commits_left == 0 {
+            break;
+        }
+    }
+    Ok(found)
 }
