@@ -505,3 +505,59 @@ fn releases_of_strangers_are_text_on_every_page() {
     assert_eq!(page(&server, &browser, "/releases/nothing").status, 404);
     assert_eq!(page(&server, &browser, "/releases?project=nothing").status, 404);
 }
+
+#[test]
+fn what_strangers_name_ships_nothing_and_what_ran_is_not_removed() {
+    let (home, server) = with_admin();
+    let token = build_token(&home, "default");
+    let id = ticket_of(&fails(&server, "card", Some("shop@1.0.0"), "shop/pay.py"));
+    let key = server.get("/api/v1/projects/default/keys")["items"][0]["public_key"].clone();
+    let stranger = |release: &str| {
+        let path = format!("/api/1/store/?sentry_key={}", key.as_str().expect("a key"));
+        let event = json!({ "message": "noise", "release": release });
+        let answer = server.send(&Request::post(&path, event.to_string()));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    // The border of what comes next is what was told by somebody who is trusted.
+    stranger("shop@9998.0.0");
+    let arguments = ["--root-cause", "the timeout was two seconds", "--commit", "3f2a91c"];
+    let further = ["--no-test-reason", "configuration only", "--in-next-release", "--json"];
+    let complete = [&["ticket", "complete", &id], &arguments[..], &further[..]].concat();
+    assert_eq!(home.cli(&complete).json()["resolved_after"], "shop@1.0.0");
+    stranger("shop@9999.0.0");
+    let shown = server.get(&format!("/api/v1/tickets/{id}"));
+    assert_eq!((&shown["resolved_in"], &shown["resolved_after"]), (&Value::Null, &json!("shop@1.0.0")));
+    assert_eq!(server.get("/api/v1/releases/shop@9999.0.0")["release"]["events"], 1);
+    // What ran stays; what was only told of can go.
+    let path = |version: &str| format!("/api/0/organizations/o/releases/{version}/");
+    let refused = build(&server, &token, "DELETE", &path("shop@1.0.0"), &json!({}));
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(refused.text().contains("never ran"), "{}", refused.text());
+    let told = json!({ "version": "shop@1.1.0", "projects": ["default"] });
+    assert_eq!(build(&server, &token, "POST", "/api/0/organizations/o/releases/", &told).status, 201);
+    assert_eq!(server.get(&format!("/api/v1/tickets/{id}"))["resolved_in"], "shop@1.1.0");
+    assert_eq!(build(&server, &token, "DELETE", &path("shop@1.1.0"), &json!({})).status, 204);
+}
+
+#[test]
+fn a_request_that_means_more_projects_than_its_bound_is_refused_whole() {
+    let (home, server) = with_admin();
+    let token = home.cli(&["token", "create", "--name", "build", "--scope", "releases:write"]).ok();
+    let send = |method: &str, path: &str, body: &Value| build(&server, token.trim(), method, path, body);
+    let (list, one) = ("/api/0/organizations/o/releases/", "/api/0/organizations/o/releases/all@1/");
+    for number in 0..51 {
+        let name = format!("shop-{number}");
+        assert!(server.post("/api/v1/projects", &json!({ "name": name })).is_object());
+        assert_eq!(send("POST", list, &json!({ "version": "all@1", "projects": [name] })).status, 201);
+    }
+    for (method, body) in [("PUT", json!({ "url": "https://example.net/1" })), ("DELETE", json!({}))] {
+        let refused = send(method, one, &body);
+        assert_eq!(refused.status, 422, "{}", refused.text());
+        assert!(refused.text().contains("51 projects"), "{}", refused.text());
+    }
+    let named = json!({ "url": "https://example.net/1", "projects": ["shop-0"] });
+    assert_eq!(send("PUT", one, &named).status, 200);
+    let shown = |project: &str| server.get(&format!("/api/v1/releases/all@1?project={project}"));
+    assert_eq!(shown("shop-0")["release"]["url"], "https://example.net/1");
+    assert_eq!(shown("shop-1")["release"]["url"], Value::Null);
+}
