@@ -437,4 +437,16 @@ mod tests {
         assert!(context(text, 8).is_none());
         assert_eq!(context(&"x".repeat(9_000), 0).unwrap().1.len(), LINE_CHARS_MAX);
     }
+
+    #[test]
+    fn a_release_that_names_no_upload_is_not_looked_for_and_so_not_remembered() {
+        let of = |release: &str, dist: &str| {
+            let event = json!({ "platform": "javascript", "release": release, "dist": dist });
+            release_of(event.as_object().unwrap())
+        };
+        let (release, dist) = ("r".repeat(RELEASE_CHARS_MAX), "d".repeat(DIST_CHARS_MAX));
+        assert_eq!(of(&release, &dist), Some((release.clone(), dist.clone())));
+        assert_eq!(of(&format!("{release}r"), &dist), None);
+        assert_eq!(of(&release, &format!("{dist}d")), None);
+    }
 }
