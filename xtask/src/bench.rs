@@ -29,6 +29,7 @@ use clap::{Args, ValueEnum};
 
 use self::report::Report;
 use crate::process;
+use crate::tools::clear;
 use crate::workspace::Workspace;
 
 /// Most clients: each is a thread with a connection.
@@ -221,18 +222,8 @@ impl Setting {
     /// An empty folder of this name in the scratch folder.
     fn fresh(&self, name: &str) -> Result<PathBuf> {
         let path = self.scratch.join(name);
-        remove(&path)?;
+        clear(&path)?;
         std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(path)
-    }
-}
-
-/// Removes a folder of the scratch folder with all that it holds.
-fn remove(path: &std::path::Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
     }
 }

@@ -266,7 +266,8 @@ fn stamp(folder: &Path, pins: &str) -> Result<()> {
     fs::write(folder.join(STAMP), pins).context("cannot record what was installed")
 }
 
-fn clear(folder: &Path) -> Result<()> {
+/// Removes a folder with all that it holds, if it is there.
+pub fn clear(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot clear {}", folder.display()))

@@ -23,6 +23,9 @@ use cache::Cache;
 use serde_json::json;
 use upload::Uploads;
 
+/// Longest distribution of a build, characters.
+pub(crate) const DIST_CHARS_MAX: usize = 64;
+
 /// What is known of maps between requests.
 #[derive(Default)]
 pub(crate) struct SourceMaps {

@@ -114,9 +114,9 @@ pub fn needs_release_order(ticket: &TicketFacts<'_>, event_release: Option<&str>
         }
 }
 
-/// Whether a release that nobody who is trusted told of before is the one that ships the fix of a ticket that the next release resolves:
-/// later by version than all that was known then. Where names do not tell, it is, as it came later; unless strangers named
-/// it before the resolution already.
+/// Whether a release that nobody who is trusted told of before is the one that ships the fix of a ticket that the next
+/// release resolves: later by version than all that was known then. Where names do not tell, it is, as it came later;
+/// unless strangers named it before the resolution already.
 pub fn ships_fix(resolved_after: &str, new_release: &str, known_before: bool) -> bool {
     release::is_after(new_release, resolved_after).unwrap_or(!known_before)
 }

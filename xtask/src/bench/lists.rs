@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::Setting;
 use super::client::{Client, get};
 use super::ingest::{self, Traffic, percent};
 use super::load;
 use super::report::{Figure, Report};
 use super::server::{Server, disk_bytes};
-use super::{Setting, remove};
 use crate::process;
 
 /// Requests of one question.
@@ -65,7 +65,7 @@ impl Filled {
 
     /// Removes it unless it is to be kept.
     pub fn finish(self, setting: &Setting) -> Result<()> {
-        if setting.keep { Ok(()) } else { remove(&self.home) }
+        if setting.keep { Ok(()) } else { crate::tools::clear(&self.home) }
     }
 }
 

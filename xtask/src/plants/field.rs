@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::file::{Plant, Plants};
 use crate::process;
-use crate::tools::Tools;
+use crate::tools::{Tools, clear};
 use crate::workspace::Workspace;
 
 /// What nextest answers when tests failed, as opposed to a build that did.
@@ -222,15 +222,6 @@ fn failed(said: &str) -> Vec<String> {
         }
     }
     names
-}
-
-fn clear(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot clear {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::ports::MapKey;
 use crate::recall::Recalled;
+use crate::source_maps::DIST_CHARS_MAX;
 use actifix_domain::debug_id::DebugId;
 use actifix_domain::project::Project;
 use actifix_domain::release::RELEASE_CHARS_MAX;
@@ -32,8 +33,6 @@ const CONTEXT_LINES: usize = 5;
 /// take some MiB.
 const SOURCE_BYTES_MAX: usize = 64 << 20;
 const INDEX_BYTES_MAX: usize = 64 << 20;
-/// Longest distribution that a script is looked for by, characters.
-const DIST_CHARS_MAX: usize = 64;
 /// Longest line of code, characters.
 const LINE_CHARS_MAX: usize = 300;
 /// What the frame was, in the event.
@@ -197,9 +196,8 @@ impl Look<'_> {
         if self.maps.len() >= SCRIPTS_MAX {
             return None;
         }
-        let weight = |found: &Found| found.as_ref().map_or(0, |(_, index)| index.weight());
-        let found = self.load(key).filter(|found| weight(&Some(found.clone())) <= self.index_bytes_left);
-        self.index_bytes_left = self.index_bytes_left.saturating_sub(weight(&found));
+        let found = self.load(key).filter(|(_, index)| index.weight() <= self.index_bytes_left);
+        self.index_bytes_left -= found.as_ref().map_or(0, |(_, index)| index.weight());
         self.maps.insert(key.clone(), found.clone());
         found
     }

@@ -1,5 +1,6 @@
 //! Chunks come in, wait sealed, and become a bundle.
 
+use super::DIST_CHARS_MAX;
 use super::make::{self, Unusable};
 use crate::app::App;
 use crate::backup::to_the_end;
@@ -9,6 +10,7 @@ use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::{Project, ProjectSettings};
+use actifix_domain::release::RELEASE_CHARS_MAX;
 use actifix_domain::time::HOUR;
 use actifix_protocol::artifacts::{Bundle, BundleError};
 use actifix_protocol::encoding::{DecodeError, gunzip};
@@ -49,9 +51,6 @@ const CHUNK_MICROS: i64 = HOUR;
 const PROJECT_BYTES_MAX: u64 = 1 << 30;
 /// How long a request waits for its bundle to be read; the client asks again after that.
 const WAIT: Duration = Duration::from_secs(8);
-/// Longest release and distribution, characters; those of events are cut to the same.
-const RELEASE_CHARS_MAX: usize = 250;
-const DIST_CHARS_MAX: usize = 64;
 /// Vault purpose of chunks.
 const PURPOSE: &str = "upload-chunks";
 

@@ -88,8 +88,8 @@ impl Delta {
     }
 }
 
-/// Writes what a batch told of a release, and whether that is news of a trusted sender. Beyond [`RELEASES_MAX`] of a project nothing
-/// is kept of a new one.
+/// Writes what a batch told of a release, and whether that is news of a trusted sender. Beyond [`RELEASES_MAX`] of a
+/// project nothing is kept of a new one.
 pub(crate) fn record(
     db: &Connection,
     project: ProjectId,

@@ -58,7 +58,7 @@ pub const FIELDS: &[Field] = &[
     field(
         "listeners.*.modules",
         "list of ingest, api, dashboard, metrics, mcp",
-        "what the listener carries; default all; dashboard and mcp carry nothing yet",
+        "what the listener carries; default all; mcp carries nothing yet",
     ),
     field(
         "listeners.*.tls.cert",
