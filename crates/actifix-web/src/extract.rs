@@ -2,6 +2,7 @@
 
 use crate::client::client;
 use crate::cookies;
+use crate::misfit::misfit;
 use crate::problem::Problem;
 use crate::server::Peer;
 use actifix_app::App;
@@ -202,10 +203,13 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "the body is a list: send an object"));
     }
     serde_json::from_slice(bytes).or_else(|error| with_whole_numbers(bytes).ok_or(error)).map_err(|error| {
-        // The parser's own text can repeat input; only its place and class are told.
+        // The parser's own text can repeat input; only places and what the reader wants are told.
         let what = match error.classify() {
-            serde_json::error::Category::Data => "does not have the documented form",
-            _ => "is not valid JSON",
+            serde_json::error::Category::Data => match misfit::<T>(bytes) {
+                Some(why) => format!("does not have the documented form: {why}"),
+                None => "does not have the documented form".to_owned(),
+            },
+            _ => "is not valid JSON".to_owned(),
         };
         Problem::new(
             StatusCode::BAD_REQUEST,

@@ -14,6 +14,7 @@ pub mod hooks;
 pub mod ingest;
 pub mod layers;
 pub mod limits;
+mod misfit;
 pub mod problem;
 pub mod router;
 pub mod sentry_api;
