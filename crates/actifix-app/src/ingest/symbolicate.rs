@@ -129,7 +129,7 @@ impl App {
                 },
                 lost: Lost::default(),
             };
-            if look.ids.is_empty() && !matches!(look.has_any_map(), Some(true)) {
+            if look.ids.is_empty() && look.has_any_map() != Some(true) {
                 continue;
             }
             look.event(event);
