@@ -3,6 +3,7 @@
 //! ```text
 //! knock -> read -> decode -> apply source maps -> redact -> normalise -> group -> prioritise -> store (sample, throttle) -> answer
 //! ```
+//! Events of our own API and those that leave quarantine have no knock; from "apply source maps" on the way is the same.
 //! What is not [`Redacted`] cannot be grouped or stored: the types of the stages see to it.
 
 mod admit;
@@ -38,10 +39,11 @@ pub(crate) use refusals::Refusals;
 pub(crate) use special::monitor_event;
 
 use counters::Tally;
+use decode::Decoded;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::ports::Ingested;
+use crate::ports::{Ingested, Submission};
 use actifix_domain::access::Actor;
 use actifix_domain::event::{OriginClass, Provenance, Transport};
 use actifix_domain::id::EventId;
@@ -208,11 +210,9 @@ impl App {
             let source = app.source(&pass, decoded.transport, delivery.peer);
             let mut decoded = app.limit(&pass, decoded);
             app.read_crashes(&mut decoded)?;
-            app.symbolicate(&pass.known.project, &mut decoded.items);
             let seen: Vec<_> =
                 decoded.items.iter_mut().filter_map(|item| item.seen.take().map(|seen| *seen)).collect();
-            let clean = app.redact(&source, 1, decoded)?;
-            let (processed, mut submission) = app.admit(&source, clean);
+            let (processed, mut submission) = app.refine(&source, 1, decoded)?;
             let key = &pass.known.key.public_key;
             submission.unlisted_origin = pass.unlisted_origin.clone().map(|origin| (key.clone(), origin));
             let tally = Tally::of(&submission);
@@ -242,6 +242,19 @@ impl App {
             self.gate.remember(project, signal, seen);
         }
         Ok(processed)
+    }
+
+    /// What is the same whichever way values came: frames as they were written, secrets out of them, events with their
+    /// groups and priorities. Redaction may cost so many times the usual budget.
+    fn refine(
+        &self,
+        source: &Source<'_>,
+        factor: u64,
+        mut decoded: Decoded,
+    ) -> Result<(Processed, Submission), Refusal> {
+        self.symbolicate(source.project, &mut decoded.items);
+        let clean = self.redact(source, factor, decoded)?;
+        Ok(self.admit(source, clean))
     }
 
     /// The answer to a request that was stored.

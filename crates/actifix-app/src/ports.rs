@@ -28,7 +28,9 @@ pub use data::{
     Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, HookRecord,
     LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook, StateKey,
 };
-pub use data::{BundleKey, BundleView, Checksum, ChunkRoom, MapKey, MapUsage, NewSourceMap, SealedChunk};
+pub use data::{
+    BundleKey, BundleView, Checksum, ChunkRoom, ChunkUsage, MapKey, MapUsage, NewSourceMap, SealedChunk,
+};
 pub use data::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use operations::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 pub use releases::{ReleaseChange, ReleaseDetail, ReleaseQuery, ReleaseStore, SessionTotals};

@@ -3,7 +3,7 @@
 mod build;
 mod suspects;
 
-pub use build::{CommitInput, DeployInput, Of, ReleaseInput};
+pub use build::{CommitInput, CommitsInput, DeployInput, HeadInput, Of, ReleaseInput, Repository};
 pub use suspects::SuspectCommit;
 
 use crate::app::App;
@@ -12,8 +12,11 @@ use crate::ports::{Cursor, Page, ReleaseDetail, ReleaseQuery};
 use crate::tickets::{self, PAGE_MAX};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::id::ProjectId;
-use actifix_domain::release::{self, Release};
+use actifix_domain::project::ProjectSettings;
+use actifix_domain::release::{self, RELEASE_CHARS_MAX, Release};
 use actifix_domain::ticket::Ticket;
+use actifix_protocol::json::clean;
+use serde_json::{Value, json};
 
 impl App {
     /// A page of releases, the latest first seen first; of all projects that the actor may see, or of one.
@@ -90,5 +93,32 @@ impl App {
                  `sentry-cli releases new`, set `release` in the SDK of a server key, or resolve it without",
             )
         })
+    }
+    /// Whether a build, an upload or a person may name a release so: by the rule for events, and with nothing in it that
+    /// an event would not keep.
+    pub(crate) fn check_release(
+        &self,
+        field: &'static str,
+        settings: &ProjectSettings,
+        name: &str,
+    ) -> Result<()> {
+        if !release::is_valid_version(name) || clean(name) != name {
+            return Err(Error::invalid(
+                field,
+                format!(
+                    "1 to {RELEASE_CHARS_MAX} visible characters, no line break, no space or `/` at the ends"
+                ),
+            ));
+        }
+        // As in an event, so that both name it alike: four numbers are a version there, and no address.
+        let mut named = json!({ "release": name });
+        self.redact_value(settings, &mut named)?;
+        if named.get("release").and_then(Value::as_str) != Some(name) {
+            return Err(Error::invalid(
+                field,
+                "this looks like a secret or an address of a person; the name of a release is shown everywhere",
+            ));
+        }
+        Ok(())
     }
 }

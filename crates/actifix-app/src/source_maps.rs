@@ -6,8 +6,10 @@
 
 mod cache;
 mod make;
+mod room;
 mod upload;
 
+pub use room::UploadRoom;
 pub use upload::{
     Assembled, AssemblyInput, CHUNK_BYTES, CHUNKS_PER_REQUEST_MAX, PROJECTS_MAX, UPLOAD_BUNDLE_BYTES_MAX,
     UPLOAD_REQUEST_BYTES_MAX,
@@ -20,8 +22,10 @@ use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::time::HOUR;
 use cache::Cache;
+use room::Uploads;
+use serde::Serialize;
 use serde_json::json;
-use upload::Uploads;
+use upload::{OWN_BYTES_MAX, OWN_CHUNKS_MAX};
 
 /// Longest distribution of a build, characters.
 pub(crate) const DIST_CHARS_MAX: usize = 64;
@@ -31,6 +35,29 @@ pub(crate) const DIST_CHARS_MAX: usize = 64;
 pub(crate) struct SourceMaps {
     pub(crate) cache: Cache,
     uploads: Uploads,
+}
+
+/// What the source maps of a project take, and what they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceMapUsage {
+    /// Uploads.
+    pub uploads: u64,
+    /// As many as may be.
+    pub uploads_max: u64,
+    /// Maps in them.
+    pub maps: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// As many as may be; 0 for no limit.
+    pub bytes_max: u64,
+    /// Parts of uploads with tokens of the project that wait for the rest of theirs.
+    pub waiting_parts: u64,
+    /// As many as may be.
+    pub waiting_parts_max: u64,
+    /// Bytes of those parts.
+    pub waiting_bytes: u64,
+    /// As many as may be.
+    pub waiting_bytes_max: u64,
 }
 
 impl App {
@@ -51,10 +78,22 @@ impl App {
         self.store.bundles(project.id, cursor, limit).await
     }
 
-    /// What a project's maps take together.
-    pub async fn source_map_usage(&self, actor: &Actor, project: &str) -> Result<MapUsage> {
+    /// What a project's maps take together, and what they may.
+    pub async fn source_map_usage(&self, actor: &Actor, project: &str) -> Result<SourceMapUsage> {
         let project = self.project(actor, project).await?;
-        self.store.map_usage(project.id).await
+        let there = self.store.map_usage(project.id).await?;
+        let waiting = self.store.chunk_usage(Some(project.id)).await?;
+        Ok(SourceMapUsage {
+            uploads: there.bundles,
+            uploads_max: MapUsage::BUNDLES_MAX,
+            maps: there.maps,
+            bytes: there.bytes,
+            bytes_max: self.settings.retention.source_maps_bytes_max,
+            waiting_parts: waiting.chunks,
+            waiting_parts_max: OWN_CHUNKS_MAX,
+            waiting_bytes: waiting.bytes,
+            waiting_bytes_max: OWN_BYTES_MAX,
+        })
     }
 
     /// Removes an upload; frames of later events stay as they are minified.

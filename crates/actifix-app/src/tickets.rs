@@ -291,7 +291,10 @@ impl App {
         let mut evidence = serde_json::to_value(&completion.evidence).map_err(Error::internal)?;
         let settings = self.settings_of_ticket(id).await?;
         self.redact_value(&settings, &mut evidence)?;
-        let resolved_in = completion.resolved_in.map(|release| self.redact_text(&settings, &release));
+        let resolved_in = completion.resolved_in;
+        if let Some(release) = &resolved_in {
+            self.check_release("resolved_in", &settings, release)?;
+        }
         let resolved_after = match (completion.in_next_release, &resolved_in) {
             (true, Some(_)) => {
                 let message = "name the release that ships the fix, or leave it to the next one: not both";

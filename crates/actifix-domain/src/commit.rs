@@ -72,6 +72,11 @@ pub fn repository(text: &str) -> Result<String, &'static str> {
     if fits { Ok(address.to_owned()) } else { Err(EXPECTED) }
 }
 
+/// How builds name a repository: its address without the host, `acme/shop`.
+pub fn repository_name(repository: &str) -> Option<&str> {
+    repository.strip_prefix("https://")?.split_once('/').map(|(_, name)| name)
+}
+
 /// The page of a commit, as GitHub, GitLab, Bitbucket, or Gitea and what is like it name it; none for what is no id.
 pub fn link(repository: &str, id: &str) -> Option<String> {
     let host = repository.strip_prefix("https://")?.split('/').next()?;
@@ -144,5 +149,12 @@ mod tests {
         for bad in ["", "8be41d", "main", "--upload-pack", &"a".repeat(65)] {
             assert!(!is_valid_id(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_repository_is_called_by_its_address_without_the_host() {
+        assert_eq!(repository_name("https://github.com/acme/shop"), Some("acme/shop"));
+        assert_eq!(repository_name("https://git.example.net:8443/a/b/c"), Some("a/b/c"));
+        assert_eq!(repository_name("acme/shop"), None);
     }
 }

@@ -2,13 +2,13 @@
 
 mod order;
 
-pub use order::{RELEASE_BYTES_MAX, compare, is_after, latest};
+pub use order::{compare, is_after, latest};
 
 use crate::id::ProjectId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Longest name of a release, characters: as events may name it.
+/// Longest name of a release, characters. It stands in addresses, on pages and in keys of the store.
 pub const RELEASE_CHARS_MAX: usize = 250;
 /// Releases of one project.
 pub const RELEASES_MAX: u64 = 10_000;
@@ -86,7 +86,8 @@ impl Part {
     }
 }
 
-/// Whether `text` can name a release: as ingest takes it, and no path that a reader of URLs would shorten.
+/// Whether `text` can name a release, whoever names it: an event, a build, an upload or a person. It is one line, and no
+/// part of a path that a reader of addresses would shorten.
 pub fn is_valid_version(text: &str) -> bool {
     let chars = text.chars().count();
     (1..=RELEASE_CHARS_MAX).contains(&chars)

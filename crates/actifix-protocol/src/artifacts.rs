@@ -3,11 +3,16 @@
 //! The archive is hostile until it was read: its names are keys of the manifest and never paths of ours, what it unpacks
 //! to is counted while it is unpacked, and a wrong archive is an error with a reason that its sender can act on.
 
+mod reference;
+
+pub use reference::{MapReference, inline_map, map_url};
+
 use crate::limits::to_usize;
 use actifix_domain::debug_id::DebugId;
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Cursor, Read};
@@ -19,8 +24,8 @@ pub const BUNDLE_FILES_MAX: usize = 4_000;
 pub const BUNDLE_FILE_BYTES_MAX: u64 = 48 << 20;
 /// All that is unpacked of one bundle, bytes.
 pub const BUNDLE_UNPACKED_BYTES_MAX: u64 = 512 << 20;
-/// The manifest, bytes.
-const MANIFEST_BYTES_MAX: u64 = 8 << 20;
+/// The manifest, bytes: `sentry-cli` repeats in it each map that is part of its script.
+const MANIFEST_BYTES_MAX: u64 = BUNDLE_FILE_BYTES_MAX;
 /// Longest name or URL of a file, bytes.
 pub const ARTIFACT_URL_BYTES_MAX: usize = 2_048;
 
@@ -79,8 +84,8 @@ pub struct Artifact {
     pub url: String,
     /// Its debug id.
     pub debug_id: Option<DebugId>,
-    /// Where its map is, relative to it.
-    pub map_reference: Option<String>,
+    /// Where its map is, as the manifest says.
+    pub map_reference: Option<MapReference>,
 }
 
 impl fmt::Debug for Artifact {
@@ -93,9 +98,9 @@ impl fmt::Debug for Artifact {
 }
 
 #[derive(Deserialize)]
-struct Manifest {
-    #[serde(default)]
-    files: BTreeMap<String, ManifestFile>,
+struct Manifest<'a> {
+    #[serde(borrow, default)]
+    files: BTreeMap<String, ManifestFile<'a>>,
     #[serde(default)]
     release: Option<String>,
     #[serde(default)]
@@ -103,20 +108,21 @@ struct Manifest {
 }
 
 #[derive(Deserialize)]
-struct ManifestFile {
+struct ManifestFile<'a> {
     #[serde(default, rename = "type")]
     kind: Option<String>,
     #[serde(default)]
     url: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, HeaderValue>,
+    #[serde(borrow, default)]
+    headers: BTreeMap<String, HeaderValue<'a>>,
 }
 
-/// A header is a text; another value counts as none.
+/// A header is a text, of which no copy is made: it may be a whole map. Another value counts as none.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum HeaderValue {
-    Text(String),
+enum HeaderValue<'a> {
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
     Other(#[allow(dead_code, reason = "takes what is no text")] IgnoredAny),
 }
 
@@ -161,7 +167,7 @@ impl<'a> Bundle<'a> {
             BundleError::Missing => BundleError::Manifest,
             other => other,
         })?;
-        let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|_| BundleError::Manifest)?;
+        let manifest: Manifest<'_> = serde_json::from_slice(&manifest).map_err(|_| BundleError::Manifest)?;
         if manifest.files.len() > BUNDLE_FILES_MAX {
             return Err(BundleError::Files);
         }
@@ -198,9 +204,8 @@ impl<'a> Bundle<'a> {
     }
 }
 
-fn artifact((name, file): (String, ManifestFile)) -> Result<Artifact, BundleError> {
+fn artifact((name, file): (String, ManifestFile<'_>)) -> Result<Artifact, BundleError> {
     let url = file.url.unwrap_or_default();
-    let absurd = |text: &str| text.len() > ARTIFACT_URL_BYTES_MAX || text.chars().any(char::is_control);
     let leads_out = name.starts_with(['/', '\\']) || name.split(['/', '\\']).any(|part| part == "..");
     if leads_out || absurd(&name) || absurd(&url) {
         return Err(BundleError::Name);
@@ -219,54 +224,13 @@ fn artifact((name, file): (String, ManifestFile)) -> Result<Artifact, BundleErro
         _ => ArtifactKind::Other,
     };
     let debug_id = header(&["debug-id"]).and_then(|text| text.parse().ok());
-    let map_reference = header(&["sourcemap", "x-sourcemap"]).filter(|text| !absurd(text)).cloned();
+    let map_reference = header(&["sourcemap", "x-sourcemap"]).and_then(|text| MapReference::parse(text));
     Ok(Artifact { name, kind, url, debug_id, map_reference })
 }
 
-/// The URL of a script's map: its reference, resolved against the script's own URL (which may begin with `~`).
-pub fn map_url(script: &str, reference: &str) -> String {
-    let is_whole = reference.contains("://") || reference.starts_with("~/");
-    if is_whole {
-        return reference.to_owned();
-    }
-    let root_end = match script.find("://") {
-        Some(scheme) => script
-            .get(scheme + 3..)
-            .and_then(|rest| rest.find('/'))
-            .map_or(script.len(), |at| scheme + 3 + at),
-        None => script.find('/').unwrap_or(0),
-    };
-    let (root, path) = script.split_at_checked(root_end).unwrap_or(("", script));
-    let mut parts: Vec<&str> = if reference.starts_with('/') {
-        Vec::new()
-    } else {
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        folder.split('/').filter(|part| !part.is_empty()).collect()
-    };
-    for part in reference.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            other => parts.push(other),
-        }
-    }
-    format!("{root}/{}", parts.join("/"))
-}
-
-/// The reference in a script's last lines, for bundles whose manifest lists none.
-pub fn reference_in_script(script: &[u8]) -> Option<String> {
-    /// The comment stands at the end, in some builds followed by others.
-    const TAIL_BYTES: usize = 4_096;
-    let tail = script.get(script.len().saturating_sub(TAIL_BYTES)..).unwrap_or(script);
-    let tail = String::from_utf8_lossy(tail);
-    let line = tail.lines().rev().find_map(|line| {
-        let line = line.trim();
-        line.strip_prefix("//# sourceMappingURL=").or_else(|| line.strip_prefix("//@ sourceMappingURL="))
-    })?;
-    let reference = line.trim();
-    let usable =
-        !reference.is_empty() && !reference.starts_with("data:") && !reference.contains(char::is_whitespace);
-    usable.then(|| reference.to_owned())
+/// Whether a text is no name or URL of a file.
+fn absurd(text: &str) -> bool {
+    text.len() > ARTIFACT_URL_BYTES_MAX || text.chars().any(char::is_control)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use self::field::{Rest, list, text};
 use crate::when;
 use actifix_domain::event::{Event, EventType, Level, Sdk, Transport};
 use actifix_domain::id::EventId;
+use actifix_domain::release;
 use actifix_domain::time::{DAY, MINUTE, SECOND, Timestamp};
 use serde_json::Value;
 
@@ -27,8 +28,6 @@ use serde_json::Value;
 pub const IMAGES_MAX: usize = 1_000;
 /// Most parts of a fingerprint kept.
 pub const FINGERPRINT_PARTS_MAX: usize = 64;
-/// Longest release, in characters.
-pub const RELEASE_CHARS_MAX: usize = 250;
 /// Longest environment, in characters.
 pub const ENVIRONMENT_CHARS_MAX: usize = 64;
 /// From this difference between the sender's clock and ours on, in microseconds, the sender's is corrected.
@@ -106,19 +105,36 @@ pub(crate) fn level(value: &Value) -> Option<Level> {
     value.as_str().and_then(|word| word.trim().parse().ok())
 }
 
-/// A release or environment, if it is one: within its length, no line break, no `/` at the ends.
-pub(crate) fn name(value: Value, chars_max: usize) -> Result<Option<String>, ()> {
+/// A value that names no release or environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misnamed;
+
+/// The release that a value names, by the one rule for their names; none where it is empty.
+///
+/// # Errors
+/// It breaks that rule.
+pub fn release_name(value: Value) -> Result<Option<String>, Misnamed> {
+    name(value, release::is_valid_version)
+}
+
+/// The environment that a value names: within its length, no line break, no `/` at the ends.
+pub(crate) fn environment_name(value: Value) -> Result<Option<String>, Misnamed> {
+    name(value, |text| {
+        !text.contains(['\n', '\r'])
+            && !text.starts_with('/')
+            && !text.ends_with('/')
+            && text.chars().nth(ENVIRONMENT_CHARS_MAX).is_none()
+    })
+}
+
+fn name(value: Value, is_valid: impl FnOnce(&str) -> bool) -> Result<Option<String>, Misnamed> {
     let Some(text) = text(value) else { return Ok(None) };
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Ok(None);
     }
-    let odd = trimmed.contains(['\n', '\r'])
-        || trimmed.starts_with('/')
-        || trimmed.ends_with('/')
-        || trimmed.chars().nth(chars_max).is_some();
-    if odd {
-        return Err(());
+    if !is_valid(trimmed) {
+        return Err(Misnamed);
     }
     Ok(Some(if trimmed.len() == text.len() { text } else { trimmed.to_owned() }))
 }
@@ -291,9 +307,9 @@ impl Reading {
     }
 
     fn environment(&mut self, value: Value) {
-        match name(value, ENVIRONMENT_CHARS_MAX) {
+        match environment_name(value) {
             Ok(environment) => self.event.environment = environment,
-            Err(()) => self.problem("the environment is not valid and was left out"),
+            Err(Misnamed) => self.problem("the environment is not valid and was left out"),
         }
     }
 
@@ -314,9 +330,9 @@ impl Reading {
         let (timestamp, said) = self.clock.bound(std::mem::take(&mut self.timestamp));
         self.event.timestamp = timestamp;
         self.event.client_timestamp = said;
-        match name(self.release.take(), RELEASE_CHARS_MAX) {
+        match release_name(self.release.take()) {
             Ok(release) => self.event.release = release,
-            Err(()) => self.problem("the release is not valid and was left out"),
+            Err(Misnamed) => self.problem("the release is not valid and was left out"),
         }
         self.event.server_name = text(self.server_name.take());
         self.failure();

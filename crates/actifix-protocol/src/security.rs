@@ -3,7 +3,7 @@
 
 use crate::event::cut::cut;
 use crate::event::field::{text, whole};
-use crate::event::{ENVIRONMENT_CHARS_MAX, RELEASE_CHARS_MAX, name};
+use crate::event::{Misnamed, environment_name, release_name};
 use actifix_domain::event::{Csp, Event, EventType, FreeMap, Level, LogEntry};
 use actifix_domain::id::EventId;
 use actifix_domain::time::{DAY, SECOND, Timestamp};
@@ -195,15 +195,16 @@ fn draft(
 ) -> SecurityReport {
     crate::event::cut::cut_map(&mut extra);
     let mut problems = Vec::new();
-    let mut named = |text: &Option<String>, chars_max, words: &str| {
-        name(text.clone().map_or(Value::Null, Value::String), chars_max).unwrap_or_else(|()| {
+    let value = |text: &Option<String>| text.clone().map_or(Value::Null, Value::String);
+    let mut kept = |named: Result<Option<String>, Misnamed>, words: &str| {
+        named.unwrap_or_else(|Misnamed| {
             problems.push(words.to_owned());
             None
         })
     };
-    let release = named(&ctx.release, RELEASE_CHARS_MAX, "the release is not valid and was left out");
+    let release = kept(release_name(value(&ctx.release)), "the release is not valid and was left out");
     let environment =
-        named(&ctx.environment, ENVIRONMENT_CHARS_MAX, "the environment is not valid and was left out");
+        kept(environment_name(value(&ctx.environment)), "the environment is not valid and was left out");
     SecurityReport::Event(SecurityDraft(Box::new(Event {
         event_type: EventType::Csp,
         timestamp: ctx.received_at.plus(-age),

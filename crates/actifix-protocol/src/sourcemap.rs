@@ -5,13 +5,14 @@
 
 mod functions;
 mod index;
+mod parts;
 
 pub use index::{Index, Place};
 
-use index::{Builder, NONE, Token};
+use index::Builder;
+use parts::Parts;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sourcemap::DecodedMap;
 use std::borrow::Cow;
 
 /// Places of one map. A script of 1 MiB has about 300,000.
@@ -20,6 +21,8 @@ pub const MAP_TOKENS_MAX: usize = 1_000_000;
 pub const MAP_SOURCES_MAX: usize = 20_000;
 /// Names of one map.
 pub const MAP_NAMES_MAX: usize = 200_000;
+/// Scopes of functions that one map names beside its places, as those of React Native do.
+pub const MAP_SCOPES_MAX: usize = 1_000_000;
 /// Sections of an index map.
 const SECTIONS_MAX: usize = 1_000;
 /// What may stand before a map so that a browser does not run it.
@@ -33,9 +36,14 @@ pub enum MapError {
         "a source map cannot be read: it is not JSON of version 3, or its mappings are broken; build it again"
     )]
     Broken,
+    /// In its script, in a form that is not read.
+    #[error(
+        "the source map in a script is not base64 of JSON (`sourceMappingURL=data:application/json;base64,…`): let the build write .map files"
+    )]
+    Inline,
     /// Too large.
     #[error(
-        "a source map has more than {MAP_TOKENS_MAX} places, {MAP_SOURCES_MAX} sources or {MAP_NAMES_MAX} names: split the bundle into chunks"
+        "a source map has more than {MAP_TOKENS_MAX} places, {MAP_SOURCES_MAX} sources, {MAP_NAMES_MAX} names or {MAP_SCOPES_MAX} scopes of functions: split the bundle into chunks"
     )]
     TooLarge,
 }
@@ -76,12 +84,21 @@ struct Head<'a> {
     mappings: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     sections: Option<Vec<Section<'a>>>,
+    #[serde(borrow, default)]
+    x_facebook_sources: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Section<'a> {
     #[serde(borrow, default)]
     map: Option<&'a RawValue>,
+}
+
+/// What a map claims to hold.
+#[derive(Default)]
+struct Claimed {
+    places: usize,
+    scopes: usize,
 }
 
 impl Map {
@@ -91,44 +108,20 @@ impl Map {
     /// See [`MapError`].
     pub fn read(json: &[u8], script: Option<&[u8]>) -> Result<Self, MapError> {
         let json = without_guard(json);
-        if segments(json, true)? > MAP_TOKENS_MAX {
+        let claimed = claimed(json, true)?;
+        if claimed.places > MAP_TOKENS_MAX || claimed.scopes > MAP_SCOPES_MAX {
             return Err(MapError::TooLarge);
         }
-        let map = match sourcemap::decode_slice(json).map_err(|_| MapError::Broken)? {
-            DecodedMap::Regular(map) => map,
-            DecodedMap::Index(index) => index.flatten().map_err(|_| MapError::Broken)?,
-            // Maps of another engine have another form of functions; their places are the same.
-            DecodedMap::Hermes(_) => return Err(MapError::Broken),
+        let mut parts = {
+            let decoded = sourcemap::decode_slice(json).map_err(|_| MapError::Broken)?;
+            Parts::of(&decoded)?
         };
-        let (sources, names) = (map.get_source_count(), map.get_name_count());
-        let too_many = |many: u32, most: usize| usize::try_from(many).unwrap_or(usize::MAX) > most;
-        if too_many(sources, MAP_SOURCES_MAX) || too_many(names, MAP_NAMES_MAX) {
-            return Err(MapError::TooLarge);
-        }
-        let mut tokens: Vec<Token> = map
-            .tokens()
-            .filter(|token| token.has_source())
-            .map(|token| Token {
-                line: token.get_dst_line(),
-                column: token.get_dst_col(),
-                source: token.get_src_id(),
-                source_line: token.get_src_line(),
-                source_column: token.get_src_col(),
-                name: if token.has_name() { token.get_raw_token().name_id } else { NONE },
-            })
-            .collect();
-        tokens.sort_unstable_by_key(|token| (token.line, token.column));
-        let found = script.map(|script| functions::find(&String::from_utf8_lossy(script), &tokens));
-        Ok(Self {
-            sources: (0..sources)
-                .map(|number| Source {
-                    path: map.get_source(number).unwrap_or_default().to_owned(),
-                    content: map.get_source_contents(number).map(str::to_owned),
-                })
-                .collect(),
-            names: (0..names).map(|number| map.get_name(number).unwrap_or_default().to_owned()).collect(),
-            builder: Builder::new(&tokens, found.unwrap_or_default()),
-        })
+        parts.tokens.sort_unstable_by_key(|token| (token.line, token.column));
+        // Where the map itself tells the function of each place, the script has nothing to add.
+        let script = script.filter(|_| !parts.are_scoped);
+        let found = script.map(|script| functions::find(&String::from_utf8_lossy(script), &parts.tokens));
+        let builder = Builder::new(&parts.tokens, found.unwrap_or_default(), parts.are_scoped);
+        Ok(Self { sources: parts.sources, names: parts.names, builder })
     }
 
     /// What is kept of the map, with sources and names as they are now: redacted by the caller.
@@ -146,22 +139,26 @@ fn without_guard(json: &[u8]) -> &[u8] {
     json.get(end..).unwrap_or_default()
 }
 
-/// Places that a map claims, counted without decoding one.
-fn segments(json: &[u8], may_be_index: bool) -> Result<usize, MapError> {
+/// What a map claims, counted without decoding any of it.
+fn claimed(json: &[u8], may_be_index: bool) -> Result<Claimed, MapError> {
     let head: Head<'_> = serde_json::from_slice(json).map_err(|_| MapError::Broken)?;
-    let own =
-        head.mappings.map_or(0, |text| text.bytes().filter(|byte| matches!(byte, b',' | b';')).count() + 1);
-    let Some(sections) = head.sections else { return Ok(own) };
+    let parts = |text: &str| text.bytes().filter(|byte| matches!(byte, b',' | b';')).count() + 1;
+    let mut all = Claimed {
+        places: head.mappings.map_or(0, |text| parts(&text)),
+        scopes: head.x_facebook_sources.map_or(0, |raw| parts(raw.get())),
+    };
+    let Some(sections) = head.sections else { return Ok(all) };
     // An index in an index is against the standard.
     if !may_be_index || sections.len() > SECTIONS_MAX {
         return Err(MapError::Broken);
     }
-    let mut many = own;
     for section in sections {
         let map = section.map.ok_or(MapError::Broken)?;
-        many = many.saturating_add(segments(map.get().as_bytes(), false)?);
+        let one = claimed(map.get().as_bytes(), false)?;
+        all.places = all.places.saturating_add(one.places);
+        all.scopes = all.scopes.saturating_add(one.scopes);
     }
-    Ok(many)
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Events of our own API, command line and log reader: the same type, entering at "redact".
+//! Events of our own API, command line and log reader: the same type, entering at "apply source maps".
 
 use super::admit::{Source, transport_of};
 use super::decode::{Decoded, Shape};
@@ -106,8 +106,7 @@ impl App {
                 peer: None,
                 project: &project,
             };
-            let clean = app.redact(&source, 1, decoded).map_err(super::quarantine::not_now)?;
-            Ok::<_, Error>(app.admit(&source, clean))
+            app.refine(&source, 1, decoded).map_err(super::quarantine::not_now)
         });
         let (_, submission) = work.await.map_err(Error::internal)??;
         let quarantined = submission.events.is_empty();

@@ -57,8 +57,7 @@ impl App {
             let _permit = permit;
             let (source, decoded) = app.unseal(&project, &sealed, received_at)?;
             let event_of_file = decoded.files_of;
-            let clean = app.redact(&source, RELEASE_FACTOR, decoded).map_err(not_now)?;
-            let (_, submission) = app.admit(&source, clean);
+            let (_, submission) = app.refine(&source, RELEASE_FACTOR, decoded).map_err(not_now)?;
             Ok::<_, Error>((submission, event_of_file))
         });
         let (mut submission, event_of_file) = work.await.map_err(Error::internal)??;

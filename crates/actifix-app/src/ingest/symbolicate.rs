@@ -1,8 +1,11 @@
 //! Frames of minified scripts become frames of their sources, before anything is redacted or grouped.
 //!
 //! An event names the maps of its scripts by debug id (`debug_meta.images`), or by its release and the address of each
-//! script. Where a map is known the frame is rewritten, and what it was stays beside it; where it is missing that is
+//! script. Where a map is known the frame is rewritten, and what it was stays beside it; where it is not, the reason is
 //! said. What comes from the sender is bounded: maps looked for, frames looked at.
+
+mod frame;
+mod notes;
 
 use super::decode::{RawItem, Shape};
 use crate::app::App;
@@ -12,10 +15,12 @@ use crate::recall::Recalled;
 use crate::source_maps::DIST_CHARS_MAX;
 use actifix_domain::debug_id::DebugId;
 use actifix_domain::project::Project;
-use actifix_domain::release::RELEASE_CHARS_MAX;
+use actifix_protocol::event::release_name;
 use actifix_protocol::sourcemap::{Index, Place};
-use serde_json::{Map, Value, json};
-use std::collections::{BTreeSet, HashMap};
+use frame::{MINIFIED, bare_name, rewrite};
+use notes::notes;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -25,23 +30,44 @@ const FRAMES_MAX: usize = 500;
 const SCRIPTS_MAX: usize = 20;
 /// Images of one event that are looked at.
 const IMAGES_MAX: usize = 2_000;
-/// Notes about maps that are missing.
-const NOTES_MAX: usize = 3;
-/// Lines of code on either side.
-const CONTEXT_LINES: usize = 5;
 /// Text of sources that one event may have looked through, and indices of maps that it may hold, bytes: usual stacks
 /// take some MiB.
 const SOURCE_BYTES_MAX: usize = 64 << 20;
 const INDEX_BYTES_MAX: usize = 64 << 20;
-/// Longest line of code, characters.
-const LINE_CHARS_MAX: usize = 300;
-/// What the frame was, in the event.
-const MINIFIED: &str = "minified";
-/// Members of a frame that tell of the minified script.
-const OWN_MEMBERS: [&str; 6] = ["function", "filename", "abs_path", "module", "lineno", "colno"];
 
-/// A map, and how to get at its sources.
-type Found = Option<(u64, Arc<Index>)>;
+/// What came of looking for a script's map.
+#[derive(Clone)]
+enum Found {
+    /// Its number, and where its places are.
+    Map(u64, Arc<Index>),
+    /// Nobody uploaded it.
+    NotThere,
+    /// It may be there: the event has used what one may use.
+    Beyond,
+    /// It may be there: the store could not be asked, or what it keeps cannot be read.
+    Unread,
+}
+
+/// A place in a script whose map is known.
+struct Spot {
+    map: u64,
+    index: Arc<Index>,
+    /// From 0.
+    line: u32,
+    column: u32,
+}
+
+impl Spot {
+    fn place(&self) -> Option<Place<'_>> {
+        self.index.lookup(self.line, self.column)
+    }
+
+    /// How the function is called here that the next frame is in.
+    fn callee(&self) -> Option<String> {
+        let place = self.place().filter(|_| !self.index.is_scoped())?;
+        place.name.map(str::to_owned)
+    }
+}
 
 /// One event that is looked at.
 struct Look<'a> {
@@ -50,13 +76,31 @@ struct Look<'a> {
     runtime: Handle,
     ids: HashMap<String, DebugId>,
     release: Option<(String, String)>,
+    /// Every script that was looked for: no more than there are frames.
     maps: HashMap<MapKey, Found>,
-    frames_left: usize,
-    source_bytes_left: usize,
-    index_bytes_left: usize,
-    missing: BTreeSet<DebugId>,
-    /// A script whose map has no such place.
+    left: Left,
+    lost: Lost,
+}
+
+/// What the event may still use.
+struct Left {
+    frames: usize,
+    scripts: usize,
+    source_bytes: usize,
+    index_bytes: usize,
+}
+
+/// What is not shown as it was written, beside whole scripts.
+#[derive(Default)]
+struct Lost {
+    /// Places that the map of their script does not know.
     uncovered: bool,
+    /// Frames that were not looked at.
+    frames: bool,
+    /// Lines of code, as the event has looked through as many as it may.
+    lines: bool,
+    /// Lines of code that could not be read.
+    unread_lines: bool,
 }
 
 impl App {
@@ -77,17 +121,19 @@ impl App {
                 ids,
                 release,
                 maps: HashMap::new(),
-                frames_left: FRAMES_MAX,
-                source_bytes_left: SOURCE_BYTES_MAX,
-                index_bytes_left: INDEX_BYTES_MAX,
-                missing: BTreeSet::new(),
-                uncovered: false,
+                left: Left {
+                    frames: FRAMES_MAX,
+                    scripts: SCRIPTS_MAX,
+                    source_bytes: SOURCE_BYTES_MAX,
+                    index_bytes: INDEX_BYTES_MAX,
+                },
+                lost: Lost::default(),
             };
-            if look.ids.is_empty() && !look.has_any_map() {
+            if look.ids.is_empty() && look.has_any_map() != Some(true) {
                 continue;
             }
             look.event(event);
-            item.notes.extend(look.notes());
+            item.notes.extend(notes(&look.maps, &look.lost));
         }
     }
 }
@@ -123,24 +169,28 @@ impl Look<'_> {
             other => other.as_array_mut(),
         };
         let Some(frames) = frames else { return };
-        // The last frame is the one that failed. Its caller names it where it was called.
-        for place in (0..frames.len()).rev() {
-            if self.frames_left == 0 {
+        // The last frame is the one that failed. Its caller names it where it was called, and is the next one.
+        let mut own = frames.last().filter(|_| self.left.frames > 0).and_then(|frame| self.spot(frame));
+        for number in (0..frames.len()).rev() {
+            if self.left.frames == 0 {
+                self.lost.frames = true;
                 return;
             }
-            self.frames_left -= 1;
-            let called_as = place.checked_sub(1).and_then(|caller| frames.get(caller)).and_then(|frame| {
-                let (_, index, line, column) = self.found(frame)?;
-                index.lookup(line, column)?.name.map(str::to_owned)
-            });
-            if let Some(frame) = frames.get_mut(place) {
-                self.frame(frame, called_as);
+            self.left.frames -= 1;
+            let caller = number.checked_sub(1).and_then(|caller| frames.get(caller));
+            let caller = caller.and_then(|frame| self.spot(frame));
+            if let (Some(spot), Some(frame)) = (&own, frames.get_mut(number).and_then(Value::as_object_mut)) {
+                self.frame(frame, spot, caller.as_ref().and_then(Spot::callee));
             }
+            own = caller;
         }
     }
 
-    /// The map of a frame, and its place in the script, from 0.
-    fn found(&mut self, frame: &Value) -> Option<(u64, Arc<Index>, u32, u32)> {
+    /// Where a frame is in a script whose map is known. What was rewritten once is not looked at again.
+    fn spot(&mut self, frame: &Value) -> Option<Spot> {
+        if frame.get(MINIFIED).is_some_and(Value::is_object) {
+            return None;
+        }
         let number = |name: &str| frame.get(name)?.as_u64().and_then(|number| u32::try_from(number).ok());
         let (line, column) = (number("lineno")?.checked_sub(1)?, number("colno")?.checked_sub(1)?);
         let paths =
@@ -154,92 +204,115 @@ impl Look<'_> {
             }
             (None, None) => return None,
         };
-        let found = self.map(&key);
-        if let (None, Some(id)) = (&found, by_id) {
-            self.missing.insert(id);
+        match self.map(key) {
+            Found::Map(map, index) => Some(Spot { map, index, line, column }),
+            Found::NotThere | Found::Beyond | Found::Unread => None,
         }
-        found.map(|(map, index)| (map, index, line, column))
     }
 
-    fn frame(&mut self, frame: &mut Value, called_as: Option<String>) {
-        let Some((map, index, line, column)) = self.found(frame) else { return };
-        let Some(place) = index.lookup(line, column) else {
-            self.uncovered = true;
+    fn frame(&mut self, frame: &mut Map<String, Value>, spot: &Spot, called_as: Option<String>) {
+        let Some(place) = spot.place() else {
+            self.lost.uncovered = true;
             return;
         };
-        let Some(frame) = frame.as_object_mut() else { return };
-        let minified = frame.get("function").and_then(Value::as_str).map(bare_name);
-        let function = minified
-            .and_then(|name| index.function(line, column, name).map(str::to_owned))
-            .or_else(|| called_as.filter(|_| minified.is_some()));
-        let text = self.source(map, place.source);
+        let function = if spot.index.is_scoped() {
+            place.name.map(str::to_owned)
+        } else {
+            let minified = frame.get("function").and_then(Value::as_str).map(bare_name);
+            let defined = minified.and_then(|name| spot.index.function(spot.line, spot.column, name));
+            defined.map(str::to_owned).or_else(|| called_as.filter(|_| minified.is_some()))
+        };
+        let text = self.source(spot.map, place.source);
         rewrite(frame, &place, function, text.as_deref());
-        self.app.source_maps.cache.note_use(map, self.app.now());
+        self.app.source_maps.cache.note_use(spot.map, self.app.now());
     }
 
-    fn has_any_map(&self) -> bool {
+    /// Whether the project has any map; none where the store cannot answer, which costs the event its sources, not the
+    /// event.
+    fn has_any_map(&self) -> Option<bool> {
         let (cache, id) = (&self.app.source_maps.cache, self.project.id);
         let read = match cache.any.get(&id, self.app.clock.monotonic_micros()) {
-            Recalled::Known(any) => return any,
+            Recalled::Known(any) => return Some(any),
             Recalled::Ask(read) => read,
         };
-        // A store that cannot answer costs the event its sources, not the event.
-        let Some(usage) = self.asked(self.app.store.map_usage(id)) else { return false };
-        cache.any.put(read, id, usage.maps > 0);
-        usage.maps > 0
+        let any = self.asked(self.app.store.map_usage(id))?.maps > 0;
+        cache.any.put(read, id, any);
+        Some(any)
     }
 
-    fn map(&mut self, key: &MapKey) -> Found {
-        if let Some(found) = self.maps.get(key) {
+    fn map(&mut self, key: MapKey) -> Found {
+        if let Some(found) = self.maps.get(&key) {
             return found.clone();
         }
-        if self.maps.len() >= SCRIPTS_MAX {
-            return None;
-        }
-        let found = self.load(key).filter(|(_, index)| index.weight() <= self.index_bytes_left);
-        self.index_bytes_left -= found.as_ref().map_or(0, |(_, index)| index.weight());
-        self.maps.insert(key.clone(), found.clone());
+        let found = if self.left.scripts == 0 {
+            Found::Beyond
+        } else {
+            self.left.scripts -= 1;
+            match self.load(&key) {
+                Ok(Some((_, index))) if index.weight() > self.left.index_bytes => Found::Beyond,
+                Ok(Some((number, index))) => {
+                    self.left.index_bytes -= index.weight();
+                    Found::Map(number, index)
+                }
+                Ok(None) => Found::NotThere,
+                Err(Unreadable) => Found::Unread,
+            }
+        };
+        self.maps.insert(key, found.clone());
         found
     }
 
-    fn load(&self, key: &MapKey) -> Found {
-        if !self.has_any_map() {
-            return None;
+    fn load(&self, key: &MapKey) -> std::result::Result<Option<(u64, Arc<Index>)>, Unreadable> {
+        if !self.has_any_map().ok_or(Unreadable)? {
+            return Ok(None);
         }
         let (app, cache) = (self.app, &self.app.source_maps.cache);
         let asked = (self.project.id, key.clone());
         let number = match cache.found.get(&asked, app.clock.monotonic_micros()) {
             Recalled::Known(number) => number,
             Recalled::Ask(read) => {
-                let number = self.asked(app.store.find_source_map(self.project.id, key))?;
+                let number = self.asked(app.store.find_source_map(self.project.id, key)).ok_or(Unreadable)?;
                 cache.found.put(read, asked, number);
                 number
             }
-        }?;
+        };
+        let Some(number) = number else { return Ok(None) };
         if let Some(index) = cache.map(number) {
-            return Some((number, index));
+            return Ok(Some((number, index)));
         }
-        let index = Arc::new(Index::from_bytes(&self.asked(app.store.source_map(number))??)?);
+        // Removed since it was found: as if it had never been there.
+        let Some(bytes) = self.asked(app.store.source_map(number)).ok_or(Unreadable)? else {
+            return Ok(None);
+        };
+        let index = Arc::new(Index::from_bytes(&bytes).ok_or(Unreadable)?);
         cache.put_map(number, &index);
-        Some((number, index))
+        Ok(Some((number, index)))
     }
 
+    /// The text of a source, where it was uploaded and the event may look through it.
     fn source(&mut self, map: u64, number: u32) -> Option<Arc<str>> {
-        let text = self.source_text(map, number).filter(|text| text.len() <= self.source_bytes_left)?;
-        self.source_bytes_left -= text.len();
-        Some(text)
-    }
-
-    fn source_text(&self, map: u64, number: u32) -> Option<Arc<str>> {
-        if self.source_bytes_left == 0 {
+        if self.left.source_bytes == 0 {
+            self.lost.lines = true;
             return None;
         }
         let cache = &self.app.source_maps.cache;
-        if let Some(text) = cache.source(map, number) {
-            return Some(text);
+        let text = match cache.source(map, number) {
+            Some(text) => text,
+            None => {
+                let Some(text) = self.asked(self.app.store.map_source(map, number)) else {
+                    self.lost.unread_lines = true;
+                    return None;
+                };
+                let text: Arc<str> = text?.into();
+                cache.put_source(map, number, &text);
+                text
+            }
+        };
+        if text.len() > self.left.source_bytes {
+            self.lost.lines = true;
+            return None;
         }
-        let text: Arc<str> = self.asked(self.app.store.map_source(map, number))??.into();
-        cache.put_source(map, number, &text);
+        self.left.source_bytes -= text.len();
         Some(text)
     }
 
@@ -252,25 +325,10 @@ impl Look<'_> {
             }
         }
     }
-
-    fn notes(self) -> Vec<String> {
-        let more = self.missing.len().saturating_sub(NOTES_MAX);
-        let told = self.missing.iter().take(NOTES_MAX).map(|id| {
-            format!("no source map for debug id {id}: upload it with `sentry-cli sourcemaps upload`")
-        });
-        let mut notes: Vec<String> = told.collect();
-        if more > 0 {
-            notes.push(format!("no source maps for {more} more debug ids"));
-        }
-        if self.uncovered {
-            notes.push(
-                "a source map does not cover all places of its script: was it made by the same build?"
-                    .to_owned(),
-            );
-        }
-        notes
-    }
 }
+
+/// A map that cannot be read now.
+struct Unreadable;
 
 /// Debug ids of scripts by where they are served.
 fn debug_ids(event: &Map<String, Value>) -> HashMap<String, DebugId> {
@@ -287,15 +345,14 @@ fn debug_ids(event: &Map<String, Value>) -> HashMap<String, DebugId> {
     ids
 }
 
-/// Release and distribution of an event of a script.
+/// Release and distribution of an event of a script, as an upload may name them.
 fn release_of(event: &Map<String, Value>) -> Option<(String, String)> {
-    let text = |name: &str| event.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let fits = |text: &&str, chars_max: usize| text.chars().nth(chars_max).is_none();
+    let text = |name: &str| event.get(name).and_then(Value::as_str);
     text("platform").filter(|platform| matches!(*platform, "javascript" | "node"))?;
-    // What is longer names no upload, and answers about it are remembered.
-    let release = text("release").filter(|text| fits(text, RELEASE_CHARS_MAX))?;
+    let release = release_name(event.get("release")?.clone()).ok()??;
     let dist = text("dist").unwrap_or_default();
-    fits(&dist, DIST_CHARS_MAX).then(|| (release.to_owned(), dist.to_owned()))
+    // What is longer names no upload, and answers about it are remembered.
+    dist.chars().nth(DIST_CHARS_MAX).is_none().then(|| (release, dist.to_owned()))
 }
 
 /// Where a script may have been uploaded for: its address, the same without query, and each with `~` for the host.
@@ -320,91 +377,14 @@ fn addresses(path: &str) -> Option<Vec<String>> {
     Some(urls)
 }
 
-/// `new a`, `async Object.a`, `t.a [as b]`: the name itself.
-fn bare_name(function: &str) -> &str {
-    let name = function.split(" [as ").next().unwrap_or(function);
-    let name = name.rsplit([' ', '.']).next().unwrap_or(name);
-    name.trim_end_matches("()")
-}
-
-/// The frame as it was written; what it was goes below [`MINIFIED`].
-fn rewrite(frame: &mut Map<String, Value>, place: &Place<'_>, function: Option<String>, text: Option<&str>) {
-    let mut minified = Map::new();
-    for member in OWN_MEMBERS {
-        if let Some(value) = frame.get(member) {
-            minified.insert(member.to_owned(), value.clone());
-        }
-    }
-    // A name of the minified script's file says nothing about the source, nor does whose code the SDK took it for.
-    for member in ["module", "in_app", "context_line", "pre_context", "post_context"] {
-        frame.remove(member);
-    }
-    let mut put = |name: &str, value: Value| drop(frame.insert(name.to_owned(), value));
-    if let Some(function) = function {
-        put("function", json!(function));
-    }
-    put("filename", json!(short_path(place.path)));
-    put("abs_path", json!(place.path));
-    put("lineno", json!(place.line.saturating_add(1)));
-    put("colno", json!(place.column.saturating_add(1)));
-    if is_of_bundler(place.path) {
-        put("in_app", json!(false));
-    }
-    if let Some((before, hit, after)) = text.and_then(|text| context(text, place.line)) {
-        put("pre_context", json!(before));
-        put("context_line", json!(hit));
-        put("post_context", json!(after));
-    }
-    put(MINIFIED, Value::Object(minified));
-}
-
-/// The lines around a line.
-fn context(text: &str, line: u32) -> Option<(Vec<String>, String, Vec<String>)> {
-    let line = usize::try_from(line).ok()?;
-    let cut = |text: &str| text.chars().take(LINE_CHARS_MAX).collect::<String>();
-    let first = line.saturating_sub(CONTEXT_LINES);
-    let mut lines = text.split('\n').skip(first).map(cut);
-    let before: Vec<String> = lines.by_ref().take(line - first).collect();
-    let hit = lines.next()?;
-    Some((before, hit, lines.take(CONTEXT_LINES).collect()))
-}
-
-/// `webpack://shop/./src/app.js?a1b2` as `src/app.js`.
-fn short_path(path: &str) -> &str {
-    let path = match path.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').map_or(rest, |(_, rest)| rest),
-        None => path,
-    };
-    let mut path = path.split('?').next().unwrap_or(path);
-    while let Some(rest) = ["./", "../", "~/", "/"].iter().find_map(|start| path.strip_prefix(start)) {
-        path = rest;
-    }
-    path
-}
-
-/// What a bundler adds to a build.
-fn is_of_bundler(path: &str) -> bool {
-    ["webpack/bootstrap", "webpack/runtime/", "(webpack)", "vite/preload-helper", "commonjsHelpers"]
-        .iter()
-        .any(|part| path.contains(part))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actifix_domain::release::RELEASE_CHARS_MAX;
+    use serde_json::json;
 
     #[test]
-    fn paths_are_shown_short_and_addresses_looked_for_from_the_surest() {
-        for (path, short) in [
-            ("webpack://shop/./src/app.js?a1b2", "src/app.js"),
-            ("webpack:///src/app.js", "src/app.js"),
-            ("../../src/app.ts", "src/app.ts"),
-            ("src/app.js", "src/app.js"),
-            ("webpack://shop/../node_modules/react/index.js", "node_modules/react/index.js"),
-            ("https://shop.example/static/app.js", "static/app.js"),
-        ] {
-            assert_eq!(short_path(path), short);
-        }
+    fn addresses_are_looked_for_from_the_surest() {
         for (path, urls) in [
             (
                 "https://x.example/a.js?v=1",
@@ -416,24 +396,6 @@ mod tests {
         ] {
             assert_eq!(addresses(path).unwrap(), urls, "{path}");
         }
-        for (function, name) in
-            [("a", "a"), ("new a", "a"), ("Object.a [as b]", "a"), ("async t.a", "a"), ("a()", "a")]
-        {
-            assert_eq!(bare_name(function), name);
-        }
-    }
-
-    #[test]
-    fn lines_around_a_line_are_bounded_by_the_text() {
-        let text = "0\n1\n2\n3\n4\n5\n6\n7";
-        assert_eq!(context(text, 0).unwrap().0, Vec::<String>::new());
-        let (before, hit, after) = context(text, 6).unwrap();
-        assert_eq!(
-            (before.join(""), hit.as_str(), after.join("")),
-            ("12345".to_owned(), "6", "7".to_owned())
-        );
-        assert!(context(text, 8).is_none());
-        assert_eq!(context(&"x".repeat(9_000), 0).unwrap().1.len(), LINE_CHARS_MAX);
     }
 
     #[test]
@@ -446,5 +408,7 @@ mod tests {
         assert_eq!(of(&release, &dist), Some((release.clone(), dist.clone())));
         assert_eq!(of(&format!("{release}r"), &dist), None);
         assert_eq!(of(&release, &format!("{dist}d")), None);
+        assert_eq!(of(" shop@1 ", ""), Some(("shop@1".to_owned(), String::new())), "as it is shown");
+        assert_eq!(of("shop/", ""), None);
     }
 }

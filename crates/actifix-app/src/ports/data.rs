@@ -34,7 +34,7 @@ pub use ingest::{
 pub use jwt::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use oidc::{IdentityRecord, PROVIDER_BODY_BYTES_MAX, ProviderAnswer, ProviderFault, ProviderRequest};
 pub use source_maps::{
-    BundleKey, BundleView, Checksum, ChunkRoom, MapKey, MapUsage, NewSourceMap, SealedChunk,
+    BundleKey, BundleView, Checksum, ChunkRoom, ChunkUsage, MapKey, MapUsage, NewSourceMap, SealedChunk,
 };
 pub use tickets::{
     ActivityEntry, DayCount, EventSummary, Facet, HourCount, Lease, Sort, StoredEvent, TicketDetail,

@@ -1,7 +1,8 @@
 //! Source maps.
 
 use super::{
-    BundleKey, BundleView, Checksum, ChunkRoom, Cursor, MapKey, MapUsage, NewSourceMap, Page, SealedChunk,
+    BundleKey, BundleView, Checksum, ChunkRoom, ChunkUsage, Cursor, MapKey, MapUsage, NewSourceMap, Page,
+    SealedChunk,
 };
 use crate::error::Result;
 use actifix_domain::audit::AuditRecord;
@@ -28,6 +29,8 @@ pub trait SourceMapStore: Send + Sync {
     async fn missing_chunks(&self, owner: Option<ProjectId>, wanted: Vec<Checksum>) -> Result<Vec<Checksum>>;
     /// One chunk, sealed.
     async fn chunk(&self, owner: Option<ProjectId>, checksum: Checksum) -> Result<Option<Vec<u8>>>;
+    /// What chunks of an owner take together.
+    async fn chunk_usage(&self, owner: Option<ProjectId>) -> Result<ChunkUsage>;
     /// Forgets chunks.
     async fn drop_chunks(&self, owner: Option<ProjectId>, checksums: Vec<Checksum>) -> Result<()>;
 

@@ -12,7 +12,7 @@ use actifix_domain::commit::{
 };
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::{PersonalData, Project, ProjectSettings};
-use actifix_domain::release::{Deploy, RELEASE_CHARS_MAX, Release, is_valid_version};
+use actifix_domain::release::{Deploy, Release};
 use actifix_domain::time::Timestamp;
 use actifix_protocol::json::clean;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,46 @@ pub struct ReleaseInput {
     /// A page about it.
     pub url: Option<String>,
     /// What is in it.
-    pub commits: Option<Vec<CommitInput>>,
+    pub commits: Option<CommitsInput>,
+}
+
+/// What a build says of the commits of a release.
+#[derive(Clone, Debug)]
+pub enum CommitsInput {
+    /// All of them; none clears what was said before.
+    Listed(Vec<CommitInput>),
+    /// Only which ones it was built from: each goes to the projects of its repository.
+    Heads(Vec<HeadInput>),
+}
+
+/// The commit of a repository that a release was built from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadInput {
+    /// Name of the repository, as [`Repository::name`].
+    pub repository: String,
+    /// Id of the commit.
+    pub commit: String,
+}
+
+/// A repository as builds know it. Nothing is read from it: what is in a release, builds say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// The project that is built of it.
+    pub project: ProjectId,
+    /// `acme/shop` where the project names its repository, else the name of the project.
+    pub name: String,
+    /// Its address, where the project names it.
+    pub url: Option<String>,
+    /// When the project was made.
+    pub created_at: Timestamp,
+}
+
+impl Repository {
+    fn of(project: &Project) -> Self {
+        let url = project.settings.repository.clone();
+        let name = url.as_deref().and_then(commit::repository_name).unwrap_or(&project.name).to_owned();
+        Self { project: project.id, name, url, created_at: project.created_at }
+    }
 }
 
 /// A commit as it was sent.
@@ -95,11 +134,19 @@ impl App {
         create: bool,
     ) -> Result<Vec<Release>> {
         let projects = self.projects_of(actor, of, version).await?;
+        if let Some(CommitsInput::Heads(heads)) = &input.commits {
+            check_heads(&projects, heads)?;
+        }
         let mut told = Vec::with_capacity(projects.len());
         for project in projects {
-            self.check_version(&project.settings, version)?;
-            let commits = match &input.commits {
-                Some(sent) => Some(self.kept(&project.settings, sent.clone()).await?),
+            self.check_release("version", &project.settings, version)?;
+            let sent = match &input.commits {
+                Some(CommitsInput::Listed(sent)) => Some(sent.clone()),
+                Some(CommitsInput::Heads(heads)) => heads_of(&project, heads),
+                None => None,
+            };
+            let commits = match sent {
+                Some(sent) => Some(self.kept(&project.settings, sent).await?),
                 None => None,
             };
             let detail =
@@ -144,6 +191,15 @@ impl App {
             },
         };
         self.store.previous_with_commits(project, version).await
+    }
+
+    /// Repositories as builds may name them: one of each project that the actor may write to.
+    pub async fn told_repositories(&self, actor: &Actor) -> Result<Vec<Repository>> {
+        let projects = match Self::confine(actor, Scope::ReleasesWrite, None)? {
+            Some(project) => self.store.project(project).await?.into_iter().collect(),
+            None => self.store.projects().await?,
+        };
+        Ok(projects.iter().map(Repository::of).collect())
     }
 
     /// Commits of a release as builds see them.
@@ -250,25 +306,6 @@ impl App {
         if projects.is_empty() { Err(Error::NotFound { what: "release" }) } else { Ok(projects) }
     }
 
-    fn check_version(&self, settings: &ProjectSettings, version: &str) -> Result<()> {
-        if !is_valid_version(version) || clean(version) != version {
-            return Err(Error::invalid(
-                "version",
-                format!("1 to {RELEASE_CHARS_MAX} visible characters, no line break, no `/` at the ends"),
-            ));
-        }
-        // As in an event, so that both name it alike: four numbers are a version there, and no address.
-        let mut named = json!({ "release": version });
-        self.redact_value(settings, &mut named)?;
-        if named.get("release").and_then(Value::as_str) != Some(version) {
-            return Err(Error::invalid(
-                "version",
-                "this looks like a secret or an address of a person; a version is shown everywhere",
-            ));
-        }
-        Ok(())
-    }
-
     /// A short text, redacted; an empty one is none.
     fn optional(
         &self,
@@ -356,6 +393,37 @@ impl App {
         });
         Ok(commits.collect())
     }
+}
+
+/// Whether heads name commits, of repositories of the projects that are meant.
+fn check_heads(projects: &[Project], heads: &[HeadInput]) -> Result<()> {
+    if heads.len() > PROJECTS_MAX {
+        return Err(Error::invalid("refs", format!("at most {PROJECTS_MAX}")));
+    }
+    for head in heads {
+        if !commit::is_valid_id(&head.commit) {
+            let message = "name the commit by its id (`--commit REPOSITORY@ID`, 7 to 64 hex digits): repositories are not \
+                 read here";
+            return Err(Error::invalid("refs", message));
+        }
+        if !projects.iter().any(|project| Repository::of(project).name == head.repository) {
+            let message = "no project that has this release is built of a repository of that name: set `repository` of the \
+                 project (`actifix project set`), or send the commits with `set-commits --local`";
+            return Err(Error::invalid("refs", message));
+        }
+    }
+    Ok(())
+}
+
+/// Commits of a project among the heads of several; none where nothing is said of its repository. Without any head what
+/// was said before is cleared.
+fn heads_of(project: &Project, heads: &[HeadInput]) -> Option<Vec<CommitInput>> {
+    let name = Repository::of(project).name;
+    let own: Vec<_> = (heads.iter())
+        .filter(|head| head.repository == name)
+        .map(|head| CommitInput { id: head.commit.clone(), ..CommitInput::default() })
+        .collect();
+    (heads.is_empty() || !own.is_empty()).then_some(own)
 }
 
 /// A release as the audit log names it.

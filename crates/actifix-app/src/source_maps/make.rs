@@ -3,7 +3,7 @@
 use crate::ports::NewSourceMap;
 use actifix_domain::debug_id::DebugId;
 use actifix_protocol::artifacts::{
-    Artifact, ArtifactKind, Bundle, BundleError, map_url, reference_in_script,
+    Artifact, ArtifactKind, Bundle, BundleError, MapReference, inline_map, map_url,
 };
 use actifix_protocol::json::clean;
 use actifix_protocol::sourcemap::{Map, MapError, Source};
@@ -46,7 +46,10 @@ pub(super) enum Unusable {
 /// A map of a bundle with what belongs to it.
 #[derive(Debug)]
 pub(super) struct Planned {
-    map: Artifact,
+    /// Its file; none where it stands in its script.
+    map: Option<Artifact>,
+    /// Where it is served.
+    url: String,
     /// Its own debug id, else that of its script.
     pub(super) debug_id: Option<DebugId>,
     script: Option<Artifact>,
@@ -59,22 +62,41 @@ pub(super) fn plan(bundle: &mut Bundle<'_>, has_release: bool) -> Result<Vec<Pla
     let mut planned: Vec<Planned> = files
         .iter()
         .filter(|file| file.kind == ArtifactKind::Map)
-        .map(|map| Planned { map: map.clone(), debug_id: map.debug_id, script: None, urls: Vec::new() })
+        .map(|map| Planned {
+            map: Some(map.clone()),
+            url: map.url.clone(),
+            debug_id: map.debug_id,
+            script: None,
+            urls: Vec::new(),
+        })
         .collect();
     let mut by_id = HashMap::new();
     let mut by_url = HashMap::new();
     for (place, one) in planned.iter().enumerate() {
         one.debug_id.map(|id| by_id.entry(id).or_insert(place));
-        by_url.entry(one.map.url.clone()).or_insert(place);
+        by_url.entry(one.url.clone()).or_insert(place);
     }
     for script in files.into_iter().filter(|file| file.kind == ArtifactKind::Script) {
         let mut place = script.debug_id.and_then(|id| by_id.get(&id)).copied();
         if place.is_none() {
             let reference = match &script.map_reference {
                 Some(reference) => Some(reference.clone()),
-                None => reference_in_script(&bundle.read(&script)?),
+                None => MapReference::in_script(&bundle.read(&script)?),
             };
-            place = reference.and_then(|reference| by_url.get(&map_url(&script.url, &reference))).copied();
+            place = match reference {
+                Some(MapReference::At(address)) => by_url.get(&map_url(&script.url, &address)).copied(),
+                Some(MapReference::Inline) => {
+                    planned.push(Planned {
+                        map: None,
+                        url: script.url.clone(),
+                        debug_id: script.debug_id,
+                        script: None,
+                        urls: Vec::new(),
+                    });
+                    Some(planned.len() - 1)
+                }
+                None => None,
+            };
         }
         let Some(owner) = place.and_then(|place| planned.get_mut(place)) else { continue };
         owner.debug_id = owner.debug_id.or(script.debug_id);
@@ -101,7 +123,10 @@ pub(super) fn make(
 ) -> Result<NewSourceMap, Unusable> {
     let script = planned.script.as_ref().map(|script| bundle.read(script)).transpose()?;
     let mut map = {
-        let json = bundle.read(&planned.map)?;
+        let json = match &planned.map {
+            Some(file) => bundle.read(file)?,
+            None => inline_map(script.as_deref().unwrap_or_default())?,
+        };
         Map::read(&json, script.as_deref())?
     };
     drop(script);
@@ -125,7 +150,7 @@ pub(super) fn make(
     let redacted = |url: &str| engine.redact_text(&clean(url), settings).0;
     Ok(NewSourceMap {
         debug_id: planned.debug_id,
-        url: redacted(&planned.map.url),
+        url: redacted(&planned.url),
         scripts: planned.urls.iter().map(|url| redacted(url)).collect(),
         index,
         sources: texts,

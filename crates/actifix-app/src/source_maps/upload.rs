@@ -2,6 +2,7 @@
 
 use super::DIST_CHARS_MAX;
 use super::make::{self, Unusable};
+use super::room::{Job, Outcome, UploadRoom};
 use crate::app::App;
 use crate::backup::to_the_end;
 use crate::error::{Error, Result};
@@ -10,7 +11,6 @@ use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::ProjectId;
 use actifix_domain::project::{Project, ProjectSettings};
-use actifix_domain::release::RELEASE_CHARS_MAX;
 use actifix_domain::time::HOUR;
 use actifix_protocol::artifacts::{Bundle, BundleError};
 use actifix_protocol::encoding::{DecodeError, gunzip};
@@ -18,10 +18,9 @@ use actifix_protocol::multipart;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use bytes::Bytes;
 use serde_json::json;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 /// One chunk unpacked, bytes; a power of two, as the protocol wants it.
 pub const CHUNK_BYTES: u64 = 1 << 20;
@@ -35,20 +34,14 @@ pub const UPLOAD_BUNDLE_BYTES_MAX: u64 = 64 << 20;
 const BUNDLE_CHUNKS_MAX: usize = 256;
 /// Projects that one bundle is for.
 pub const PROJECTS_MAX: usize = 10;
-/// Requests whose chunks are read at the same time; the others wait before they send.
-const READING_MAX: usize = 4;
-/// Bundles that are read, or wait for it.
-const ASSEMBLIES_MAX: usize = 8;
 /// Chunks that wait: of one owner, and their bytes. Two of the largest bundles, sealed.
-const OWN_CHUNKS_MAX: u64 = 512;
-const OWN_BYTES_MAX: u64 = 160 << 20;
+pub(super) const OWN_CHUNKS_MAX: u64 = 512;
+pub(super) const OWN_BYTES_MAX: u64 = 160 << 20;
 /// The same of everybody.
 const ALL_CHUNKS_MAX: u64 = 2_048;
 const ALL_BYTES_MAX: u64 = 512 << 20;
 /// What was begun earlier is forgotten.
 const CHUNK_MICROS: i64 = HOUR;
-/// What the maps of one project may take in the store, bytes.
-const PROJECT_BYTES_MAX: u64 = 1 << 30;
 /// How long a request waits for its bundle to be read; the client asks again after that.
 const WAIT: Duration = Duration::from_secs(8);
 /// Vault purpose of chunks.
@@ -82,28 +75,6 @@ pub enum Assembled {
     Failed(String),
 }
 
-/// A bundle that is being read, and what came of it.
-type Job = (Option<ProjectId>, Vec<BundleKey>);
-type Outcome = Option<Result<(), String>>;
-
-/// Uploads under way.
-pub(super) struct Uploads {
-    reading: Arc<Semaphore>,
-    assembling: Semaphore,
-    jobs: Mutex<HashMap<Job, watch::Receiver<Outcome>>>,
-}
-
-impl Default for Uploads {
-    fn default() -> Self {
-        Self {
-            reading: Arc::new(Semaphore::new(READING_MAX)),
-            // One at a time: a bundle with its largest map takes some hundred MiB.
-            assembling: Semaphore::new(1),
-            jobs: Mutex::default(),
-        }
-    }
-}
-
 /// What a job works on.
 struct Work {
     actor: Actor,
@@ -115,10 +86,10 @@ struct Work {
 
 impl App {
     /// Room to read a request with chunks, for whoever may send some.
-    pub async fn upload_room(&self, actor: &Actor) -> Result<OwnedSemaphorePermit> {
+    pub async fn upload_room(&self, actor: &Actor) -> Result<UploadRoom> {
         self.require_open()?;
-        Self::confine(actor, Scope::ReleasesWrite, None)?;
-        Arc::clone(&self.source_maps.uploads.reading).acquire_owned().await.map_err(Error::internal)
+        let owner = Self::confine(actor, Scope::ReleasesWrite, None)?;
+        self.source_maps.uploads.room(owner).await
     }
 
     /// Keeps the chunks of a request until the rest of theirs is there. Each is named by its SHA-1, which is compared.
@@ -219,11 +190,13 @@ impl App {
         let chunks =
             chunks.filter(|chunks| !chunks.is_empty()).ok_or_else(|| Error::invalid("chunks", HEX))?;
         let (release, dist) = (input.version.unwrap_or_default(), input.dist.unwrap_or_default());
-        self.check_word("version", &release, RELEASE_CHARS_MAX)?;
-        self.check_word("dist", &dist, DIST_CHARS_MAX)?;
+        self.check_dist(&dist)?;
         let mut projects: Vec<(Project, BundleKey)> = Vec::with_capacity(input.projects.len());
         for id in &input.projects {
             let project = self.project_for(actor, Scope::ReleasesWrite, &id.to_string()).await?;
+            if !release.is_empty() {
+                self.check_release("version", &project.settings, &release)?;
+            }
             if projects.iter().all(|(known, _)| known.id != project.id) {
                 let (release, dist) = (release.clone(), dist.clone());
                 let key = BundleKey { project: project.id, checksum, release, dist };
@@ -233,16 +206,14 @@ impl App {
         Ok(Ok(Work { actor: actor.clone(), owner, checksum, chunks, projects }))
     }
 
-    /// Names of releases are kept and shown as they are: none may be a secret.
-    fn check_word(&self, field: &str, text: &str, chars_max: usize) -> Result<()> {
-        if text.chars().count() > chars_max || text.chars().any(char::is_control) {
-            return Err(Error::invalid(
-                field,
-                format!("at most {chars_max} characters, no control characters"),
-            ));
+    /// A distribution is kept and shown as it is: none may be a secret.
+    fn check_dist(&self, dist: &str) -> Result<()> {
+        if dist.chars().nth(DIST_CHARS_MAX).is_some() || dist.chars().any(char::is_control) {
+            let bounds = format!("at most {DIST_CHARS_MAX} characters, no control characters");
+            return Err(Error::invalid("dist", bounds));
         }
-        if self.redact_text(&ProjectSettings::default(), text) != text {
-            return Err(Error::invalid(field, "this looks like a secret; it is kept and shown as it is"));
+        if self.redact_text(&ProjectSettings::default(), dist) != dist {
+            return Err(Error::invalid("dist", "this looks like a secret; it is kept and shown as it is"));
         }
         Ok(())
     }
@@ -250,8 +221,7 @@ impl App {
     /// Reads a bundle to its end, whoever stops waiting for it.
     async fn start(self: &Arc<Self>, job: Job, work: Work) -> Result<Assembled> {
         let (done, running) = watch::channel(None);
-        if !self.source_maps.uploads.add(&job, running.clone()) {
-            let message = "too many uploads are being read";
+        if let Err(message) = self.source_maps.uploads.add(&job, running.clone()) {
             return Err(Error::Unavailable { message, retry_after_seconds: 5 });
         }
         let app = Arc::clone(self);
@@ -289,7 +259,7 @@ impl App {
 
     /// Reads, redacts and keeps the maps of a bundle for each project. Its chunks go, whatever came of it.
     async fn run(&self, work: Work) -> Result<(), String> {
-        let Ok(_permit) = self.source_maps.uploads.assembling.acquire().await else {
+        let Ok(_permit) = self.source_maps.uploads.turn().await else {
             return Err("the server is stopping: repeat the upload".to_owned());
         };
         let outcome = match self.joined(&work).await {
@@ -354,45 +324,22 @@ impl App {
         let mut bundle = Bundle::open(bytes).map_err(|error: BundleError| error.to_string())?;
         let planned =
             make::plan(&mut bundle, !key.release.is_empty()).map_err(|why: Unusable| why.to_string())?;
+        let bytes_max = self.settings.retention.source_maps_bytes_max;
         let mut used = self.store.map_usage(project.id).await.map_err(told)?.bytes;
         for one in &planned {
             let made =
                 make::make(&mut bundle, one, &self.engine, &settings).map_err(|why| why.to_string())?;
             used = used.saturating_add(self.store.add_source_map(number, made).await.map_err(told)?);
-            if used > PROJECT_BYTES_MAX {
+            if bytes_max > 0 && used > bytes_max {
                 return Err(format!(
-                    "the source maps of project {} take more than {} MiB: remove uploads that are not needed any more \
-                     with `actifix sourcemaps remove`",
-                    project.name,
-                    PROJECT_BYTES_MAX >> 20
+                    "the source maps of project {0} would take more than {bytes_max} bytes \
+                     (retention.source_maps_bytes_max): remove uploads that are not needed any more with `actifix \
+                     sourcemaps remove --project {0}`",
+                    project.name
                 ));
             }
         }
         Ok(planned.len())
-    }
-}
-
-impl Uploads {
-    fn job(&self, job: &Job) -> Option<watch::Receiver<Outcome>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(job).cloned()
-    }
-
-    /// False where there are as many as may be.
-    fn add(&self, job: &Job, running: watch::Receiver<Outcome>) -> bool {
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        // Ended ones that nobody asked for make room.
-        if jobs.len() >= ASSEMBLIES_MAX {
-            jobs.retain(|_, running| running.borrow().is_none() && running.has_changed().is_ok());
-        }
-        if jobs.len() >= ASSEMBLIES_MAX {
-            return false;
-        }
-        jobs.insert(job.clone(), running);
-        true
-    }
-
-    fn remove(&self, job: &Job) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
     }
 }
 

@@ -1,10 +1,11 @@
 //! Order of releases: which of two is the later one (`product.md`, status).
 
+use super::RELEASE_CHARS_MAX;
 use crate::time::Timestamp;
 use std::cmp::Ordering;
 
-/// Longest release name that is compared by version, in bytes; longer ones are ordered by first seen.
-pub const RELEASE_BYTES_MAX: usize = 1_000;
+/// Longest release name that is compared by version, in bytes: any valid one.
+const RELEASE_BYTES_MAX: usize = RELEASE_CHARS_MAX * char::MAX_LEN_UTF8;
 /// Most numbers in a version (`1.2.3.4`).
 const NUMBERS_MAX: usize = 4;
 

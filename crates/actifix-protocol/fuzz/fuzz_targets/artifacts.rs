@@ -1,7 +1,7 @@
 //! Bundles and maps: whatever the bytes are, an answer within the bounds.
 #![no_main]
 
-use actifix_protocol::artifacts::Bundle;
+use actifix_protocol::artifacts::{Bundle, MapReference, inline_map};
 use actifix_protocol::sourcemap::{Index, Map};
 use libfuzzer_sys::fuzz_target;
 
@@ -17,6 +17,10 @@ fuzz_target!(|data: &[u8]| {
         for column in [0, 1, 80, u32::MAX] {
             let _place = index.lookup(0, column);
         }
+    }
+    if let Ok(map) = inline_map(data) {
+        assert_eq!(MapReference::in_script(data), Some(MapReference::Inline));
+        let _read = Map::read(&map, Some(data));
     }
     let _changed = Index::from_bytes(data).map(|index| index.lookup(0, 7).is_some());
 });

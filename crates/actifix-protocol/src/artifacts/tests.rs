@@ -32,7 +32,7 @@ fn a_bundle_is_read_with_its_headers() {
     let file = bundle.files[0].clone();
     assert_eq!((file.kind, file.url.as_str()), (ArtifactKind::Script, "~/a.js"));
     assert_eq!(file.debug_id.unwrap().to_string(), "6d891456-7828-5945-acf5-88acbfe016af");
-    assert_eq!(file.map_reference.as_deref(), Some("a.js.map"));
+    assert_eq!(file.map_reference, Some(MapReference::At("a.js.map".to_owned())));
     assert_eq!(bundle.read(&file).unwrap(), b"a()");
 }
 
@@ -83,8 +83,50 @@ fn references_are_resolved_against_the_script() {
     ] {
         assert_eq!(map_url(script, reference), map, "{script} {reference}");
     }
-    let found = |text: &str| reference_in_script(text.as_bytes());
-    assert_eq!(found("a()\n//# sourceMappingURL=a.js.map\n//# debugId=x\n").as_deref(), Some("a.js.map"));
-    assert_eq!(found("a()\n//# sourceMappingURL=data:application/json;base64,e30=\n"), None);
-    assert_eq!(found("a()"), None);
+    let found = |text: &str| MapReference::in_script(text.as_bytes());
+    let at = Some(MapReference::At("a.js.map".to_owned()));
+    assert_eq!(found("a()\n//# sourceMappingURL=a.js.map\n//# debugId=x\n"), at);
+    assert_eq!(found("a()\r\n//@ sourceMappingURL=a.js.map\r\n"), at);
+    for none in [
+        "a()",
+        "a()\n//# sourceMappingURL=",
+        "a()\n//# sourceMappingURL=a map",
+        "eval('\\n//# sourceMappingURL=data:application/json;base64,e30=')",
+        &format!("//# sourceMappingURL=a.js.map{}", "\nb()".repeat(30)),
+        &format!("//# sourceMappingURL={}", "a".repeat(ARTIFACT_URL_BYTES_MAX + 1)),
+    ] {
+        assert_eq!(found(none), None, "{none}");
+    }
+}
+
+#[test]
+fn maps_in_scripts_are_read_out_of_them() {
+    let map = br#"{"version":3,"sources":[],"mappings":""}"#;
+    // Padded, not padded, with a charset, followed by a comment.
+    let data = "eyJ2ZXJzaW9uIjozLCJzb3VyY2VzIjpbXSwibWFwcGluZ3MiOiIifQ";
+    for (kind, end) in [
+        ("application/json;base64", "=="),
+        ("application/json;base64", ""),
+        ("application/json;charset=utf-8;base64", "==\n//# debugId=x\n"),
+    ] {
+        let script = format!("a()\n//# sourceMappingURL=data:{kind},{data}{end}");
+        assert_eq!(MapReference::in_script(script.as_bytes()), Some(MapReference::Inline));
+        assert_eq!(inline_map(script.as_bytes()).unwrap(), map, "{kind} {end}");
+    }
+    for broken in [
+        "a()",
+        "a()\n//# sourceMappingURL=a.js.map",
+        "a()\n//# sourceMappingURL=data:",
+        "a()\n//# sourceMappingURL=data:application/json,%7B%7D",
+        "a()\n//# sourceMappingURL=data:application/json;base64,!",
+        "a()\n//# sourceMappingURL=data:application/json;base64",
+    ] {
+        assert_eq!(inline_map(broken.as_bytes()), Err(crate::sourcemap::MapError::Inline), "{broken}");
+    }
+    // The manifest repeats the map, however long it is.
+    let header = format!("data:application/json;base64,{}", "e30=".repeat(3 << 20));
+    let files =
+        format!(r#""a.js":{{"type":"minified_source","url":"~/a.js","headers":{{"sourcemap":"{header}"}}}}"#);
+    let bytes = bundle(&[("a.js", b"a()"), ("manifest.json", manifest(&files).as_bytes())]);
+    assert_eq!(Bundle::open(&bytes).unwrap().files[0].map_reference, Some(MapReference::Inline));
 }

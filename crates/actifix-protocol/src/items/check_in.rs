@@ -3,7 +3,7 @@
 use crate::event::Clock;
 use crate::event::cut::cut_text;
 use crate::event::field::{text, whole};
-use crate::event::{ENVIRONMENT_CHARS_MAX, RELEASE_CHARS_MAX, name};
+use crate::event::{environment_name, release_name};
 use actifix_domain::time::Timestamp;
 use serde_json::Value;
 
@@ -118,8 +118,8 @@ pub fn check_in(value: Value, received_at: Timestamp, sent_at: Option<&Value>) -
         check_in_id: item.remove("check_in_id").and_then(word),
         status: CheckInStatus::parse(item.get("status")?.as_str()?)?,
         duration: item.get("duration").and_then(duration),
-        environment: named(item.remove("environment"), ENVIRONMENT_CHARS_MAX),
-        release: named(item.remove("release"), RELEASE_CHARS_MAX),
+        environment: item.remove("environment").and_then(|name| environment_name(name).ok()?),
+        release: item.remove("release").and_then(|name| release_name(name).ok()?),
         timestamp: Clock::new(received_at, sent_at).bound(timestamp).0,
         monitor_config: item.remove("monitor_config").and_then(monitor_config),
     })
@@ -138,7 +138,7 @@ pub fn check_in_from_query(
         check_in_id: value("check_in_id").and_then(word),
         status: get("status").map_or(Some(CheckInStatus::Ok), CheckInStatus::parse)?,
         duration: value("duration").as_ref().and_then(duration),
-        environment: named(value("environment"), ENVIRONMENT_CHARS_MAX),
+        environment: value("environment").and_then(|name| environment_name(name).ok()?),
         release: None,
         timestamp: received_at,
         monitor_config: None,
@@ -171,10 +171,6 @@ fn word(value: Value) -> Option<String> {
     let mut word = text(value)?;
     cut_text(&mut word, WORD_CHARS_MAX);
     Some(word)
-}
-
-fn named(value: Option<Value>, chars_max: usize) -> Option<String> {
-    name(value?, chars_max).ok().flatten()
 }
 
 fn monitor_config(value: Value) -> Option<MonitorConfig> {

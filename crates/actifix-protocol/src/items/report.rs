@@ -1,7 +1,7 @@
 //! Counters that SDKs send about themselves and about sessions.
 
 use crate::event::field::{text, whole};
-use crate::event::{ENVIRONMENT_CHARS_MAX, RELEASE_CHARS_MAX, name};
+use crate::event::{environment_name, release_name};
 use serde_json::Value;
 
 /// Most entries read of one report.
@@ -139,13 +139,10 @@ pub fn sessions(value: &Value) -> SessionCounters {
 }
 
 fn attributes(value: &Value) -> SessionCounters {
-    let attribute = |key: &str, chars_max| {
-        let sent = value.get("attrs")?.get(key)?.clone();
-        text(sent).and_then(|text| name(Value::String(text), chars_max).ok().flatten())
-    };
+    let attribute = |key: &str| text(value.get("attrs")?.get(key)?.clone()).map(Value::String);
     SessionCounters {
-        release: attribute("release", RELEASE_CHARS_MAX),
-        environment: attribute("environment", ENVIRONMENT_CHARS_MAX),
+        release: attribute("release").and_then(|name| release_name(name).ok()?),
+        environment: attribute("environment").and_then(|name| environment_name(name).ok()?),
         ..SessionCounters::default()
     }
 }

@@ -52,7 +52,7 @@ pub struct Place<'a> {
     pub line: u32,
     /// Column, from 0.
     pub column: u32,
-    /// The identifier that stood there.
+    /// The identifier that stood there; the function around it where [`Index::is_scoped`].
     pub name: Option<&'a str>,
 }
 
@@ -66,6 +66,9 @@ pub struct Index {
     blocks: Vec<Block>,
     #[serde(with = "text")]
     packed: Vec<u8>,
+    /// The names of places are those of the functions around them.
+    #[serde(default)]
+    scoped: bool,
 }
 
 /// The packed bytes in JSON.
@@ -89,11 +92,12 @@ pub(super) struct Builder {
     functions: Vec<Function>,
     blocks: Vec<Block>,
     packed: Vec<u8>,
+    scoped: bool,
 }
 
 impl Builder {
     /// `tokens` are in order.
-    pub(super) fn new(tokens: &[Token], mut functions: Vec<Function>) -> Self {
+    pub(super) fn new(tokens: &[Token], mut functions: Vec<Function>, scoped: bool) -> Self {
         let (mut blocks, mut packed) = (Vec::with_capacity(tokens.len() / BLOCK + 1), Vec::new());
         for block in tokens.chunks(BLOCK) {
             let first = block.first().copied().unwrap_or_default();
@@ -104,7 +108,7 @@ impl Builder {
             }
         }
         functions.sort_by_key(|one| (one.line, one.column));
-        Self { functions, blocks, packed }
+        Self { functions, blocks, packed, scoped }
     }
 
     pub(super) fn finish(self, sources: Vec<String>, names: Vec<String>) -> Index {
@@ -115,6 +119,7 @@ impl Builder {
             functions: self.functions,
             blocks: self.blocks,
             packed: self.packed,
+            scoped: self.scoped,
         }
     }
 }
@@ -171,6 +176,12 @@ impl Index {
             column: token.source_column,
             name: self.name(token.name),
         })
+    }
+
+    /// Whether the name of a place is that of the function around it. Maps of React Native tell these themselves; of others
+    /// [`Self::function`] knows some.
+    pub fn is_scoped(&self) -> bool {
+        self.scoped
     }
 
     /// The function of the source that is called `minified` around a place of the script.

@@ -71,15 +71,72 @@ fn many_places_are_all_found() {
 }
 
 #[test]
-fn index_maps_are_flattened_and_guards_taken_off() {
+fn sections_are_put_together_and_guards_taken_off() {
     let (_, json) = map();
     let text = String::from_utf8(json).unwrap();
-    let sections =
-        format!(r#"{{"version":3,"sections":[{{"offset":{{"line":2,"column":0}},"map":{text}}}]}}"#);
-    let index = Map::read(sections.as_bytes(), None).unwrap().into_index();
-    assert_eq!(index.lookup(2, 24).map(|place| place.line), Some(1));
+    let section = |line: u32, column: u32, map: &str| {
+        format!(r#"{{"offset":{{"line":{line},"column":{column}}},"map":{map}}}"#)
+    };
+    let other = text.replace("src/app.js", "src/other.js");
+    let whole = |sections: &[String]| format!(r#"{{"version":3,"sections":[{}]}}"#, sections.join(","));
+    let sections = whole(&[section(2, 100, &text), section(3, 0, &other), section(5, 0, &text)]);
+    let read = Map::read(sections.as_bytes(), None).unwrap();
+    assert_eq!(read.sources.len(), 2, "what two sections share is there once: {:?}", read.sources);
+    let index = read.into_index();
+    let place = index.lookup(2, 124).unwrap();
+    assert_eq!((place.line, place.path, place.name), (1, "webpack://shop/./src/app.js", Some("first")));
+    assert_eq!(index.lookup(2, 24), None, "before the first column of the section");
+    assert_eq!(
+        index.lookup(3, 24).map(|place| (place.line, place.path)),
+        Some((1, "webpack://shop/./src/other.js"))
+    );
+    assert_eq!(index.lookup(5, 24).map(|place| place.path), Some("webpack://shop/./src/app.js"));
+    // Offsets beyond what a place can be.
+    let second_line = r#"{"version":3,"sources":["a"],"mappings":";AAAA"}"#;
+    for beyond in [section(0, u32::MAX, &text), section(u32::MAX, 0, second_line)] {
+        assert_eq!(Map::read(whole(&[beyond]).as_bytes(), None).map(|_| ()), Err(MapError::Broken));
+    }
     let guarded = format!(")]}}'\n{text}");
     assert!(Map::read(guarded.as_bytes(), None).is_ok());
+}
+
+/// A map of Metro: `render` from the first line on, `save` from the third on, places without names.
+fn metro(further: &str) -> String {
+    format!(
+        r#"{{"version":3,"sources":["src/App.js","src/other.js"],"sourcesContent":["a\nb\nc\nd\n",null],"names":["x"],
+        "mappings":"AAAA,IACA,IACAA,ICCA","x_facebook_sources":[[{{"names":["<global>","App#render","save"],
+        "mappings":"AAA;ACC;ACE"}}],null]{further}}}"#
+    )
+}
+
+#[test]
+fn the_functions_that_a_map_of_react_native_names_are_those_of_its_places() {
+    let index = Map::read(metro("").as_bytes(), Some(b"function x(){}")).unwrap().into_index();
+    let index = Index::from_bytes(&index.to_bytes()).unwrap();
+    assert!(index.is_scoped());
+    let at = |column: u32| {
+        index
+            .lookup(0, column)
+            .map(|place| (place.path.to_owned(), place.line, place.name.map(str::to_owned)))
+    };
+    let own = |line: u32, name: &str| Some(("src/App.js".to_owned(), line, Some(name.to_owned())));
+    assert_eq!(at(0), own(0, "<global>"));
+    assert_eq!(at(4), own(1, "App#render"));
+    assert_eq!(at(9), own(2, "App#render"));
+    assert_eq!(at(12), Some(("src/other.js".to_owned(), 3, None)), "nothing is known of its functions");
+    assert_eq!(index.function(0, 9, "x"), None, "the script is not searched");
+    // In sections as well; beside a plain map the names are those of places.
+    let section = |line: u32, map: &str| format!(r#"{{"offset":{{"line":{line},"column":0}},"map":{map}}}"#);
+    let whole = |one: &str, other: &str| {
+        let text = format!(r#"{{"version":3,"sections":[{},{}]}}"#, section(0, one), section(1, other));
+        Map::read(text.as_bytes(), None).unwrap().into_index()
+    };
+    let both = whole(&metro(""), &metro(""));
+    assert_eq!((both.is_scoped(), both.lookup(1, 4).unwrap().name), (true, Some("App#render")));
+    let plain = String::from_utf8(map().1).unwrap();
+    let mixed = whole(&metro(""), &plain);
+    assert_eq!((mixed.is_scoped(), mixed.lookup(0, 8).unwrap().name), (false, Some("x")));
+    assert_eq!(mixed.lookup(1, 24).unwrap().name, Some("first"));
 }
 
 #[test]
@@ -97,6 +154,12 @@ fn broken_and_huge_maps_are_errors() {
         r#"{"version":3,"sections":[{"offset":{"line":0,"column":0},"map":{"version":3,"sections":[]}}]}"#,
     ] {
         assert_eq!(read(broken), MapError::Broken, "{broken}");
+    }
+    let scopes = |mappings: &str| metro("").replace("AAA;ACC;ACE", mappings);
+    assert_eq!(read(&scopes(&"A,".repeat(MAP_SCOPES_MAX + 1))), MapError::TooLarge);
+    // Scopes that make no sense name no function, and cost the map nothing else.
+    for odd in ["", "!", ";;;", "AAAAAAAAAAAAAAAAAAAAAA", "D", "ADDDDDDD"] {
+        assert!(Map::read(scopes(odd).as_bytes(), None).is_ok(), "{odd}");
     }
     let deep = format!("{}{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
     assert_eq!(read(&deep), MapError::Broken);

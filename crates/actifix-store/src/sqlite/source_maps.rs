@@ -8,8 +8,8 @@ use super::{SqliteStore, audit, upkeep, uploads};
 use crate::fault::{Fault, Result};
 use actifix_app::error::{Error, Result as AppResult};
 use actifix_app::ports::{
-    BundleKey, BundleView, Checksum, ChunkRoom, Cursor, MapKey, MapUsage, NewSourceMap, Page, SealedChunk,
-    SourceMapStore,
+    BundleKey, BundleView, Checksum, ChunkRoom, ChunkUsage, Cursor, MapKey, MapUsage, NewSourceMap, Page,
+    SealedChunk, SourceMapStore,
 };
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::debug_id::DebugId;
@@ -22,8 +22,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 const WRITING: i64 = 0;
 const THERE: i64 = 1;
 const GONE: i64 = 2;
-/// Bundles of one project.
-const BUNDLES_MAX: u64 = 5_000;
 /// Rows that one step of a deletion takes: texts of sources, each some KiB.
 const STEP: i64 = 200;
 /// Uses of a bundle are noted to this.
@@ -57,6 +55,10 @@ impl SourceMapStore for SqliteStore {
 
     async fn chunk(&self, owner: Option<ProjectId>, checksum: Checksum) -> AppResult<Option<Vec<u8>>> {
         self.read(move |db| uploads::get(db, owner, checksum)).await
+    }
+
+    async fn chunk_usage(&self, owner: Option<ProjectId>) -> AppResult<ChunkUsage> {
+        self.read(move |db| uploads::usage(db, owner)).await
     }
 
     async fn drop_chunks(&self, owner: Option<ProjectId>, checksums: Vec<Checksum>) -> AppResult<()> {
@@ -159,10 +161,10 @@ fn find_bundle(db: &Connection, key: &BundleKey) -> Result<Option<i64>> {
 }
 
 fn begin(work: &mut Work<'_>, key: &BundleKey, now: Timestamp) -> Result<u64> {
-    if usage(work.db, key.project)?.bundles >= BUNDLES_MAX {
+    if usage(work.db, key.project)?.bundles >= MapUsage::BUNDLES_MAX {
         let message = format!(
-            "the project has {BUNDLES_MAX} uploads of source maps, which is the most: remove some with \
-             `actifix sourcemaps remove`"
+            "the project has {} uploads of source maps, which is the most: remove some with `actifix sourcemaps remove`",
+            MapUsage::BUNDLES_MAX
         );
         return Err(Error::conflict(message).into());
     }

@@ -5,7 +5,7 @@ use super::projects::collect;
 use super::writer::Work;
 use crate::fault::Result;
 use actifix_app::error::Error;
-use actifix_app::ports::{Checksum, ChunkRoom, SealedChunk};
+use actifix_app::ports::{Checksum, ChunkRoom, ChunkUsage, SealedChunk};
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -34,28 +34,37 @@ pub(crate) fn put(
             )?
             .execute(params![owner, chunk.checksum, now.micros(), chunk.sealed])?;
     }
-    let (mine, my_bytes) = total(work.db, Some(owner))?;
-    let (all, all_bytes) = total(work.db, None)?;
-    if mine > room.chunks_max
-        || my_bytes > room.bytes_max
-        || all > room.all_chunks_max
-        || all_bytes > room.all_bytes_max
-    {
-        // The transaction is rolled back: what was there before stays.
-        let message = "too many parts of uploads wait for the rest of theirs: finish those uploads, or try again in an \
-             hour, when what was never finished is forgotten";
-        return Err(Error::conflict(message).into());
+    // The transaction is rolled back where there are too many: what was there before stays.
+    let (mine, all) = (total(work.db, Some(owner))?, total(work.db, None)?);
+    if mine.chunks > room.chunks_max || mine.bytes > room.bytes_max {
+        let whose = if owner == NO_PROJECT { "tokens of no project" } else { "this project" };
+        return Err(too_many(whose, room.chunks_max, room.bytes_max).into());
+    }
+    if all.chunks > room.all_chunks_max || all.bytes > room.all_bytes_max {
+        return Err(too_many("all projects", room.all_chunks_max, room.all_bytes_max).into());
     }
     Ok(())
 }
 
+fn too_many(whose: &str, chunks_max: u64, bytes_max: u64) -> Error {
+    Error::conflict(format!(
+        "{chunks_max} parts or {} MiB of uploads of {whose} wait for the rest of theirs, which is the most: finish those \
+         uploads, or try again in an hour, when what was never finished is forgotten",
+        bytes_max >> 20
+    ))
+}
+
+pub(crate) fn usage(db: &Connection, owner: Option<ProjectId>) -> Result<ChunkUsage> {
+    total(db, Some(number(owner)))
+}
+
 /// Chunks and their bytes.
-fn total(db: &Connection, owner: Option<i64>) -> Result<(u64, u64)> {
+fn total(db: &Connection, owner: Option<i64>) -> Result<ChunkUsage> {
     let sql =
         "SELECT count(*), coalesce(sum(length(sealed)), 0) FROM upload_chunks WHERE ?1 IS NULL OR owner = ?1";
     let (many, bytes): (i64, i64) =
         db.prepare_cached(sql)?.query_row([owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok((u64::try_from(many).unwrap_or(0), u64::try_from(bytes).unwrap_or(0)))
+    Ok(ChunkUsage { chunks: u64::try_from(many).unwrap_or(0), bytes: u64::try_from(bytes).unwrap_or(0) })
 }
 
 pub(crate) fn forget_old(db: &Connection, since: Timestamp) -> Result<()> {

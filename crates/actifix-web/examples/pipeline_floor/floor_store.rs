@@ -19,7 +19,8 @@ use actifix_app::ports::{
     HookStore, LeasedDelivery, NewDelivery, PendingSignal, Routed, RuleRecord, SealedEndpoint, SealedHook,
 };
 use actifix_app::ports::{
-    BundleKey, BundleView, Checksum, ChunkRoom, MapKey, MapUsage, NewSourceMap, SealedChunk, SourceMapStore,
+    BundleKey, BundleView, Checksum, ChunkRoom, ChunkUsage, MapKey, MapUsage, NewSourceMap, SealedChunk,
+    SourceMapStore,
 };
 use actifix_app::ports::{DatabaseFacts, IncidentRow, OperationStore, ReviewRecord};
 use actifix_app::ports::{
@@ -922,6 +923,10 @@ impl SourceMapStore for NullStore {
     }
 
     async fn chunk(&self, _: Option<ProjectId>, _: Checksum) -> Result<Option<Vec<u8>>> {
+        Err(NOTHING)
+    }
+
+    async fn chunk_usage(&self, _: Option<ProjectId>) -> Result<ChunkUsage> {
         Err(NOTHING)
     }
 

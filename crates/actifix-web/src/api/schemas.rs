@@ -208,6 +208,11 @@ const SCHEMAS: &[(&str, &str)] = &[
         "id:integer release:string dist:string maps:integer sources:integer bytes:integer uploaded_at:time \
          used_at:time? debug_ids:[string]",
     ),
+    (
+        "SourceMapUsage",
+        "uploads:integer uploads_max:integer maps:integer bytes:integer bytes_max:integer waiting_parts:integer \
+         waiting_parts_max:integer waiting_bytes:integer waiting_bytes_max:integer",
+    ),
 ];
 
 /// Schema of the answer of an operation; `*Name` is a page of it. Operations that are not here answer with a free
@@ -309,6 +314,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("mute_ticket", "TicketMute"),
     ("unmute_ticket", "TicketMute"),
     ("list_source_maps", "*SourceMaps"),
+    ("source_map_usage", "SourceMapUsage"),
 ];
 
 /// All named schemas.

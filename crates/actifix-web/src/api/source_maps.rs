@@ -25,6 +25,13 @@ pub(super) fn operations() -> Vec<Operation> {
             list,
         )
         .query(&[("cursor", "`next_cursor` of the last answer"), ("limit", "1 to 200, default 50")]),
+        Operation::get(
+            "/api/v1/projects/{project}/source-maps/usage",
+            "source_map_usage",
+            "What source maps of a project take, and what they may",
+            Scope::TicketsRead,
+            usage,
+        ),
         Operation::delete(
             "/api/v1/projects/{project}/source-maps/{number}",
             "remove_source_maps",
@@ -51,6 +58,10 @@ async fn list(
 ) -> ApiResult<Response> {
     let cursor = query.cursor.map(Cursor);
     Ok(Json(app.source_maps(&who.0, &project, cursor, query.limit).await?).into_response())
+}
+
+async fn usage(State(app): AppState, who: Who, Path(project): Path<String>) -> ApiResult<Response> {
+    Ok(Json(app.source_map_usage(&who.0, &project).await?).into_response())
 }
 
 async fn remove(

@@ -165,7 +165,10 @@ async fn maps(app: &App, viewer: &Viewer, s: &Shell, project: &Project) -> Resul
     });
     Ok(Maps {
         uploads: uploads.collect(),
-        usage: format!("{} maps, {}", grouped(usage.maps), bytes(usage.bytes)),
+        usage: match usage.bytes_max {
+            0 => format!("{} maps, {}", grouped(usage.maps), bytes(usage.bytes)),
+            most => format!("{} maps, {} of {}", grouped(usage.maps), bytes(usage.bytes), bytes(most)),
+        },
         commands: format!(
             "export SENTRY_URL={}\nexport SENTRY_AUTH_TOKEN=afx_…  # actifix token create --name ci --scope releases:write\n\
              export SENTRY_ORG=actifix SENTRY_PROJECT={}\n\nnpx @sentry/cli sourcemaps inject ./dist\n\

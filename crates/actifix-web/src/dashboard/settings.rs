@@ -110,7 +110,14 @@ fn kept(policy: &RetentionPolicy) -> Vec<(&'static str, String)> {
         ("resolved tickets", days(policy.resolved_tickets_days)),
         ("quarantine", days(policy.quarantine_days)),
         ("findings", days(policy.findings_days)),
-        ("unused source maps", days(policy.source_maps_days)),
+        (
+            "unused source maps",
+            format!(
+                "{}, {} of a project",
+                days(policy.source_maps_days),
+                bytes(policy.source_maps_bytes_max)
+            ),
+        ),
         ("audit log", days(policy.audit_days)),
         ("backups", format!("{} daily, {} weekly", policy.backups_daily, policy.backups_weekly)),
     ]

@@ -8,7 +8,9 @@ use crate::extract::{ReadTime, Who, read_up_to};
 use crate::problem::{ApiResult, Problem};
 use actifix_app::App;
 use actifix_app::error::Error;
-use actifix_app::releases::{CommitInput, DeployInput, Of, ReleaseInput};
+use actifix_app::releases::{
+    CommitInput, CommitsInput, DeployInput, HeadInput, Of, ReleaseInput, Repository,
+};
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::release::{Deploy, Release};
 use actifix_domain::time::Timestamp;
@@ -36,8 +38,14 @@ pub(super) fn operations() -> Vec<Operation> {
     );
     let deploys = "/api/0/organizations/{org}/releases/{version}/deploys/";
     vec![
-        Operation::get("/api/0/organizations/{org}/repos/", "sentry_repos", "No repositories", write, repos)
-            .query(&[("cursor", "accepted; there is nothing to page through")]),
+        Operation::get(
+            "/api/0/organizations/{org}/repos/",
+            "sentry_repos",
+            "Repositories that commits may be of, one of each project",
+            write,
+            repos,
+        )
+        .query(&[("cursor", "accepted; there is nothing to page through")]),
         Operation::get(organization, "sentry_releases", "Releases", write, list),
         Operation::post(organization, "sentry_new_release", "Tell of a release", write, create).created(),
         Operation::get(project, "sentry_project_releases", "Releases of a project", write, list_of_project),
@@ -105,7 +113,14 @@ struct Sent {
     #[serde(rename = "dateReleased")]
     released: Option<String>,
     commits: Option<Vec<SentCommit>>,
-    refs: Option<Vec<Value>>,
+    refs: Option<Vec<SentRef>>,
+}
+
+/// What `set-commits --commit REPOSITORY@ID` sends; `--clear` sends none.
+#[derive(Debug, Deserialize)]
+struct SentRef {
+    repository: String,
+    commit: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,16 +154,13 @@ struct SentDeploy {
 
 impl Sent {
     fn input(self) -> Result<ReleaseInput, Problem> {
+        let head = |sent: SentRef| HeadInput { repository: sent.repository, commit: sent.commit };
         let commits = match (self.commits, self.refs) {
-            (Some(commits), _) => Some(commits.into_iter().map(SentCommit::input).collect::<Result<_, _>>()?),
-            // `--clear`
-            (None, Some(refs)) if refs.is_empty() => Some(Vec::new()),
-            (None, Some(_)) => {
-                return Err(Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "repositories are not read here: let the tool send the commits with `set-commits --local`",
-                ));
+            (Some(commits), _) => {
+                let commits = commits.into_iter().map(SentCommit::input).collect::<Result<_, _>>()?;
+                Some(CommitsInput::Listed(commits))
             }
+            (None, Some(refs)) => Some(CommitsInput::Heads(refs.into_iter().map(head).collect())),
             (None, None) => None,
         };
         Ok(ReleaseInput { released_at: time("dateReleased", self.released)?, url: self.url, commits })
@@ -185,9 +197,22 @@ async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     })
 }
 
-/// Repositories that the server could read itself: none, so that the tool sends commits of the checkout that it runs in.
-async fn repos() -> Json<Value> {
-    Json(json!([]))
+/// Repositories that commits may be of. The tool sends what it was told to (`--commit`, `--clear`) only if there is one.
+/// Their provider is none that it knows: else it would believe that the server reads them, and with `--auto` send an id
+/// instead of the commits of the checkout that it runs in.
+async fn repos(State(app): AppState, Who(actor): Who) -> ApiResult<Json<Value>> {
+    let repositories = app.told_repositories(&actor).await?;
+    let repository = |one: Repository| {
+        json!({
+            "id": one.project.to_string(),
+            "name": one.name,
+            "url": one.url,
+            "provider": { "id": "actifix", "name": "Actifix" },
+            "status": "active",
+            "dateCreated": one.created_at,
+        })
+    };
+    Ok(Json(repositories.into_iter().map(repository).collect()))
 }
 
 async fn list(State(app): AppState, Who(actor): Who) -> ApiResult<Response> {

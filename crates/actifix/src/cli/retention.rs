@@ -48,13 +48,14 @@ pub enum RetentionCommand {
 }
 
 /// Names of the policy with what they mean.
-const POLICY: [(&str, &str, &str); 11] = [
+const POLICY: [(&str, &str, &str); 12] = [
     ("events_days", "events", "days"),
     ("events_bytes_max", "events", "bytes in all"),
     ("resolved_tickets_days", "resolved tickets", "days"),
     ("quarantine_days", "quarantine", "days"),
     ("findings_days", "findings", "days since last seen"),
     ("source_maps_days", "source maps", "days since last used"),
+    ("source_maps_bytes_max", "source maps", "bytes of a project"),
     ("audit_days", "audit log", "days"),
     ("backups_daily", "backups", "days with one"),
     ("backups_weekly", "backups", "weeks with one"),

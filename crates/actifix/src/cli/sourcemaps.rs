@@ -39,9 +39,7 @@ pub enum SourceMapsCommand {
 pub async fn run(global: &Global, command: SourceMapsCommand) -> Result<ExitCode, CliError> {
     let client = Client::connect_existing(global).await?;
     let result = match &command {
-        SourceMapsCommand::List { project, limit } => {
-            client.get(&path(project), &[("limit", &limit.to_string())]).await
-        }
+        SourceMapsCommand::List { project, limit } => whole_list(&client, project, *limit).await,
         SourceMapsCommand::Remove { project, uploads } => remove(&client, project, uploads).await,
     };
     client.close().await?;
@@ -51,7 +49,10 @@ pub async fn run(global: &Global, command: SourceMapsCommand) -> Result<ExitCode
         return Ok(ExitCode::SUCCESS);
     }
     match command {
-        SourceMapsCommand::List { .. } => list(&answer)?,
+        SourceMapsCommand::List { .. } => {
+            list(&answer)?;
+            usage(answer.get("usage").unwrap_or(&Value::Null))?;
+        }
         SourceMapsCommand::Remove { uploads, .. } => {
             let many = u64::try_from(uploads.len()).unwrap_or(u64::MAX);
             output::line(format!("removed {}", counted(many, "upload", "uploads")))?;
@@ -62,6 +63,16 @@ pub async fn run(global: &Global, command: SourceMapsCommand) -> Result<ExitCode
 
 fn path(project: &str) -> String {
     format!("/api/v1/projects/{}/source-maps", encoded(project))
+}
+
+/// The uploads, and what they take of what they may.
+async fn whole_list(client: &Client, project: &str, limit: u32) -> Result<Value, CliError> {
+    let mut answer = client.get(&path(project), &[("limit", &limit.to_string())]).await?;
+    let usage = client.get(&format!("{}/usage", path(project)), &[]).await?;
+    if let Some(members) = answer.as_object_mut() {
+        members.insert("usage".to_owned(), usage);
+    }
+    Ok(answer)
 }
 
 async fn remove(client: &Client, project: &str, uploads: &[u64]) -> Result<Value, CliError> {
@@ -101,4 +112,15 @@ fn list(answer: &Value) -> Result<(), CliError> {
         ]);
     }
     sheet.print("No source maps yet: `actifix sourcemaps list --help` shows how to upload some.")
+}
+
+/// What is used of what may be.
+fn usage(usage: &Value) -> Result<(), CliError> {
+    let of = |name: &str| {
+        let most = number(usage, &format!("{name}_max"));
+        let used = grouped(number(usage, name));
+        if most == 0 { used } else { format!("{used} of {}", grouped(most)) }
+    };
+    output::line(format!("used: {} uploads, {} bytes", of("uploads"), of("bytes")))?;
+    output::line(format!("unfinished uploads: {} parts, {} bytes", of("waiting_parts"), of("waiting_bytes")))
 }

@@ -157,6 +157,11 @@ pub const FIELDS: &[Field] = &[
         "days",
         "age of source maps since an event needed them (of used ones four times that), 0 = no limit",
     ),
+    field(
+        "retention.source_maps_bytes_max",
+        "bytes",
+        "source maps of one project, an upload beyond is refused, 0 = no limit",
+    ),
     field("retention.audit_days", "days", "age of rows of the audit log, 0 = no limit"),
     field("retention.backups_daily", "days", "of which the newest backup is kept; 0 here and below = all"),
     field("retention.backups_weekly", "weeks", "of which the newest backup is kept"),

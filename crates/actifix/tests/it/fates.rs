@@ -322,7 +322,7 @@ fn a_batch_with_a_secret_in_each_of_4000_records_loses_none() {
 }
 
 /// More secrets than any budget for one text allows.
-fn unredactable() -> String {
+pub fn unredactable() -> String {
     (0..12_000).map(|n| format!("password={}\n", password(n))).collect()
 }
 

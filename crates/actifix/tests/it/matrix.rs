@@ -22,7 +22,7 @@ struct Op {
 
 fn scopes(role: &str) -> BTreeSet<&'static str> {
     let agent = ["tickets:read", "tickets:work", "events:write"];
-    let operator = ["metrics:read", "tickets:triage", "quarantine"];
+    let operator = ["metrics:read", "tickets:triage", "quarantine", "releases:write"];
     match role {
         "viewer" => ["tickets:read", "metrics:read"].into(),
         "agent" => agent.into(),
@@ -53,6 +53,24 @@ fn operations(contract: &Value) -> Vec<Op> {
     all
 }
 
+/// What `sentry-cli` asks: other paths and other errors, and the same guard. They are no part of our contract, so the
+/// reference names them.
+fn of_builds(home: &Home) -> Vec<Op> {
+    let reference = home.cli(&["reference", "api"]).ok();
+    let all: Vec<Op> = (reference.lines())
+        .filter_map(|line| {
+            let (operation, rest) = line.strip_prefix("| `")?.split_once('`')?;
+            let (method, path) = operation.split_once(' ').filter(|(_, path)| path.starts_with("/api/0/"))?;
+            let scope = rest.rsplit('`').nth(1).filter(|scope| *scope != "any");
+            let (method, path, scope) = (method.to_owned(), path.to_owned(), scope.map(str::to_owned));
+            Some(Op { id: format!("{method} {path}"), method, path, scope })
+        })
+        .collect();
+    assert!(all.len() >= 20, "{} operations", all.len());
+    assert_eq!(all.iter().filter(|op| op.scope.is_none()).count(), 1, "only who one is may be asked by all");
+    all
+}
+
 /// The path with ids of the project `default`.
 fn filled(path: &str, ticket: &str, event: &str) -> String {
     let id = if path.contains("/tickets/") {
@@ -62,7 +80,8 @@ fn filled(path: &str, ticket: &str, event: &str) -> String {
     } else {
         "0123456789abcdef0123456789abcdef"
     };
-    path.replace("{project}", "default")
+    path.replace("{org}", "any")
+        .replace("{project}", "default")
         .replace("{key}", &"0".repeat(32))
         .replace("{number}", "0")
         .replace("{name}", "nobody")
@@ -128,7 +147,8 @@ fn ghsa_cc8w_every_operation_is_closed_to_every_credential_that_does_not_hold_it
     let server = Server::start(home.clone(), &[("ACTIFIX_RATE_LIMIT_DISABLED", "1")]);
     let recorded = server.post("/api/v1/events", &json!({ "message": "one" }));
     let (ticket, event) = (recorded["ticket_id"].as_str().unwrap(), recorded["event_id"].as_str().unwrap());
-    let ops = operations(&server.get("/api/openapi.json"));
+    let mut ops = operations(&server.get("/api/openapi.json"));
+    ops.extend(of_builds(&home));
     let key = server.get("/api/v1/projects/default/keys")["items"][0]["public_key"].clone();
     let key = key.as_str().expect("a key").to_owned();
     let admin = token(&server, "admin", None);
@@ -166,7 +186,9 @@ fn ghsa_cc8w_every_operation_is_closed_to_every_credential_that_does_not_hold_it
                 ),
             ),
         ] {
-            assert_eq!(server.send(&request).status, 401, "{what} with {how}");
+            let answer = server.send(&request);
+            assert_eq!(answer.status, 401, "{what} with {how}");
+            assert!(answer.json()["detail"].is_string(), "{what} with {how}: {}", answer.text());
         }
     }
     for role in ["viewer", "agent", "operator", "admin"] {
@@ -244,6 +266,21 @@ fn ghsa_569v_ids_of_another_project_name_nothing() {
             assert!(answer.status >= 400 || !text.contains(ticket), "{what}: {text}");
         }
     }
+    let told = json!({ "version": "shop@1", "projects": ["default"] });
+    let made = Request::post("/api/0/organizations/any/releases/", told.to_string())
+        .header("Content-Type", "application/json")
+        .header("Authorization", &token(&server, "operator", Some("default")));
+    assert_eq!(server.send(&made).status, 201);
+    let before = server.get("/api/v1/releases/shop@1");
+    for op in of_builds(&home) {
+        let path = filled(&op.path, ticket, event);
+        let answer = server.send(&request(&op, &path).header("Authorization", &bearer));
+        let (text, status) = (answer.text(), answer.status);
+        if op.path.contains("{project}") || op.path.contains("{version}") && !op.path.contains("previous") {
+            assert!(matches!(status, 400 | 404 | 422), "{}: {status} {text}", op.id);
+        }
+        assert!(!text.contains("shop@1") && !text.contains("default"), "{}: {text}", op.id);
+    }
     // With bodies that would do it.
     for (method, path, body) in [
         ("POST", "/api/v1/events".to_owned(), json!({ "message": "x", "project": "default" })),
@@ -254,6 +291,20 @@ fn ghsa_569v_ids_of_another_project_name_nothing() {
         ("POST", "/api/v1/projects/default/keys".to_owned(), json!({ "label": "x" })),
         ("POST", "/api/v1/throttle/reset".to_owned(), json!({ "project": "default" })),
         ("POST", "/api/v1/tokens".to_owned(), json!({ "name": "x", "role": "viewer", "project": "default" })),
+        ("POST", "/api/0/organizations/any/releases/".to_owned(), told.clone()),
+        ("PUT", "/api/0/organizations/any/releases/shop@1/".to_owned(), told.clone()),
+        (
+            "PUT",
+            "/api/0/organizations/any/releases/shop@1/".to_owned(),
+            json!({ "url": "https://x.example" }),
+        ),
+        ("PUT", "/api/0/projects/any/default/releases/shop@1/".to_owned(), json!({ "refs": [] })),
+        (
+            "POST",
+            "/api/0/organizations/any/releases/shop@1/deploys/".to_owned(),
+            json!({ "environment": "e", "projects": ["default"] }),
+        ),
+        ("DELETE", "/api/0/projects/any/1/releases/shop@1/".to_owned(), json!({})),
     ] {
         let request = Request::new(method, &path)
             .header("Content-Type", "application/json")
@@ -262,6 +313,7 @@ fn ghsa_569v_ids_of_another_project_name_nothing() {
         let status = server.send(&request).status;
         assert!(matches!(status, 403 | 404), "{method} {path}: {status}");
     }
+    assert_eq!(server.get("/api/v1/releases/shop@1"), before, "nothing changed");
 }
 
 /// Things of a project by the parameter of a path that names them.
@@ -298,8 +350,9 @@ fn ghsa_g5vc_random_pairs_of_ids_and_projects_never_resolve() {
     let bearers: Vec<_> = projects.iter().map(|project| token(&server, "admin", Some(project))).collect();
     let ops: Vec<Op> = operations(&server.get("/api/openapi.json"))
         .into_iter()
+        .chain(of_builds(&server.home))
         .filter(|op| {
-            ["/tickets/{id}", "/events/{id}", "/projects/{project}"].iter().any(|part| op.path.contains(part))
+            ["/tickets/{id}", "/events/{id}", "/{project}"].iter().any(|part| op.path.contains(part))
         })
         .collect();
     let state = |place: usize| -> Vec<Value> {
@@ -334,6 +387,8 @@ fn ghsa_g5vc_random_pairs_of_ids_and_projects_never_resolve() {
             .replace("{id}", &id)
             .replace("{project}", &own("/projects/", &mut random))
             .replace("{key}", &own("/keys/", &mut random))
+            .replace("{org}", projects[owner])
+            .replace("{version}", "shop@1")
             .replace("{number}", "0");
         if op.path.ends_with("/events/{id}") && random.below(2) == 0 {
             path = format!("{path}?project={}", projects[owner]);

@@ -186,6 +186,111 @@ fn heavy_sentry_cli_tells_what_is_in_a_release_and_the_ticket_names_the_suspect(
 }
 
 #[test]
+fn heavy_commits_are_named_and_cleared_as_sentry_cli_is_told() {
+    let (home, server) = with_admin();
+    home.cli(&["project", "create", "web"]).ok();
+    home.cli(&["project", "set", "default", "repository=https://github.com/acme/shop"]).ok();
+    let checkout = Checkout::new("mara@people.example");
+    let first = checkout.commit("begin", &[("a.py", "a\n")]);
+    let (bound, wide) = (
+        build_token(&home, "default"),
+        home.cli(&["token", "create", "--name", "wide", "--scope", "releases:write"]).ok().trim().to_owned(),
+    );
+    let cli = |token: &str, arguments: &[&str]| {
+        let whole = [&["releases", "set-commits", "shop@1"], arguments].concat();
+        checkout.sentry_cli(&server, "default", token, &whole)
+    };
+    let commits = |project: &str| -> Vec<(String, String)> {
+        let detail = server.call("GET", &format!("/api/v1/releases/shop@1?project={project}"), None).json();
+        let text = |commit: &Value, name: &str| commit[name].as_str().expect("a text").to_owned();
+        let list = detail["commits"].as_array().cloned().unwrap_or_default();
+        list.iter().map(|commit| (text(commit, "id"), text(commit, "message"))).collect()
+    };
+    // Named by id: nothing else is known of it.
+    let said = cli(&bound, &["--commit", &format!("acme/shop@{first}")]).ok();
+    assert!(said.contains("acme/shop") && said.contains(&first[..12]), "{said}");
+    assert_eq!(commits("default"), [(first.clone(), String::new())]);
+    let shown = home.cli(&["release", "show", "shop@1", "--project", "default"]).ok();
+    assert!(shown.contains(&first[..12]), "{shown}");
+    // A repository that is none of its projects', and a name that only a checkout could tell the commit of.
+    let unknown = cli(&bound, &["--commit", &format!("acme/other@{first}")]);
+    assert!(unknown.code() != 0 && unknown.stderr.contains("Unknown repo"), "{}", unknown.stderr);
+    let head = cli(&bound, &["--commit", "acme/shop"]);
+    assert!(head.code() != 0 && head.stderr.contains("--commit REPOSITORY@ID"), "{}", head.stderr);
+    assert_eq!(commits("default").len(), 1, "what was refused changes nothing");
+    // A release of two projects: each takes the commit of its own repository; without one it is called as the project.
+    let of_web = "8be41d0aa18be41d0aa18be41d0aa18be41d0aa1";
+    let list = "/api/0/organizations/o/releases/";
+    let both = json!({ "version": "shop@1", "projects": ["web"] });
+    assert_eq!(build(&server, &wide, "POST", list, &both).status, 201);
+    let both = ["--commit", &format!("web@{of_web}"), "--commit", &format!("acme/shop@{first}")];
+    cli(&wide, &both).ok();
+    assert_eq!(commits("web"), [(of_web.to_owned(), String::new())]);
+    assert_eq!(commits("default"), [(first.clone(), String::new())]);
+    // As the checkout tells it, and cleared again.
+    cli(&bound, &["--auto", "--ignore-missing"]).ok();
+    assert_eq!(commits("default"), [(first, "begin".to_owned())]);
+    let said = cli(&bound, &["--clear"]).ok();
+    assert!(said.contains("Clearing commits"), "{said}");
+    assert_eq!(commits("default"), []);
+    assert_eq!(commits("web").len(), 1, "a bound token says nothing of other projects");
+    // A tool that asks nothing first is told as well.
+    let heads = json!({ "refs": [{ "repository": "acme/other", "commit": of_web, "previousCommit": null }] });
+    let refused = build(&server, &bound, "PUT", &format!("{list}shop@1/"), &heads);
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert!(refused.text().contains("actifix project set"), "{}", refused.text());
+}
+
+#[test]
+fn one_rule_says_what_a_release_may_be_called() {
+    let (home, server) = with_admin();
+    let token = build_token(&home, "default");
+    let ticket = ticket_of(&fails(&server, "card", None, "shop/pay.py"));
+    let by_build = |name: &str| {
+        let body = json!({ "version": name });
+        build(&server, &token, "POST", "/api/0/projects/o/default/releases/", &body).status
+    };
+    let by_upload = |name: &str| {
+        let chunk = "0".repeat(40);
+        let body = json!({ "checksum": chunk, "chunks": [chunk], "projects": ["default"], "version": name });
+        build(&server, &token, "POST", "/api/0/organizations/o/artifactbundle/assemble/", &body).status
+    };
+    let by_person = |name: &str| {
+        let body = json!({ "root_cause": "the timeout was two seconds", "no_commit_reason": "none at all",
+            "no_test_reason": "none at all", "resolved_in": name });
+        let path = format!("/api/v1/tickets/{ticket}");
+        let status = server.call("POST", &format!("{path}/complete"), Some(&body)).status;
+        if status == 200 {
+            assert_eq!(server.get(&path)["resolved_in"], name);
+            server.post(&format!("{path}/reopen"), &json!({}));
+        }
+        status
+    };
+    let by_event = |name: &str| {
+        let event = json!({ "message": "m", "release": name });
+        let recorded = server.post("/api/v1/events", &json!({ "event": event }));
+        let stored = server.get(&format!("/api/v1/events/{}", recorded["event_id"].as_str().expect("an id")));
+        (stored["release"].clone(), stored["problems"].to_string().contains("the release is not valid"))
+    };
+    let long = "x".repeat(250);
+    for good in ["shop@1.0.0", "1.2.3.4", "feature/x@1", "a b", "\u{1f980}", &long] {
+        assert_eq!(by_event(good), (json!(good), false), "{good}");
+        assert_eq!((by_build(good), by_upload(good), by_person(good)), (201, 200, 200), "{good}");
+    }
+    let long = "x".repeat(251);
+    for bad in ["/x", "x/", ".", "..", "a\nb", "a\tb", &long] {
+        assert_eq!(by_event(bad), (Value::Null, true), "{bad:?}");
+        assert_eq!((by_build(bad), by_upload(bad), by_person(bad)), (422, 422, 422), "{bad:?}");
+    }
+    // What an event would not keep as it is, nobody else may say either.
+    let key = ["sk_", "live_", &Random::seeded(11).text(LETTERS_DIGITS, 24)].concat();
+    for secret in [key.as_str(), "mara.quill@people.example", "a\u{200b}b"] {
+        assert_ne!(by_event(secret).0, json!(secret));
+        assert_eq!((by_build(secret), by_upload(secret), by_person(secret)), (422, 422, 422), "{secret:?}");
+    }
+}
+
+#[test]
 fn heavy_the_commands_of_the_guide_work() {
     let (home, server) = with_admin();
     let guide = include_str!("../../../../docs/guides/releases.md");
@@ -342,7 +447,9 @@ fn a_token_of_another_scope_or_project_tells_and_learns_nothing() {
     for (method, path) in ASKED {
         let answer = build(&server, &foreign, method, path, &body);
         let text = answer.text();
-        let nothing = matches!(answer.status, 404) || (method == "GET" && matches!(text.trim(), "[]" | "{}"));
+        let own = path.ends_with("/repos/") && text.contains("other") && !text.contains("default");
+        let nothing =
+            matches!(answer.status, 404) || (method == "GET" && (own || matches!(text.trim(), "[]" | "{}")));
         assert!(nothing, "{method} {path}: {} {text}", answer.status);
     }
     assert_eq!(server.get("/api/v1/releases/shop@1"), before, "nothing changed");
@@ -396,7 +503,10 @@ fn what_a_build_says_is_bounded_and_checked() {
         (json!({ "commits": [{ "id": "--upload-pack=x" }] }), 422),
         (json!({ "commits": [{ "id": "8be41d0aa1", "timestamp": "yesterday" }] }), 400),
         (json!({ "commits": "all" }), 400),
-        (json!({ "refs": [{ "repository": "acme/shop", "commit": "8be41d0aa1" }] }), 400),
+        (json!({ "refs": [{ "repository": "acme/shop", "commit": "8be41d0aa1" }] }), 422),
+        (json!({ "refs": [{ "repository": "default", "commit": "main" }] }), 422),
+        (json!({ "refs": [{ "commit": "8be41d0aa1" }] }), 400),
+        (json!({ "refs": vec![json!({ "repository": "default", "commit": "8be41d0aa1" }); 51] }), 422),
         (json!({ "url": "x".repeat(501) }), 422),
         (json!({ "commits": [{ "id": "8be41d0aa1", "message": "x".repeat(5 << 20) }] }), 413),
     ] {

@@ -1,12 +1,17 @@
 //! Source maps, uploaded with the real `sentry-cli`: frames of a minified script are shown as they were written, and what
 //! a build gives away with its sources is in no byte of the home.
 
+mod bundles;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::fates::unredactable;
 use crate::harness::{Finished, Home, Server, finish};
 use crate::http::Request;
 use crate::leaks::Needles;
@@ -60,6 +65,20 @@ impl Build {
         std::fs::create_dir(&dist).expect("a folder");
         std::fs::write(dist.join("app.min.js"), SCRIPT.replace("@SECRET@", &build.secret)).expect("a script");
         std::fs::write(dist.join("app.min.js.map"), MAP.replace("@SECRET@", &build.secret)).expect("a map");
+        build
+    }
+
+    /// The same with the map in the script itself.
+    fn with_map_inside() -> Self {
+        let build = Self::new();
+        let map = build.dist().join("app.min.js.map");
+        let inside = STANDARD.encode(std::fs::read(&map).expect("a map"));
+        std::fs::remove_file(map).expect("a map");
+        let script = build.script().replace(
+            "sourceMappingURL=app.min.js.map",
+            &format!("sourceMappingURL=data:application/json;charset=utf-8;base64,{inside}"),
+        );
+        std::fs::write(build.dist().join("app.min.js"), script).expect("a script");
         build
     }
 
@@ -136,15 +155,20 @@ fn images(debug_id: &str) -> Value {
     json!({ "debug_meta": { "images": [{ "type": "sourcemap", "code_file": URL, "debug_id": debug_id }] } })
 }
 
-/// Sends an event as an SDK does; how it is stored.
+/// Sends an event as an SDK does; its id.
 #[track_caller]
-fn send(server: &Server, event: &Value) -> Value {
+fn sent(server: &Server, event: &Value) -> String {
     let keys = server.get("/api/v1/projects/default/keys");
     let key = keys["items"][0]["public_key"].as_str().expect("a key").to_owned();
     let answer = server.send(&Request::post(&format!("/api/1/store/?sentry_key={key}"), event.to_string()));
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let id = answer.json()["id"].as_str().expect("an id").to_owned();
-    server.get(&format!("/api/v1/events/{id}"))
+    answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+/// Sends an event as an SDK does; how it is stored.
+#[track_caller]
+fn send(server: &Server, event: &Value) -> Value {
+    server.get(&format!("/api/v1/events/{}", sent(server, event)))
 }
 
 fn frames(event: &Value) -> Vec<Value> {
@@ -209,6 +233,118 @@ fn a_minified_stack_is_shown_as_it_was_written() {
     assert!(page.contains("item.price") && page.contains("src/cart.js:3"), "{page}");
     assert!(page.contains("Show minified") && page.contains("app.min.js"), "{page}");
     assert_absent(&home, server, &build.secret);
+}
+
+#[test]
+fn a_map_that_stands_in_its_script_is_as_good() {
+    let home = Home::new();
+    let server = home.serve_busy();
+    let (build, ci) = (Build::with_map_inside(), token(&server, "releases:write", Some("default")));
+    let said = build.upload(&server, &ci, &["--release", "shop@1.0.0"]);
+    assert!(said.contains("embedded sourcemap"), "{said}");
+    let by_id = send(&server, &event(build.lines_before(), images(&build.debug_id())));
+    assert_as_written(&by_id);
+    assert_eq!(frames(&by_id)[4]["context_line"], "  return item.price * item.count;");
+    let by_address = send(&server, &event(build.lines_before(), json!({ "release": "shop@1.0.0" })));
+    assert_as_written(&by_address);
+    assert_absent(&home, server, &build.secret);
+}
+
+#[test]
+fn every_way_in_shows_frames_as_they_were_written() {
+    let home = Home::new();
+    let server = home.serve_busy();
+    let (build, ci) = (Build::new(), token(&server, "releases:write", Some("default")));
+    build.cli(&server, &ci, &["sourcemaps", "inject", "dist"]).ok();
+    let quarantined = |id: &str| {
+        let mut event = event(build.lines_before(), images(&build.debug_id()));
+        // Sources are named like scripts: what was rewritten once could be taken for minified again.
+        let of_source =
+            |path: &str| json!({ "type": "sourcemap", "code_file": path, "debug_id": build.debug_id() });
+        let named = ["../src/cart.js", "../src/app.js", "src/cart.js", "src/app.js"].map(of_source);
+        event["debug_meta"]["images"].as_array_mut().expect("images").extend(named);
+        event["event_id"] = json!(id);
+        event["extra"] = json!({ "log": unredactable() });
+        sent(&server, &event);
+    };
+    // One before there is a map, one after.
+    let (before, after) = ("4a".repeat(16), "4b".repeat(16));
+    quarantined(&before);
+    build.upload(&server, &ci, &["--release", "shop@1.0.0"]);
+    quarantined(&after);
+    for entry in server.list("/api/v1/quarantine") {
+        server.post(
+            &format!("/api/v1/quarantine/{}/release", entry["id"].as_str().expect("an id")),
+            &json!({}),
+        );
+    }
+    for id in [before, after] {
+        let stored = server.get(&format!("/api/v1/events/{id}"));
+        assert_as_written(&stored);
+        assert!(stored["problems"].is_null(), "{stored:#}");
+        assert_eq!(frames(&stored)[4]["minified"]["function"], "a", "what it was is what it was first");
+    }
+    // A whole event by our own API, one as text of a stack, and one of another tracker.
+    let shown = |recorded: &Value| {
+        server.get(&format!("/api/v1/events/{}", recorded["event_id"].as_str().expect("an id")))
+    };
+    let own = json!({ "event": event(build.lines_before(), images(&build.debug_id())) });
+    assert_as_written(&shown(&server.post("/api/v1/events", &own)));
+    let line = build.lines_before() + 1;
+    let stack: String = FRAMES
+        .iter()
+        .rev()
+        .map(|(name, column)| format!("\n    at {name} ({URL}:{line}:{column})"))
+        .collect();
+    let said = "Cannot read properties of null (reading 'price')";
+    let text = json!({ "message": said, "stacktrace": format!("TypeError: {said}{stack}"), "release": "shop@1.0.0" });
+    assert_as_written(&shown(&server.post("/api/v1/events", &text)));
+    let mut foreign = event(build.lines_before(), images(&build.debug_id()));
+    foreign["event_id"] = json!("4c".repeat(16));
+    let file = build.folder.path().join("events.json");
+    std::fs::write(&file, json!([{ "event_id": "4c".repeat(16), "data": foreign }]).to_string())
+        .expect("a file");
+    home.cli(&["import", "bugsink", file.to_str().expect("a path")]).ok();
+    assert_as_written(&server.get(&format!("/api/v1/events/{}", "4c".repeat(16))));
+    assert_absent(&home, server, &build.secret);
+}
+
+#[test]
+fn a_project_has_its_room_and_the_list_tells_how_much_of_it_is_used() {
+    let home = Home::with_config("[retention]\nsource_maps_bytes_max = 1000\n");
+    let server = home.serve_busy();
+    let (build, ci) = (Build::new(), token(&server, "releases:write", Some("default")));
+    build.upload(&server, &ci, &[]);
+    let usage = server.get("/api/v1/projects/default/source-maps/usage");
+    let used = usage["bytes"].as_u64().expect("bytes");
+    assert!((1..=1_000).contains(&used), "{usage}");
+    assert_eq!((&usage["uploads"], &usage["uploads_max"]), (&json!(1), &json!(5_000)));
+    assert_eq!((&usage["maps"], &usage["bytes_max"]), (&json!(1), &json!(1_000)));
+    // The same for another release would be beyond.
+    let other = build.cli(&server, &ci, &["sourcemaps", "upload", "--wait", "--release", "b", "dist"]);
+    let said = other.stdout.clone() + &other.stderr;
+    assert_ne!(other.code(), 0, "{said}");
+    assert!(said.contains("retention.source_maps_bytes_max") && said.contains("sourcemaps remove"), "{said}");
+    assert_eq!(
+        server.get("/api/v1/projects/default/source-maps/usage"),
+        usage,
+        "what did not fit takes nothing"
+    );
+    // Parts that wait are told as well, to their project alone.
+    assert_eq!(post_chunk(&server, &ci, &sha1_of(b"part"), b"part", "file").status, 200);
+    let waiting = server.get("/api/v1/projects/default/source-maps/usage");
+    assert_eq!((&waiting["waiting_parts"], &waiting["waiting_parts_max"]), (&json!(1), &json!(512)));
+    server.post("/api/v1/projects", &json!({ "name": "other" }));
+    let theirs = server.get("/api/v1/projects/other/source-maps/usage");
+    assert_eq!(
+        (&theirs["waiting_parts"], &theirs["bytes"], &theirs["uploads"]),
+        (&json!(0), &json!(0), &json!(0))
+    );
+    let list = home.cli(&["sourcemaps", "list"]).ok();
+    assert!(list.contains(&format!("used: 1 of 5,000 uploads, {used} of 1,000 bytes")), "{list}");
+    assert!(list.contains("unfinished uploads: 1 of 512 parts, "), "{list}");
+    let listed = home.cli(&["sourcemaps", "list", "--json"]).json();
+    assert_eq!((&listed["usage"], &listed["items"][0]["maps"]), (&waiting, &json!(1)));
 }
 
 #[test]
@@ -314,65 +450,6 @@ fn only_a_token_of_the_project_with_the_right_may_upload() {
 }
 
 #[test]
-fn every_operation_of_build_tools_is_closed_to_every_credential_without_its_scope() {
-    let home = Home::new();
-    let server = home.serve_busy();
-    let reference = home.cli(&["reference", "api"]).ok();
-    let operations: Vec<(String, String, String)> = reference
-        .lines()
-        .filter_map(|line| {
-            let (operation, rest) = line.strip_prefix("| `")?.split_once('`')?;
-            let (method, path) = operation.split_once(' ')?;
-            let scope = rest.rsplit('`').nth(1)?;
-            path.starts_with("/api/0/")
-                .then(|| (method.to_owned(), path.replace("{org}", "any"), scope.to_owned()))
-        })
-        .collect();
-    assert!(operations.len() >= 4, "{operations:?}");
-    let key = server.get("/api/v1/projects/default/keys")["items"][0]["public_key"].clone();
-    let key = key.as_str().expect("a key").to_owned();
-    let of_role = |role: &str| {
-        let made = server.post("/api/v1/tokens", &json!({ "name": role, "role": role }));
-        made["token"].as_str().expect("a token").to_owned()
-    };
-    let good = token(&server, "releases:write", None);
-    let with = |method: &str, path: &str, token: &str| {
-        let request = Request::new(method, path).header("Authorization", &format!("Bearer {token}"));
-        let request = if method == "GET" {
-            request
-        } else {
-            request.header("Content-Type", "application/json").body("{}")
-        };
-        server.send(&request)
-    };
-    for (method, path, scope) in &operations {
-        let what = format!("{method} {path}");
-        for (how, request) in [
-            ("nothing", Request::new(method, path)),
-            ("an ingest key", Request::new(method, path).header("Authorization", &format!("Bearer {key}"))),
-            ("a token in the query", Request::new(method, &format!("{path}?token={good}"))),
-            ("a token in a cookie", Request::new(method, path).header("Cookie", &format!("actifix={good}"))),
-        ] {
-            let answer = server.send(&request);
-            assert_eq!(answer.status, 401, "{what} with {how}: {}", answer.text());
-            assert!(answer.json()["detail"].is_string(), "{what} with {how}");
-        }
-        for (role, allowed) in [("viewer", false), ("agent", false), ("operator", true), ("admin", true)] {
-            let status = with(method, path, &of_role(role)).status;
-            if allowed || scope == "any" {
-                assert!(status != 401 && status != 403, "{what} as {role}: {status}");
-            } else {
-                assert_eq!(status, 403, "{what} as {role}");
-            }
-        }
-        let status = with(method, path, &good).status;
-        assert!(status != 401 && status != 403, "{what}: {status}");
-    }
-    let other = with("GET", "/api/0/organizations/any/nothing/", &good);
-    assert_eq!(other.status, 404, "{}", other.text());
-}
-
-#[test]
 fn the_commands_of_the_guide_work() {
     let home = Home::new();
     let build = Build::new();
@@ -429,133 +506,6 @@ fn assemble(server: &Server, token: &str, body: &Value) -> Value {
     let answer = server.send(&request);
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
-}
-
-/// A zip archive of stored files.
-fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
-    use std::io::Write;
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, content) in files {
-        zip.start_file(*name, zip::write::SimpleFileOptions::default()).expect("a file");
-        zip.write_all(content).expect("content");
-    }
-    zip.finish().expect("an archive").into_inner()
-}
-
-/// Sends a bundle in chunks; the state that it comes to.
-#[track_caller]
-fn bundle(server: &Server, token: &str, bytes: &[u8], further: &Value) -> Value {
-    let mut names = Vec::new();
-    for chunk in bytes.chunks(1 << 20) {
-        let answer = post_chunk(server, token, &sha1_of(chunk), chunk, "file");
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        names.push(sha1_of(chunk));
-    }
-    let mut body = json!({ "checksum": sha1_of(bytes), "chunks": names, "projects": ["default"] });
-    for (name, value) in further.as_object().expect("members") {
-        body[name] = value.clone();
-    }
-    assemble(server, token, &body)
-}
-
-fn manifest(files: &Value) -> Vec<u8> {
-    json!({ "files": files }).to_string().into_bytes()
-}
-
-#[test]
-fn hostile_chunks_and_bundles_are_refused_with_a_reason() {
-    let home = Home::new();
-    let server = home.serve_busy();
-    let ci = token(&server, "releases:write", Some("default"));
-    let refused = |answer: crate::http::Answer, status: u16, told: &str| {
-        assert_eq!(answer.status, status, "{}", answer.text());
-        let detail = answer.json();
-        assert_eq!(detail.as_object().expect("an object").len(), 1, "{detail}");
-        assert!(detail["detail"].as_str().expect("a detail").contains(told), "{told}: {detail}");
-    };
-    let gzip = |bytes: &[u8]| {
-        use std::io::Write;
-        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        out.write_all(bytes).expect("bytes");
-        out.finish().expect("a stream")
-    };
-    let bomb = gzip(&vec![0; 200 << 20]);
-    refused(post_chunk(&server, &ci, &sha1_of(b""), &bomb, "file_gzip"), 422, "more than 1048576 bytes");
-    refused(
-        post_chunk(&server, &ci, &sha1_of(b"x"), &vec![7; (1 << 20) + 1], "file"),
-        422,
-        "more than 1048576 bytes",
-    );
-    refused(post_chunk(&server, &ci, &sha1_of(b"x"), b"y", "file"), 422, "is not the SHA-1");
-    refused(post_chunk(&server, &ci, "../../etc/passwd", b"y", "file"), 422, "is not the SHA-1");
-    refused(post_chunk(&server, &ci, &sha1_of(b"x"), b"no gzip", "file_gzip"), 422, "gzip");
-    refused(post_chunk(&server, &ci, &sha1_of(b"x"), &vec![7; 10 << 20], "file"), 413, "more than");
-    assert!(server.peak_kib() < 400 << 10, "{} KiB", server.peak_kib());
-
-    let script = json!({ "a.js": { "type": "minified_source", "url": "~/a.js", "headers": { "sourcemap": "a.js.map" } },
-        "a.js.map": { "type": "source_map", "url": "~/a.js.map" } });
-    let spaces = vec![b' '; 60 << 20];
-    let huge = format!(r#"{{"version":3,"sources":["a"],"mappings":"{}"}}"#, "A,".repeat(3_000_000));
-    let map = |content: &[u8]| {
-        zip(&[("manifest.json", &manifest(&script)), ("a.js", b"a()"), ("a.js.map", content)])
-    };
-    let release = json!({ "version": "r1" });
-    for (bytes, further, told) in [
-        (b"no archive".to_vec(), json!({}), "not a zip archive"),
-        (zip(&[("a.js", b"a()")]), json!({}), "no manifest.json"),
-        (zip(&[("manifest.json", &manifest(&json!({})))]), json!({}), "holds no source map"),
-        (
-            zip(&[("manifest.json", &manifest(&json!({ "../../../etc/passwd": { "type": "source_map" } })))]),
-            json!({}),
-            "outside of the bundle",
-        ),
-        (map(b"{\"version\":3,\"sources\":[],\"mappings\":\"\"}"), json!({}), "no release"),
-        (map(b"<html>"), release.clone(), "cannot be read"),
-        (map(&spaces), release.clone(), "unpacks to more than"),
-        (map(huge.as_bytes()), release.clone(), "more than 1000000 places"),
-    ] {
-        let state = bundle(&server, &ci, &bytes, &further);
-        assert_eq!(state["state"], "error", "{told}: {state}");
-        assert!(state["detail"].as_str().expect("a detail").contains(told), "{told}: {state}");
-    }
-    assert!(server.peak_kib() < 600 << 10, "{} KiB", server.peak_kib());
-    // The whole is not what its parts make.
-    let body =
-        json!({ "checksum": sha1_of(b"other"), "chunks": [sha1_of(b"part")], "projects": ["default"] });
-    assert_eq!(post_chunk(&server, &ci, &sha1_of(b"part"), b"part", "file").status, 200);
-    let state = assemble(&server, &ci, &body);
-    assert!(state["detail"].as_str().expect("a detail").contains("checksum of the whole"), "{state}");
-    assert_eq!(server.list("/api/v1/projects/default/source-maps").len(), 0);
-}
-
-#[test]
-fn uploads_that_are_never_finished_are_bounded_and_sealed() {
-    let home = Home::new();
-    let server = home.serve_busy();
-    let (mine, wide) =
-        (token(&server, "releases:write", Some("default")), token(&server, "releases:write", None));
-    let secret = secret();
-    let mut refused = None;
-    for number in 0..1_000 {
-        let chunk = format!("const key{number} = \"{secret}\";");
-        let answer = post_chunk(&server, &mine, &sha1_of(chunk.as_bytes()), chunk.as_bytes(), "file");
-        if answer.status != 200 {
-            refused = Some((number, answer));
-            break;
-        }
-    }
-    let (number, answer) = refused.expect("a bound");
-    assert_eq!((number, answer.status), (512, 409), "{}", answer.text());
-    assert!(
-        answer.json()["detail"].as_str().expect("a detail").contains("finish those uploads"),
-        "{}",
-        answer.text()
-    );
-    // Whoever fills their own room does not take that of others.
-    let build = Build::new();
-    build.upload(&server, &wide, &[]);
-    assert_eq!(server.list("/api/v1/projects/default/source-maps").len(), 1);
-    assert_absent(&home, server, &secret);
 }
 
 /// A real SDK in a real runtime: it finds the debug id itself.

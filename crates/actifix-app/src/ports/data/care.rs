@@ -157,6 +157,8 @@ pub struct RetentionPolicy {
     pub findings_days: u32,
     /// Source maps, days since an event needed them; those that are needed still go after four times as many.
     pub source_maps_days: u32,
+    /// Source maps of one project, bytes; an upload beyond is refused.
+    pub source_maps_bytes_max: u64,
     /// Rows of the audit log, days.
     pub audit_days: u32,
     /// Days of which the newest backup is kept; with a zero here and below all are.
@@ -194,6 +196,7 @@ impl Default for RetentionPolicy {
             quarantine_days: 30,
             findings_days: 365,
             source_maps_days: 90,
+            source_maps_bytes_max: 1 << 30,
             audit_days: 400,
             backups_daily: 7,
             backups_weekly: 4,

@@ -106,12 +106,26 @@ pub enum MapKey {
 }
 
 /// What a project's maps take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MapUsage {
-    /// Bundles.
+    /// Bundles, at most [`MapUsage::BUNDLES_MAX`].
     pub bundles: u64,
     /// Maps.
     pub maps: u64,
     /// Bytes.
+    pub bytes: u64,
+}
+
+impl MapUsage {
+    /// Bundles of one project: years of daily builds, until those that nobody needs go.
+    pub const BUNDLES_MAX: u64 = 5_000;
+}
+
+/// Chunks of an owner that wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkUsage {
+    /// How many.
+    pub chunks: u64,
+    /// Their bytes, sealed.
     pub bytes: u64,
 }

@@ -351,6 +351,8 @@ fn releases_and_environments_are_checked() {
         (json!("/a"), None),
         (json!("a/"), None),
         (json!("a\nb"), None),
+        (json!("a\tb"), None),
+        (json!(".."), None),
         (json!("x".repeat(251)), None),
         (json!(""), None),
     ] {
