@@ -13,6 +13,7 @@ use crate::source_maps::DIST_CHARS_MAX;
 use actifix_domain::debug_id::DebugId;
 use actifix_domain::project::Project;
 use actifix_domain::release::RELEASE_CHARS_MAX;
+use actifix_domain::words::many;
 use actifix_protocol::sourcemap::{Index, Place};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
@@ -260,7 +261,7 @@ impl Look<'_> {
         });
         let mut notes: Vec<String> = told.collect();
         if more > 0 {
-            notes.push(format!("no source maps for {more} more debug ids"));
+            notes.push(format!("no source maps for {}", many(more as u64, "more debug id")));
         }
         if self.uncovered {
             notes.push(
