@@ -27,6 +27,8 @@ const PAGES: &[(&str, &str)] = &[
     ("event", "/events/{event}"),
     ("held", "/held"),
     ("findings", "/findings"),
+    ("releases", "/releases"),
+    ("release", "/releases/{release}"),
     ("projects", "/projects"),
     ("project", "/projects/default"),
     ("quarantine", "/quarantine"),
@@ -44,6 +46,7 @@ const PAGES: &[(&str, &str)] = &[
     ("display", "/display"),
     ("about", "/about"),
     ("not-found", "/tickets/ACT-20000101-AAAAA"),
+    ("no-page", "/nopage"),
     ("told", "/users?done=created"),
 ];
 /// Pages of an installation that has just begun.

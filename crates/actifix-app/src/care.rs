@@ -6,7 +6,8 @@ use crate::ports::{FindingQuery, FindingState, FindingView, HeldOverview, Page, 
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::{ProjectId, TicketId};
-use actifix_domain::throttle::ThrottleView;
+use actifix_domain::throttle::{ThrottleView, Waiting};
+use actifix_domain::ticket::{Status, Ticket};
 use serde_json::json;
 
 /// Decisions of the throttle that are shown and written to its history file.
@@ -84,6 +85,22 @@ impl App {
     pub async fn throttle(&self, actor: &Actor, project: &str) -> Result<(ThrottleView, HeldOverview)> {
         let project = self.project(actor, project).await?;
         self.store.throttle(project.id, self.now()).await
+    }
+
+    /// What holds a ticket at the moment, if it is held: for whoever recorded the event that it is held with.
+    pub async fn held_because(&self, actor: &Actor, id: &TicketId) -> Result<Option<Waiting>> {
+        let ticket = self.store.ticket(id).await?.ok_or(Error::NotFound { what: "ticket" })?;
+        Self::require_visible(actor, Scope::EventsWrite, ticket.project, "ticket")?;
+        self.waiting(&ticket).await
+    }
+
+    /// The same of a ticket that was read.
+    pub(crate) async fn waiting(&self, ticket: &Ticket) -> Result<Option<Waiting>> {
+        if ticket.status != Status::Held {
+            return Ok(None);
+        }
+        let (view, _) = self.store.throttle(ticket.project, self.now()).await?;
+        Ok(view.waiting_of(ticket.priority))
     }
 
     /// Latest decisions of the throttle.

@@ -25,6 +25,7 @@ use crate::retention::seconds;
 use actifix_domain::access::{Actor, Role, Scope};
 use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::time::{HOUR, Timestamp};
+use actifix_domain::words::plural;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -414,8 +415,8 @@ fn hours(micros: i64) -> i64 {
 }
 
 /// `1 file`, `2 files`.
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+fn counted(count: usize, one: &str, more: &str) -> String {
+    plural(u64::try_from(count).unwrap_or(u64::MAX), one, more)
 }
 
 /// Names, at most a few of them.

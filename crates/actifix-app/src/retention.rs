@@ -9,6 +9,7 @@ use actifix_domain::clock::Jump;
 use actifix_domain::id::TicketId;
 use actifix_domain::project::ProjectSettings;
 use actifix_domain::time::Timestamp;
+use actifix_domain::words::many;
 use serde_json::json;
 
 /// Longest reason of a hold, characters.
@@ -141,7 +142,7 @@ impl App {
 fn refused(report: &RetentionReport, jump: Jump) -> Error {
     let room = match report.events {
         0 => String::new(),
-        many => format!(" ({many} events went for room)"),
+        events => format!(" ({} went for room)", many(events, "event")),
     };
     Error::conflict(format!(
         "{jump}, so nothing was deleted by its age{room}: set the clock; if it is right, `actifix retention run --accept-clock`"

@@ -3,9 +3,11 @@
 mod approval;
 mod context;
 mod decide;
+mod history;
 mod lease;
 
 pub use context::TicketContext;
+pub use history::Told;
 pub use lease::{FAILED_LEASES_MAX, LEASE_MINUTES_DEFAULT, LEASE_MINUTES_MAX, LEASES_MAX, LeaseProof};
 
 use self::approval::{check_readable, hide_text, hide_texts, is_kept_from};
@@ -73,6 +75,16 @@ pub struct Completion {
     pub in_next_release: bool,
 }
 
+/// What became of several tickets.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// The ticket that stayed.
+    pub ticket: Ticket,
+    /// Some of them were approved for agents, but not all: what anyone sent to the others must not ride on that, and the
+    /// ticket is approved no more.
+    pub approval_ended: bool,
+}
+
 impl App {
     /// A page of tickets and the number of matches.
     pub async fn tickets(&self, actor: &Actor, list: ListTickets) -> Result<Page<Ticket>> {
@@ -121,6 +133,8 @@ impl App {
     /// One ticket with all that its page shows.
     pub async fn ticket(&self, actor: &Actor, id: &TicketId) -> Result<TicketDetail> {
         let mut detail = self.visible_ticket(actor, Scope::TicketsRead, id).await?;
+        detail.held_because = self.waiting(&detail.ticket).await?;
+        detail.needs_person = approval::needs_person(&detail);
         if works_as_agent(actor, detail.ticket.project) && is_kept_from(&detail.ticket) {
             hide_texts(&mut detail);
             return Ok(detail);
@@ -334,6 +348,18 @@ impl App {
         .await
     }
 
+    /// Takes an approval back: from now on agents get the ticket only if its events suffice.
+    pub async fn unapprove(&self, actor: &Actor, id: &TicketId, version: Option<u64>) -> Result<Ticket> {
+        self.decide(actor, Scope::TicketsTriage, id, version, |_, save| {
+            if !save.approved {
+                return Err(Error::conflict("nobody approved this ticket: there is nothing to take back"));
+            }
+            save.approved = false;
+            Ok(Some(("unapproved", Value::Null)))
+        })
+        .await
+    }
+
     /// Opens a resolved, reviewed or ignored ticket again.
     pub async fn reopen(&self, actor: &Actor, id: &TicketId, version: Option<u64>) -> Result<Ticket> {
         self.decide(actor, Scope::TicketsTriage, id, version, |_, save| {
@@ -357,18 +383,19 @@ impl App {
         .await
     }
 
-    /// Moves other tickets into this one; their keys follow.
+    /// Moves other tickets into this one; their keys follow. An approval for agents ends unless all of them have one.
     pub async fn merge(
         &self,
         actor: &Actor,
         into: &TicketId,
         from: &[TicketId],
         expected_version: Option<u64>,
-    ) -> Result<Ticket> {
+    ) -> Result<Merged> {
         if from.is_empty() || from.len() > MERGE_MAX {
             return Err(Error::invalid("from", format!("1 to {MERGE_MAX} ticket ids")));
         }
         let target = self.visible_ticket(actor, Scope::TicketsTriage, into).await?.ticket;
+        let (mut any_approved, mut all_approved) = (target.origins.approved, target.origins.approved);
         for id in from {
             let other = self.visible_ticket(actor, Scope::TicketsTriage, id).await?.ticket;
             if other.id == target.id {
@@ -377,10 +404,18 @@ impl App {
             if other.project != target.project {
                 return Err(Error::conflict("tickets of different projects cannot be merged"));
             }
+            any_approved |= other.origins.approved;
+            all_approved &= other.origins.approved;
         }
         let names: Vec<&str> = from.iter().map(TicketId::as_str).collect();
-        let activity = self.activity(actor, "merged", json!({ "from": names }));
-        self.judged(self.store.merge_tickets(&target.id, expected_version, from, activity).await?).await
+        let approval_ended = any_approved && !all_approved;
+        let mut data = json!({ "from": names });
+        if let (true, Some(map)) = (approval_ended, data.as_object_mut()) {
+            map.insert("approval_ended".to_owned(), true.into());
+        }
+        let activity = self.activity(actor, "merged", data);
+        let ticket = self.store.merge_tickets(&target.id, expected_version, from, activity).await?;
+        Ok(Merged { ticket: self.judged(ticket).await?, approval_ended })
     }
 
     /// Pins one of a ticket's keys to a ticket of its own.

@@ -143,6 +143,8 @@ actions! {
     TicketResolved = "ticket.resolved",
     /// Agents were let at a ticket.
     TicketApproved = "ticket.approved",
+    /// The approval of a ticket for agents was taken back.
+    TicketUnapproved = "ticket.unapproved",
     /// A ticket was opened again.
     TicketReopened = "ticket.reopened",
     /// A ticket was ignored.
@@ -183,6 +185,7 @@ impl Action {
             "submitted" => Self::TicketSubmitted,
             "resolved" => Self::TicketResolved,
             "approved" => Self::TicketApproved,
+            "unapproved" => Self::TicketUnapproved,
             "reopened" => Self::TicketReopened,
             "ignored" => Self::TicketIgnored,
             "merged" => Self::TicketMerged,

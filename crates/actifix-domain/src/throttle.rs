@@ -5,6 +5,9 @@
 //! in as an argument, and a clock that was set back neither sticks a brake nor makes the state grow.
 
 mod brake;
+mod waiting;
+
+pub use waiting::Waiting;
 
 use crate::ticket::Priority;
 use crate::time::{DAY, HOUR, MINUTE, Timestamp};
@@ -292,7 +295,7 @@ impl ThrottleState {
                 })
             })
             .collect();
-        ThrottleView {
+        let mut view = ThrottleView {
             enabled: config.enabled,
             brake: level,
             brake_since: (level > Brake::Off).then(|| brake.since()).flatten(),
@@ -300,7 +303,10 @@ impl ThrottleState {
             brake_new_per_minute: config.brake_new_per_minute,
             brake_hard_new_per_minute: config.brake_hard_new_per_minute,
             priorities,
-        }
+            waiting: Vec::new(),
+        };
+        view.waiting = Priority::ALL.into_iter().filter_map(|priority| view.waiting_of(priority)).collect();
+        view
     }
 
     fn window(&self, priority: Priority) -> Option<&VecDeque<Timestamp>> {
@@ -392,6 +398,8 @@ pub struct ThrottleView {
     pub brake_hard_new_per_minute: u32,
     /// Budgets of P2, P3 and P4.
     pub priorities: Vec<PriorityUse>,
+    /// Priorities whose new tickets are held now, and why; the brake may hold all five.
+    pub waiting: Vec<Waiting>,
 }
 
 /// Budget of one priority.

@@ -4,7 +4,7 @@ use crate::client::{Plain, TrustedProxies};
 use crate::dashboard;
 use crate::extract::ReadTime;
 use crate::ingest::Facts;
-use crate::problem::Problem;
+use crate::problem::{NO_SUCH_PATH, Problem};
 use crate::sentry_api;
 use actifix_app::App;
 use axum::body::Body;
@@ -44,9 +44,13 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
+/// Whether the listener carries pages for people: only there an error can be one, with its stylesheet and its links.
+#[derive(Clone, Copy, Debug)]
+pub struct HasPages(pub bool);
+
 /// Outermost: gives the request an id, writes problems out, sets headers on every status, logs one line.
 pub async fn finish(
-    State((app, proxies)): State<(Arc<App>, TrustedProxies)>,
+    State((app, proxies, pages)): State<(Arc<App>, TrustedProxies, HasPages)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -64,11 +68,7 @@ pub async fn finish(
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let look = dashboard::Look::of(request.headers());
-    let wants_page = dashboard::is_page_path(request.uri().path())
-        && request
-            .headers()
-            .get(header::ACCEPT)
-            .is_some_and(|accept| accept.to_str().unwrap_or_default().contains("text/html"));
+    let wants_page = pages.0 && accepts_page(&request);
     let mut response = contain(next.run(request)).await;
     write_problem(&mut response, &id, ingest, wants_page.then_some((&*app, look)));
     let page = response
@@ -103,6 +103,19 @@ pub async fn finish(
         tracing::info!(method = %method, route, status = response.status().as_u16(), duration_us = micros, request_id = id, "request");
     }
     response
+}
+
+/// Whether somebody reads the answer in a browser. Paths of programs answer programs, whatever opens them.
+fn accepts_page(request: &Request) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html")) && !is_for_machines(request.uri().path())
+}
+
+/// What programs ask: their paths, and all below them.
+fn is_for_machines(path: &str) -> bool {
+    ["/api", "/v1", "/metrics", "/mcp", "/hooks", "/healthz", "/readyz"]
+        .iter()
+        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 /// Runs the rest behind a wall: a defect costs the request that met it, is counted, and is told as one. The message of
@@ -162,7 +175,7 @@ fn write_problem(
 
 fn default_detail(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::NOT_FOUND => "there is nothing at this path; /api/openapi.json lists all paths",
+        StatusCode::NOT_FOUND => NO_SUCH_PATH,
         StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method; see the Allow header",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "send application/json",
         StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
@@ -283,10 +296,7 @@ pub async fn refuse_plain(
     if matches!(path, "/healthz" | "/readyz") {
         return next.run(request).await;
     }
-    let machines = ["/api", "/v1", "/metrics", "/mcp", "/hooks"];
-    let for_machines = machines
-        .iter()
-        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let for_machines = is_for_machines(path);
     let rest = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let location = HeaderValue::from_str(&format!("{https_url}{rest}"));
     // Two slashes or a backslash at the start would name another host to some readers.

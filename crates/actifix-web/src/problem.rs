@@ -6,6 +6,9 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 
+/// What is said where nothing of ours is.
+pub const NO_SUCH_PATH: &str = "there is nothing at this path; /api/openapi.json lists all paths";
+
 /// Result of a handler.
 pub type ApiResult<T> = Result<T, Problem>;
 

@@ -2,7 +2,7 @@
 
 use crate::client::TrustedProxies;
 use crate::cors::Origins;
-use crate::layers::{self, Hosts};
+use crate::layers::{self, HasPages, Hosts};
 use crate::{api, contact, cors, dashboard, health, hooks, ingest, limits, sentry_api};
 use actifix_app::App;
 use axum::Router;
@@ -62,6 +62,7 @@ pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<Pr
         .layer(from_fn_with_state(Arc::clone(app), limits::limit))
         .layer(from_fn_with_state(edge.hosts, layers::check_host))
         .layer(from_fn_with_state(edge.origins, cors::name_reader));
+    let pages = HasPages(modules.contains(&Module::Dashboard));
     let mut router = Router::new().merge(guarded).merge(health::router(Arc::clone(app)));
     if modules.contains(&Module::Ingest) {
         // Bodies are bounded by the ingest reader, by its own and larger limits.
@@ -70,5 +71,5 @@ pub fn router(app: &Arc<App>, modules: &[Module], edge: Edge, metrics: Option<Pr
     router
         .layer(from_fn_with_state(edge.https_url, layers::refuse_plain))
         .layer(from_fn(layers::check_target))
-        .layer(from_fn_with_state((Arc::clone(app), edge.proxies), layers::finish))
+        .layer(from_fn_with_state((Arc::clone(app), edge.proxies, pages), layers::finish))
 }

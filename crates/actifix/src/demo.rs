@@ -7,6 +7,7 @@ use actifix_app::ingest::{Delivery, Kind, Knock, OtlpSignal, Refusal};
 use actifix_domain::access::Actor;
 use actifix_domain::id::PublicKey;
 use actifix_domain::time::{MINUTE, Timestamp};
+use actifix_domain::words::plural;
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -56,9 +57,10 @@ pub async fn fill(app: &Arc<App>) -> Result<String, CliError> {
     let held: u64 = held.held.iter().sum();
     let findings = app.findings(&Actor::System, actifix_app::ports::FindingQuery::default()).await?;
     Ok(format!(
-        "demo: {} captured SDK requests were sent, and a flood of {FLOOD} new errors to the project `{FLOOD_PROJECT}`; {} secrets were taken out, {held} tickets are held",
+        "demo: {} captured SDK requests were sent, and a flood of {FLOOD} new errors to the project `{FLOOD_PROJECT}`; {} taken out, {} held",
         CAPTURES.len(),
-        findings.items.len(),
+        plural(findings.items.len() as u64, "secret was", "secrets were"),
+        plural(held, "ticket is", "tickets are"),
     ))
 }
 

@@ -199,12 +199,30 @@ pub fn short_socket_path(path: &Path) -> io::Result<(File, PathBuf)> {
     Ok((directory, short))
 }
 
-/// An address that is taken.
+/// An address at which nobody can listen: why, and what to do.
 pub fn cannot_listen(name: &str, address: SocketAddr, error: io::Error) -> CliError {
-    CliError::new(
-        exit::CANNOT_CREATE,
-        format!("listeners.{name}.bind: {address}: {error}: stop what listens there, or choose another port"),
-    )
+    let section = name.to_ascii_uppercase();
+    let (ip, port) = (address.ip(), address.port());
+    let other = |port: u16| {
+        let address = SocketAddr::new(ip, port);
+        format!(
+            "choose another port with ACTIFIX_LISTENERS__{section}__BIND={address}, or `bind` below [listeners.{name}] in actifix.toml"
+        )
+    };
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let next = port.checked_add(1).unwrap_or(5001);
+            format!("another program listens there: stop it, or {}", other(next))
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need a privilege that this process has not: {}", other(5001))
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: `ip addr` shows those it has".to_owned()
+        }
+        _ => format!("{error}: {}", other(port)),
+    };
+    CliError::new(exit::CANNOT_CREATE, format!("listeners.{name}.bind: {address}: {why}"))
 }
 
 /// What should worry whoever looks at log or metrics.

@@ -163,7 +163,7 @@ impl Place {
     }
 
     /// What the names in braces stand for.
-    pub fn names(&self, session: &Session) -> Result<[(&'static str, String); 3]> {
+    pub fn names(&self, session: &Session) -> Result<[(&'static str, String); 4]> {
         let first = |search: &str| -> Result<String> {
             session.go(&self.address(search))?;
             session.click(&session.find("table.tk a.t")?)?;
@@ -175,7 +175,10 @@ impl Place {
         let event = session.find("#trace a[href$='/json']")?;
         let href = session.run("return arguments[0].getAttribute('href')", &[event.to_json()])?;
         let event = href.as_str().and_then(|href| href.split('/').nth(2)).context("an event")?.to_owned();
-        Ok([("{ticket}", ticket), ("{held}", held), ("{event}", event)])
+        session.go(&self.address("/releases"))?;
+        session.click(&session.find("main table a[href*='/releases/']")?)?;
+        let release = session.url()?.rsplit('/').next().context("a release")?.to_owned();
+        Ok([("{ticket}", ticket), ("{held}", held), ("{event}", event), ("{release}", release)])
     }
 
     /// Writes over the database, as a failing disk would.

@@ -3,6 +3,7 @@
 use super::facts::{Area, Facts, KeyPlace, RateProbe, TlsProbe};
 use super::{Found, Problem, START_IT, counted, named};
 use actifix_domain::time::DAY;
+use actifix_domain::words::many;
 use std::net::IpAddr;
 
 /// Days before its end from which on a certificate is too old: whoever renews by machine does so earlier.
@@ -181,7 +182,10 @@ fn certificate(facts: &Facts) -> Result<String, Problem> {
         )),
         Some(Some(TlsProbe::Good { expires_at, protocol })) => {
             let days = expires_at.since(facts.kept.now) / DAY;
-            let seen = format!("{url}: chain and name are good, {days} days left, {protocol}");
+            let seen = format!(
+                "{url}: chain and name are good, {} left, {protocol}",
+                many(days.max(0).cast_unsigned(), "day")
+            );
             let advice =
                 "renew the certificate; a listener takes the new file over by itself or at `kill -HUP`";
             if days < CERTIFICATE_FAILS_DAYS {

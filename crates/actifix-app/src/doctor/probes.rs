@@ -3,6 +3,7 @@
 
 use super::facts::{Answer, Facts};
 use super::{Found, Problem, START_IT, named};
+use actifix_domain::words::many;
 use std::collections::BTreeSet;
 
 /// Fields that every answer has, once, with this value.
@@ -87,7 +88,7 @@ fn amiss(name: &str, found: &[&str]) -> String {
     match found {
         [] => format!("no {name}"),
         [one] => format!("{name} is {:?}", one.chars().take(60).collect::<String>()),
-        more => format!("{name} {} times", more.len()),
+        more => format!("{name} {}", many(more.len() as u64, "time")),
     }
 }
 

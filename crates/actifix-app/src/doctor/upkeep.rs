@@ -4,6 +4,7 @@ use super::facts::{Facts, RuleFact};
 use super::{Found, Problem, counted, hours, named};
 use crate::tokens::WARNED_DAYS;
 use actifix_domain::time::{DAY, HOUR};
+use actifix_domain::words::many;
 
 /// Oldest engine that loses nothing: earlier ones can lose commits when two connections share a write-ahead log.
 pub(super) const ENGINE_MIN: [u32; 3] = [3, 51, 3];
@@ -37,8 +38,10 @@ pub(super) fn audit_chain(facts: &Facts) -> Found {
             |row| format!("witnessed outside the database to row {row}"),
         );
         return Found::pass(format!(
-            "{} rows, {} to {}, {witnessed}",
-            report.rows, report.first, report.last
+            "{}, {} to {}, {witnessed}",
+            many(report.rows, "row"),
+            report.first,
+            report.last
         ));
     }
     let faults = report.faults.iter();
@@ -145,7 +148,10 @@ pub(super) fn webhook_delivery(facts: &Facts) -> Found {
             ));
         } else if channel.enabled && channel.streak > 0 {
             let last = channel.last_failure.as_deref().unwrap_or("not told");
-            let evidence = format!("webhook {name} failed {} times in a row, last: {last}", channel.streak);
+            let evidence = format!(
+                "webhook {name} failed {} in a row, last: {last}",
+                many(channel.streak.into(), "time")
+            );
             let advice = format!(
                 "run `actifix webhook deliveries {name}`, mend the receiver, then `actifix webhook test {name}`"
             );

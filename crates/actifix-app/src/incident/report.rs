@@ -9,6 +9,7 @@ use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::project::ProjectSettings;
 use actifix_domain::time::{HOUR, SECOND, Timestamp};
+use actifix_domain::words::plural;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -136,7 +137,7 @@ pub fn gaps(rows: &[AuditRow]) -> Vec<Gap> {
         let seq = after.seq;
         let missing = after.seq.saturating_sub(before.seq).saturating_sub(1);
         if missing > 0 {
-            let what = format!("{missing} rows are missing after row {}", before.seq);
+            let what = format!("{} missing after row {}", plural(missing, "row is", "rows are"), before.seq);
             gaps.push(Gap { kind: "missing", seq, what });
         }
         let passed = after.record.at.since(before.record.at);

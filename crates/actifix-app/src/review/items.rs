@@ -9,6 +9,7 @@ use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::audit::Action;
 use actifix_domain::review::Period;
 use actifix_domain::time::{DAY, Timestamp};
+use actifix_domain::words::{many, times};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -171,7 +172,7 @@ impl App {
             .iter()
             .take(NAMED_MAX)
             .map(|busy| {
-                format!("{} {}: refused {} times, last {}", busy.class, busy.key, busy.count, busy.last_at)
+                format!("{} {}: refused {}, last {}", busy.class, busy.key, times(busy.count), busy.last_at)
             })
             .collect();
         if evidence.is_empty() {
@@ -297,7 +298,7 @@ impl App {
             let state = match (&record.disabled_reason, record.enabled) {
                 (Some(reason), _) => format!("switched off by the server: {reason}"),
                 (None, false) => "switched off".to_owned(),
-                _ if record.streak > 0 => format!("failed {} times in a row", record.streak),
+                _ if record.streak > 0 => format!("failed {} in a row", many(record.streak.into(), "time")),
                 _ if unused => format!("nothing delivered for {UNUSED_DAYS} d or more"),
                 _ => format!("last delivery {}", date(idle)),
             };
@@ -336,8 +337,11 @@ impl App {
         let tokens = self.live_tokens(&Actor::System).await?;
         let old: Vec<&TokenRecord> =
             tokens.iter().filter(|token| !token.replaced && age(token, now) >= SERVICE_DAYS).collect();
-        let mut evidence =
-            vec![format!("{} live tokens, {} older than {SERVICE_DAYS} d", tokens.len(), old.len())];
+        let mut evidence = vec![format!(
+            "{}, {} older than {SERVICE_DAYS} d",
+            many(tokens.len() as u64, "live token"),
+            old.len()
+        )];
         evidence.extend(old.iter().take(NAMED_MAX).map(|token| format!("{} ({})", token.name, token.id)));
         let signs = self.signing_keys(&Actor::System).await?.into_iter().find(|key| key.retires_at.is_none());
         let stale = signs.as_ref().is_some_and(|key| now.since(key.created_at) >= SERVICE_DAYS * DAY);

@@ -1,6 +1,7 @@
 //! What the program is made of, and what of it is new since somebody last looked.
 
 use super::items::Item;
+use actifix_domain::words::many;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -48,7 +49,7 @@ fn licences(components: &[Component]) -> String {
     if rest > 0 {
         told.push(format!("{rest} others"));
     }
-    format!("{} components: {}", components.len(), told.join(", "))
+    format!("{}: {}", many(components.len() as u64, "component"), told.join(", "))
 }
 
 /// What came, went, and has another version than at the last review.

@@ -43,6 +43,50 @@ fn settings_out_of_bounds_are_named() {
     );
 }
 
+/// What is said of held tickets is what holds them, and never a budget where there is none.
+#[test]
+fn what_holds_a_priority_is_told_with_its_figures() {
+    let config = ThrottleConfig::default();
+    let told = |state: &ThrottleState, now| -> Vec<(Priority, HoldReason)> {
+        state.view(&config, now).waiting.iter().map(|of| (of.priority, of.reason)).collect()
+    };
+    let mut state = ThrottleState::default();
+    assert_eq!(told(&state, at(0)), []);
+    state.decide(&config, Priority::P4, at(0));
+    assert_eq!(told(&state, at(0)), [], "one of two");
+    state.decide(&config, Priority::P4, at(0));
+    assert_eq!(told(&state, at(0)), [(Priority::P4, HoldReason::PriorityLimit)]);
+    let budget = state.view(&config, at(0)).waiting_of(Priority::P4).unwrap();
+    assert_eq!(budget.why, "the budget of new P4 tickets is used up: 2 tickets in a day");
+    assert!(
+        budget.until.starts_with("when the budget frees, 20") && budget.until.ends_with(" UTC"),
+        "{}",
+        budget.until
+    );
+
+    flood(&mut state, &config, 200, at(SECOND));
+    let soft = [Priority::P2, Priority::P3, Priority::P4].map(|priority| (priority, HoldReason::BrakeSoft));
+    assert_eq!(told(&state, at(SECOND)), soft);
+    assert_eq!(state.view(&config, at(SECOND)).waiting_of(Priority::P1), None, "the soft brake lets P1 in");
+    flood(&mut state, &config, 800, at(SECOND));
+    assert_eq!(told(&state, at(SECOND)), Priority::ALL.map(|priority| (priority, HoldReason::BrakeHard)));
+    let hard = state.view(&config, at(SECOND)).waiting_of(Priority::P0).unwrap();
+    assert_eq!(
+        hard.why,
+        "the brake is on: more than 1,000 new tickets in a minute hold tickets of every priority, P0 and P1 too"
+    );
+    assert_eq!(hard.until, "when fewer than 500 new tickets a minute came for a whole minute");
+    assert_eq!(
+        told(&state, at(10 * MINUTE)),
+        [(Priority::P4, HoldReason::PriorityLimit)],
+        "the budget is left"
+    );
+    let never = ThrottleConfig { p3_per_4_hours: 0, ..config.clone() };
+    let view = ThrottleState::default().view(&never, at(0));
+    assert_eq!(view.waiting_of(Priority::P3).unwrap().until, "never by itself: the limit is 0");
+    assert_eq!(ThrottleState::default().view(&ThrottleConfig { enabled: false, ..never }, at(0)).waiting, []);
+}
+
 #[test]
 fn each_budget_is_exact_at_both_edges_of_its_window() {
     let config = ThrottleConfig::default();

@@ -65,6 +65,8 @@ pub(crate) fn detail(db: &Connection, id: &TicketId, now: Timestamp) -> Result<O
             },
         )?,
         suspect_commits: Vec::new(),
+        held_because: None,
+        needs_person: false,
         ticket: row.ticket,
     }))
 }

@@ -75,7 +75,16 @@ pub(super) fn operations() -> Vec<Operation> {
 async fn record(State(app): AppState, who: Who, Input(input): Input<OwnEvent>) -> ApiResult<Response> {
     let recorded = app.record(&who.0, input).await?;
     let status = if recorded.outcome == Outcome::Duplicate { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(recorded)).into_response())
+    let held = recorded.ticket_id.as_ref().filter(|_| recorded.outcome == Outcome::Held);
+    let because = match held {
+        Some(ticket) => app.held_because(&who.0, ticket).await?,
+        None => None,
+    };
+    let mut body = json!(recorded);
+    if let (Outcome::Held, Some(map)) = (recorded.outcome, body.as_object_mut()) {
+        map.insert("held_because".into(), json!(because));
+    }
+    Ok((status, Json(body)).into_response())
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -20,7 +20,8 @@ const SCHEMAS: &[(&str, &str)] = &[
         "TicketDetail",
         "+Ticket url:string fingerprints:[string] grouping:object? grouping_sentence:string? latest_event:string? \
          lease:HeldLease? activity:[object] facets:[object] redactions:[RuleCount] hours:[HourCount] \
-         days:[DayCount] suspect_commits:[SuspectCommit]",
+         days:[DayCount] suspect_commits:[SuspectCommit] held_because:Waiting? \
+         needs_person:boolean",
     ),
     (
         "SuspectCommit",
@@ -46,9 +47,14 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("HeldLease", "fence:integer holder:string since:time expires_at:time"),
     ("Lease", "+HeldLease lease_id:string"),
     ("Claim", "+Lease ticket:Ticket"),
+    ("MergedTicket", "+Ticket approval_ended:boolean"),
     ("HourCount", "hour:time count:integer"),
     ("DayCount", "day:time count:integer"),
-    ("Recorded", "event_id:string ticket_id:string? outcome:string change:string count:integer"),
+    (
+        "Recorded",
+        "event_id:string ticket_id:string? outcome:string change:string count:integer -held_because:Waiting?",
+    ),
+    ("Waiting", "priority:string reason:string why:string until:string"),
     (
         "EventSummary",
         "event_id:string ticket_id:string project:integer timestamp:time received_at:time title:string \
@@ -262,6 +268,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("get_ticket_context", "TicketContext"),
     ("change_ticket", "Ticket"),
     ("approve_ticket", "Ticket"),
+    ("merge_tickets", "MergedTicket"),
     ("assign_ticket", "Ticket"),
     ("claim_ticket", "Claim"),
     ("ignore_ticket", "Ticket"),

@@ -4,8 +4,8 @@ use super::{Operation, path_id, present, tagged};
 use crate::extract::{Input, Who, if_match};
 use crate::problem::{ApiResult, Problem};
 use actifix_app::App;
-use actifix_app::ports::{Cursor, Lease, Sort, TicketDetail};
-use actifix_app::tickets::{Completion, LeaseProof, ListTickets, TicketChange};
+use actifix_app::ports::{ActivityEntry, Cursor, Lease, Sort, TicketDetail};
+use actifix_app::tickets::{Completion, LeaseProof, ListTickets, TicketChange, Told};
 use actifix_domain::access::Scope;
 use actifix_domain::id::{Fingerprint, TicketId};
 use actifix_domain::lifecycle::{Evidence, TestProof};
@@ -126,11 +126,12 @@ fn triage_operations() -> Vec<Operation> {
         Operation::post(
             "/api/v1/tickets/{id}/approve",
             "approve_ticket",
-            "Let agents have it",
+            "Let agents have it, or take that back",
             triage,
             approve,
         )
-        .versioned(),
+        .versioned()
+        .body(&[("approved", "boolean?", "false takes the approval back; default true")]),
         Operation::post("/api/v1/tickets/{id}/reopen", "reopen_ticket", "Open it again", triage, reopen)
             .versioned(),
         Operation::post(
@@ -225,11 +226,14 @@ fn detail_json(app: &App, detail: TicketDetail) -> ApiResult<Value> {
     map.insert("facets".into(), json!(detail.facets));
     map.insert("hours".into(), json!(detail.hours));
     map.insert("days".into(), json!(detail.days));
-    map.insert("activity".into(), json!(detail.activity));
+    let activity: Vec<Value> = detail.activity.iter().map(line_json).collect();
+    map.insert("activity".into(), json!(activity));
     map.insert("latest_event".into(), json!(detail.latest_event));
     let redactions: Vec<Value> =
         detail.redactions.iter().map(|(rule, count)| json!({ "rule": rule, "count": count })).collect();
     map.insert("redactions".into(), json!(redactions));
+    map.insert("needs_person".into(), json!(detail.needs_person));
+    map.insert("held_because".into(), json!(detail.held_because));
     map.insert("suspect_commits".into(), json!(detail.suspect_commits));
     // Whoever reads may know that it is leased, not the id that proves it.
     let lease = detail.lease.map(|lease| {
@@ -237,6 +241,15 @@ fn detail_json(app: &App, detail: TicketDetail) -> ApiResult<Value> {
     });
     map.insert("lease".into(), json!(lease));
     Ok(body)
+}
+
+/// A line of the history, and the same in words.
+fn line_json(entry: &ActivityEntry) -> Value {
+    let mut line = json!(entry);
+    if let Some(map) = line.as_object_mut() {
+        map.insert("told".into(), json!(Told::of(entry)));
+    }
+    line
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -394,13 +407,24 @@ async fn complete(
     Ok(answer(&app.complete(&who.0, &ticket_id(&id)?, completion, proof.as_ref(), version).await?))
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApproveInput {
+    approved: Option<bool>,
+}
+
 async fn approve(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
     headers: HeaderMap,
+    Input(input): Input<ApproveInput>,
 ) -> ApiResult<Response> {
-    Ok(answer(&app.approve(&who.0, &ticket_id(&id)?, if_match(&headers)?).await?))
+    let (id, version) = (ticket_id(&id)?, if_match(&headers)?);
+    Ok(answer(&match input.approved.unwrap_or(true) {
+        true => app.approve(&who.0, &id, version).await?,
+        false => app.unapprove(&who.0, &id, version).await?,
+    }))
 }
 
 async fn reopen(
@@ -451,7 +475,12 @@ async fn merge(
     headers: HeaderMap,
     Input(input): Input<MergeInput>,
 ) -> ApiResult<Response> {
-    Ok(answer(&app.merge(&who.0, &ticket_id(&id)?, &input.from, if_match(&headers)?).await?))
+    let merged = app.merge(&who.0, &ticket_id(&id)?, &input.from, if_match(&headers)?).await?;
+    let mut body = json!(merged.ticket);
+    if let Some(map) = body.as_object_mut() {
+        map.insert("approval_ended".into(), json!(merged.approval_ended));
+    }
+    Ok(tagged(merged.ticket.version, body))
 }
 
 #[derive(Debug, Deserialize)]

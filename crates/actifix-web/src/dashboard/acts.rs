@@ -15,7 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The word in an address after an act, and what the page says then. An address says nothing else on a page of ours.
-const DONE: [(&str, &str); 35] = [
+const DONE: [(&str, &str); 39] = [
     ("released", "The entry went through the pipeline and is stored."),
     ("deleted", "The entry is deleted."),
     ("created", "The account is made."),
@@ -51,6 +51,14 @@ const DONE: [(&str, &str); 35] = [
     ("resolved", "The chosen tickets are resolved."),
     ("none", "Nothing was chosen, so nothing was done."),
     ("checked", "Everything was checked anew."),
+    ("approved", "Agents may have the ticket from now on."),
+    ("unapproved", "Agents no longer have the ticket by an approval."),
+    ("merged", "The tickets are merged into this one."),
+    (
+        "merged-unapproved",
+        "The tickets are merged into this one. Its approval for agents ended, since not all of them had one: look at \
+         what came in, then let agents have it again.",
+    ),
 ];
 
 /// What was done, of an address.

@@ -3,7 +3,7 @@
 use super::acts;
 use super::forms::{Sent, Viewer};
 use super::shell::{Nav, Shell, answer, render};
-use super::text::{Marked, grouped, marked};
+use super::text::{Marked, grouped, many, marked};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{AuditQuery, AuditReport, AuditRow, Cursor};
@@ -57,7 +57,7 @@ struct AuditPage {
     lines: Vec<Line>,
     next: Option<String>,
     first: bool,
-    days: u32,
+    days: String,
     report: Option<Report>,
 }
 
@@ -75,7 +75,7 @@ impl From<AuditReport> for Report {
     fn from(report: AuditReport) -> Self {
         Self {
             intact: report.intact,
-            rows: grouped(report.rows),
+            rows: many(report.rows, "row"),
             first: grouped(report.first),
             last: grouped(report.last),
             witnessed: report.witnessed.map_or_else(|| "no witness".to_owned(), grouped),
@@ -118,7 +118,7 @@ async fn page(
         lines: items.into_iter().map(line).collect(),
         next: next.map(|cursor| query.at(&s.base, Some(&cursor))),
         first: query.cursor.is_none(),
-        days: app.settings().retention.audit_days,
+        days: many(app.settings().retention.audit_days.into(), "day"),
         report: report.map(Report::from),
         query,
         s,

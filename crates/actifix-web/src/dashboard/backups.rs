@@ -3,7 +3,7 @@
 use super::acts::{self, Done, End, News};
 use super::forms::{Sent, Viewer};
 use super::shell::{Nav, Shell, answer, bytes, render};
-use super::text::{Marked, When, marked, span};
+use super::text::{Marked, When, many, marked, span};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{BackupView, UpkeepKind, UpkeepRun};
@@ -161,9 +161,9 @@ pub async fn act(State(app): State<Arc<App>>, sent: Sent) -> Response {
         Some("integrity") => match app.check_integrity(actor).await {
             Ok(report) if report.intact => Ok("intact"),
             Ok(report) => Err(Error::conflict(format!(
-                "{} damaged rows and {} faults of the file were found: restore a backup",
-                report.damaged.len(),
-                report.structure.len()
+                "{} and {} of the file: restore a backup",
+                many(report.damaged.len() as u64, "damaged row"),
+                many(report.structure.len() as u64, "fault")
             ))),
             Err(error) => Err(error),
         },

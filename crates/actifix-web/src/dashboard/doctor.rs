@@ -173,6 +173,10 @@ fn line(check: Check) -> Line {
         Found::Warn => ("due", "due", "clock"),
         Found::Unknown => ("unknown", "due", "warn"),
     };
+    let commands = commands(&check.advice);
+    // A command that is all of the advice stands below once, to be copied.
+    let is_all = matches!(commands.as_slice(), [only] if check.advice == format!("run `{only}`"));
+    let advice = if is_all { "" } else { &check.advice };
     Line {
         id: check.id,
         word,
@@ -180,9 +184,8 @@ fn line(check: Check) -> Line {
         icon,
         title: check.title,
         evidence: marked(&check.evidence, TEXT_CHARS),
-        commands: commands(&check.advice),
-        advice: check
-            .advice
+        commands,
+        advice: advice
             .split('`')
             .enumerate()
             .map(|(place, text)| (place % 2 == 1, marked(text, TEXT_CHARS)))

@@ -216,7 +216,10 @@ pub async fn show(
                     actifix_domain::project::KeyKind::Browser => "browser",
                 },
                 state: if record.key.enabled { "enabled" } else { "disabled" },
-                origins: record.key.allowed_origins.join(", "),
+                origins: match record.key.allowed_origins.as_slice() {
+                    [] => "every origin".to_owned(),
+                    some => some.join(", "),
+                },
                 limit: record
                     .key
                     .rate_per_minute

@@ -3,7 +3,7 @@
 use super::acts::{self, Done, End, News, Question};
 use super::forms::{Sent, Viewer, encoded};
 use super::shell::{Nav, Shell, answer, bytes, render};
-use super::text::{Marked, When, marked, plural};
+use super::text::{Marked, When, many, marked, plural};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{Cursor, QuarantineEntry};
@@ -32,7 +32,7 @@ struct Row {
 struct QuarantinePage {
     s: Shell,
     total: String,
-    days: u32,
+    days: String,
     rows: Vec<Row>,
     next: Option<String>,
 }
@@ -67,7 +67,7 @@ async fn page(app: &App, live: &LiveSession, cursor: Option<Cursor>, news: News)
     let rows = found.items.into_iter().map(row).collect();
     let next =
         found.next_cursor.map(|Cursor(cursor)| format!("{}/quarantine?cursor={}", s.base, encoded(&cursor)));
-    let days = app.settings().retention.quarantine_days;
+    let days = many(app.settings().retention.quarantine_days.into(), "day");
     let total = plural(s.stats.quarantine_entries, "entry", "entries");
     Ok(render(&QuarantinePage { total, days, rows, next, s }))
 }
@@ -133,7 +133,13 @@ mod tests {
             size: "1 B".to_owned(),
         };
         let s = Shell::sample().refused(hostile.to_owned());
-        let page = QuarantinePage { s, total: "1 entry".to_owned(), days: 30, rows: vec![row], next: None };
+        let page = QuarantinePage {
+            s,
+            total: "1 entry".to_owned(),
+            days: "30 days".to_owned(),
+            rows: vec![row],
+            next: None,
+        };
         let html = page.render().expect("a page");
         assert!(!html.contains("<script>alert") && !html.contains("<img src=x"), "{html}");
         assert!(html.contains("Not done.") && html.contains(">Release</button>"), "{html}");

@@ -2,7 +2,7 @@
 
 use super::forms::{Viewer, encoded};
 use super::shell::{Nav, Shell, answer, render};
-use super::text::{Marked, When, grouped, marked};
+use super::text::{Marked, When, grouped, many, marked};
 use super::tickets::{Row, rows};
 use actifix_app::App;
 use actifix_app::error::Error;
@@ -247,7 +247,7 @@ fn brought(deploy: &Deploy, now: Timestamp) -> Brought {
 }
 
 fn change(commit: &Commit, repository: Option<&str>, now: Timestamp) -> Change {
-    let many = commit.paths.len() + usize::try_from(commit.paths_left_out).unwrap_or(0);
+    let files = commit.paths.len() as u64 + u64::from(commit.paths_left_out);
     Change {
         id: commit.id.chars().take(ID_CHARS).collect(),
         url: repository.and_then(|repository| commit::link(repository, &commit.id)),
@@ -255,7 +255,7 @@ fn change(commit: &Commit, repository: Option<&str>, now: Timestamp) -> Change {
         author: marked(commit.author.as_deref().unwrap_or_default(), 128),
         at: commit.at.map(|at| When::new(at, now)),
         files: Vec::new(),
-        many: if many == 1 { "1 file".to_owned() } else { format!("{} files", grouped(many as u64)) },
+        many: many(files, "file"),
         why: String::new(),
     }
 }

@@ -3,7 +3,7 @@
 use super::acts::{self, Done, End, News};
 use super::forms::{Sent, Viewer};
 use super::shell::{Nav, Shell, answer, bytes, render};
-use super::text::{Marked, When, counted, grouped, marked};
+use super::text::{Marked, When, counted, grouped, many, marked};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{RetentionPolicy, RetentionReport};
@@ -12,6 +12,7 @@ use actifix_domain::id::TicketId;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -49,6 +50,17 @@ struct SettingsPage {
     holds: Vec<Hold>,
 }
 
+/// A value as people write it: no quotes, lists by commas.
+fn plain(json: &str) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match serde_json::from_str(json) {
+        Ok(Value::Array(items)) if items.is_empty() => "none".to_owned(),
+        Ok(Value::Array(items)) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        Ok(value) => text(&value),
+        Err(_) => json.to_owned(),
+    }
+}
+
 /// Settings.
 pub async fn show(State(app): State<Arc<App>>, viewer: Viewer, Query(done): Query<Done>) -> Response {
     answer(page(&app, &viewer.0, done.into(), None).await)
@@ -66,7 +78,7 @@ async fn page(
     for setting in settings {
         let section = setting.key.split_once('.').map_or("", |(section, _)| section);
         sections.entry(section).or_default().push(Line {
-            value: marked(&setting.value, VALUE_CHARS),
+            value: marked(&plain(&setting.value), VALUE_CHARS),
             set: setting.source != "default",
             source: setting.source.clone(),
             key: setting.key.clone(),
@@ -104,7 +116,7 @@ async fn page(
 }
 
 fn kept(policy: &RetentionPolicy) -> Vec<(&'static str, String)> {
-    let days = |days: u32| format!("{} days", grouped(days.into()));
+    let days = |days: u32| many(days.into(), "day");
     vec![
         ("events", format!("{}, {} in all", days(policy.events_days), bytes(policy.events_bytes_max))),
         ("resolved tickets", days(policy.resolved_tickets_days)),

@@ -3,8 +3,8 @@
 use super::acts::{Done, News, Once};
 use super::assets::NAMES;
 use super::look::Look;
-use super::text::grouped;
-use crate::problem::Problem;
+use super::text::{grouped, many};
+use crate::problem::{NO_SUCH_PATH, Problem};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::StoreStats;
@@ -288,18 +288,51 @@ struct Message {
 /// Writes an error as a page.
 pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Option<String> {
     let base = base(app);
+    let Words { title, detail, advice, command } = words(problem);
+    let page = Message {
+        css: format!("{base}/assets/{}", NAMES.css),
+        icons: format!("{base}/assets/{}", NAMES.icons),
+        base,
+        look,
+        status: problem.status.as_u16(),
+        title,
+        detail: sentence(&detail),
+        advice,
+        command,
+        again: problem.retry_after.is_some() || problem.status.is_server_error(),
+        request_id: request_id.to_owned(),
+    };
+    page.render().ok()
+}
+
+/// What a page says of an error: what, why, what to do, and a command where one helps.
+struct Words {
+    title: &'static str,
+    detail: String,
+    advice: &'static str,
+    command: &'static str,
+}
+
+fn words(problem: &Problem) -> Words {
     let of_database = ["database", "disk"].iter().any(|word| problem.detail.contains(word));
     let (title, advice, command) = match problem.status {
+        StatusCode::NOT_FOUND if problem.detail == NO_SUCH_PATH => {
+            ("There is no such page", "The link that led here is old, or the address was mistyped.", "")
+        }
         StatusCode::NOT_FOUND => {
             ("There is nothing here", "It may have been deleted by retention, or merged into another.", "")
         }
         StatusCode::FORBIDDEN => ("This may not be done", "", ""),
+        StatusCode::METHOD_NOT_ALLOWED => ("This address is no page", "Nothing was changed.", ""),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("That is too much at once", "Nothing of it was saved. Go back, and send less.", "")
+        }
         StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => (
             "It changed meanwhile",
             "Nothing of yours was saved. Go back, load the page again and look first.",
             "",
         ),
-        StatusCode::TOO_MANY_REQUESTS => ("Too many requests", "", ""),
+        StatusCode::TOO_MANY_REQUESTS => ("Too many requests", "Nothing was done.", ""),
         StatusCode::SERVICE_UNAVAILABLE if of_database => (
             "The database does not answer",
             "Events are refused with 503 meanwhile, and their SDKs send them again. Look at the disk, then run",
@@ -309,24 +342,22 @@ pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Op
         status if status.is_server_error() => (
             "This did not work",
             "The log of the server says why, under the id of the request:",
-            "actifix logs",
+            "actifix logs tail --lines 200",
         ),
         _ => ("This cannot be done", "", ""),
     };
-    let page = Message {
-        css: format!("{base}/assets/{}", NAMES.css),
-        icons: format!("{base}/assets/{}", NAMES.icons),
-        base,
-        look,
-        status: problem.status.as_u16(),
-        title,
-        detail: sentence(&problem.detail),
-        advice,
-        command,
-        again: problem.retry_after.is_some() || problem.status.is_server_error(),
-        request_id: request_id.to_owned(),
+    // Words for programs tell a person nothing.
+    let detail = match (problem.status, problem.retry_after) {
+        (StatusCode::NOT_FOUND, _) if problem.detail == NO_SUCH_PATH => {
+            "nothing of this server has that address".to_owned()
+        }
+        (StatusCode::METHOD_NOT_ALLOWED, _) => "it takes what a form of another page sends".to_owned(),
+        (StatusCode::TOO_MANY_REQUESTS, Some(seconds)) => {
+            format!("wait {}, then try again", many(seconds, "second"))
+        }
+        _ => problem.detail.clone(),
     };
-    page.render().ok()
+    Words { title, detail, advice, command }
 }
 
 /// With a capital letter and a full stop.

@@ -1,42 +1,16 @@
 //! How numbers, times and foreign text look on a page.
 
+pub use actifix_domain::words::{are, grouped, many, plural, times};
+
 use actifix_domain::time::{DAY, HOUR, MINUTE, SECOND, Timestamp};
 use askama::filters::HtmlSafe;
 use std::fmt;
-
-/// Numbers grouped by commas.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A number and its thing: 1 event, 2 events.
-pub fn many(number: u64, one: &str) -> String {
-    plural(number, one, &format!("{one}s"))
-}
-
-/// As [`many`], for things whose plural is a word of its own.
-pub fn plural(number: u64, one: &str, more: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { more })
-}
 
 /// A number at the start of a sentence.
 pub fn counted(number: u64) -> String {
     let words = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
     let word = usize::try_from(number).ok().and_then(|number| words.get(number));
     word.map_or_else(|| grouped(number), |word| (*word).to_owned())
-}
-
-/// The verb of so many.
-pub const fn are(number: u64) -> &'static str {
-    if number == 1 { "is" } else { "are" }
 }
 
 /// A span of time in its largest unit.
@@ -186,8 +160,6 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_short() {
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(999), "999");
         assert_eq!(span(90 * SECOND), "1 min");
         assert_eq!(span(25 * HOUR), "25 h");
         assert_eq!(span(49 * HOUR), "2 d");

@@ -1,6 +1,7 @@
 //! The page of a ticket, its events, and what may be done with it.
 
-use super::forms::{Sent, Viewer, encoded, see};
+use super::acts::{self, Done};
+use super::forms::{Fields, Sent, Viewer, encoded, see};
 use super::releases;
 use super::shell::{Nav, Shell, answer, render};
 use super::text::{Marked, Title, When, chip, grouped, many, marked, span, title};
@@ -11,10 +12,12 @@ use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{ActivityEntry, Cursor, HourCount, StoredEvent, TicketDetail};
 use actifix_app::sessions::LiveSession;
-use actifix_app::tickets::{Completion, TicketChange};
+use actifix_app::tickets::{Completion, FAILED_LEASES_MAX, TicketChange, Told};
+use actifix_domain::approval::Approval;
 use actifix_domain::event::Event;
 use actifix_domain::id::{EventId, TicketId};
 use actifix_domain::lifecycle::Evidence;
+use actifix_domain::throttle::Waiting;
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::Timestamp;
 use askama::Template;
@@ -30,9 +33,18 @@ const CHART_HOURS: usize = 48;
 
 struct Act {
     at: When,
-    who: String,
-    what: &'static str,
-    text: Marked,
+    who: Marked,
+    did: Marked,
+    said: Marked,
+    facts: Vec<(&'static str, Marked)>,
+}
+
+struct Agents {
+    state: &'static str,
+    why: Marked,
+    /// What the button does; empty where there is nothing to decide.
+    act: &'static str,
+    button: &'static str,
 }
 
 struct Distribution {
@@ -99,7 +111,8 @@ struct TicketPage {
     may_wait: bool,
     assignee: Option<String>,
     lease: Option<(String, String)>,
-    approval: String,
+    agents: Agents,
+    held: Option<Waiting>,
     bars: Vec<Bar>,
     chart_label: String,
     distributions: Vec<Distribution>,
@@ -117,20 +130,25 @@ struct TicketPage {
 }
 
 /// The page.
-pub async fn show(State(app): State<Arc<App>>, viewer: Viewer, Path(id): Path<String>) -> Response {
-    answer(page(&app, &viewer.0, &id).await)
+pub async fn show(
+    State(app): State<Arc<App>>,
+    viewer: Viewer,
+    Path(id): Path<String>,
+    Query(done): Query<Done>,
+) -> Response {
+    answer(page(&app, &viewer.0, &id, &done).await)
 }
 
 fn parse_id(text: &str) -> Result<TicketId, Error> {
     text.parse().map_err(|_| Error::NotFound { what: "ticket" })
 }
 
-async fn page(app: &App, live: &LiveSession, id: &str) -> Result<Response, Error> {
+async fn page(app: &App, live: &LiveSession, id: &str, done: &Done) -> Result<Response, Error> {
     let id = parse_id(id)?;
     let detail = app.ticket(&live.actor, &id).await?;
     let projects = app.projects(&live.actor).await?;
-    let s = Shell::load(app, live, Nav::Tickets, &format!("{}, {}", detail.ticket.title, detail.ticket.id))
-        .await?;
+    let title = format!("{}, {}", detail.ticket.title, detail.ticket.id);
+    let s = Shell::load(app, live, Nav::Tickets, &title).await?.done(done);
     let similar = app.similar_tickets(&live.actor, &id).await?;
     let similar = rows(app, &live.actor, &similar, &projects, s.now).await?;
     let event = match detail.latest_event {
@@ -178,7 +196,8 @@ fn view(s: Shell, detail: TicketDetail, project: &str, similar: Vec<Row>, event:
         may_wait: ticket.last_release.is_some(),
         assignee: ticket.assignee.clone(),
         lease: detail.lease.as_ref().map(|lease| (lease.holder.clone(), span(lease.expires_at.since(now)))),
-        approval: ticket.approval_reason.clone(),
+        agents: agents(&detail, now),
+        held: detail.held_because.clone(),
         bars,
         chart_label,
         distributions: distributions(&detail),
@@ -232,7 +251,7 @@ fn chart(hours: &[HourCount], now: Timestamp) -> (Vec<Bar>, String) {
     let label = if sum == 0 {
         "no events in 48 hours".to_owned()
     } else if sum == 1 {
-        "1 event in 48 hours".to_owned()
+        format!("{} in 48 hours", many(sum, "event"))
     } else {
         format!("{} in 48 hours, at most {} in one", many(sum, "event"), grouped(highest))
     };
@@ -268,38 +287,40 @@ fn distributions(detail: &TicketDetail) -> Vec<Distribution> {
 }
 
 fn entry_of(entry: &ActivityEntry, now: Timestamp) -> Act {
-    let what = match entry.kind.as_str() {
-        "claimed" => "took a lease",
-        "renewed" => "renewed the lease",
-        "released" => "ended the lease",
-        "note" | "noted" => "noted",
-        "completed" | "resolved" => "resolved it with evidence",
-        "in_review" => "gave evidence; it waits for review",
-        "reopened" => "reopened it",
-        "ignored" => "ignored it: its events only count from now on",
-        "approved" => "let agents have it",
-        "merged" => "merged tickets into this one",
-        "split" => "split it",
-        "changed" => "changed it",
-        "regressed" => "saw it come back",
-        "raised" => "raised its priority",
-        "promoted" => "let it in",
-        "shipped" => "saw the next release, which ships the fix",
-        _ => "changed it",
+    let told = Told::of(entry);
+    let facts = told.facts.iter().map(|(name, value)| (*name, marked(value, 2_000)));
+    Act {
+        at: When::new(entry.at, now),
+        who: marked(&told.who, 100),
+        did: marked(&told.did, 1_000),
+        said: marked(&told.said, 2_000),
+        facts: facts.collect(),
+    }
+}
+
+/// Whether agents may have the ticket, why, and what a person can do about it.
+fn agents(detail: &TicketDetail, now: Timestamp) -> Agents {
+    let ticket = &detail.ticket;
+    let approved = detail.activity.iter().find(|entry| entry.kind == "approved");
+    let (state, act, button) = match ticket.approval {
+        _ if detail.needs_person => ("Agents gave up on it.", "approve", "Let agents try again"),
+        Approval::NeedsApproval => ("Agents do not get it.", "approve", "Let agents have it"),
+        Approval::Approved => ("Agents may have it.", "unapprove", "Take it back from agents"),
+        Approval::NotNeeded => ("Agents may have it.", "", ""),
     };
-    let text = match &entry.data {
-        serde_json::Value::Null => String::new(),
-        serde_json::Value::Object(map) => match map.get("text").or_else(|| map.get("reason")) {
-            Some(text) => trace::plain(text),
-            None => map
-                .iter()
-                .map(|(key, value)| format!("{key}: {}", trace::plain(value)))
-                .collect::<Vec<_>>()
-                .join(", "),
-        },
-        other => trace::plain(other),
+    let why = match (ticket.approval, approved) {
+        _ if detail.needs_person => {
+            format!(
+                "{} ended without evidence: a person has to look first",
+                many(FAILED_LEASES_MAX as u64, "lease")
+            )
+        }
+        (Approval::Approved, Some(entry)) => {
+            format!("{} approved it {} ago", Told::of(entry).who, span(now.since(entry.at)))
+        }
+        _ => ticket.approval_reason.clone(),
     };
-    Act { at: When::new(entry.at, now), who: entry.actor.clone(), what, text: marked(&text, 2_000) }
+    Agents { state, why: marked(&why, 500), act, button }
 }
 
 /// The stored event as the page shows it.
@@ -410,21 +431,22 @@ fn for_agent(detail: &TicketDetail, event: Option<&Seen>) -> String {
     out
 }
 
-/// Acts on a ticket.
-pub async fn act_on(app: &App, sent: &Sent, id: &TicketId) -> Result<(), Error> {
+/// Acts on a ticket; gives the word by which its page says what was done, where that is not plain to see there.
+async fn act_on(app: &App, sent: &Sent, id: &TicketId) -> Result<&'static str, Error> {
     let (actor, fields) = (&sent.live.actor, &sent.fields);
     let version = fields.get("version").and_then(|text| text.parse().ok());
     let change =
         |assignee: Option<String>| TicketChange { assignee: Some(assignee), ..TicketChange::default() };
     match fields.get("act").unwrap_or_default() {
-        "ignore" => app.ignore(actor, id, version).await.map(|_| ()),
-        "reopen" => app.reopen(actor, id, version).await.map(|_| ()),
-        "approve" => app.approve(actor, id, version).await.map(|_| ()),
-        "mine" => app.change_ticket(actor, id, change(Some(name_of(actor))), version).await.map(|_| ()),
-        "assign" => app
-            .change_ticket(actor, id, change(fields.get("assignee").map(str::to_owned)), version)
-            .await
-            .map(|_| ()),
+        "ignore" => app.ignore(actor, id, version).await.map(|_| ""),
+        "reopen" => app.reopen(actor, id, version).await.map(|_| ""),
+        "approve" => app.approve(actor, id, version).await.map(|_| "approved"),
+        "unapprove" => app.unapprove(actor, id, version).await.map(|_| "unapproved"),
+        "mine" => app.change_ticket(actor, id, change(Some(name_of(actor))), version).await.map(|_| ""),
+        "assign" => {
+            let change = change(fields.get("assignee").map(str::to_owned));
+            app.change_ticket(actor, id, change, version).await.map(|_| "")
+        }
         "priority" => {
             let priority: Priority = fields
                 .get("priority")
@@ -432,30 +454,15 @@ pub async fn act_on(app: &App, sent: &Sent, id: &TicketId) -> Result<(), Error> 
                 .parse()
                 .map_err(|why: String| Error::invalid("priority", why))?;
             let change = TicketChange { priority: Some(priority), ..TicketChange::default() };
-            app.change_ticket(actor, id, change, version).await.map(|_| ())
+            app.change_ticket(actor, id, change, version).await.map(|_| "")
         }
         "note" => {
-            app.add_note(actor, id, fields.get("text").unwrap_or_default(), None, version).await.map(|_| ())
+            app.add_note(actor, id, fields.get("text").unwrap_or_default(), None, version).await.map(|_| "")
         }
-        "resolve" => {
-            let text = |name: &str| fields.get(name).map(str::to_owned);
-            let evidence = Evidence {
-                root_cause: text("root_cause").unwrap_or_default(),
-                commit: text("commit"),
-                no_commit_reason: text("no_commit_reason"),
-                test: None,
-                no_test_reason: text("no_test_reason"),
-            };
-            let completion = Completion {
-                evidence,
-                resolved_in: text("resolved_in"),
-                in_next_release: fields.get("in_next_release") == Some("yes"),
-            };
-            app.complete(actor, id, completion, None, version).await.map(|_| ())
-        }
+        "resolve" => app.complete(actor, id, completion(fields), None, version).await.map(|_| ""),
         "promote" => {
             let project = app.ticket(actor, id).await?.ticket.project.to_string();
-            app.promote(actor, &project, Some(id), 1).await.map(|_| ())
+            app.promote(actor, &project, Some(id), 1).await.map(|_| "")
         }
         "merge" => {
             let from: Result<Vec<TicketId>, _> = fields
@@ -467,26 +474,45 @@ pub async fn act_on(app: &App, sent: &Sent, id: &TicketId) -> Result<(), Error> 
                 .collect();
             let from =
                 from.map_err(|_| Error::invalid("from", "ids of tickets, such as ACT-20261124-7K3QF"))?;
-            app.merge(actor, id, &from, version).await.map(|_| ())
+            let merged = app.merge(actor, id, &from, version).await?;
+            Ok(if merged.approval_ended { "merged-unapproved" } else { "merged" })
         }
         "split" => {
             let key = fields.get("fingerprint").unwrap_or_default().parse();
             let key =
                 key.map_err(|_| Error::invalid("fingerprint", "a key of this ticket; its page lists them"))?;
-            app.split(actor, id, key, version).await.map(|_| ())
+            app.split(actor, id, key, version).await.map(|_| "")
         }
-        _ => Err(Error::invalid("act", "this page does not know it: load it again")),
+        _ => Err(acts::unknown()),
+    }
+}
+
+/// The evidence of a form.
+fn completion(fields: &Fields) -> Completion {
+    let text = |name: &str| fields.get(name).map(str::to_owned);
+    let evidence = Evidence {
+        root_cause: text("root_cause").unwrap_or_default(),
+        commit: text("commit"),
+        no_commit_reason: text("no_commit_reason"),
+        test: None,
+        no_test_reason: text("no_test_reason"),
+    };
+    Completion {
+        evidence,
+        resolved_in: text("resolved_in"),
+        in_next_release: fields.get("in_next_release") == Some("yes"),
     }
 }
 
 /// Takes a form of the page.
 pub async fn act(State(app): State<Arc<App>>, Path(id): Path<String>, sent: Sent) -> Response {
     let done = match parse_id(&id) {
-        Ok(id) => act_on(&app, &sent, &id).await.map(|()| id),
+        Ok(id) => act_on(&app, &sent, &id).await.map(|word| (id, word)),
         Err(error) => Err(error),
     };
     match done {
-        Ok(id) => see(&format!("{}/tickets/{id}", super::shell::base(&app))),
+        Ok((id, "")) => see(&format!("{}/tickets/{id}", super::shell::base(&app))),
+        Ok((id, word)) => see(&format!("{}/tickets/{id}?done={word}", super::shell::base(&app))),
         Err(error) => Problem::from(error).into_response(),
     }
 }

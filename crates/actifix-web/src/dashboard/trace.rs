@@ -1,6 +1,6 @@
 //! A stored event as a page shows it: exceptions, frames, breadcrumbs, request.
 
-use super::text::{Marked, marked};
+use super::text::{Marked, many, marked};
 use actifix_domain::event::{Breadcrumb, Event, Exception, Frame, Level, Minified, Stacktrace};
 use actifix_domain::time::Timestamp;
 use serde_json::Value;
@@ -132,8 +132,7 @@ fn groups(stack: &Stacktrace) -> Vec<Group> {
         }
     }
     for group in out.iter_mut().filter(|group| group.library) {
-        let many = group.frames.len();
-        group.label = if many == 1 { "1 library frame".to_owned() } else { format!("{many} library frames") };
+        group.label = many(group.frames.len() as u64, "library frame");
     }
     out
 }

@@ -7,6 +7,7 @@ use crate::files;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{BackupFile, BackupShelf, BackupVerdict, Ids, SnapshotSink};
 use actifix_domain::time::Timestamp;
+use actifix_domain::words::many;
 use actifix_store::files::Unsafe;
 use age::x25519::Recipient;
 use std::io;
@@ -211,7 +212,9 @@ pub(super) fn look(unpacked: &Unpacked, home: &Path, trust: &Trust<'_>, verdict:
         for (table, noted) in &manifest.counts {
             let found = inspection.counts.get(table).copied().unwrap_or(0);
             if found != *noted {
-                verdict.faults.push(format!("{table} has {found} rows, {noted} were noted"));
+                verdict
+                    .faults
+                    .push(format!("{table} has {}, not the {noted} that were noted", many(found, "row")));
             }
         }
         let hash = blake3::Hash::from_bytes(inspection.audit.hash).to_hex();

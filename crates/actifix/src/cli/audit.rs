@@ -187,8 +187,8 @@ fn verify(global: &Global, report: &Value) -> Result<ExitCode, CliError> {
         output::json(report)?;
     } else if intact {
         output::line(format!(
-            "intact: {} rows, {} to {}",
-            number(report, "rows"),
+            "intact: {}, {} to {}",
+            output::many(number(report, "rows"), "row"),
             number(report, "first"),
             number(report, "last")
         ))?;

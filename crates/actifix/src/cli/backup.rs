@@ -1,7 +1,7 @@
 //! `actifix backup …`
 
 use super::client::{Client, encoded};
-use super::output::{self, ago, counted, grouped, items, number, text, time};
+use super::output::{self, ago, grouped, items, number, plural, text, time};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global, exit};
 use crate::backup::{self, Identities, ReadError, RestoreError, Trust};
@@ -178,8 +178,8 @@ fn tell(global: &Global, verdict: &Value) -> Result<ExitCode, CliError> {
             output::line(format!(
                 "{}: whole; {}, {}, audit log up to {}{}",
                 text(verdict, "name"),
-                counted(many("events"), "event", "events"),
-                counted(many("tickets"), "ticket", "tickets"),
+                plural(many("events"), "event", "events"),
+                plural(many("tickets"), "ticket", "tickets"),
                 grouped(number(verdict, "audit_head")),
                 if verdict.get("audit_verified") == Some(&Value::Bool(true)) {
                     ", its chain whole"

@@ -80,12 +80,13 @@ impl Client {
         understood(status, &bytes, false)
     }
 
-    /// Chooses the way, by environment and home. A home that was named is made if there is none.
+    /// Chooses the way, by environment and home. A home that was named is made if there is none: for commands that
+    /// put the first thing into one.
     pub async fn connect(global: &Global) -> Result<Self, CliError> {
         Self::choose(global, false).await
     }
 
-    /// As [`Client::connect`], for commands that make no sense without a home.
+    /// As [`Client::connect`], for commands that read or change what is there: a mistyped path makes nothing.
     pub async fn connect_existing(global: &Global) -> Result<Self, CliError> {
         Self::choose(global, true).await
     }
@@ -107,6 +108,11 @@ impl Client {
         connect_socket(home).await.is_ok()
     }
 
+    /// The process id of the server that runs on this home, if one does.
+    pub async fn server_of(home: &Home) -> Option<i32> {
+        connect_socket(home).await.ok()?.peer_cred().ok()?.pid()
+    }
+
     /// Whether the App is in this process: no server runs.
     pub fn is_alone(&self) -> bool {
         matches!(self.transport, Transport::InProcess { .. })
@@ -122,10 +128,7 @@ impl Client {
         }
         // A command that runs in some directory by chance must not make a second installation there.
         if !home.exists() && (existing || global.home.as_os_str() == ".") {
-            return Err(CliError::usage(format!(
-                "{}: no installation here: start one with `actifix serve`, or name its directory with --home or ACTIFIX_HOME",
-                home.root().display()
-            )));
+            return Err(CliError::no_home(&home));
         }
         let is_new = !home.exists();
         let loaded = wire::load_config(&home)?;

@@ -31,7 +31,7 @@ pub struct DoctorArgs {
 
 /// `actifix doctor`
 pub async fn run(global: &Global, args: &DoctorArgs) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = Client::connect_existing(global).await?;
     let path = if args.production { "/api/v1/doctor?production=true" } else { "/api/v1/doctor" };
     let result = client.get_long(path).await;
     client.close().await?;

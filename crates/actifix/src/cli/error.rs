@@ -1,5 +1,6 @@
 //! Errors of the command line: one line that says what, why and what to do, and an exit code.
 
+use crate::home::Home;
 use actifix_app::error::Error;
 use std::fmt;
 use std::path::Path;
@@ -61,6 +62,15 @@ impl CliError {
     /// Wrong arguments or input.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(exit::USAGE, message)
+    }
+
+    /// Nothing of ours is where somebody looks for it.
+    pub fn no_home(home: &Home) -> Self {
+        let place = std::path::absolute(home.root()).unwrap_or_else(|_| home.root().to_owned());
+        Self::usage(format!(
+            "no home at {}: `actifix serve` makes one; where there is one already, name it with --home or ACTIFIX_HOME",
+            place.display()
+        ))
     }
 
     /// Wrong arguments, by an error that says so.

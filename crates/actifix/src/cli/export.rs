@@ -97,7 +97,7 @@ pub async fn run(global: &Global, args: ExportArgs) -> Result<ExitCode, CliError
     client.close().await?;
     result?;
     let rows = sheet.end()?;
-    output::note(format!("{} written", output::counted(rows, "row", "rows")));
+    output::note(format!("{} written", output::plural(rows, "row", "rows")));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -35,7 +35,7 @@ pub enum IdentityCommand {
 
 /// `actifix identity …`
 pub async fn run(global: &Global, command: IdentityCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = Client::connect_existing(global).await?;
     let result = identity(global, &client, command).await;
     client.close().await?;
     result.map(|()| ExitCode::SUCCESS)

@@ -1,7 +1,7 @@
 //! `actifix import`: events of another tracker.
 
 use super::client::Client;
-use super::output::{self, counted, text};
+use super::output::{self, plural, text};
 use super::{CliError, Global, exit};
 use actifix_app::import::{Tracker, events};
 use clap::{Args, Subcommand};
@@ -60,7 +60,7 @@ pub async fn run(global: &Global, command: ImportCommand) -> Result<ExitCode, Cl
     } else {
         output::line(format!(
             "{} taken over, {} known before, {} refused",
-            counted(tally.new, "event", "events"),
+            plural(tally.new, "event", "events"),
             tally.known,
             tally.refused
         ))?;

@@ -177,7 +177,7 @@ fn print_state(state: &Value) -> Result<(), CliError> {
             text(job, "what"),
             text(job, "by"),
             time(job, "started_at"),
-            if resumed > 0 { format!(", taken up again {resumed} times") } else { String::new() },
+            if resumed > 0 { format!(", taken up again {}", output::times(resumed)) } else { String::new() },
         ))?;
         for step in job.get("steps").and_then(Value::as_array).into_iter().flatten() {
             let detail = step.get("detail").unwrap_or(&Value::Null);

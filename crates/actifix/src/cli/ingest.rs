@@ -98,9 +98,9 @@ pub async fn run(global: &Global, command: IngestCommand) -> Result<ExitCode, Cl
     if global.json {
         output::json(&json!({ "events": sent, "binary_lines": skipped }))?;
     } else {
-        output::note(format!("{sent} events"));
+        output::note(output::many(sent, "event"));
         if skipped > 0 {
-            let lines = output::counted(skipped, "line", "lines");
+            let lines = output::plural(skipped, "line", "lines");
             output::note(format!("{lines} skipped that hold zeros, which no text does: is the file whole?"));
         }
     }
@@ -285,7 +285,7 @@ impl Sink<'_> {
             let body = json!({ "event": event.value, "project": self.project, "transport": "log" });
             let answer = self.post(&body).await?;
             self.sent += 1;
-            self.progress.set_message(format!("{} events", self.sent));
+            self.progress.set_message(output::many(self.sent, "event"));
             if !self.global.json {
                 super::records::print_recorded(self.global, &answer)?;
             }
@@ -304,7 +304,7 @@ impl Sink<'_> {
             if !self.follow || ![exit::UNAVAILABLE, exit::TRY_LATER].contains(&error.exit_code()) {
                 return Err(error);
             }
-            self.progress.set_message(format!("{} events, waiting: {error}", self.sent));
+            self.progress.set_message(format!("{}, waiting: {error}", output::many(self.sent, "event")));
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
                 () = self.interrupt.came() => return Err(error),

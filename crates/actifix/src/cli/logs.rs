@@ -48,7 +48,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub async fn run(global: &Global, command: LogsCommand) -> Result<ExitCode, CliError> {
     let LogsCommand::Tail { lines, follow, auth } = command;
     let name = if auth { AUTH } else { LOG };
-    let dir = Home::at(&global.home).logs();
+    let home = Home::at(&global.home);
+    if !home.private().exists() {
+        return Err(CliError::no_home(&home));
+    }
+    let dir = home.logs();
     let wanted = usize::try_from(lines).unwrap_or(usize::MAX);
     let mut tail = Tail { path: dir.join(format!("{name}.log")), file: None, half: Vec::new() };
     let told = |error: io::Error| CliError::io(&dir, error);

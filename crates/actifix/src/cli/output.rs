@@ -1,5 +1,7 @@
 //! What a person sees: colours on a terminal, plain text in a pipe, JSON when asked.
 
+pub use actifix_domain::words::{are, grouped, many, plural, times};
+
 use super::CliError;
 use actifix_app::ports::Clock;
 use actifix_domain::time::{DAY, HOUR, MINUTE, Timestamp};
@@ -48,11 +50,6 @@ pub fn error(error: &CliError, json: bool) {
     } else {
         writeln!(err, "{} {text}", style("error:").for_stderr().red().bold())
     };
-}
-
-/// `1 file`, `2 files`.
-pub fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 /// Columns of the terminal; of a pipe, enough for every column of ours.
@@ -109,17 +106,4 @@ pub fn cut(text: &str, max: usize) -> String {
     let mut short: String = text.chars().take(max.saturating_sub(1)).collect();
     short.push('…');
     short
-}
-
-/// 12,345
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

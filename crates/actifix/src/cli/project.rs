@@ -232,7 +232,7 @@ impl TokenRole {
 
 /// `actifix dsn`
 pub async fn dsn(global: &Global, project: &str) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = Client::connect_existing(global).await?;
     let answer = client.get(&format!("/api/v1/projects/{}/dsn", encoded(project)), &[]).await;
     let alone = client.is_alone();
     client.close().await?;
@@ -254,7 +254,10 @@ pub async fn dsn(global: &Global, project: &str) -> Result<ExitCode, CliError> {
 
 /// `actifix project …`
 pub async fn run(global: &Global, command: ProjectCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = match &command {
+        ProjectCommand::Create { .. } => Client::connect(global).await?,
+        _ => Client::connect_existing(global).await?,
+    };
     let result = project(global, &client, command).await;
     client.close().await?;
     result.map(|()| ExitCode::SUCCESS)
@@ -434,7 +437,10 @@ fn hours(text: &str) -> Result<u32, CliError> {
 
 /// `actifix token …`
 pub async fn token(global: &Global, command: TokenCommand) -> Result<ExitCode, CliError> {
-    let client = Client::connect(global).await?;
+    let client = match &command {
+        TokenCommand::Create { .. } => Client::connect(global).await?,
+        _ => Client::connect_existing(global).await?,
+    };
     let result = token_command(global, &client, command).await;
     client.close().await?;
     result.map(|()| ExitCode::SUCCESS)
@@ -514,10 +520,7 @@ async fn token_command(global: &Global, client: &Client, command: TokenCommand) 
             if global.json {
                 return output::json(&answer);
             }
-            output::line(format!(
-                "revoked {}",
-                output::counted(number(&answer, "revoked"), "token", "tokens")
-            ))
+            output::line(format!("revoked {}", output::plural(number(&answer, "revoked"), "token", "tokens")))
         }
     }
 }

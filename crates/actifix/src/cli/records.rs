@@ -4,6 +4,7 @@ mod detail;
 
 use super::client::Client;
 use super::output::{self, number, text};
+use super::throttle::held;
 use super::{CliError, Global};
 use clap::{Args, ValueEnum};
 use console::style;
@@ -147,9 +148,6 @@ pub async fn record(global: &Global, args: RecordArgs) -> Result<ExitCode, CliEr
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why a new error did not open a ticket.
-const HELD: &str = "held: the budget of new tickets is used up (`actifix throttle status`); it is kept and counted, and opens when budget frees, or now by `actifix throttle promote ID`";
-
 /// Ticket id and what the event did.
 pub fn print_recorded(global: &Global, answer: &Value) -> Result<(), CliError> {
     if global.json {
@@ -157,7 +155,7 @@ pub fn print_recorded(global: &Global, answer: &Value) -> Result<(), CliError> {
     }
     let did = match (text(answer, "outcome"), text(answer, "change")) {
         ("held", _) => {
-            output::note(HELD);
+            output::note(held(answer.get("held_because"), text(answer, "ticket_id")));
             "held".to_owned()
         }
         ("duplicate", _) => "duplicate".to_owned(),

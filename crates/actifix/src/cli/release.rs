@@ -1,7 +1,7 @@
 //! `actifix release …`
 
 use super::client::{Client, encoded};
-use super::output::{self, ago, counted, dim, grouped, items, number, text, time};
+use super::output::{self, ago, dim, grouped, items, number, plural, text, time};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use clap::{Args, Subcommand};
@@ -128,9 +128,9 @@ fn show(detail: &Value) -> Result<(), CliError> {
         grouped(number(release, "project"))
     ))?;
     let mut facts = vec![
-        counted(number(release, "events"), "event", "events"),
-        counted(number(release, "new_tickets"), "new ticket", "new tickets"),
-        counted(number(release, "regressions"), "regression", "regressions"),
+        plural(number(release, "events"), "event", "events"),
+        plural(number(release, "new_tickets"), "new ticket", "new tickets"),
+        plural(number(release, "regressions"), "regression", "regressions"),
         format!("first seen {} UTC", time(release, "first_seen")),
     ];
     for (name, said) in [("last_seen", "last seen"), ("released_at", "finished")] {
@@ -141,7 +141,7 @@ fn show(detail: &Value) -> Result<(), CliError> {
     if number(sessions, "sessions") > 0 {
         facts.push(format!(
             "{}, {} crashed",
-            counted(number(sessions, "sessions"), "session", "sessions"),
+            plural(number(sessions, "sessions"), "session", "sessions"),
             grouped(number(sessions, "crashed"))
         ));
     }
@@ -196,7 +196,7 @@ fn commits(list: &[Value]) -> Result<(), CliError> {
         ))?;
     }
     match list.len().checked_sub(COMMITS_SHOWN) {
-        Some(more) if more > 0 => dim(format!("{more} older commits: --json")),
+        Some(more) if more > 0 => dim(format!("{}: --json", output::many(more as u64, "older commit"))),
         _ => Ok(()),
     }
 }

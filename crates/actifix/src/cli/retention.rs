@@ -1,7 +1,7 @@
 //! `actifix retention …`
 
 use super::client::Client;
-use super::output::{self, counted, grouped, number, text, time};
+use super::output::{self, many, number, plural, text, time};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use clap::Subcommand;
@@ -48,19 +48,19 @@ pub enum RetentionCommand {
 }
 
 /// Names of the policy with what they mean.
-const POLICY: [(&str, &str, &str); 12] = [
-    ("events_days", "events", "days"),
-    ("events_bytes_max", "events", "bytes in all"),
-    ("resolved_tickets_days", "resolved tickets", "days"),
-    ("quarantine_days", "quarantine", "days"),
-    ("findings_days", "findings", "days since last seen"),
-    ("source_maps_days", "source maps", "days since last used"),
-    ("source_maps_bytes_max", "source maps", "bytes of a project"),
-    ("audit_days", "audit log", "days"),
-    ("backups_daily", "backups", "days with one"),
-    ("backups_weekly", "backups", "weeks with one"),
-    ("logs_days", "own log", "days"),
-    ("logs_bytes_max", "own log", "bytes in all"),
+const POLICY: [(&str, &str, &str, &str); 12] = [
+    ("events_days", "events", "day", ""),
+    ("events_bytes_max", "events", "byte", "in all"),
+    ("resolved_tickets_days", "resolved tickets", "day", ""),
+    ("quarantine_days", "quarantine", "day", ""),
+    ("findings_days", "findings", "day", "since last seen"),
+    ("source_maps_days", "source maps", "day", "since last used"),
+    ("source_maps_bytes_max", "source maps", "byte", "of a project"),
+    ("audit_days", "audit log", "day", ""),
+    ("backups_daily", "backups", "day", "with one"),
+    ("backups_weekly", "backups", "week", "with one"),
+    ("logs_days", "own log", "day", ""),
+    ("logs_bytes_max", "own log", "byte", "in all"),
 ];
 
 /// `actifix retention …`
@@ -115,10 +115,12 @@ fn tell_clock(answer: &Value) -> Result<(), CliError> {
 fn show(answer: &Value) -> Result<(), CliError> {
     let policy = answer.get("policy").unwrap_or(&Value::Null);
     let mut sheet = Sheet::new(&[("KEPT", Fit::Whole), ("FOR", Fit::Whole), ("SETTING", Fit::Whole)]);
-    for (key, what, unit) in POLICY {
+    for (key, what, unit, further) in POLICY {
         let limit = number(policy, key);
-        let limit =
-            if limit == 0 { "without limit".to_owned() } else { format!("{} {unit}", grouped(limit)) };
+        let limit = match limit {
+            0 => "without limit".to_owned(),
+            limit => format!("{} {further}", many(limit, unit)).trim_end().to_owned(),
+        };
         sheet.row([what.to_owned(), limit, format!("retention.{key}")]);
     }
     output::line(sheet.render())?;
@@ -153,19 +155,24 @@ fn show(answer: &Value) -> Result<(), CliError> {
 }
 
 fn report(done: &Value) -> String {
+    let counts =
+        ["events", "event_bytes", "tickets", "quarantine", "findings", "source_maps", "audit", "held_events"];
+    if counts.iter().all(|name| number(done, name) == 0) {
+        return "nothing".to_owned();
+    }
     let mut told = format!(
-        "{} ({} bytes), {}, {} of the quarantine, {}, {} of source maps, {} of the audit log",
-        counted(number(done, "events"), "event", "events"),
-        grouped(number(done, "event_bytes")),
-        counted(number(done, "tickets"), "ticket", "tickets"),
-        counted(number(done, "quarantine"), "entry", "entries"),
-        counted(number(done, "findings"), "finding", "findings"),
-        counted(number(done, "source_maps"), "upload", "uploads"),
-        counted(number(done, "audit"), "row", "rows"),
+        "{} ({}), {}, {} of the quarantine, {}, {} of source maps, {} of the audit log",
+        plural(number(done, "events"), "event", "events"),
+        many(number(done, "event_bytes"), "byte"),
+        plural(number(done, "tickets"), "ticket", "tickets"),
+        plural(number(done, "quarantine"), "entry", "entries"),
+        plural(number(done, "findings"), "finding", "findings"),
+        plural(number(done, "source_maps"), "upload", "uploads"),
+        plural(number(done, "audit"), "row", "rows"),
     );
     let held = number(done, "held_events");
     if held > 0 {
-        told.push_str(&format!("; {} stay under a legal hold", counted(held, "event", "events")));
+        told.push_str(&format!("; {} under a legal hold", plural(held, "event stays", "events stay")));
     }
     told
 }

@@ -1,7 +1,7 @@
 //! `actifix review …`
 
 use super::client::Client;
-use super::output::{self, counted, items, number, text, time};
+use super::output::{self, items, number, plural, text, time};
 use super::{CliError, Global};
 use clap::{Args, ValueEnum};
 use console::style;
@@ -105,12 +105,12 @@ fn show(review: &Value) -> Result<(), CliError> {
         more => format!(
             "due since {} UTC, {} left out",
             time(review, "due_at"),
-            counted(more - 1, "one was", "were")
+            plural(more - 1, "one was", "were")
         ),
     };
     output::line(format!(
         "{} due; {before}; {missed}",
-        counted(u64::try_from(due).unwrap_or(0), "line", "lines")
+        plural(u64::try_from(due).unwrap_or(0), "line", "lines")
     ))?;
     if !text(review, "reviewer").is_empty() {
         output::line(format!("signed by {} and kept", text(review, "reviewer")))?;

@@ -165,7 +165,7 @@ fn write_baseline(args: &BaselineArgs) -> Result<ExitCode, CliError> {
     output::line(format!(
         "{}: {} accepted",
         args.output.display(),
-        output::counted(baseline.len() as u64, "finding", "findings")
+        output::plural(baseline.len() as u64, "finding", "findings")
     ))?;
     Ok(ExitCode::SUCCESS)
 }

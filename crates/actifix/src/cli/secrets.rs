@@ -263,6 +263,9 @@ async fn current_status(global: &Global) -> Result<VaultStatus, CliError> {
     }
     crate::process::keep_memory_private();
     let home = Home::at(&global.home);
+    if !home.root().exists() {
+        return Err(CliError::no_home(&home));
+    }
     Ok(HomeVault::inspect(&home.private(), home.exists(), &wire::key_sources(Ask::Terminal)))
 }
 

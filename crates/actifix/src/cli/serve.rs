@@ -2,6 +2,8 @@
 
 mod reload;
 
+use super::client::Client;
+use super::error::exit;
 use super::output;
 use super::{CliError, Global};
 use crate::certificate::Certificate;
@@ -49,6 +51,10 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     };
     let root = temporary.as_ref().map_or_else(|| global.home.clone(), |dir| dir.path().to_owned());
     let home = Home::at(root);
+    // Before its port is found taken, which would blame the port.
+    if let Some(pid) = Client::server_of(&home).await {
+        return Err(served_already(&home, pid));
+    }
     let loaded = wire::load_config(&home)?;
     check_rate_limit_override(&loaded.config, args.production)?;
     let mut bound = reserve_all(&loaded.config)?;
@@ -99,6 +105,16 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, CliError>
     wired.close().await?;
     drop(temporary);
     Ok(ExitCode::SUCCESS)
+}
+
+/// A home has one server.
+fn served_already(home: &Home, pid: i32) -> CliError {
+    let at = Served::read(home).map(|served| format!(" at {}", served.url)).unwrap_or_default();
+    let message = format!(
+        "home {}: an actifix (pid {pid}) serves it already{at}: stop that with `kill {pid}`, or serve another home with --home DIR",
+        home.root().display()
+    );
+    CliError::new(exit::TRY_LATER, message)
 }
 
 /// Says once which variables were probably meant to do something.

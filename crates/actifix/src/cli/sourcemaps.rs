@@ -1,7 +1,7 @@
 //! `actifix sourcemaps …`
 
 use super::client::{Client, encoded};
-use super::output::{self, ago, counted, grouped, items, number, text};
+use super::output::{self, ago, grouped, items, number, plural, text};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use clap::Subcommand;
@@ -55,7 +55,7 @@ pub async fn run(global: &Global, command: SourceMapsCommand) -> Result<ExitCode
         }
         SourceMapsCommand::Remove { uploads, .. } => {
             let many = u64::try_from(uploads.len()).unwrap_or(u64::MAX);
-            output::line(format!("removed {}", counted(many, "upload", "uploads")))?;
+            output::line(format!("removed {}", plural(many, "upload", "uploads")))?;
         }
     }
     Ok(ExitCode::SUCCESS)

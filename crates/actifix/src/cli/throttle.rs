@@ -2,7 +2,7 @@
 
 use super::client::{Client, encoded};
 use super::ids;
-use super::output::{self, ago, counted, grouped, number, text, time};
+use super::output::{self, ago, are, grouped, many, number, plural, text, time};
 use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
 use clap::Subcommand;
@@ -63,7 +63,12 @@ pub async fn throttle(global: &Global, command: ThrottleCommand) -> Result<ExitC
             client.post("/api/v1/throttle/reset", &json!({ "project": project })).await
         }
         ThrottleCommand::Promote { ticket, project, limit } => {
-            promote(&client, ticket.as_deref(), project, *limit).await
+            let promoted = promote(&client, ticket.as_deref(), project, *limit).await;
+            let none = promoted.as_ref().is_ok_and(|answer| answer.get("promoted") == Some(&json!([])));
+            if none && !names_one && !global.json {
+                elsewhere = held_elsewhere(&client).await?;
+            }
+            promoted
         }
     };
     client.close().await?;
@@ -73,9 +78,13 @@ pub async fn throttle(global: &Global, command: ThrottleCommand) -> Result<ExitC
     } else if let Some(promoted) = answer.get("promoted").and_then(Value::as_array) {
         output::line(match promoted.len() {
             0 if names_one => "That ticket is not held: it is open already.".to_owned(),
-            0 => "Nothing is held: no ticket waits to be opened.".to_owned(),
-            many => format!("opened {}", counted(many as u64, "ticket", "tickets")),
+            0 if elsewhere.is_empty() => "Nothing is held: no ticket waits to be opened.".to_owned(),
+            0 => "Nothing is held in this project.".to_owned(),
+            opened => format!("opened {}", many(opened as u64, "ticket")),
         })?;
+        for line in elsewhere {
+            output::line(line)?;
+        }
     } else if answer.is_null() {
         output::line("The throttle was reset.")?;
     } else {
@@ -100,7 +109,7 @@ async fn held_elsewhere(client: &Client) -> Result<Vec<String>, CliError> {
         let held: u64 =
             held_by_priority(&client.get("/api/v1/throttle", &[("project", &id)]).await?).iter().sum();
         if held > 0 {
-            let held = counted(held, "ticket is", "tickets are");
+            let held = plural(held, "ticket is", "tickets are");
             let line = format!("{held} held in project {name}: actifix throttle status --project {name}");
             lines.push(style(line).yellow().to_string());
         }
@@ -135,11 +144,50 @@ fn throttle_text(answer: &Value) -> String {
     let empty = Value::Null;
     let throttle = answer.get("throttle").unwrap_or(&empty);
     let held = answer.get("held").unwrap_or(&empty);
+    let (normal, hard) = (
+        grouped(number(throttle, "brake_new_per_minute")),
+        grouped(number(throttle, "brake_hard_new_per_minute")),
+    );
     let sentence = match text(throttle, "brake") {
         "off" | "" => style("The brake is off.").green().to_string(),
-        other => style(format!("The brake is on ({other}).")).red().bold().to_string(),
+        "hard" => style("The brake is on, hard: new tickets of every priority are held, P0 and P1 too.")
+            .red()
+            .bold()
+            .to_string(),
+        _ => style("The brake is on: new tickets of P2 to P4 are held.").red().bold().to_string(),
     };
     let by_priority = held_by_priority(answer);
+    let (sum, beyond) = (by_priority.iter().sum(), number(held, "beyond_cap"));
+    let mut lines = vec![
+        format!(
+            "{sentence} {} in the last minute; more than {normal} hold P2 to P4, more than {hard} P0 and P1 too.",
+            many(number(throttle, "new_last_minute"), "new ticket"),
+        ),
+        format!(
+            "{} {} held with {}; {} beyond the cap {} only counted.",
+            many(sum, "ticket"),
+            are(sum),
+            many(number(held, "events"), "event"),
+            many(beyond, "event"),
+            if beyond == 1 { "was" } else { "were" },
+        ),
+        budgets(throttle, &by_priority).render(),
+    ];
+    for waiting in throttle.get("waiting").and_then(Value::as_array).into_iter().flatten() {
+        lines.push(format!(
+            "new {} tickets are held: {}; {}",
+            text(waiting, "priority"),
+            text(waiting, "why"),
+            style(format!("they come in {}", text(waiting, "until"))).dim()
+        ));
+    }
+    lines.join("\n")
+}
+
+/// A row for each priority: its budget, if it has one, and what is held.
+fn budgets(throttle: &Value, by_priority: &[u64]) -> Sheet {
+    let empty = Value::Null;
+    let list = |name: &str| throttle.get(name).and_then(Value::as_array).into_iter().flatten();
     let mut sheet = Sheet::new(&[
         ("PRIO", Fit::Whole),
         ("OPENED", Fit::Whole),
@@ -147,13 +195,13 @@ fn throttle_text(answer: &Value) -> String {
         ("WINDOW", Fit::Whole),
         ("FREES AT (UTC)", Fit::Spare(1)),
         ("HELD", Fit::Whole),
+        ("NEW ONES", Fit::Whole),
     ]);
     for (place, held) in by_priority.iter().enumerate() {
         let name = format!("P{place}");
-        let limits = throttle.get("priorities").and_then(Value::as_array).into_iter().flatten();
-        let limit = limits.into_iter().find(|limit| text(limit, "priority") == name).unwrap_or(&empty);
-        let limited = !limit.is_null();
-        let or_dash = |text: String| if limited { text } else { "–".to_owned() };
+        let limit = list("priorities").find(|limit| text(limit, "priority") == name).unwrap_or(&empty);
+        let waiting = list("waiting").find(|waiting| text(waiting, "priority") == name);
+        let or_dash = |text: String| if limit.is_null() { "–".to_owned() } else { text };
         sheet.row([
             name.clone(),
             or_dash(grouped(number(limit, "used"))),
@@ -161,19 +209,40 @@ fn throttle_text(answer: &Value) -> String {
             or_dash(format!("{} h", number(limit, "window_seconds") / 3_600)),
             time(limit, "frees_at"),
             grouped(*held),
+            match waiting.map(|waiting| text(waiting, "reason")) {
+                None => "let in",
+                Some("priority_limit") => "held: budget",
+                Some("brake_hard") => "held: hard brake",
+                Some(_) => "held: brake",
+            }
+            .to_owned(),
         ]);
         sheet.look(0, Look::priority(&name));
+        if waiting.is_some() {
+            sheet.look(6, Look::Notice);
+        }
     }
-    format!(
-        "{sentence} {} new tickets in the last minute; it comes on above {}, hard above {}.\n{} tickets are held with {} events; {} events beyond the cap were only counted.\n{}",
-        grouped(number(throttle, "new_last_minute")),
-        grouped(number(throttle, "brake_new_per_minute")),
-        grouped(number(throttle, "brake_hard_new_per_minute")),
-        grouped(by_priority.iter().sum()),
-        grouped(number(held, "events")),
-        grouped(number(held, "beyond_cap")),
-        sheet.render(),
-    )
+    sheet
+}
+
+/// Why a ticket is held, and what lets it in. `because` is the API's answer, which an older or narrower one lacks.
+pub fn held(because: Option<&Value>, ticket: &str) -> String {
+    if ticket.is_empty() {
+        return "counted only: as many tickets are held as may be (throttle.held_max); the ticket \"Ticket flood\" stands for all beyond"
+            .to_owned();
+    }
+    let now = format!("now by `actifix throttle promote {ticket}`");
+    match because {
+        Some(because) if !because.is_null() => format!(
+            "held: {}; it is kept and counted, and opens {}, or {now}",
+            text(because, "why"),
+            text(because, "until")
+        ),
+        Some(_) => format!("held: there is room again, it opens within seconds, or {now}"),
+        None => format!(
+            "held: `actifix throttle status` says by what; it is kept and counted, and opens by itself, or {now}"
+        ),
+    }
 }
 
 /// Requests whose key was refused, in a line for each kind: what is wrong with a DSN somewhere.
@@ -182,7 +251,12 @@ pub fn refused_lines(answer: &Value) -> Vec<String> {
     let mut lines: Vec<String> = all.iter().take(REFUSED_MAX).map(refused_line).collect();
     if all.len() > REFUSED_MAX {
         lines.push(
-            style(format!("{} more kinds of refusals: --json", all.len() - REFUSED_MAX)).dim().to_string(),
+            style(format!(
+                "{}: --json",
+                plural((all.len() - REFUSED_MAX) as u64, "more kind of refusals", "more kinds of refusals")
+            ))
+            .dim()
+            .to_string(),
         );
     }
     if !lines.is_empty() {
@@ -217,6 +291,6 @@ fn refused_line(refused: &Value) -> String {
     format!(
         "{} {} {why}; the last {when}",
         style("refused:").red().bold(),
-        counted(number(refused, "count"), "request", "requests"),
+        many(number(refused, "count"), "request"),
     )
 }

@@ -70,10 +70,15 @@ pub enum TicketCommand {
     )]
     Complete(CompleteArgs),
     /// Let agents have it.
-    #[command(after_help = "Example:\n  actifix ticket approve 7K3QF")]
+    #[command(
+        after_help = "Examples:\n  actifix ticket approve 7K3QF\n  actifix ticket approve 7K3QF --withdraw    take it back"
+    )]
     Approve {
         /// Ticket id, or its end.
         id: String,
+        /// Take the approval back: agents get it only if its events suffice.
+        #[arg(long)]
+        withdraw: bool,
     },
     /// Open it again.
     #[command(after_help = "Example:\n  actifix ticket reopen 7K3QF")]
@@ -199,7 +204,11 @@ async fn dispatch(global: &Global, client: &Client, command: TicketCommand) -> R
             act(global, client, &id, "/notes", &body).await
         }
         TicketCommand::Complete(args) => complete(global, client, args).await,
-        TicketCommand::Approve { id } => act(global, client, &id, "/approve", &json!({})).await,
+        TicketCommand::Approve { id, withdraw } => {
+            let answer = sent(client, &id, "/approve", &json!({ "approved": !withdraw })).await?;
+            tell(global, &answer)?;
+            if global.json { Ok(()) } else { output::line(agents(&answer)) }
+        }
         TicketCommand::Reopen { id } => act(global, client, &id, "/reopen", &json!({})).await,
         TicketCommand::Ignore { id } => act(global, client, &id, "/ignore", &json!({})).await,
         TicketCommand::Assign { id, assignee } => {
@@ -210,8 +219,16 @@ async fn dispatch(global: &Global, client: &Client, command: TicketCommand) -> R
             for typed in &from {
                 whole.push(ids::ticket(client, typed).await?);
             }
-            let from = whole;
-            act(global, client, &into, "/merge", &json!({ "from": from })).await
+            let answer = sent(client, &into, "/merge", &json!({ "from": whole })).await?;
+            tell(global, &answer)?;
+            if !global.json && answer.get("approval_ended") == Some(&Value::Bool(true)) {
+                output::note(format!(
+                    "the approval for agents ended: not all of these tickets had one. {}; look at what came in, then `actifix ticket approve {}`",
+                    agents(&answer),
+                    text(&answer, "id")
+                ));
+            }
+            Ok(())
         }
         TicketCommand::Split { id, fingerprint } => {
             act(global, client, &id, "/split", &json!({ "fingerprint": fingerprint })).await
@@ -224,12 +241,25 @@ fn path(id: &str, tail: &str) -> String {
 }
 
 async fn act(global: &Global, client: &Client, id: &str, tail: &str, body: &Value) -> Result<(), CliError> {
+    tell(global, &sent(client, id, tail, body).await?)
+}
+
+async fn sent(client: &Client, id: &str, tail: &str, body: &Value) -> Result<Value, CliError> {
     let id = ids::ticket(client, id).await?;
-    let answer = client.post(&path(&id, tail), body).await?;
+    client.post(&path(&id, tail), body).await
+}
+
+/// What the ticket is after an act.
+fn tell(global: &Global, answer: &Value) -> Result<(), CliError> {
     if global.json {
-        return output::json(&answer);
+        return output::json(answer);
     }
-    output::line(format!("{} {} {}", text(&answer, "id"), text(&answer, "status"), text(&answer, "title")))
+    output::line(format!("{} {} {}", text(answer, "id"), text(answer, "status"), text(answer, "title")))
+}
+
+/// Whether agents may have a ticket, and why.
+fn agents(ticket: &Value) -> String {
+    format!("agents: {} ({})", text(ticket, "approval").replace('_', " "), text(ticket, "approval_reason"))
 }
 
 async fn complete(global: &Global, client: &Client, args: CompleteArgs) -> Result<(), CliError> {

@@ -156,6 +156,9 @@ const TAIL_SEEN_MAX: usize = 10_000;
 async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result<(), CliError> {
     let mut seen: HashSet<(String, u64)> = HashSet::new();
     let mut first = true;
+    if !global.json {
+        output::note("waiting for new events; Ctrl-C ends. `actifix ticket list` shows what is there");
+    }
     let mut interrupt = Interrupt::install().map_err(CliError::other)?;
     loop {
         let mut query = vec![("sort", "last_seen"), ("limit", TAIL_LIMIT)];
@@ -237,8 +240,8 @@ fn print_finding(finding: &Value) -> Result<(), CliError> {
         text(finding, "masked"),
     ))?;
     output::line(format!(
-        "{} times, first {} UTC, last {} UTC, project {}",
-        grouped(number(finding, "count")),
+        "sent {}, first {} UTC, last {} UTC, project {}",
+        output::times(number(finding, "count")),
         time(finding, "first_seen"),
         time(finding, "last_seen"),
         number(finding, "project"),

@@ -20,6 +20,35 @@ const RENAMED: [(&str, &str); 7] = [
     ("type", "error_type"),
 ];
 
+/// Options that other programs have and ours has not, and what does the same here: the parser knows likenesses of
+/// letters, not of meaning.
+const MEANT: [(&str, &[&str], &str); 1] = [(
+    "actifix serve",
+    &["--port", "-p", "--bind", "-b", "--listen", "-l", "--host", "--address", "--addr"],
+    "the address is a setting: `ACTIFIX_LISTENERS__MAIN__BIND=127.0.0.1:8000 actifix serve`, or `bind` below [listeners.main] in actifix.toml",
+)];
+
+/// The same of commands: below which, what people type, and what does it here.
+const MEANT_COMMANDS: [(&str, &[&str], &str); 5] = [
+    ("actifix", &["init", "start", "up", "server", "setup"], "`actifix serve` makes a home and starts it"),
+    (
+        "actifix",
+        &["status", "health", "check"],
+        "`actifix doctor` looks at the deployment, `actifix ticket list` at what came in",
+    ),
+    (
+        "actifix",
+        &["login", "signin"],
+        "commands on the same machine need none; elsewhere they take ACTIFIX_URL and ACTIFIX_TOKEN (`actifix token create`)",
+    ),
+    (
+        "actifix ticket",
+        &["resolve", "close", "fix", "done"],
+        "`actifix ticket complete` resolves it, with evidence",
+    ),
+    ("actifix ticket", &["unapprove", "disapprove"], "`actifix ticket approve --withdraw` takes it back"),
+];
+
 /// Names of the commands that were chosen, outermost first.
 pub fn chosen(matches: &ArgMatches) -> Vec<String> {
     let mut names = Vec::new();
@@ -86,7 +115,14 @@ pub fn refused(error: &clap::Error, chosen: &[String]) -> CliError {
     let value = one(error, ContextKind::InvalidValue);
     CliError::usage(match error.kind() {
         ErrorKind::InvalidSubcommand => {
-            let word = word(&one(error, ContextKind::InvalidSubcommand));
+            let typed = one(error, ContextKind::InvalidSubcommand);
+            let meant = MEANT_COMMANDS
+                .iter()
+                .find(|(of, names, _)| *of == command && names.contains(&typed.as_str()));
+            if let Some((.., instead)) = meant {
+                return CliError::usage(format!("{typed}: unknown command; {instead}"));
+            }
+            let word = word(&typed);
             let near = nearest(error, ContextKind::SuggestedSubcommand);
             format!("{word}unknown command{near} `{command} --help` lists all")
         }
@@ -102,6 +138,10 @@ pub fn refused(error: &clap::Error, chosen: &[String]) -> CliError {
         }
         ErrorKind::UnknownArgument => {
             let name = argument.split('=').next().unwrap_or_default();
+            let meant = MEANT.iter().find(|(of, names, _)| *of == command && names.contains(&name));
+            if let Some((.., instead)) = meant {
+                return CliError::usage(format!("{name}: unknown option of `{command}`; {instead}"));
+            }
             let near = nearest(error, ContextKind::SuggestedArg);
             format!("{}: unknown option of `{command}`{near} {help}", cut(name, VALUE_CHARS_MAX))
         }

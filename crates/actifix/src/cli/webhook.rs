@@ -344,7 +344,7 @@ async fn list(global: &Global, client: &Client) -> Result<(), CliError> {
         ]);
         sheet.look(2, look);
     }
-    output::line(sheet.render())
+    sheet.print("No channels: nobody is told of anything. `actifix webhook add NAME` makes one.")
 }
 
 async fn test(global: &Global, name: &str, yes: bool, client: &Client) -> Result<ExitCode, CliError> {
@@ -436,7 +436,7 @@ async fn deliveries(
 /// How a message fared, in words.
 fn result(delivery: &Value) -> String {
     let attempts = number(delivery, "attempts");
-    let times = output::counted(attempts, "attempt", "attempts");
+    let times = output::plural(attempts, "attempt", "attempts");
     match text(delivery, "state") {
         "delivered" => "delivered".to_owned(),
         "dead" => format!("given up after {times}"),

@@ -16,7 +16,10 @@ fn act(name: &str) -> String {
 fn a_ticket_is_worked_from_assignment_to_resolution() {
     for scripts in [Scripts::On, Scripts::Off] {
         let stage = Stage::empty();
-        let ticket = stage.ticket("PaymentError", "card declined");
+        // By the public key, as anybody could: agents do not have it yet.
+        let planted = json!({ "type": "PaymentError", "value": "card declined" });
+        stage.store(&json!({ "exception": { "values": [planted] } }));
+        let ticket = stage.first("PaymentError");
         let other = stage.ticket("GatewayError", "the gateway hung up");
         let mut visitor = Visitor::with(stage.server.address, scripts);
         visitor.sign_in(&format!("/tickets/{ticket}"));
@@ -35,7 +38,9 @@ fn a_ticket_is_worked_from_assignment_to_resolution() {
         visitor.follow(&act("note"));
         visitor.see("blockquote", "<b>not bold</b>");
         visitor.follow(&act("approve"));
-        visitor.see("b", "admin");
+        visitor.see("p", "Agents may have it. admin approved it");
+        visitor.follow(&act("unapprove"));
+        visitor.see("p", "Agents do not get it.");
         visitor.follow(&act("ignore"));
         visitor.see("dd", "ignored");
         assert_eq!(stage.of_ticket(&ticket, "status"), "ignored");
@@ -43,11 +48,11 @@ fn a_ticket_is_worked_from_assignment_to_resolution() {
         visitor.see("dd", "open");
         visitor.fill("[name=from]", &other);
         visitor.follow(&act("merge"));
-        visitor.see("li", "merged tickets into this one");
+        visitor.see("li", &format!("merged {other} into it"));
         assert_eq!(stage.of_ticket(&ticket, "count"), 2);
         visitor.check();
         visitor.follow(&act("split"));
-        visitor.see("li", "split it");
+        visitor.see("li", "gave one of its keys a ticket of its own");
         assert!(visitor.run("return document.querySelector('[value=split]')").is_null(), "one key is left");
         visitor.check();
 

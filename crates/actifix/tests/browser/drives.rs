@@ -12,7 +12,19 @@ pub type Acts = &'static [(&'static str, &'static [&'static str])];
 pub const SIGNING_IN: Acts = &[("/login", &[""]), ("/logout", &[""])];
 pub const TICKET: Acts = &[(
     "/tickets/{id}",
-    &["mine", "assign", "priority", "note", "approve", "ignore", "reopen", "merge", "split", "resolve"],
+    &[
+        "mine",
+        "assign",
+        "priority",
+        "note",
+        "approve",
+        "unapprove",
+        "ignore",
+        "reopen",
+        "merge",
+        "split",
+        "resolve",
+    ],
 )];
 pub const LIST: Acts =
     &[("/tickets", &["mine", "ignore", "reopen", "assign", "resolve"]), ("/views", &["save", "remove"])];

@@ -57,8 +57,13 @@ const NO_PAGES: &[(&str, &str)] = &[
 const ROUTER: &str = include_str!("../../../actifix-web/src/dashboard.rs");
 
 /// Pages that say that something is not there, and with which status.
-const REFUSALS: &[(&str, u16)] =
-    &[("/tickets/ACT-20000101-AAAAA", 404), ("/events/nothing", 404), ("/projects/nothing", 404)];
+const REFUSALS: &[(&str, u16)] = &[
+    ("/tickets/ACT-20000101-AAAAA", 404),
+    ("/events/nothing", 404),
+    ("/projects/nothing", 404),
+    ("/nopage", 404),
+    ("/logout", 405),
+];
 
 /// A page that is added gets its line above: it is a route of the router.
 #[test]
@@ -121,8 +126,11 @@ fn walk_with_axe(width: u32) {
         problems.extend(visitor.axe());
     }
     for (path, status) in REFUSALS {
+        visitor.dark(false);
         visitor.open_refused(path, *status);
         problems.extend(visitor.inspect().1);
+        problems.extend(visitor.axe());
+        visitor.dark(true);
         problems.extend(visitor.axe());
     }
     none(&problems);
@@ -194,7 +202,10 @@ fn an_installation_without_events_says_how_to_begin() {
             ("/audit?user=nobody-of-this-name", "No row matches"),
             ("/backups", "There is no backup"),
         ] {
+            visitor.dark(false);
             problems.extend(visit(&mut visitor, path, words));
+            problems.extend(visitor.axe());
+            visitor.dark(true);
             problems.extend(visitor.axe());
         }
     }

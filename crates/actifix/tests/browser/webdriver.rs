@@ -185,7 +185,11 @@ impl Session {
     /// The theme that the system of this person prefers.
     pub fn prefer_dark(&self, dark: bool) -> Result<()> {
         let value = if dark { "dark" } else { "light" };
-        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        // Without motion: a colour that is still on its way to the other theme would be judged.
+        let features = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": value },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
         self.devtools("Emulation.setEmulatedMedia", &features).map(|_| ())
     }
 

@@ -478,7 +478,10 @@ fn rules_are_kept_tried_and_removed_by_commands() {
     let defaults = home.cli(&["webhook", "rule", "list", "--json"]).json();
     assert!(defaults["items"].as_array().unwrap().iter().all(|rule| rule["is_default"] == true));
     let tried = home.cli(&["webhook", "rule", "dry-run", "t", "--on", "new", "--priority", "P1"]).ok();
-    assert!(tried.starts_with("would have sent 3 in 7 days (0 digests); 3 changes matched"), "{tried}");
+    assert!(
+        tried.starts_with("would have sent 3 messages in 7 days (0 digests); 3 changes matched"),
+        "{tried}"
+    );
     let tried =
         home.cli(&["webhook", "rule", "dry-run", "t", "--on", "new", "--burst", "1", "--json"]).json();
     assert_eq!((tried["would_have_sent"].as_u64(), tried["digests"].as_u64()), (Some(2), Some(1)));

@@ -133,6 +133,7 @@ fn chmod(path: &Path, mode: u32) {
 #[test]
 fn a_fresh_home_is_told_every_open_box_and_the_advice_closes_all_of_them() {
     let home = Home::new();
+    home.cli(&["project", "create", "spare"]).ok();
     let (report, code) = examine(&home);
     assert_eq!(code, 1);
     let open =
@@ -397,6 +398,7 @@ fn the_doctor_is_for_administrators_and_its_reserved_key_for_nobody_else() {
 #[test]
 fn people_get_groups_marks_and_a_last_line() {
     let home = Home::new();
+    home.cli(&["project", "create", "spare"]).ok();
     let Finished { stdout, .. } = home.cli(&["doctor", "--production"]);
     for heading in ["\nSecrets\n", "\nNetwork\n", "\nData\n", "\nOperation\n"] {
         assert!(stdout.contains(heading), "{stdout}");

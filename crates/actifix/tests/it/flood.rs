@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Home, KEY_42, Server};
+use crate::harness::{Home, KEY_42, Server, finish};
 use crate::http::{Connection, Request};
 
 /// Different errors of the flood.
@@ -353,13 +353,35 @@ fn a_second_server_on_the_same_home_is_refused() {
     let home = Home::new();
     let server = home.serve_busy();
     let second = home.cli(&["serve"]);
-    assert!(!second.status.success(), "{}", second.stdout);
-    assert!(second.stderr.starts_with("error: "), "{}", second.stderr);
-    assert!(
-        second.stderr.contains(&server.pid().to_string()),
-        "the message names the other process: {}",
-        second.stderr
-    );
+    assert_eq!(second.code(), 75, "{}", second.stdout);
+    // Also where it would ask for the very same port: that is not what is wrong.
+    let mut there = home.command(&["serve"]);
+    there.env("ACTIFIX_LISTENERS__MAIN__BIND", server.address.to_string());
+    for refused in [second, finish(there, b"")] {
+        let told = refused.stderr;
+        assert!(told.starts_with("error: ") && told.trim_end().lines().count() == 1, "{told}");
+        let pid = server.pid();
+        for words in [
+            &format!("pid {pid}"),
+            &format!("http://{}", server.address),
+            &format!("`kill {pid}`"),
+            "--home DIR",
+        ] {
+            assert!(told.contains(words), "{words:?} is not in: {told}");
+        }
+    }
+    // On a home of its own it is the port that is taken.
+    let other = Home::new();
+    let mut there = other.command(&["serve"]);
+    there.env("ACTIFIX_LISTENERS__MAIN__BIND", server.address.to_string());
+    let refused = finish(there, b"");
+    assert_eq!(refused.code(), 73, "{}", refused.stderr);
+    let address = server.address.to_string();
+    for words in
+        [&address, "another program listens there", "stop it", "ACTIFIX_LISTENERS__MAIN__BIND=127.0.0.1:"]
+    {
+        assert!(refused.stderr.contains(words), "{words:?} is not in: {}", refused.stderr);
+    }
     // The first is unharmed, and so is its door for commands.
     assert!(home.cli(&["dsn"]).ok().starts_with("http://"));
     // Once it is gone, its place is free, also after a power failure.

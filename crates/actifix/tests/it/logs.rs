@@ -198,7 +198,7 @@ fn bounds_of_the_log_are_checked_and_shown() {
         assert_eq!(checked.code(), code, "{value}: {}", checked.stderr);
     }
     fs::remove_file(home.path().join("actifix.toml")).expect("a file");
-    home.cli(&["project", "list"]).ok();
+    home.cli(&["project", "create", "spare"]).ok();
     let shown = home.cli(&["retention", "show"]).ok();
     assert!(shown.contains("retention.logs_days") && shown.contains("500,000,000"), "{shown}");
 }
@@ -207,7 +207,7 @@ fn bounds_of_the_log_are_checked_and_shown() {
 fn tail_goes_on_over_the_end_of_a_file() {
     use std::io::{BufRead, BufReader};
     let home = Home::new();
-    home.cli(&["project", "list"]).ok();
+    home.cli(&["project", "create", "spare"]).ok();
     let dir = home.path().join(".actifix/logs");
     let log = dir.join("actifix.log");
     let line = |number: u32| {

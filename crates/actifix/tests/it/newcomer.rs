@@ -27,11 +27,22 @@ fn record(home: &Home, text: &str) -> String {
 #[test]
 fn the_parsers_mistakes_are_one_line_with_the_nearest_name() {
     let home = Home::new();
+    home.cli(&["project", "create", "spare"]).ok();
     for (arguments, says) in [
         (&["tickt"][..], &["tickt: unknown command", "did you mean `ticket`?"][..]),
         (&["ticket", "lst"], &["lst: unknown command", "`list`", "`actifix ticket --help`"]),
+        (&["init"], &["init: unknown command", "`actifix serve` makes a home"]),
+        (&["status"], &["status: unknown command", "`actifix doctor`"]),
+        (&["login"], &["login: unknown command", "ACTIFIX_TOKEN"]),
+        (&["ticket", "resolve", "7K3QF"], &["resolve: unknown command", "`actifix ticket complete`"]),
         (&["ticket"], &["a command is missing: list, show, claim"]),
         (&["ticket", "list", "--serach=x"], &["--serach: unknown option", "did you mean `--search`?"]),
+        (
+            &["serve", "--port", "8000"],
+            &["--port: unknown option", "ACTIFIX_LISTENERS__MAIN__BIND=127.0.0.1:8000"],
+        ),
+        (&["serve", "--host=0.0.0.0"], &["--host: unknown option", "[listeners.main] in actifix.toml"]),
+        (&["serve", "--prodution"], &["did you mean `--production`?"]),
         (&["ticket", "list", "--limit", "500"], &["--limit: ", "1..=200", "`actifix ticket list --help`"]),
         (&["ticket", "list", "--limit"], &["--limit: its value is missing"]),
         (&["ticket", "list", "--sort", "cuont"], &["--sort: ", "last_seen, first_seen, count", "`count`"]),
@@ -51,7 +62,6 @@ fn the_parsers_mistakes_are_one_line_with_the_nearest_name() {
         (&["project", "set", "default", "email=kep"], &["keep, mask or hash"]),
         (&["ticket", "merge", "7K3QF", "no ticket"], &["not the id of a ticket"]),
     ] {
-        home.cli(&["dsn"]);
         in_one_line(&home.cli(arguments), says);
     }
     // A value in the wrong place may be a secret.
@@ -455,6 +465,36 @@ fn a_recorded_stack_keeps_what_its_exception_says() {
     assert!(shown.contains("the nightly import failed"), "{shown}");
 }
 
+/// What is empty says what to do, and what waits says that it does.
+#[test]
+fn silence_is_explained() {
+    let home = Home::new();
+    let server = home.serve();
+    assert!(home.cli(&["webhook", "list"]).ok().contains("`actifix webhook add NAME`"));
+    assert!(home.cli(&["retention", "run", "--dry-run"]).ok().contains("would delete nothing"));
+    let rules = home.cli(&["webhook", "rule", "list"]).ok();
+    assert!(rules.contains("7 d") && rules.contains("none") && !rules.contains("10080"), "{rules}");
+    // A flood need not be where one looks first.
+    home.cli(&["project", "create", "shop"]).ok();
+    for kind in ["AError", "BError", "CError"] {
+        let event = serde_json::json!({ "message": "x", "type": kind, "priority": "P4", "project": "shop" });
+        server.post("/api/v1/events", &event);
+    }
+    let nothing = home.cli(&["throttle", "promote"]).ok();
+    assert!(nothing.contains("Nothing is held in this project."), "{nothing}");
+    assert!(
+        nothing.contains("1 ticket is held in project shop: actifix throttle status --project shop"),
+        "{nothing}"
+    );
+    let mut tail = home.command(&["events", "tail"]);
+    let mut child = tail.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let said =
+        BufReader::new(child.stderr.take().expect("a pipe")).lines().next().expect("a line").expect("text");
+    assert!(said.contains("waiting for new events; Ctrl-C ends"), "{said}");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("a signal is sent");
+    child.wait().expect("an end");
+}
+
 /// The demo's flood uses up a budget of its own, and the demo ends with its terminal.
 #[test]
 fn a_demo_leaves_room_for_ones_own_errors_and_ends_with_its_terminal() {
@@ -521,6 +561,7 @@ fn what_the_server_runs_with_is_told_from_what_is_configured() {
 #[test]
 fn a_dsn_leads_to_where_the_server_was() {
     let home = Home::new();
+    home.cli(&["project", "create", "spare"]).ok();
     let unknown = home.cli(&["dsn"]);
     assert!(unknown.stderr.contains("chosen at the start"), "nobody knows the port yet: {}", unknown.stderr);
     let server = home.serve();

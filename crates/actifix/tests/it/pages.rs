@@ -4,10 +4,10 @@ use serde_json::json;
 
 use crate::harness::{Home, Server};
 use crate::http::{Answer, Request};
-use crate::people::{Browser, PASSWORD, login, user, with_admin};
+use crate::people::{Browser, PASSWORD, login, user, with_admin, with_admin_and};
 
 /// Every page that shows something of the installation.
-const PAGES: [&str; 20] = [
+pub const PAGES: [&str; 20] = [
     "/",
     "/tickets",
     "/tickets?q=",
@@ -259,4 +259,79 @@ fn a_link_from_elsewhere_is_followed_once_more_with_the_cookie() {
     let answer = server.send(&from_mail);
     assert_eq!(answer.status, 200);
     assert!(answer.text().contains("http-equiv=\"refresh\"") && !answer.text().contains("Held"));
+}
+
+/// What a browser gets where there is no page is a page: what, why, where to go; a program gets a document of errors.
+#[test]
+fn an_error_is_a_page_for_people_and_a_document_for_programs() {
+    let (_home, server) = with_admin_and("[limits]\napi_per_minute = 20\n");
+    let browser = login(&server, "admin", PASSWORD);
+    let as_page = |request: Request| {
+        server.send(&request.header("Accept", "text/html,application/xhtml+xml,*/*;q=0.8"))
+    };
+    let cookie = browser.cookies();
+    let large = "x".repeat((1 << 20) + 1);
+    let too_large = form("/held", &[("csrf", &browser.csrf), ("act", &large)]).header("Cookie", &cookie);
+    let forged = form("/held", &[("csrf", "0"), ("act", "reset")]).header("Cookie", &cookie);
+    for (request, status, words) in [
+        (Request::get("/nopage"), 404, "There is no such page"),
+        (Request::get("/nopage/below?x=1"), 404, "There is no such page"),
+        (Request::get("/tickets/ACT-20260101-00000").header("Cookie", &cookie), 404, "There is nothing here"),
+        (Request::get("/logout"), 405, "This address is no page"),
+        (Request::new("PUT", "/nopage"), 404, "There is no such page"),
+        (forged, 403, "This may not be done"),
+        (too_large, 413, "That is too much at once"),
+    ] {
+        let answer = as_page(request);
+        assert_eq!(answer.status, status, "{words}: {}", answer.text());
+        let html = answer.text();
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{html}");
+        for part in [words, "/assets/", "href=\"/tickets\"", "request <code>", "<html lang=\"en\""] {
+            assert!(html.contains(part), "{part:?} is not in: {html}");
+        }
+        assert!(!html.contains("openapi") && !html.contains("Allow header"), "words for programs: {html}");
+        assert!(
+            answer
+                .header("content-security-policy")
+                .is_some_and(|policy| policy.contains("style-src 'self'"))
+        );
+    }
+    for request in [
+        Request::get("/nopage"),
+        Request::get("/nopage").header("Accept", "application/json"),
+        Request::get("/nopage").header("Accept", "*/*"),
+        Request::get("/api/v1/nopage").header("Accept", "text/html"),
+        Request::get("/api/nopage").header("Accept", "text/html"),
+        Request::get("/hooks/nobody").header("Accept", "text/html"),
+    ] {
+        let answer = server.send(&request);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{}", answer.text());
+        let problem = answer.json();
+        assert_eq!(problem["status"], answer.status, "{problem}");
+        assert!(problem["request_id"].is_string() && problem["detail"].is_string(), "{problem}");
+    }
+    let limited = (0..60)
+        .map(|_| as_page(Request::get("/tickets").header("Cookie", &cookie)))
+        .find(|answer| answer.status == 429)
+        .expect("a limit");
+    let seconds = limited.header("retry-after").expect("a time").to_owned();
+    let html = limited.text();
+    for part in ["Too many requests", &format!("Wait {seconds} second"), "Try again"] {
+        assert!(html.contains(part), "{part:?} is not in: {html}");
+    }
+}
+
+/// Where a listener carries no pages, an error could not have its stylesheet: it is a document there.
+#[test]
+fn a_listener_without_pages_answers_programs_alone() {
+    let home = Home::with_config("modules = [\"ingest\", \"api\"]\n");
+    let server = home.serve();
+    for path in ["/", "/nopage", "/tickets"] {
+        let answer = server.send(&Request::get(path).header("Accept", "text/html"));
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (404, Some("application/problem+json")),
+            "{path}"
+        );
+    }
 }

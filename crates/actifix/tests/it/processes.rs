@@ -18,8 +18,63 @@ fn a_command_in_some_directory_makes_no_second_installation() {
         command.current_dir(nowhere.path()).args(arguments);
         let finished = finish(command, b"");
         assert_eq!(finished.code(), 2, "{arguments:?}: {}", finished.stderr);
-        assert!(finished.stderr.contains("no installation here"), "{}", finished.stderr);
+        assert!(finished.stderr.contains("no home at "), "{}", finished.stderr);
         assert_eq!(fs::read_dir(nowhere.path()).expect("a folder").count(), 0, "{arguments:?}");
+    }
+}
+
+/// A mistyped path is no home, and asking does not make it one.
+#[test]
+fn a_command_that_reads_makes_no_home_on_a_mistyped_path() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let typed = folder.path().join("actifx");
+    for arguments in [
+        &["dsn"][..],
+        &["doctor"],
+        &["doctor", "--production", "--json"],
+        &["token", "list"],
+        &["token", "keys", "list"],
+        &["token", "revoke", "0123"],
+        &["project", "list"],
+        &["project", "show", "default"],
+        &["project", "key", "list", "default"],
+        &["project", "set", "default", "email=keep"],
+        &["ticket", "list"],
+        &["ticket", "show", "7K3QF"],
+        &["events", "tail"],
+        &["findings", "list"],
+        &["quarantine", "list"],
+        &["throttle", "status"],
+        &["release", "list"],
+        &["sourcemaps", "list", "--project", "default"],
+        &["secrets", "list"],
+        &["secrets", "status"],
+        &["secrets", "remove", "smtp.password"],
+        &["webhook", "list"],
+        &["webhook", "deliveries", "ops"],
+        &["user", "list"],
+        &["identity", "list", "jo"],
+        &["sessions", "list"],
+        &["audit", "list"],
+        &["audit", "verify"],
+        &["retention", "show"],
+        &["retention", "run", "--dry-run"],
+        &["backup", "list"],
+        &["backup", "create"],
+        &["incident", "report", "--out", "report.tar.zst"],
+        &["review", "weekly"],
+        &["diagnostics"],
+        &["export"],
+        &["logs", "tail"],
+    ] {
+        let mut command = bare_command();
+        command.arg("--home").arg(&typed).args(arguments);
+        let finished = finish(command, b"");
+        assert_eq!(finished.code(), 2, "{arguments:?}: {}{}", finished.stdout, finished.stderr);
+        for words in [&format!("no home at {}", typed.display()), "`actifix serve` makes one", "--home"] {
+            assert!(finished.stderr.contains(words), "{words:?}, {arguments:?}: {}", finished.stderr);
+        }
+        assert!(!typed.exists(), "{arguments:?} made {}", typed.display());
     }
 }
 
@@ -67,7 +122,6 @@ fn watched(home: &Home, script: &str) -> (Child, BufReader<std::process::ChildSt
 #[test]
 fn signals_reach_the_program_that_is_run_and_its_end_is_recorded() {
     let home = Home::new();
-    home.cli(&["dsn"]).ok();
     let (mut child, mut stderr) = watched(&home, "echo ready >&2; exec cat");
     let mut line = String::new();
     stderr.read_line(&mut line).expect("a line");
@@ -84,7 +138,6 @@ fn signals_reach_the_program_that_is_run_and_its_end_is_recorded() {
 #[test]
 fn a_program_that_left_a_child_behind_is_not_waited_for() {
     let home = Home::new();
-    home.cli(&["dsn"]).ok();
     // The child lives as long as this test holds its standard input, and holds the standard error.
     let (mut child, mut stderr) =
         watched(&home, "exec 3<&0; cat <&3 >/dev/null & echo last words >&2; exit 3");
@@ -101,7 +154,6 @@ const TRACE: &str = "Traceback (most recent call last):\n  File \"/srv/shop/pay.
 #[test]
 fn a_log_that_is_read_twice_counts_once() {
     let home = Home::new();
-    home.cli(&["dsn"]).ok();
     let log = home.path().join("shop.log");
     // The same error twice, without a time: two events, whatever is read how often.
     fs::write(&log, [TRACE, "2026-11-24 10:00:00 INFO fine\n", TRACE].concat()).unwrap();

@@ -3,6 +3,7 @@
 use super::{FRAMES_MAX, Found, INDEX_BYTES_MAX, Lost, SCRIPTS_MAX, SOURCE_BYTES_MAX};
 use crate::ports::MapKey;
 use actifix_domain::debug_id::DebugId;
+use actifix_domain::words::many;
 use std::collections::HashMap;
 
 /// Scripts that are named for one reason; of others their number is told.
@@ -58,7 +59,7 @@ pub(super) fn notes(maps: &HashMap<MapKey, Found>, lost: &Lost) -> Vec<String> {
     missing.tell(
         &mut notes,
         |id| format!("no source map for debug id {id}: upload it with `sentry-cli sourcemaps upload`"),
-        |more| format!("no source maps for {more} more debug ids"),
+        |more| format!("no source maps for {}", many(more as u64, "more debug id")),
     );
     let bound = format!(
         "one event may use the maps of {SCRIPTS_MAX} scripts, and {} MiB of maps in all",

@@ -7,6 +7,7 @@ use actifix_domain::fingerprint::Explanation;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, TicketId};
 use actifix_domain::outcome::Outcome;
 use actifix_domain::search::Search;
+use actifix_domain::throttle::Waiting;
 use actifix_domain::ticket::{Priority, Status, Ticket};
 use actifix_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,10 @@ pub struct TicketDetail {
     pub redactions: Vec<(String, u64)>,
     /// Commits that may have caused it, the likeliest first; the store leaves them empty.
     pub suspect_commits: Vec<SuspectCommit>,
+    /// What holds it at the moment, if it is held; the store leaves it out.
+    pub held_because: Option<Waiting>,
+    /// Agents failed at it so often that a person has to look; the store leaves that to the App.
+    pub needs_person: bool,
 }
 
 /// A decision about one ticket. Counts and times of events are not touched by it.

@@ -28,7 +28,7 @@ pub(super) fn tell(batch: &Batch, unused: &[String], what: &WhatArgs, format: Fo
         output::note(format!("note: {note}"));
     }
     if totals.notes_more > 0 {
-        output::note(format!("note: {}", output::counted(totals.notes_more, "more remark", "more remarks")));
+        output::note(format!("note: {}", output::plural(totals.notes_more, "more remark", "more remarks")));
     }
     for entry in unused.iter().take(UNUSED_SHOWN) {
         output::note(format!("note: the baseline has an entry that is not needed any more: {entry}"));
@@ -65,14 +65,14 @@ fn summary(batch: &Batch) -> String {
     };
     text.push_str(&format!(
         " in {}, {}",
-        output::counted(totals.files, "file", "files"),
-        output::counted(totals.bytes, "byte", "bytes")
+        output::plural(totals.files, "file", "files"),
+        output::plural(totals.bytes, "byte", "bytes")
     ));
     if totals.commits + totals.commits_known > 0 {
-        text.push_str(&format!(", {}", output::counted(totals.commits, "commit", "commits")));
+        text.push_str(&format!(", {}", output::plural(totals.commits, "commit", "commits")));
     }
     if totals.commits_known > 0 {
-        let known = output::counted(totals.commits_known, "commit was", "commits were");
+        let known = output::plural(totals.commits_known, "commit was", "commits were");
         text.push_str(&format!(
             "; {known} read by a former scan, of which only what had findings was read again (--anew reads all)"
         ));

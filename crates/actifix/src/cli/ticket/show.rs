@@ -1,8 +1,9 @@
 //! `actifix ticket show`
 
-use super::path;
+use super::{agents, path};
 use crate::cli::client::Client;
-use crate::cli::output::{self, counted, number, text, time};
+use crate::cli::output::{self, many, number, plural, text, time};
+use crate::cli::throttle::held;
 use crate::cli::{CliError, Global, ids, records};
 use console::style;
 use serde_json::Value;
@@ -46,16 +47,13 @@ fn head(ticket: &Value) -> Result<(), CliError> {
     ))?;
     output::line(format!(
         "{}, {}, first {} UTC, last {} UTC",
-        counted(number(ticket, "count"), "event", "events"),
-        counted(number(ticket, "users"), "user", "users"),
+        many(number(ticket, "count"), "event"),
+        many(number(ticket, "users"), "user"),
         time(ticket, "first_seen"),
         time(ticket, "last_seen"),
     ))?;
     if text(ticket, "status") == "held" {
-        output::line(
-            "held: the budget of new tickets was used up. Its first event is kept, the others are counted; \
-             it opens when budget frees, or now by `actifix throttle promote ID` (`throttle status` tells more)",
-        )?;
+        output::line(held(ticket.get("held_because"), text(ticket, "id")))?;
     }
     let mut facts = Vec::new();
     if !text(ticket, "assignee").is_empty() {
@@ -70,8 +68,13 @@ fn head(ticket: &Value) -> Result<(), CliError> {
     if !text(ticket, "resolved_after").is_empty() {
         facts.push(format!("resolved in the release after {}", text(ticket, "resolved_after")));
     }
-    let approval = text(ticket, "approval").replace('_', " ");
-    facts.push(format!("agents: {approval} ({})", text(ticket, "approval_reason")));
+    facts.push(agents(ticket));
+    if ticket.get("needs_person") == Some(&Value::Bool(true)) {
+        facts.push(
+            "needs a person: agents gave up on it; `actifix ticket approve ID` lets them try again"
+                .to_owned(),
+        );
+    }
     output::line(facts.join(", "))
 }
 
@@ -126,57 +129,26 @@ fn grouping(ticket: &Value) -> Result<(), CliError> {
 
 fn activity(ticket: &Value) -> Result<(), CliError> {
     let all = ticket.get("activity").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if !all.is_empty() {
+        output::line(format!("\n{}", style("activity").bold()))?;
+    }
     for entry in all.iter().take(ACTIVITY_MAX) {
-        output::line(
-            format!(
-                "{} {} {} {}",
-                style(time(entry, "at")).dim(),
-                text(entry, "kind"),
-                style(format!("by {}", text(entry, "actor"))).dim(),
-                details(entry.get("data").unwrap_or(&Value::Null))
-            )
-            .trim_end(),
-        )?;
+        let told = entry.get("told").unwrap_or(&Value::Null);
+        let when = style(format!("{} UTC", time(entry, "at"))).dim();
+        output::line(format!("  {when} {} {}", style(text(told, "who")).bold(), text(told, "did")))?;
+        if !text(told, "said").is_empty() {
+            for line in text(told, "said").lines() {
+                output::line(format!("      {line}"))?;
+            }
+        }
+        for fact in told.get("facts").and_then(Value::as_array).into_iter().flatten() {
+            let part = |place: usize| fact.get(place).and_then(Value::as_str).unwrap_or_default();
+            output::line(format!("      {} {}", style(format!("{}:", part(0))).dim(), part(1)))?;
+        }
     }
     if all.len() > ACTIVITY_MAX {
-        output::line(style(format!("{} older entries: --json", all.len() - ACTIVITY_MAX)).dim().to_string())?;
+        let older = plural((all.len() - ACTIVITY_MAX) as u64, "older entry", "older entries");
+        output::line(style(format!("  {older}: --json")).dim().to_string())?;
     }
     Ok(())
-}
-
-/// What was said, given or changed, in words.
-fn details(data: &Value) -> String {
-    let mut parts = Vec::new();
-    for key in [
-        "text",
-        "reason",
-        "assignee",
-        "priority",
-        "resolved_in",
-        "in_next_release_after",
-        "from",
-        "into",
-        "fingerprint",
-    ] {
-        match data.get(key) {
-            Some(Value::String(said)) if key == "text" || key == "reason" => parts.push(said.clone()),
-            Some(Value::String(said)) => parts.push(format!("{} {said}", key.replace('_', " "))),
-            _ => {}
-        }
-    }
-    let evidence = data.get("evidence").unwrap_or(&Value::Null);
-    for (key, name) in [
-        ("root_cause", "root cause"),
-        ("commit", "commit"),
-        ("no_commit_reason", "no commit"),
-        ("no_test_reason", "no test"),
-    ] {
-        if !text(evidence, key).is_empty() {
-            parts.push(format!("{name}: {}", text(evidence, key)));
-        }
-    }
-    if evidence.get("test").is_some_and(Value::is_object) {
-        parts.push("with a test that failed before and passes now".to_owned());
-    }
-    parts.join("; ")
 }

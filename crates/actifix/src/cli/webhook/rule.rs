@@ -136,6 +136,16 @@ fn rule(args: RuleArgs) -> Result<Value, CliError> {
     }))
 }
 
+/// Minutes in the largest unit that leaves none over.
+fn lasting(minutes: u64) -> String {
+    match minutes {
+        0 => "none".to_owned(),
+        days if days.is_multiple_of(24 * 60) => format!("{} d", days / (24 * 60)),
+        hours if hours.is_multiple_of(60) => format!("{} h", hours / 60),
+        minutes => format!("{minutes} min"),
+    }
+}
+
 async fn list(global: &Global, client: &Client) -> Result<(), CliError> {
     let answer = client.get("/api/v1/alert-rules", &[]).await?;
     if global.json {
@@ -163,8 +173,8 @@ async fn list(global: &Global, client: &Client) -> Result<(), CliError> {
             list("triggers"),
             conditions(item),
             if channels.is_empty() { "all".to_owned() } else { channels },
-            format!("{} min", number(item, "cooldown_minutes")),
-            format!("{} in {} min", number(item, "burst"), number(item, "digest_minutes")),
+            lasting(number(item, "cooldown_minutes")),
+            format!("{} in {}", number(item, "burst"), lasting(number(item, "digest_minutes"))),
             quiet.to_owned(),
         ]);
         if is("is_default") || !is("enabled") {
@@ -194,12 +204,12 @@ async fn dry_run(global: &Global, client: &Client, args: RuleArgs) -> Result<(),
     if global.json {
         return output::json(&run);
     }
-    let many = number(&run, "would_have_sent");
     output::line(format!(
-        "would have sent {many} in 7 days ({} digests); {} changes matched, {} were repetitions",
-        number(&run, "digests"),
-        output::grouped(number(&run, "matched")),
-        output::grouped(number(&run, "repeated"))
+        "would have sent {} in 7 days ({}); {} matched, {} of an earlier one",
+        output::many(number(&run, "would_have_sent"), "message"),
+        output::many(number(&run, "digests"), "digest"),
+        output::many(number(&run, "matched"), "change"),
+        output::plural(number(&run, "repeated"), "a repetition", "repetitions")
     ))?;
     for message in run.get("messages").and_then(Value::as_array).into_iter().flatten() {
         output::line(format!("  {}", message.as_str().unwrap_or_default()))?;
