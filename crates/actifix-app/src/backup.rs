@@ -6,6 +6,7 @@
 //! about what is there is the shelf.
 
 use crate::app::App;
+use crate::blocking::{blocking, to_the_end};
 use crate::error::{Error, Result};
 use crate::ports::{
     BackupFile, BackupPlan, BackupShelf, BackupVerdict, BackupView, SnapshotFacts, UpkeepKind, UpkeepRun,
@@ -416,18 +417,6 @@ fn from_io(error: std::io::Error) -> Error {
         return Error::Unavailable { message: "the disk of the backups is full", retry_after_seconds: 60 };
     }
     Error::internal(error)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
-}
-
-/// Does `work` to its end, whoever stops waiting for it.
-pub(crate) async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    let runtime = tokio::runtime::Handle::current();
-    blocking(move || runtime.block_on(work)).await
 }
 
 #[cfg(test)]

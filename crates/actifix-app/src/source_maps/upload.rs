@@ -3,7 +3,7 @@
 use super::DIST_CHARS_MAX;
 use super::make::{self, Unusable};
 use crate::app::App;
-use crate::backup::to_the_end;
+use crate::blocking::to_the_end;
 use crate::error::{Error, Result};
 use crate::ports::{BundleKey, Checksum, ChunkRoom, SealedChunk};
 use actifix_domain::access::{Actor, Scope};
