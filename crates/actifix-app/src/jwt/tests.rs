@@ -244,7 +244,7 @@ fn signatures_that_are_not_ours_are_refused() {
     for secret in [
         public.to_vec(),
         URL_SAFE_NO_PAD.encode(public).into_bytes(),
-        crate::login::hex(&public).into_bytes(),
+        hex::encode(&public).into_bytes(),
     ] {
         let header = URL_SAFE_NO_PAD.encode(HEADER.replace("EdDSA", "HS256"));
         let text = format!("{header}.{claimed}");
