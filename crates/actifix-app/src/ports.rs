@@ -14,7 +14,7 @@ pub use alerts::{AlertStore, Courier, HookStore, OutboundAnswer, OutboundMail, O
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
-    AuditReport, AuditRow, Authenticity, BackupFile, BackupPlan, BackupVerdict, BackupView, CheckIn, Cursor,
+    AuditReport, AuditRow, Authenticity, BackupFile, BackupVerdict, BackupView, CheckIn, Cursor,
     DamagedRow, DayCount, Discard, EventSummary, Facet, FactorRecord, FindingPlace, FindingQuery,
     FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, IntegrityReport, KeptAnswer,
     KeyRecord, LateMonitor, Lease, LegalHold, LoginKey, LoginSettled, LoginTaken, MonitorTick, MonitorView,

@@ -86,25 +86,6 @@ pub struct BackupVerdict {
     pub created_at: Option<Timestamp>,
 }
 
-/// When backups are made, and which are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackupPlan {
-    /// Somebody can read them: recipients are set.
-    pub enabled: bool,
-    /// Hours between two.
-    pub every_hours: u32,
-    /// Days of which the newest is kept.
-    pub daily: u32,
-    /// Weeks of which the newest is kept.
-    pub weekly: u32,
-}
-
-impl Default for BackupPlan {
-    fn default() -> Self {
-        Self { enabled: false, every_hours: 24, daily: 7, weekly: 4 }
-    }
-}
-
 /// Where a look through everything goes on: after this row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScrubPlace {
