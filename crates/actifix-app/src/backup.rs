@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::blocking::{blocking, to_the_end};
 use crate::error::{Error, Result};
 use crate::ports::{
-    BackupFile, BackupShelf, BackupVerdict, BackupView, SnapshotFacts, UpkeepKind, UpkeepRun,
+    BackupFile, BackupMade, BackupShelf, BackupVerdict, BackupView, SnapshotFacts, UpkeepKind, UpkeepRun,
 };
 use crate::retention::seconds;
 use actifix_domain::access::{Actor, Scope};
@@ -93,7 +93,7 @@ impl App {
         self: &Arc<Self>,
         actor: &Actor,
         recipients: Vec<String>,
-    ) -> Result<BackupFile> {
+    ) -> Result<BackupMade> {
         Self::require(actor, Scope::Admin, None)?;
         if recipients.len() > RECIPIENTS_MAX {
             return Err(Error::invalid("recipients", format!("at most {RECIPIENTS_MAX}")));
@@ -105,7 +105,8 @@ impl App {
         let app = Arc::clone(self);
         to_the_end(async move {
             let _busy = busy;
-            app.make(&shelf, &recipients, asked, record).await
+            let file = app.make(&shelf, &recipients, asked, record).await?;
+            Ok(BackupMade { file, recipients: shelf.recipients().into_iter().chain(recipients).collect() })
         })
         .await
     }
@@ -316,7 +317,7 @@ impl App {
         }
         if due && !rests {
             let made = self.create_backup(&Actor::System, Vec::new()).await?;
-            let verdict = self.verify_backup(&Actor::System, Some(&made.name)).await;
+            let verdict = self.verify_backup(&Actor::System, Some(&made.file.name)).await;
             let intact = verdict.as_ref().is_ok_and(|verdict| verdict.intact);
             self.clear_backups(intact).await?;
             verdict?;

@@ -14,7 +14,7 @@ pub use alerts::{AlertStore, Courier, HookStore, OutboundAnswer, OutboundMail, O
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
-    AuditReport, AuditRow, Authenticity, BackupFile, BackupVerdict, BackupView, CheckIn, Cursor,
+    AuditReport, AuditRow, Authenticity, BackupFile, BackupMade, BackupVerdict, BackupView, CheckIn, Cursor,
     DamagedRow, DayCount, Discard, EventSummary, Facet, FactorRecord, FindingPlace, FindingQuery,
     FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, IntegrityReport, KeptAnswer,
     KeyRecord, LateMonitor, Lease, LegalHold, LoginKey, LoginSettled, LoginTaken, MonitorTick, MonitorView,
@@ -524,6 +524,8 @@ pub trait SnapshotSink: Send {
 
 /// Where backups are kept. All of it blocks.
 pub trait BackupShelf: Send + Sync + 'static {
+    /// Who can read every new one: the configured recipients, as they were at the start.
+    fn recipients(&self) -> Vec<String>;
     /// Begins a backup that these may read besides the configured recipients. `Conflict` when nobody could.
     fn begin(&self, at: Timestamp, recipients: &[String]) -> Result<Box<dyn SnapshotSink>>;
     /// All, newest first; at most 1,000.

@@ -59,6 +59,9 @@ impl SnapshotSink for Draft {
 struct Kept(Arc<Shelf>);
 
 impl BackupShelf for Kept {
+    fn recipients(&self) -> Vec<String> {
+        Vec::new()
+    }
     fn begin(&self, at: Timestamp, _recipients: &[String]) -> Result<Box<dyn SnapshotSink>, Error> {
         Ok(Box::new(Draft(Arc::clone(&self.0), at)))
     }

@@ -5,7 +5,7 @@ use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of a snapshot of the database before its pages come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,16 @@ pub struct BackupFile {
     pub size: u64,
     /// When it was begun.
     pub created_at: Timestamp,
+}
+
+/// A backup that was just made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackupMade {
+    /// The file.
+    #[serde(flatten)]
+    pub file: BackupFile,
+    /// Whose keys open it (`age1…`), besides that of the installation, by which it tries its own.
+    pub recipients: BTreeSet<String>,
 }
 
 /// A backup with what is known of it.
