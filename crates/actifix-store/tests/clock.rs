@@ -106,11 +106,7 @@ impl Bench {
         Self { opened: Some((app, store)), clock, dir, shelf, project }
     }
 
-    async fn open(
-        dir: &TempDir,
-        clock: &Arc<FakeClock>,
-        shelf: &Arc<Shelf>,
-    ) -> (Arc<App>, Arc<dyn Store>) {
+    async fn open(dir: &TempDir, clock: &Arc<FakeClock>, shelf: &Arc<Shelf>) -> (Arc<App>, Arc<dyn Store>) {
         let options = StoreOptions::new(dir.path().join("data"), clock.clone(), [7; 32]);
         let store = actifix_store::open(options).await.unwrap();
         let app = App::new(
@@ -291,5 +287,9 @@ async fn backups_that_cannot_be_restored_do_not_fill_the_disk() {
     bench.backups_of(3).await;
     *bench.shelf.is_broken.lock().unwrap() = true;
     bench.backups_of(30).await;
-    assert_eq!(bench.shelf.names(), &names(1..=3) | &names(27..=33), "the whole ones, and the last of the others");
+    assert_eq!(
+        bench.shelf.names(),
+        &names(1..=3) | &names(27..=33),
+        "the whole ones, and the last of the others"
+    );
 }

@@ -44,7 +44,8 @@ impl Plan {
             let mut seen: BTreeSet<i64> = BTreeSet::new();
             for view in &newest_first {
                 // 1970-01-01 was a Thursday; weeks begin on Mondays.
-                let number = (view.file.created_at.day() + if length == 7 { 3 } else { 0 }).div_euclid(length);
+                let number =
+                    (view.file.created_at.day() + if length == 7 { 3 } else { 0 }).div_euclid(length);
                 if seen.len() < usize::try_from(many).unwrap_or(usize::MAX) && seen.insert(number) {
                     kept.insert(view.file.name.as_str());
                 }
@@ -194,7 +195,8 @@ mod tests {
         let mark = NOW.plus(-10 * HOUR);
         // Made in this order: a day ago, then under a clock that went back two years, then under one that is ahead, then by
         // one that went back again; the last two of a former time that is over, and of nobody who noted it.
-        let views = [at(24, true), at(17_000, true), at(-900, true), at(17_001, true), at(300, true), at(-50, true)];
+        let views =
+            [at(24, true), at(17_000, true), at(-900, true), at(17_001, true), at(300, true), at(-50, true)];
         let believed_then = NOW.plus(-400 * HOUR);
         let runs = [
             made("b17001", Some(mark)),

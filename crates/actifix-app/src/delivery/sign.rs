@@ -140,7 +140,8 @@ pub fn verify(secret: &str, id: &str, timestamp: &str, list: &str, body: &[u8], 
 /// Whether `signature` (`sha256=` and hex) is GitHub's of this body.
 pub fn verify_github(secret: &str, signature: &str, body: &[u8]) -> bool {
     let mut given = [0u8; 32];
-    let Some(Ok(())) = signature.strip_prefix("sha256=").map(|text| hex::decode_to_slice(text, &mut given)) else {
+    let Some(Ok(())) = signature.strip_prefix("sha256=").map(|text| hex::decode_to_slice(text, &mut given))
+    else {
         return false;
     };
     let expected = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), body);

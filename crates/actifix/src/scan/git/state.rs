@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn a_state_of_other_rules_or_of_somebody_else_is_not_used() {
         let dir = tempfile::tempdir().unwrap();
-        let known = Known { object: "aa".to_owned(), commit: "bb".to_owned(), path: hex::encode(b"a\xff"), order: 7 };
+        let known =
+            Known { object: "aa".to_owned(), commit: "bb".to_owned(), path: hex::encode(b"a\xff"), order: 7 };
         let state = State::new(&[1; 32], &[], 9, vec![known.clone(), known]);
         state.save(dir.path()).unwrap();
         let loaded = State::load(dir.path(), &[1; 32]).unwrap();
