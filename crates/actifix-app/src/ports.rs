@@ -41,7 +41,7 @@ use crate::review::NameFact;
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
-use actifix_domain::throttle::ThrottleView;
+use actifix_domain::throttle::{ThrottleConfig, ThrottleView};
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
@@ -224,6 +224,8 @@ pub trait TicketStore {
         now: Timestamp,
         audit: Option<&AuditRecord>,
     ) -> Result<Vec<TicketId>>;
+    /// Settings of the throttle from now on; they were validated.
+    fn set_throttle(&self, config: ThrottleConfig);
     /// State of the throttle.
     async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)>;
     /// Latest decisions of the throttle over all projects, newest first, at most `limit` (5,000).
