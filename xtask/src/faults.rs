@@ -165,7 +165,8 @@ pub fn run(workspace: &Workspace, arguments: &FaultsArguments) -> Result<()> {
             .iter()
             .filter_map(|fault| report::kept(&results, fault.name, fault.what, fault.expected))
             .collect();
-        report::write(workspace, &all, &machine()?)?;
+        let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+        report::write(workspace, &names, &all, &machine()?)?;
     }
     report::judge(&rows)
 }

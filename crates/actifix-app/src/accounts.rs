@@ -80,7 +80,7 @@ impl App {
         self.ids.random(&mut id);
         let now = self.now();
         Ok(UserRecord {
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex::encode(id),
             name,
             role,
             verifier,

@@ -146,7 +146,7 @@ impl fmt::Debug for App {
 /// A name that no other installation has, and that tells nothing.
 fn installation(vault: &dyn Vault) -> String {
     let id = vault.derive("installation");
-    format!("urn:actifix:{}", crate::login::hex(id.first_chunk::<16>().map_or(&id[..], |half| half)))
+    format!("urn:actifix:{}", hex::encode(id.first_chunk::<16>().map_or(&id[..], |half| half)))
 }
 
 impl App {
@@ -222,7 +222,7 @@ impl App {
     pub fn request_id(&self) -> String {
         let mut bytes = [0u8; 8];
         self.ids.random(&mut bytes);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(bytes)
     }
 
     /// What this installation was told.

@@ -5,19 +5,25 @@
 //! on its way to the disk. The record of what was made and verified is kept in the database that is backed up, the truth
 //! about what is there is the shelf.
 
+mod plan;
+
+pub(crate) use plan::DOUBTED_KEPT_MAX;
+use plan::Plan;
+
 use crate::app::App;
+use crate::blocking::{blocking, to_the_end};
 use crate::error::{Error, Result};
 use crate::ports::{
-    BackupFile, BackupPlan, BackupShelf, BackupVerdict, BackupView, SnapshotFacts, UpkeepKind, UpkeepRun,
+    BackupFile, BackupMade, BackupShelf, BackupVerdict, BackupView, SnapshotFacts, UpkeepKind, UpkeepRun,
 };
 use crate::retention::seconds;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::audit::{Action, AuditRecord};
-use actifix_domain::clock::is_of_another_clock;
+use actifix_domain::clock::{Jump, is_of_another_clock};
 use actifix_domain::time::{HOUR, Timestamp};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::sync::Mutex;
 
@@ -29,8 +35,6 @@ const RETRY: i64 = HOUR;
 const OVERDUE_EVERY: i64 = HOUR;
 /// Of the reason, told with an alert.
 const WHY_CHARS_MAX: usize = 300;
-/// Newest backups that were found whole and are kept whatever the plan says: two may turn out to be of no use.
-const WHOLE_KEPT_MIN: usize = 3;
 /// Further recipients of one backup.
 const RECIPIENTS_MAX: usize = 16;
 
@@ -89,7 +93,7 @@ impl App {
         self: &Arc<Self>,
         actor: &Actor,
         recipients: Vec<String>,
-    ) -> Result<BackupFile> {
+    ) -> Result<BackupMade> {
         Self::require(actor, Scope::Admin, None)?;
         if recipients.len() > RECIPIENTS_MAX {
             return Err(Error::invalid("recipients", format!("at most {RECIPIENTS_MAX}")));
@@ -101,7 +105,8 @@ impl App {
         let app = Arc::clone(self);
         to_the_end(async move {
             let _busy = busy;
-            app.make(&shelf, &recipients, asked, record).await
+            let file = app.make(&shelf, &recipients, asked, record).await?;
+            Ok(BackupMade { file, recipients: shelf.recipients().into_iter().chain(recipients).collect() })
         })
         .await
     }
@@ -114,14 +119,15 @@ impl App {
         mut record: AuditRecord,
     ) -> Result<BackupFile> {
         let started_at = self.now();
+        let doubt = self.clock_jump();
         let made = self.copy(shelf, started_at, recipients).await;
         // What cannot be asked for so is told to whoever asks: no backup of the installation failed.
-        if let (true, Err(error @ Error::Invalid(_))) = (asked, &made) {
+        if let (true, Err(error @ (Error::Invalid(_) | Error::Conflict { .. }))) = (asked, &made) {
             tracing::warn!(why = %told(error), "backup.refused");
             return made.map(|(file, _)| file);
         }
         let (target, detail) = match &made {
-            Ok((file, facts)) => (file.name.clone(), mark_of(file, facts)),
+            Ok((file, facts)) => (file.name.clone(), mark_of(file, facts, doubt)),
             Err(error) => (String::new(), json!({ "error": told(error) })),
         };
         let finished_at = self.now();
@@ -311,31 +317,47 @@ impl App {
         }
         if due && !rests {
             let made = self.create_backup(&Actor::System, Vec::new()).await?;
-            let verdict = self.verify_backup(&Actor::System, Some(&made.name)).await?;
-            if verdict.intact {
-                self.clear_backups().await?;
-            }
+            let verdict = self.verify_backup(&Actor::System, Some(&made.file.name)).await;
+            let intact = verdict.as_ref().is_ok_and(|verdict| verdict.intact);
+            self.clear_backups(intact).await?;
+            verdict?;
         }
         Ok(())
     }
 
-    /// Removes the backups that the plan does not keep; none while the clock cannot be believed.
-    async fn clear_backups(&self) -> Result<()> {
-        if self.observe_clock().await?.is_some() {
+    /// Removes what need not be kept: by the plan, if the newest was found whole and the clock is believed; of what was
+    /// made or dated under a clock that is not, and of what cannot be restored, what is too much.
+    async fn clear_backups(&self, newest_is_whole: bool) -> Result<()> {
+        let policy = &self.settings.retention;
+        let plan = Plan { daily: policy.backups_daily, weekly: policy.backups_weekly };
+        if plan.keeps_all() {
             return Ok(());
         }
-        let policy = &self.settings.retention;
-        let plan = BackupPlan {
-            enabled: true,
-            every_hours: self.settings.backup_every_hours.unwrap_or(24),
-            daily: policy.backups_daily,
-            weekly: policy.backups_weekly,
-        };
+        let jump = self.observe_clock().await?;
         let views = self.list_backups(&Actor::System).await?;
-        for name in surplus(&views, &plan, self.now()) {
-            let (shelf, gone) = (self.shelf()?, name.clone());
-            blocking(move || shelf.remove(&gone)).await?;
-            let detail = json!({ "step": "removed" });
+        let mut gone: BTreeMap<String, &'static str> = BTreeMap::new();
+        if newest_is_whole && jump.is_none() {
+            gone.extend(plan.surplus(&views, self.now()).into_iter().map(|name| (name, "plan")));
+        }
+        let broken = plan::unrestorable(&views).into_iter();
+        gone.extend(broken.map(|name| (name, "too many that cannot be restored")));
+        let runs = self.store.runs(Some(UpkeepKind::Backup), RUNS_MAX).await?;
+        let doubted = plan::doubted(&views, &runs, jump.map_or_else(|| self.now(), |jump| jump.mark));
+        let surplus = plan::too_many(&doubted);
+        if let (Some(jump), false) = (jump, surplus.is_empty()) {
+            tracing::warn!(
+                why = %jump,
+                kept = doubted.len() - surplus.len(),
+                removed = surplus.len(),
+                "backup.clock_not_believed: of the backups made since, the last ones and the first whole one stay"
+            );
+        }
+        gone.extend(surplus.into_iter().map(|name| (name, "too many under a clock that is not believed")));
+        for (name, why) in gone {
+            let (shelf, removed) = (self.shelf()?, name.clone());
+            blocking(move || shelf.remove(&removed)).await?;
+            tracing::info!(name, why, "backup.removed");
+            let detail = json!({ "step": "removed", "why": why });
             self.record_act(&Actor::System, Action::BackupDone, format!("backup:{name}"), detail).await?;
         }
         Ok(())
@@ -361,41 +383,16 @@ const BUSY: Error = Error::Unavailable {
     retry_after_seconds: 30,
 };
 
-/// Names that need not be kept. The newest backup of each of the last days and weeks that have one stays, and so do the
-/// newest of all and the newest that were found whole. What a clock that was ahead has dated stays until then, and takes
-/// nobody's place.
-fn surplus(newest_first: &[BackupView], plan: &BackupPlan, now: Timestamp) -> Vec<String> {
-    if plan.daily == 0 && plan.weekly == 0 {
-        return Vec::new();
-    }
-    let newest_first: Vec<&BackupView> =
-        newest_first.iter().filter(|view| !is_of_another_clock(view.file.created_at, now)).collect();
-    let mut kept: BTreeSet<&str> = BTreeSet::new();
-    let newest_of = |length: i64, many: u32, kept: &mut BTreeSet<_>| {
-        let mut seen: BTreeSet<i64> = BTreeSet::new();
-        for view in &newest_first {
-            // 1970-01-01 was a Thursday; weeks begin on Mondays.
-            let number = (view.file.created_at.day() + if length == 7 { 3 } else { 0 }).div_euclid(length);
-            if seen.len() < usize::try_from(many).unwrap_or(usize::MAX) && seen.insert(number) {
-                kept.insert(view.file.name.as_str());
-            }
-        }
-    };
-    newest_of(1, plan.daily, &mut kept);
-    newest_of(7, plan.weekly, &mut kept);
-    kept.extend(newest_first.first().map(|view| view.file.name.as_str()));
-    let whole = newest_first.iter().filter(|view| view.verified_at.is_some() && view.problem.is_none());
-    kept.extend(whole.take(WHOLE_KEPT_MIN).map(|view| view.file.name.as_str()));
-    let rest = newest_first.iter().filter(|view| !kept.contains(view.file.name.as_str()));
-    rest.map(|view| view.file.name.clone()).collect()
-}
-
-fn mark_of(file: &BackupFile, facts: &SnapshotFacts) -> Value {
-    json!({
+fn mark_of(file: &BackupFile, facts: &SnapshotFacts, doubt: Option<Jump>) -> Value {
+    let mut mark = json!({
         "size": file.size, "pages": facts.pages, "schema_version": facts.schema_version,
         "events": facts.counts.get("events"), "tickets": facts.counts.get("tickets"),
         "last_event": facts.last_event, "audit_head": facts.audit.seq,
-    })
+    });
+    if let (Some(members), Some(jump)) = (mark.as_object_mut(), doubt) {
+        members.insert(plan::BELIEVED.to_owned(), json!(jump.mark));
+    }
+    mark
 }
 
 /// What may be told of an error: a fault of the system by its own text, since an operator has to act on it.
@@ -418,53 +415,12 @@ fn from_io(error: std::io::Error) -> Error {
     Error::internal(error)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
-}
-
-/// Does `work` to its end, whoever stops waiting for it.
-pub(crate) async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    let runtime = tokio::runtime::Handle::current();
-    blocking(move || runtime.block_on(work)).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use actifix_domain::time::DAY;
 
     const START: i64 = 20_000 * DAY;
-    const NOW: Timestamp = Timestamp::from_micros(START);
-
-    fn at(hours_ago: i64, verified: bool) -> BackupView {
-        let created_at = Timestamp::from_micros(START - hours_ago * HOUR);
-        BackupView {
-            file: BackupFile { name: format!("b{hours_ago:04}"), size: 1, created_at },
-            verified_at: verified.then_some(created_at),
-            problem: None,
-        }
-    }
-
-    fn plan(daily: u32, weekly: u32) -> BackupPlan {
-        BackupPlan { enabled: true, every_hours: 24, daily, weekly }
-    }
-
-    #[test]
-    fn seven_days_and_four_weeks_are_kept() {
-        // Two a day, for 60 days.
-        let all: Vec<BackupView> = (0..120).map(|half| at(half * 12 + 1, true)).collect();
-        let gone = surplus(&all, &plan(7, 4), NOW);
-        let kept: Vec<i64> = all
-            .iter()
-            .filter(|view| !gone.contains(&view.file.name))
-            .map(|view| (START - view.file.created_at.micros()) / HOUR)
-            .collect();
-        // The last one is of a Thursday; that of the Sunday before is among the days, those of two more Sundays follow. The
-        // one of 13 hours ago is the third that was found whole.
-        assert_eq!(kept, [1, 13, 25, 49, 73, 97, 121, 145, 265, 433]);
-    }
 
     #[test]
     fn a_backup_is_overdue_half_an_interval_after_it_was_due() {
@@ -481,28 +437,5 @@ mod tests {
             assert_eq!(is_overdue(last, 24, now), overdue, "{last:?}");
         }
         assert!(!is_overdue(ago(1), 0, now) && is_overdue(ago(2), 0, now));
-    }
-
-    #[test]
-    fn what_is_needed_never_goes() {
-        assert_eq!(surplus(&[], &plan(1, 1), NOW), Vec::<String>::new());
-        assert_eq!(
-            surplus(&[at(1, false), at(2, false)], &plan(0, 0), NOW),
-            Vec::<String>::new(),
-            "0 and 0 is all"
-        );
-        // The newest cannot be restored: the newest three that can are kept beyond the plan.
-        let mut broken = at(1, true);
-        broken.problem = Some("damaged".into());
-        let list = [broken, at(2, false), at(3, true), at(4, true), at(5, true), at(6, true)];
-        assert_eq!(surplus(&list, &plan(1, 0), NOW), ["b0002", "b0006"]);
-    }
-
-    #[test]
-    fn what_a_clock_that_was_ahead_has_dated_stays_and_takes_no_place() {
-        let ahead: Vec<BackupView> = (1..=8).rev().map(|days| at(-1_000 - days * 24, true)).collect();
-        let list: Vec<BackupView> =
-            ahead.into_iter().chain((0..5).map(|days| at(days * 24 + 1, true))).collect();
-        assert_eq!(surplus(&list, &plan(4, 0), NOW), ["b0097"], "of those that are dated rightly, the fifth");
     }
 }

@@ -6,7 +6,7 @@ use crate::ports::{FindingQuery, FindingState, FindingView, HeldOverview, Page, 
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::{ProjectId, TicketId};
-use actifix_domain::throttle::{ThrottleView, Waiting};
+use actifix_domain::throttle::{ThrottleConfig, ThrottleView, Waiting};
 use actifix_domain::ticket::{Status, Ticket};
 use serde_json::json;
 
@@ -79,6 +79,11 @@ impl App {
         let mut finding = self.store.set_finding_state(id, expected_version, state, &note, &audit).await?;
         self.advise(&mut finding);
         Ok(finding)
+    }
+
+    /// What the configuration says of the throttle from now on.
+    pub fn set_throttle(&self, config: ThrottleConfig) {
+        self.store.set_throttle(config);
     }
 
     /// State of a project's throttle.

@@ -3,7 +3,6 @@
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::login::hex;
 use crate::ports::Vault;
 use actifix_domain::access::{Actor, Scope};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
@@ -48,30 +47,19 @@ impl EvidenceKey {
         let signature = pair.try_sign(&[CONTEXT, document].concat()).map_err(|_| refused())?;
         Ok(Signature {
             algorithm: "Ed25519".to_owned(),
-            public_key: hex(pair.public_key().as_ref()),
-            signature: hex(signature.as_ref()),
+            public_key: hex::encode(pair.public_key()),
+            signature: hex::encode(signature),
         })
     }
 }
 
 /// Whether `signature` is over `document`, by whoever holds the key that it names.
 pub fn is_signed(document: &[u8], signature: &Signature) -> bool {
-    let (Some(key), Some(bytes)) = (unhex(&signature.public_key), unhex(&signature.signature)) else {
-        return false;
-    };
+    let (mut key, mut bytes) = ([0u8; 32], [0u8; 64]);
     signature.algorithm == "Ed25519"
+        && hex::decode_to_slice(&signature.public_key, &mut key).is_ok()
+        && hex::decode_to_slice(&signature.signature, &mut bytes).is_ok()
         && UnparsedPublicKey::new(&ED25519, key).verify(&[CONTEXT, document].concat(), &bytes).is_ok()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || text.len() > 256 || !text.bytes().all(|byte| byte.is_ascii_hexdigit())
-    {
-        return None;
-    }
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
 }
 
 impl App {

@@ -11,7 +11,7 @@ pub use leaked::{Leaked, LeakedState};
 pub use report::{Gap, IncidentReport, gaps};
 
 use crate::app::App;
-use crate::backup::to_the_end;
+use crate::blocking::to_the_end;
 use crate::error::{Error, Result};
 use crate::ports::IncidentRow;
 use crate::secrets::SecretText;

@@ -90,7 +90,7 @@ impl App {
         let mut id = [0u8; 16];
         self.ids.random(&mut id);
         let record = AccessRecord {
-            id: crate::login::hex(&id),
+            id: hex::encode(id),
             key_id: key.id().to_owned(),
             holder,
             scopes,

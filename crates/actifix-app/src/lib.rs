@@ -8,6 +8,7 @@ pub mod app;
 pub mod audit;
 pub mod auth_log;
 pub mod backup;
+mod blocking;
 pub mod care;
 mod clock;
 pub mod delivery;

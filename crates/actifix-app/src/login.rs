@@ -158,7 +158,7 @@ impl App {
         self.ids.random(&mut id);
         let session = SessionRecord {
             hash: hash_of(cookie.reveal()),
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex::encode(id),
             user_id: user.id.clone(),
             user: user.name.clone(),
             created_at: now,
@@ -173,7 +173,7 @@ impl App {
         self.store.begin_session(&session, &user, &record).await?;
         let mut device = [0u8; 16];
         self.ids.random(&mut device);
-        let device = self.device_text(&user, &hex(&device));
+        let device = self.device_text(&user, &hex::encode(device));
         let csrf = self.csrf_of(&session);
         Ok(LoggedIn { user, session, cookie, device, csrf })
     }
@@ -223,10 +223,6 @@ impl App {
         hasher.update(&user.password_at.micros().to_le_bytes());
         hasher.finalize().to_hex().to_string()
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compares without telling by time where they differ.

@@ -14,7 +14,7 @@ pub use alerts::{AlertStore, Courier, HookStore, OutboundAnswer, OutboundMail, O
 pub use data::{AccessRecord, Holder, HolderId, SigningKeyRecord};
 pub use data::{
     ActivityEntry, Admitted, ApiCounter, Attachment, AttachmentInfo, AuditFault, AuditHead, AuditQuery,
-    AuditReport, AuditRow, Authenticity, BackupFile, BackupPlan, BackupVerdict, BackupView, CheckIn, Cursor,
+    AuditReport, AuditRow, Authenticity, BackupFile, BackupMade, BackupVerdict, BackupView, CheckIn, Cursor,
     DamagedRow, DayCount, Discard, EventSummary, Facet, FactorRecord, FindingPlace, FindingQuery,
     FindingRecord, FindingState, FindingView, HeldOverview, HourCount, Ingested, IntegrityReport, KeptAnswer,
     KeyRecord, LateMonitor, Lease, LegalHold, LoginKey, LoginSettled, LoginTaken, MonitorTick, MonitorView,
@@ -43,7 +43,7 @@ use crate::review::NameFact;
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
-use actifix_domain::throttle::ThrottleView;
+use actifix_domain::throttle::{ThrottleConfig, ThrottleView};
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
@@ -226,6 +226,8 @@ pub trait TicketStore {
         now: Timestamp,
         audit: Option<&AuditRecord>,
     ) -> Result<Vec<TicketId>>;
+    /// Settings of the throttle from now on; they were validated.
+    fn set_throttle(&self, config: ThrottleConfig);
     /// State of the throttle.
     async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)>;
     /// Latest decisions of the throttle over all projects, newest first, at most `limit` (5,000).
@@ -526,6 +528,8 @@ pub trait SnapshotSink: Send {
 
 /// Where backups are kept. All of it blocks.
 pub trait BackupShelf: Send + Sync + 'static {
+    /// Who can read every new one: the configured recipients, as they were at the start.
+    fn recipients(&self) -> Vec<String>;
     /// Begins a backup that these may read besides the configured recipients. `Conflict` when nobody could.
     fn begin(&self, at: Timestamp, recipients: &[String]) -> Result<Box<dyn SnapshotSink>>;
     /// All, newest first; at most 1,000.

@@ -407,8 +407,7 @@ impl App {
     fn new_public_key(&self) -> Result<PublicKey> {
         let mut bytes = [0u8; 16];
         self.ids.random(&mut bytes);
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        hex.parse().map_err(Error::internal)
+        hex::encode(bytes).parse().map_err(Error::internal)
     }
 }
 

@@ -117,7 +117,7 @@ impl App {
         let mut id = [0u8; 8];
         self.ids.random(&mut id);
         let record = TokenRecord {
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex::encode(id),
             name: self.redact_text(&settings, &new.name),
             hash: hash(text.reveal()),
             scopes: new.scopes,
@@ -166,7 +166,7 @@ impl App {
         let mut random = [0u8; 8];
         self.ids.random(&mut random);
         let new = TokenRecord {
-            id: crate::login::hex(&random),
+            id: hex::encode(random),
             hash: hash(text.reveal()),
             created_at: now,
             expires_at: self.within_life(actor, now.plus(life)).await?,

@@ -72,7 +72,6 @@ use actifix_app::audit::AuditChain;
 use actifix_app::error::Error;
 use actifix_app::ports::Clock;
 use actifix_domain::audit::AuditRecord;
-use actifix_domain::throttle::ThrottleConfig;
 use guard::Guard;
 use readers::Readers;
 use rusqlite::Connection;
@@ -86,7 +85,7 @@ pub(crate) struct SqliteStore {
     path: PathBuf,
     readers: Arc<Readers>,
     writer: Arc<Writer>,
-    throttle: ThrottleConfig,
+    throttle: throttles::Settings,
     clock: Arc<dyn Clock>,
     chain: AuditChain,
     witness: Arc<Witness>,

@@ -1,13 +1,15 @@
 //! TLS of our own: certificates that are checked when they are read, and replaced while the server runs.
 
 use actifix_domain::time::{SECOND, Timestamp};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, ServerConfig};
+use rustls::{CertificateError, InconsistentKeys, RootCertStore, ServerConfig};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 /// Certificates of one chain.
 const CHAIN_MAX: usize = 10;
@@ -66,12 +68,14 @@ impl Identity {
             }
         }
         let first = chain.first().ok_or(TlsError::NoCertificate)?;
-        let (not_before, expires_at) = validity(first).ok_or(TlsError::Unreadable)?;
+        let expires_at = ends_at(first).ok_or(TlsError::Unreadable)?;
         if now >= expires_at {
             return Err(TlsError::Expired(expires_at.to_string()));
         }
-        if now < not_before {
-            return Err(TlsError::Early(not_before.to_string()));
+        let seconds = u64::try_from(now.seconds()).unwrap_or_default();
+        let refused = refused_at(first, UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
+        if let Some(CertificateError::NotValidYetContext { not_before, .. }) = refused {
+            return Err(TlsError::Early(timestamp(not_before).ok_or(TlsError::Unreadable)?.to_string()));
         }
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
         let key =
@@ -126,92 +130,31 @@ pub fn server_config(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, TlsError> {
 
 /// When a certificate in DER form ends; none where it cannot be read.
 pub fn ends_at(certificate: &[u8]) -> Option<Timestamp> {
-    validity(certificate).map(|(_, end)| end)
+    let end_of_time = UnixTime::since_unix_epoch(Duration::MAX);
+    match refused_at(&CertificateDer::from(certificate), end_of_time)? {
+        CertificateError::ExpiredContext { not_after, .. } => timestamp(not_after),
+        _ => None,
+    }
 }
 
-/// Begin and end of a certificate's life (RFC 5280, 4.1): the fifth member of the signed part, behind an optional
-/// version. Signatures are the library's business; this reads two times.
-fn validity(certificate: &[u8]) -> Option<(Timestamp, Timestamp)> {
-    const SEQUENCE: u8 = 0x30;
-    const VERSION: u8 = 0xa0;
-    let (tag, certificate, _) = element(certificate)?;
-    let (inner, mut rest, _) = element(certificate)?;
-    if (tag, inner) != (SEQUENCE, SEQUENCE) {
-        return None;
+/// Why nobody would take a certificate at this time: its dates are looked at first, and here no authority would vouch for
+/// it. So the library, which reads certificates anyway, tells when one begins and ends.
+fn refused_at(certificate: &CertificateDer<'_>, time: UnixTime) -> Option<CertificateError> {
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    let nobody = RootCertStore::empty();
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &nobody, &[], time, &[]) {
+        Err(rustls::Error::InvalidCertificate(why)) => Some(why),
+        _ => None,
     }
-    if rest.first() == Some(&VERSION) {
-        rest = element(rest)?.2;
-    }
-    // Serial number, algorithm, issuer.
-    for _ in 0..3 {
-        rest = element(rest)?.2;
-    }
-    let (tag, times, _) = element(rest)?;
-    let (begin_tag, begin, times) = element(times)?;
-    let (end_tag, end, _) = element(times)?;
-    (tag == SEQUENCE).then_some(())?;
-    Some((time(begin_tag, begin)?, time(end_tag, end)?))
 }
 
-/// Tag, content and what follows of the first DER element.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (tag, rest) = bytes.split_first()?;
-    let (first, mut rest) = rest.split_first()?;
-    let length = match first {
-        short @ 0..=0x7f => usize::from(*short),
-        long @ 0x81..=0x84 => {
-            let (digits, behind) = rest.split_at_checked(usize::from(long & 0x7f))?;
-            rest = behind;
-            digits.iter().try_fold(0usize, |sum, digit| Some(sum.checked_mul(256)? + usize::from(*digit)))?
-        }
-        _ => return None,
-    };
-    let (content, behind) = rest.split_at_checked(length)?;
-    Some((*tag, content, behind))
-}
-
-/// `YYMMDDHHMMSSZ` (UTCTime) or `YYYYMMDDHHMMSSZ` (GeneralizedTime).
-fn time(tag: u8, text: &[u8]) -> Option<Timestamp> {
-    const UTC_TIME: u8 = 0x17;
-    const GENERALIZED_TIME: u8 = 0x18;
-    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let (year, rest) = match (tag, text.len()) {
-        (UTC_TIME, 12) => {
-            let (year, rest) = text.split_at_checked(2)?;
-            let year: i32 = year.parse().ok()?;
-            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
-        }
-        (GENERALIZED_TIME, 14) => {
-            let (year, rest) = text.split_at_checked(4)?;
-            (year.parse().ok()?, rest)
-        }
-        _ => return None,
-    };
-    let part = |from: usize| rest.get(from..from + 2)?.parse::<i64>().ok();
-    let (month, day, hour, minute, second) = (part(0)?, part(2)?, part(4)?, part(6)?, part(8)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let seconds = ((days_from_civil(i64::from(year), month, day) * 24 + hour) * 60 + minute) * 60 + second;
-    Some(Timestamp::from_micros(seconds.checked_mul(SECOND)?))
-}
-
-/// Days since 1970-01-01 of a day of the Gregorian calendar; years begin in March, so that leap days come last.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+fn timestamp(time: UnixTime) -> Option<Timestamp> {
+    i64::try_from(time.as_secs()).ok()?.checked_mul(SECOND).map(Timestamp::from_micros)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actifix_domain::time::DAY;
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     fn pair(from: (i32, u8, u8), to: (i32, u8, u8)) -> (String, String) {
@@ -236,8 +179,12 @@ mod tests {
         assert_eq!(load(&pair, "2026-06-01T00:00:00Z"), Ok(at("2027-02-28T00:00:00Z")));
         assert!(matches!(load(&pair, "2027-02-28T00:00:00Z"), Err(TlsError::Expired(_))));
         assert!(matches!(load(&pair, "2025-12-31T23:59:59Z"), Err(TlsError::Early(_))));
-        let far = super::tests::pair((2026, 1, 1), (2096, 2, 29));
-        assert_eq!(load(&far, "2026-06-01T00:00:00Z"), Ok(at("2096-02-29T00:00:00Z")));
+        for (until, end) in
+            [((2096, 2, 29), "2096-02-29T00:00:00Z"), ((2250, 12, 31), "2250-12-31T00:00:00Z")]
+        {
+            let far = super::tests::pair((1975, 1, 1), until);
+            assert_eq!(load(&far, "2026-06-01T00:00:00Z"), Ok(at(end)));
+        }
     }
 
     #[test]
@@ -255,28 +202,15 @@ mod tests {
     }
 
     #[test]
-    fn days_are_counted_as_the_calendar_does() {
-        for (year, month, day, text) in [
-            (1970, 1, 1, "1970-01-01"),
-            (2000, 2, 29, "2000-02-29"),
-            (2100, 3, 1, "2100-03-01"),
-            (2026, 12, 31, "2026-12-31"),
-        ] {
-            let expected = at(&format!("{text}T00:00:00Z")).micros() / DAY;
-            assert_eq!(days_from_civil(year, month, day), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn no_bytes_make_the_reader_fail() {
         let pair = pair((2026, 1, 1), (2027, 1, 1));
         let der = CertificateDer::from_pem_slice(pair.0.as_bytes()).unwrap();
         for end in 0..der.len() {
-            let _no_panic = validity(&der[..end]);
+            let _no_panic = ends_at(&der[..end]);
             let mut flipped = der.to_vec();
             flipped[end] ^= 0xff;
-            let _no_panic = validity(&flipped);
+            let _no_panic = ends_at(&flipped);
         }
-        assert_eq!(validity(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
+        assert_eq!(ends_at(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
     }
 }

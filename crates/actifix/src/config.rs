@@ -21,7 +21,7 @@ pub use names::{Stranger, strangers};
 pub use network::{CorsConfig, Exposure, OutboundConfig, TlsConfig, exposure};
 pub use oidc::OidcConfig;
 pub use secret::{SECRET_FORM, SecretError, SecretRef, variable as secret_variable};
-pub use values::{RELOADED, Values, changed};
+pub use values::{Values, changed, is_reloaded};
 
 use actifix_app::ports::RetentionPolicy;
 use actifix_domain::network::Network;

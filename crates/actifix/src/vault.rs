@@ -35,7 +35,7 @@ use actifix_app::error::Error;
 use actifix_app::ports::{Ids, Rotation, Vault, VaultStatus};
 use actifix_app::secrets::SecretText;
 use actifix_domain::time::Timestamp;
-use key::{Key, hex};
+use key::Key;
 use keyfile::Readers;
 use passphrase::Stretch;
 use record::{Place, Record, Slot};
@@ -334,7 +334,7 @@ fn make(
     check_wish(private, backend, wish.key_file.as_deref())?;
     let mut id = [0u8; 8];
     ids.random(&mut id);
-    let home_id = hex(&id);
+    let home_id = hex::encode(id);
     let place = Place {
         key_file: wish.key_file.clone(),
         stretch: (backend == Backend::Passphrase).then(|| Stretch::random(ids)),
@@ -418,7 +418,7 @@ fn adopt(private: &Path, given: Option<&Material>, ids: &dyn Ids, now: Timestamp
     }
     let mut id = [0u8; 8];
     ids.random(&mut id);
-    let home_id = hex(&id);
+    let home_id = hex::encode(id);
     let slot = Slot::seal(Place::of(backend), &home_id, &root, &root, ids, now).ok_or_else(sealing_failed)?;
     Record::new(home_id, slot).write(private)?;
     files::remove_durably(&check_path).map_err(io)?;

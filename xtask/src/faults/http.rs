@@ -54,6 +54,21 @@ pub struct Client {
     host: SocketAddr,
 }
 
+/// A request that the server has begun to read.
+#[derive(Debug)]
+pub struct Begun {
+    client: Client,
+    body: Vec<u8>,
+}
+
+impl Begun {
+    /// Sends the rest.
+    pub fn finish(mut self) -> Result<Answer> {
+        self.client.stream.write_all(&self.body).context("cannot send the rest of what was begun")?;
+        self.client.read().context("what was begun was not answered")
+    }
+}
+
 impl Client {
     pub fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, ANSWER_MAX).context("cannot connect")?;
@@ -82,6 +97,21 @@ impl Client {
             Ok(answer) => Outcome::Answered(answer),
             Err(_) => Outcome::Half,
         }
+    }
+
+    /// Sends the head of a request, and waits until the server asks for the body: then it has begun.
+    pub fn begin(mut self, path: &str, body: Vec<u8>) -> Result<Begun> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            self.host,
+            body.len()
+        );
+        self.stream.write_all(head.as_bytes()).context("cannot send")?;
+        let line = self.line()?;
+        if line.split(' ').nth(1) != Some("100") || !self.line()?.is_empty() {
+            bail!("the server did not ask for the body: {line}");
+        }
+        Ok(Begun { client: self, body })
     }
 
     /// Sends a request that must be answered.

@@ -1,6 +1,7 @@
 //! Ends of the process: at random moments, before every call that makes something durable, by a supervisor.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::Field;
-use super::load::{self, Ledger, Plan, Random};
+use super::load::{self, BegunEvent, Ledger, Plan, Random};
 use super::node::{Home, Node, Setting};
 use crate::process;
 
@@ -264,7 +265,7 @@ pub fn term(field: &Field) -> Result<String> {
         let plan = Plan { each: 200, clients: 6, seed: random.next(), ..Plan::default() };
         let (status, took) = load::beside(&node, plan, &ledger, |acknowledged| {
             load::until("events are taken", || Ok(acknowledged.load(Ordering::Relaxed) > random.below(60)))?;
-            stop_of(&node)
+            stop_of(&node, BegunEvent::begin(&node, random.next(), &ledger)?, &ledger)
         })?;
         slowest = slowest.max(took);
         if status != Some(0) {
@@ -277,13 +278,20 @@ pub fn term(field: &Field) -> Result<String> {
     if half > 0 {
         bail!("{half} clients got half an answer");
     }
-    Ok(format!("{rounds} stops, slowest {} ms, no half answer; {}", slowest.as_millis(), load::told(&ledger)))
+    Ok(format!(
+        "{rounds} stops, slowest {} ms, what was begun was answered each time, no half answer; {}",
+        slowest.as_millis(),
+        load::told(&ledger)
+    ))
 }
 
-/// Stops a server that others still talk to.
-fn stop_of(node: &Node) -> Result<(Option<i32>, Duration)> {
+/// Stops a server that others still talk to, one of whom has begun a request and goes on with it when nobody is let in any
+/// more.
+fn stop_of(node: &Node, begun: BegunEvent, ledger: &Mutex<Ledger>) -> Result<(Option<i32>, Duration)> {
     let began = std::time::Instant::now();
     node.signal("TERM")?;
+    load::until("nobody is let in", || Ok(TcpStream::connect(node.address).is_err()))?;
+    begun.finish(ledger)?;
     loop {
         // The process is a child that nobody waited for: it stays as a zombie, which has no address space.
         let state = fs::read_to_string(format!("/proc/{}/stat", node.pid())).unwrap_or_default();

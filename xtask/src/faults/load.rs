@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::http::{Client, Outcome};
+use super::http::{Begun, Client, Outcome};
 use super::node::Node;
 
 /// Groups over which events are spread.
@@ -123,6 +123,34 @@ pub fn send(
             ledger.half += 1;
             None
         }
+    }
+}
+
+/// An event that the server has begun to read.
+#[derive(Debug)]
+pub struct BegunEvent {
+    id: String,
+    request: Begun,
+}
+
+impl BegunEvent {
+    pub fn begin(node: &Node, seed: u64, ledger: &Mutex<Ledger>) -> Result<Self> {
+        let mut random = Random::seeded(seed);
+        let id = format!("{:016x}{:016x}", random.next(), random.next());
+        lock(ledger).sent.insert(id.clone());
+        let path = format!("/api/1/envelope/?sentry_key={}", node.home.key);
+        let request = node.client()?.begin(&path, envelope(&id, 0, 400))?;
+        Ok(Self { id, request })
+    }
+
+    /// Sends the rest; it must be taken.
+    pub fn finish(self, ledger: &Mutex<Ledger>) -> Result<()> {
+        let answer = self.request.finish()?;
+        if answer.status != 200 {
+            bail!("what was begun was answered with {} {}", answer.status, answer.text());
+        }
+        lock(ledger).acknowledged.insert(self.id, wall_seconds());
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ pub const NOT_POSSIBLE: &str = "not possible here";
 const PAGE: &str = "docs/reliability.md";
 const BEGIN: &str = "<!-- written by `cargo xtask faults --write` -->";
 const END: &str = "<!-- end of the table -->";
+const HEAD: &str = "| name | fault | expected | seen | s | |\n| --- | --- | --- | --- | --- | --- |\n";
 
 /// One line of the table.
 #[derive(Debug, Clone)]
@@ -75,27 +76,36 @@ fn file(folder: &Path, name: &str) -> PathBuf {
 
 /// The table of some lines.
 pub fn table(rows: &[Row]) -> String {
-    let mut text =
-        "| name | fault | expected | seen | s | |\n| --- | --- | --- | --- | --- | --- |\n".to_owned();
+    let mut text = HEAD.to_owned();
     text.extend(rows.iter().map(Row::cells));
     text
 }
 
-/// Puts the table into the page.
-pub fn write(workspace: &Workspace, rows: &[Row], machine: &str) -> Result<()> {
+/// Puts the table into the page; `names` is the order of its lines. What was run in another checkout keeps its line.
+pub fn write(workspace: &Workspace, names: &[&str], rows: &[Row], machine: &str) -> Result<()> {
     let page = workspace.read(PAGE)?;
+    fs::write(workspace.path(PAGE), with_table(&page, names, rows, machine)?)
+        .with_context(|| format!("cannot write {PAGE}"))
+}
+
+fn with_table(page: &str, names: &[&str], rows: &[Row], machine: &str) -> Result<String> {
     let (before, rest) =
         page.split_once(BEGIN).with_context(|| format!("{PAGE} has no place for the table"))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("{PAGE} has no end of the table"))?;
-    let of = |verdict: &str| rows.iter().filter(|row| row.verdict == verdict).count();
-    let text = format!(
-        "{before}{BEGIN}\n\n{machine}: {} passed, {} failed, {} could not be run there.\n\n{}\n{END}{after}",
+    let (former, after) = rest.split_once(END).with_context(|| format!("{PAGE} has no end of the table"))?;
+    let line = |name: &&str| {
+        let known = former.lines().find(|line| line.starts_with(&format!("| {name} |")));
+        let row = rows.iter().find(|row| row.name == *name);
+        row.map(Row::cells).or_else(|| known.map(|line| format!("{line}\n")))
+    };
+    let lines: Vec<String> = names.iter().filter_map(line).collect();
+    let of = |verdict: &str| lines.iter().filter(|line| line.ends_with(&format!("| {verdict} |\n"))).count();
+    Ok(format!(
+        "{before}{BEGIN}\n\n{machine}: {} passed, {} failed, {} could not be run there.\n\n{HEAD}{}\n{END}{after}",
         of("pass"),
         of("FAIL"),
         of("not run"),
-        table(rows)
-    );
-    fs::write(workspace.path(PAGE), text).with_context(|| format!("cannot write {PAGE}"))
+        lines.concat()
+    ))
 }
 
 /// Fails if anything failed.
@@ -110,4 +120,32 @@ pub fn judge(rows: &[Row]) -> Result<()> {
 /// How long something took.
 pub fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_other_runs_stay_in_their_places() {
+        let row = |name, verdict| Row {
+            name,
+            fault: "f",
+            expected: "e",
+            seen: "new | words".to_owned(),
+            seconds: 1.4,
+            verdict,
+            run: "full".to_owned(),
+        };
+        let page = format!(
+            "above\n{BEGIN}\n\nold: 2 passed.\n\n{HEAD}| a | f | e | old | 2 | pass |\n| c | f | e | old | 2 | pass |\n\n{END}\nbelow\n"
+        );
+        let written =
+            with_table(&page, &["a", "b", "c", "d"], &[row("b", "FAIL"), row("c", "pass")], "here").unwrap();
+        let expected = format!(
+            "above\n{BEGIN}\n\nhere: 2 passed, 1 failed, 0 could not be run there.\n\n{HEAD}| a | f | e | old | 2 | pass |\n\
+             | b | f | e | new \\| words | 1 | FAIL |\n| c | f | e | new \\| words | 1 | pass |\n\n{END}\nbelow\n"
+        );
+        assert_eq!(written, expected);
+    }
 }

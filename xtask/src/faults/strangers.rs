@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 
 use super::Field;
 use super::load::{self, Ledger, Plan};
@@ -40,7 +41,13 @@ pub fn locked(field: &Field) -> Result<String> {
         load::until("events are taken", taken(50))?;
         exclusive_is_refused(&home.database())?;
         let mut holder = hold(&home.path.join("data/actifix.db-shm"))?;
-        std::thread::sleep(held_for);
+        let began = Instant::now();
+        // People are told the same as SDKs: to come again, not that something is broken.
+        let made = node.call("POST", "/api/v1/projects", Some(&json!({ "name": "while-locked" })))?;
+        if made.status != 503 || made.header("retry-after").is_none() {
+            bail!("a change by the API was answered with {} {}", made.status, made.text());
+        }
+        std::thread::sleep(held_for.saturating_sub(began.elapsed()));
         let health = node.client()?.ask("GET", "/healthz", "", b"")?.status;
         let ready = node.client()?.ask("GET", "/readyz", "", b"")?.status;
         let read = node.call("GET", "/api/v1/tickets?limit=1", None)?.status;
@@ -68,8 +75,8 @@ pub fn locked(field: &Field) -> Result<String> {
     }
     drop(ledger_now);
     Ok(format!(
-        "BEGIN EXCLUSIVE of Python is refused; with the writers' lock held for {} s: {many} refused with 503, reading \
-         went on, not ready, then taken again; {}",
+        "BEGIN EXCLUSIVE of Python is refused; with the writers' lock held for {} s: {many} refused with 503, and a change of \
+         the API too, reading went on, not ready, then taken again; {}",
         held_for.as_secs(),
         load::told(&ledger)
     ))

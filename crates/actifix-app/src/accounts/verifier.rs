@@ -195,6 +195,29 @@ mod tests {
         assert!(!check(&made, &long, None).await, "nobody has a password");
     }
 
+    #[test]
+    fn what_is_below_the_floor_is_told_whatever_else_is_large() {
+        let digest = "A".repeat(43);
+        let verifier = |kind: &str, memory_kib: u32, passes: u32| {
+            format!("${kind}$v=19$m={memory_kib},t={passes},p=1${}${digest}", "A".repeat(22))
+        };
+        for (what, verifier, is_below) in [
+            ("the floor", verifier("argon2id", FLOOR_KIB, 2), false),
+            ("as much work over more memory", verifier("argon2id", 2 * FLOOR_KIB, 1), false),
+            ("ours", verifier("argon2id", MEMORY_KIB, PASSES), false),
+            ("little memory, much work", verifier("argon2id", FLOOR_KIB - 1, 100), true),
+            ("hardly any memory, very much work", verifier("argon2id", 8, 100_000), true),
+            ("one pass too few", verifier("argon2id", FLOOR_KIB, 1), true),
+            ("a little less work", verifier("argon2id", 2 * FLOOR_KIB - 1, 1), true),
+            ("another kind", verifier("argon2i", MEMORY_KIB, 3), true),
+            ("no digest", verifier("argon2id", MEMORY_KIB, 3).replace(&format!("${digest}"), ""), true),
+            ("no verifier", "plain".to_owned(), true),
+            ("nothing", String::new(), true),
+        ] {
+            assert_eq!(is_below_floor(&verifier), is_below, "{what}");
+        }
+    }
+
     #[tokio::test]
     async fn a_crowd_of_strangers_waits_and_who_is_known_does_not() {
         let verifiers = verifiers(1);

@@ -228,7 +228,7 @@ impl App {
     pub(crate) fn random_hex(&self) -> String {
         let mut bytes = [0u8; 16];
         self.ids.random(&mut bytes);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(bytes)
     }
 
     /// Puts a new secret first, and a new key where there was one; the former ones go on until `former_ends_at`.

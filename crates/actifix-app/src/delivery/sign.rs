@@ -139,16 +139,11 @@ pub fn verify(secret: &str, id: &str, timestamp: &str, list: &str, body: &[u8], 
 
 /// Whether `signature` (`sha256=` and hex) is GitHub's of this body.
 pub fn verify_github(secret: &str, signature: &str, body: &[u8]) -> bool {
-    let Some(given) = signature.strip_prefix("sha256=").and_then(decode_hex) else { return false };
+    let mut given = [0u8; 32];
+    let Some(Ok(())) = signature.strip_prefix("sha256=").map(|text| hex::decode_to_slice(text, &mut given))
+    else {
+        return false;
+    };
     let expected = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), body);
     !secret.is_empty() && constant_time::verify_slices_are_equal(expected.as_ref(), &given).is_ok()
-}
-
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() || text.len() != 64 {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }

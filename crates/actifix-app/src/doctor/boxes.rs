@@ -335,7 +335,7 @@ pub(super) fn backup(facts: &Facts) -> Found {
     let mut problems = wrong_files(facts, Area::Backups);
     if backups.recipients == 0 {
         problems.push(Problem::fail(
-            "backup.recipients is empty: no backups are made",
+            "backup.recipients was empty at the start: no backups are made",
             "run `actifix backup keygen --out FILE`, keep the file on another machine, put the recipient that it prints into backup.recipients, and restart",
         ));
     }

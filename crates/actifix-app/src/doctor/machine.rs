@@ -3,6 +3,7 @@
 use super::facts::{Encryption, Facts};
 use super::upkeep::{ENGINE_MIN, version};
 use super::{Found, Problem, counted};
+use crate::backup::DOUBTED_KEPT_MAX;
 use actifix_domain::time::{MINUTE, Timestamp};
 
 /// Less randomness than this is none, bits: what one key takes.
@@ -94,7 +95,10 @@ pub(super) fn clock(facts: &Facts) -> Found {
     // A warning: whoever was switched off for a month must be able to start.
     if let Some(jump) = kept.clock_jump {
         let advice = "look at the clock, and set it; if it is right: `actifix retention run --accept-clock`";
-        problems.push(Problem::warn(format!("{jump}: nothing is deleted by its age"), advice));
+        let evidence = format!(
+            "{jump}: nothing is deleted by its age, and of the backups made since at most {DOUBTED_KEPT_MAX} are kept"
+        );
+        problems.push(Problem::warn(evidence, advice));
     }
     if machine.is_synchronised == Some(false) {
         problems.push(Problem::warn("nobody keeps the clock right", ADVICE));

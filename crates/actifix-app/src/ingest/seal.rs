@@ -112,7 +112,7 @@ impl App {
         let mut id = [0u8; 16];
         self.ids.random(&mut id);
         Ok(SealedInput {
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex::encode(id),
             reason: "redaction did not finish within its budget".to_owned(),
             kind,
             size,

@@ -140,7 +140,7 @@ impl App {
         self.ids.random(&mut id);
         self.ids.random(seed.as_mut_slice());
         let now = self.now();
-        let key = SigningKey::make(crate::login::hex(&id), &seed, self.vault.as_ref(), now)?;
+        let key = SigningKey::make(hex::encode(id), &seed, self.vault.as_ref(), now)?;
         let retires_at = if at_once { now } else { now.plus(OVERLAP_MICROS) };
         let former = former.map(|key| key.id.as_str());
         let detail = json!({ "former": former, "at_once": at_once });

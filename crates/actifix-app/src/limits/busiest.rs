@@ -3,7 +3,6 @@
 
 use crate::app::App;
 use crate::error::Result;
-use crate::login::hex;
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::time::Timestamp;
 use serde::Serialize;
@@ -70,7 +69,7 @@ impl Busiest {
             .iter()
             .map(|((class, key), cell)| Busy {
                 class,
-                key: hex(key),
+                key: hex::encode(key),
                 count: cell.count,
                 error: cell.error,
                 last_at: cell.last_at,
@@ -89,7 +88,7 @@ impl App {
         let count = self.busiest.note(class, key, times, self.now());
         let before = count.saturating_sub(times);
         if digits(count) > digits(before) {
-            tracing::warn!(class, key = hex(&key), count, "rate.limited");
+            tracing::warn!(class, key = hex::encode(key), count, "rate.limited");
         }
     }
 

@@ -57,7 +57,7 @@ impl App {
     pub(crate) fn begin_probe(&self) -> String {
         let mut random = [0u8; 32];
         self.ids.random(&mut random);
-        let key = crate::login::hex(&random);
+        let key = hex::encode(random);
         let id = self.limiter.id(KIND_PROBE, key.as_bytes());
         let mut state = self.limiter.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.probe = Some(Probe { id, minute: Window::default() });

@@ -4,7 +4,7 @@
 //! for a few minutes. Codes have counters of their own, so that who knows the password cannot guess on for free, and
 //! cannot shut out a device that was here before.
 
-use super::{LoggedIn, Login, Refused, hex, same};
+use super::{LoggedIn, Login, Refused, same};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::factors::Code;
@@ -131,7 +131,7 @@ impl App {
             hasher.update(&part.len().to_le_bytes()).update(part);
         }
         let hash = hasher.update(&user.epoch.to_le_bytes()).update(&until.to_le_bytes()).finalize();
-        hex(hash.as_bytes())
+        hash.to_hex().to_string()
     }
 }
 

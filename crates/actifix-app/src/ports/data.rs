@@ -41,7 +41,7 @@ pub use tickets::{
     TicketQuery, TicketSave,
 };
 pub use upkeep::{
-    Authenticity, BackupFile, BackupPlan, BackupVerdict, BackupView, DamagedRow, IntegrityReport, LegalHold,
+    Authenticity, BackupFile, BackupMade, BackupVerdict, BackupView, DamagedRow, IntegrityReport, LegalHold,
     ScrubPlace, ScrubStep, SnapshotFacts, UpkeepKind, UpkeepRun,
 };
 pub use vault::{Rotation, SealedSecret, SecretRecord, VaultStatus};

@@ -4,7 +4,7 @@ use super::DIST_CHARS_MAX;
 use super::make::{self, Unusable};
 use super::room::{Job, Outcome, UploadRoom};
 use crate::app::App;
-use crate::backup::to_the_end;
+use crate::blocking::to_the_end;
 use crate::error::{Error, Result};
 use crate::ports::{BundleKey, Checksum, ChunkRoom, SealedChunk};
 use actifix_domain::access::{Actor, Scope};
@@ -164,9 +164,7 @@ impl App {
         }
         let missing = self.store.missing_chunks(owner, work.chunks.clone()).await?;
         if !missing.is_empty() {
-            return Ok(Assembled::Missing(
-                missing.iter().map(|checksum| crate::login::hex(checksum)).collect(),
-            ));
+            return Ok(Assembled::Missing(missing.iter().map(hex::encode).collect()));
         }
         self.start(job, Work { projects: wanted, ..work }).await
     }
@@ -357,17 +355,8 @@ fn sha1(bytes: &[u8]) -> Checksum {
 }
 
 fn parse_checksum(text: &str) -> Option<Checksum> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let mut out = Checksum::default();
-    if !rest.is_empty() || pairs.len() != out.len() {
-        return None;
-    }
-    for (byte, pair) in out.iter_mut().zip(pairs) {
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let [high, low] = *pair;
-        *byte = digit(high)? << 4 | digit(low)?;
-    }
-    Some(out)
+    let mut checksum = Checksum::default();
+    hex::decode_to_slice(text, &mut checksum).ok().map(|()| checksum)
 }
 
 fn too_large() -> Error {

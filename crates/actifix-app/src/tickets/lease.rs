@@ -44,7 +44,7 @@ impl App {
         let minutes = lease_minutes(minutes)?;
         let mut random = [0u8; 16];
         self.ids.random(&mut random);
-        let lease_id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let lease_id = hex::encode(random);
         let now = self.now();
         let mut taken = None;
         let change = |detail: &TicketDetail, save: &mut TicketSave| {

@@ -119,7 +119,7 @@ fn identity(bytes: Bytes<'_>, at: usize, len: usize) -> (Option<String>, Option<
         Some(0x4270_454c) => {
             let len = len.saturating_sub(4).min(BUILD_ID_BYTES_MAX);
             let id = bytes.part(body, len).unwrap_or_default();
-            let code_id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            let code_id = hex::encode(id);
             (uuid(bytes, body), (!code_id.is_empty()).then_some(code_id))
         }
         _ => (None, None),
@@ -128,8 +128,8 @@ fn identity(bytes: Bytes<'_>, at: usize, len: usize) -> (Option<String>, Option<
 
 fn uuid(bytes: Bytes<'_>, at: usize) -> Option<String> {
     let tail = bytes.part(at.checked_add(8)?, 8)?;
-    let hex: String = tail.iter().map(|byte| format!("{byte:02x}")).collect();
-    let (clock, node) = hex.split_at_checked(4)?;
+    let digits = hex::encode(tail);
+    let (clock, node) = digits.split_at_checked(4)?;
     let (a, b, c) = (bytes.u32(at)?, bytes.u16(at + 4)?, bytes.u16(at + 6)?);
     Some(format!("{a:08x}-{b:04x}-{c:04x}-{clock}-{node}"))
 }

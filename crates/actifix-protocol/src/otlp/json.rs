@@ -249,17 +249,10 @@ fn severity_of_name(word: &str) -> i32 {
 
 /// Hex of any case; what is no hex counts as absent.
 fn hex(value: Option<&Value>) -> Vec<u8> {
-    let Some(Value::String(text)) = value else { return Vec::new() };
-    if text.len() > 64 || text.len() % 2 != 0 {
-        return Vec::new();
+    match value {
+        Some(Value::String(text)) if text.len() <= 64 => hex::decode(text).unwrap_or_default(),
+        _ => Vec::new(),
     }
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let digits = digits.unwrap_or_default();
-    digits
-        .chunks_exact(2)
-        .map(|pair| pair.iter().fold(0_u32, |sum, digit| sum * 16 + digit))
-        .filter_map(|byte| u8::try_from(byte).ok())
-        .collect()
 }
 
 fn base64(value: &Value) -> Vec<u8> {

@@ -357,7 +357,7 @@ fn hex_id(bytes: &[u8], length: usize) -> String {
     if bytes.len() != length || bytes.iter().all(|byte| *byte == 0) {
         return String::new();
     }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 /// A retried request must give the same ids. Parts are ended by a zero byte, so that none can run into the next.
@@ -376,5 +376,5 @@ fn event_id(
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hasher.finalize().get(..16).unwrap_or_default())
 }

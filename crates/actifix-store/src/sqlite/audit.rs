@@ -255,7 +255,7 @@ impl Stored {
         let unknown = |what: &str| Fault::Defect(format!("{what} of an audit row"));
         Ok(AuditRow {
             seq: self.seq,
-            hash: self.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: hex::encode(&self.hash),
             record: AuditRecord {
                 at: Timestamp::from_micros(self.at),
                 actor: self.actor,

@@ -7,6 +7,7 @@ use super::log::{self, Unclosed};
 use super::migrate::{self, SchemaError};
 use super::readers::{READERS, Readers};
 use super::space::{self, FreeBytes, Space};
+use super::throttles::Settings;
 use super::witness::Witness;
 use super::writer::{OnFatal, QueueLimits, Start, Writer};
 use super::{SqliteStore, care};
@@ -170,7 +171,8 @@ impl SqliteStore {
         let guard = Arc::new(Guard::take(&path)?);
         files::write_note(&dir.join(MARKER), MARKER_TEXT)?;
         let readers = Arc::new(Readers::open(&path, options.readers, Arc::clone(&options.clock))?);
-        let cache = Cache::new(options.throttle.clone());
+        let throttle = Settings::new(options.throttle);
+        let cache = Cache::new(throttle.clone());
         let clock = Arc::clone(&options.clock);
         let space = Arc::new(Space::new(&dir, options.free_bytes));
         let start = Start {
@@ -189,7 +191,7 @@ impl SqliteStore {
             path,
             readers,
             writer: Arc::new(writer),
-            throttle: options.throttle,
+            throttle,
             clock: options.clock,
             chain,
             witness: Arc::new(witness),

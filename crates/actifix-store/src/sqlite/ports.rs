@@ -19,7 +19,7 @@ use actifix_app::ports::{SessionRecord, SessionsOf, UserRecord};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
-use actifix_domain::throttle::ThrottleView;
+use actifix_domain::throttle::{ThrottleConfig, ThrottleView};
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
@@ -138,7 +138,7 @@ impl TicketStore for SqliteStore {
         audit: Option<&AuditRecord>,
     ) -> Result<Vec<TicketId>> {
         if !force && only.is_none() {
-            let config = self.throttle.clone();
+            let config = self.throttle.get();
             if !self.read(move |db| throttles::has_work(db, &config, project, now)).await? {
                 return Ok(Vec::new());
             }
@@ -156,8 +156,12 @@ impl TicketStore for SqliteStore {
         .await
     }
 
+    fn set_throttle(&self, config: ThrottleConfig) {
+        self.throttle.replace(config);
+    }
+
     async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)> {
-        let config = self.throttle.clone();
+        let config = self.throttle.get();
         self.read(move |db| throttles::view(db, &config, project, now)).await
     }
 
@@ -491,7 +495,7 @@ impl CareStore for SqliteStore {
     }
 
     async fn stats(&self) -> Result<StoreStats> {
-        let (path, config, now) = (self.path.clone(), self.throttle.clone(), self.clock.now());
+        let (path, config, now) = (self.path.clone(), self.throttle.get(), self.clock.now());
         self.read(move |db| care::stats(db, &path, &config, now)).await
     }
 

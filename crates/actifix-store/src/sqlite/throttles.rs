@@ -15,8 +15,29 @@ use actifix_domain::throttle::{Brake, BrakeChange, ThrottleConfig, ThrottleState
 use actifix_domain::ticket::{Priority, Status};
 use actifix_domain::time::{MINUTE, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub(crate) use super::ingest::Admission;
+
+/// Settings that are replaced as a whole while the server runs; the writer and the readers share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings(Arc<RwLock<ThrottleConfig>>);
+
+impl Settings {
+    pub(crate) fn new(config: ThrottleConfig) -> Self {
+        Self(Arc::new(RwLock::new(config)))
+    }
+
+    /// As they are now.
+    pub(crate) fn get(&self) -> ThrottleConfig {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on.
+    pub(crate) fn replace(&self, config: ThrottleConfig) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+}
 
 /// Stands for "no priority" in a key column.
 pub(crate) const NO_PRIORITY: u8 = 9;
@@ -181,7 +202,7 @@ pub(crate) fn promote(
     now: Timestamp,
     actor: &str,
 ) -> Result<Vec<TicketId>> {
-    let config = work.cache.throttle_config.clone();
+    let config = work.cache.throttle.get();
     let mut admission = take(work.db, work.cache, project)?;
     note_brake(work, project, admission.throttle.tick(&config, now))?;
     let mut promoted = Vec::new();

@@ -46,8 +46,10 @@ impl Witness {
         let mut text = String::new();
         std::fs::File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_string(&mut text).ok()?;
         let note: Note = serde_json::from_str(&text).ok()?;
-        let hash = unhex(&note.hash)?;
-        (unhex(&note.mac)? == chain.witness_mac(note.seq, &hash)).then_some(AuditHead { seq: note.seq, hash })
+        let (mut hash, mut mac) = ([0u8; 32], [0u8; 32]);
+        hex::decode_to_slice(&note.hash, &mut hash).ok()?;
+        hex::decode_to_slice(&note.mac, &mut mac).ok()?;
+        (mac == chain.witness_mac(note.seq, &hash)).then_some(AuditHead { seq: note.seq, hash })
     }
 
     /// Writes `head` down, unless what was written before is no longer in the log: evidence is not written over.
@@ -100,8 +102,8 @@ pub(crate) fn text(chain: &AuditChain, head: AuditHead) -> Result<String> {
     let note = Note {
         version: 1,
         seq: head.seq,
-        hash: hex(&head.hash),
-        mac: hex(&chain.witness_mac(head.seq, &head.hash)),
+        hash: hex::encode(head.hash),
+        mac: hex::encode(chain.witness_mac(head.seq, &head.hash)),
     };
     Ok(format!("{}\n", serde_json::to_string(&note)?))
 }
@@ -116,19 +118,4 @@ fn put(path: &std::path::Path, chain: &AuditChain, head: AuditHead) -> Result<bo
             Ok(false)
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0u8; 32];
-    for (slot, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *slot = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -93,6 +93,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Hold", "id:integer project:integer ticket:string? reason:string actor:string created_at:time"),
     ("Run", "kind:string target:string started_at:time finished_at:time ok:boolean detail:object"),
     ("BackupFile", "name:string size:integer created_at:time"),
+    ("BackupMade", "+BackupFile recipients:[string]"),
     ("Backup", "+BackupFile verified_at:time? problem:string?"),
     (
         "BackupVerdict",
@@ -252,7 +253,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("review", "Review"),
     ("get_limits", "Busiest"),
     ("get_diagnostics", "object"),
-    ("create_backup", "BackupFile"),
+    ("create_backup", "BackupMade"),
     ("list_backup_runs", "*Run"),
     ("verify_backup", "BackupVerdict"),
     ("get_integrity", "LastIntegrity"),

@@ -87,7 +87,8 @@ fn sentence(backups: &[BackupView], every: Option<u32>, now: Timestamp) -> (&'st
     let Some(newest) = backups.first() else {
         let why = match every {
             Some(hours) => format!("The server makes one every {hours} h."),
-            None => "Nobody could read one: name a recipient in backup.recipients.".to_owned(),
+            None => "Nobody could read one: name a recipient in backup.recipients, and restart the server."
+                .to_owned(),
         };
         return ("There is no backup.", why);
     };

@@ -10,8 +10,7 @@ const SUFFIX: &str = ".tar.zst.age";
 /// `actifix-20261130T154501.123456Z-1a2b3c4d.tar.zst.age`
 pub(super) fn make(at: Timestamp, random: [u8; 4]) -> String {
     let time = at.to_string().replace(['-', ':'], "");
-    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{PREFIX}{time}-{random}{SUFFIX}")
+    format!("{PREFIX}{time}-{}{SUFFIX}", hex::encode(random))
 }
 
 /// When a backup of this name was begun; none if it is no name of a backup.

@@ -60,6 +60,10 @@ impl Shelf {
 }
 
 impl BackupShelf for Shelf {
+    fn recipients(&self) -> Vec<String> {
+        self.recipients.iter().map(Recipient::to_string).collect()
+    }
+
     fn begin(&self, at: Timestamp, recipients: &[String]) -> Result<Box<dyn SnapshotSink>> {
         let mut all = self.recipients.clone();
         for text in recipients {
@@ -67,7 +71,7 @@ impl BackupShelf for Shelf {
         }
         if all.is_empty() {
             return Err(Error::conflict(
-                "nobody could read a backup: make a key with `actifix backup keygen`, keep it elsewhere, and set backup.recipients to its recipient (age1…)",
+                "nobody could read a backup: backup.recipients was empty at the start. Make a key with `actifix backup keygen`, keep it elsewhere, set backup.recipients to its recipient (age1…), and restart the server if one runs",
             ));
         }
         all.extend(self.own.recipient());

@@ -12,6 +12,7 @@ use crate::wire;
 use actifix_app::ports::Clock;
 use clap::Subcommand;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -102,18 +103,39 @@ fn keygen(global: &Global, out: Option<&Path>) -> Result<ExitCode, CliError> {
 async fn create(global: &Global, recipients: &[String]) -> Result<ExitCode, CliError> {
     let client = Client::connect_existing(global).await?;
     let made = client.post_long("/api/v1/backups", &json!({ "recipients": recipients })).await;
+    let of_home = client.is_of_home();
     client.close().await?;
     let made = made?;
+    let readers = made.get("recipients").and_then(Value::as_array);
+    let readers: BTreeSet<&str> = readers.into_iter().flatten().filter_map(Value::as_str).collect();
     if global.json {
         output::json(&made)?;
     } else {
         output::line(text(&made, "name"))?;
         output::note(format!(
-            "{} bytes; the root key is not in it: keep that apart too (docs/backups.md)",
-            grouped(number(&made, "size"))
+            "{} bytes, opened by the keys of {}; the root key is not in it: keep that apart too (docs/backups.md)",
+            grouped(number(&made, "size")),
+            readers.iter().copied().collect::<Vec<_>>().join(", ")
         ));
     }
+    if of_home && is_outdated(global, recipients, &readers) {
+        output::note(
+            "backup.recipients is another one since the server started, and this backup is for those of its start: restart the server, then make a backup again",
+        );
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a backup is for others than the configuration says now. Where it says nothing, the server was told in another
+/// way.
+fn is_outdated(global: &Global, further: &[String], readers: &BTreeSet<&str>) -> bool {
+    let Ok(loaded) = wire::load_config(&Home::at(&global.home)) else { return false };
+    if !loaded.sources.contains_key("backup.recipients") {
+        return false;
+    }
+    let wanted = loaded.config.backup.recipients.iter().chain(further);
+    let wanted: BTreeSet<&str> = wanted.map(String::as_str).collect();
+    wanted != *readers
 }
 
 async fn list(global: &Global) -> Result<ExitCode, CliError> {

@@ -118,6 +118,11 @@ impl Client {
         matches!(self.transport, Transport::InProcess { .. })
     }
 
+    /// Whether it is the server of this home that answers.
+    pub fn is_of_home(&self) -> bool {
+        matches!(self.transport, Transport::Socket(_))
+    }
+
     async fn choose(global: &Global, existing: bool) -> Result<Self, CliError> {
         if let Some(url) = environment("ACTIFIX_URL") {
             return Ok(Self { transport: Transport::Remote(Remote::new(&url, &Home::at(&global.home))?) });

@@ -2,10 +2,13 @@
 
 use super::client::Client;
 use super::output;
+use super::serve;
 use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
 use crate::channels::{self, Given};
-use crate::config::{self, FIELDS, Loaded, RELOADED, SECRET_FORM, SecretRef, Stranger, changed, environment};
+use crate::config::{
+    self, FIELDS, Loaded, SECRET_FORM, SecretRef, Stranger, changed, environment, is_reloaded,
+};
 use crate::home::Home;
 use crate::served::{self, Served};
 use crate::wire;
@@ -41,14 +44,18 @@ pub async fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, Cl
             let home = Home::at(&global.home);
             let loaded = wire::load_config(&home)?;
             check_listeners(&loaded.config)?;
+            serve::check_rate_limit_override(&loaded.config, false)?;
             check_references(global, &home, references(&loaded)?).await?;
             check_channels(global, &home, &loaded.config).await?;
-            let strangers = check_names(&loaded.config)?;
+            let mut told: Vec<String> =
+                check_names(&loaded.config)?.iter().map(ToString::to_string).collect();
+            if wire::rate_limit_disabled()? {
+                told.push(serve::RATES_OFF.to_owned());
+            }
             if global.json {
-                let told: Vec<String> = strangers.iter().map(ToString::to_string).collect();
                 output::json(&json!({ "ok": true, "file": home.config(), "notes": told }))?;
             } else {
-                strangers.iter().for_each(|stranger| output::note(stranger.to_string()));
+                told.iter().for_each(output::note);
                 output::line("The configuration is fine.")?;
             }
         }
@@ -224,7 +231,7 @@ async fn show(global: &Global) -> Result<(), CliError> {
                 differing.join(", ")
             ))?;
             let (soon, late): (Vec<String>, Vec<String>) =
-                differing.into_iter().partition(|key| RELOADED.contains(&key.as_str()));
+                differing.into_iter().partition(|key| is_reloaded(key));
             if !soon.is_empty() {
                 output::line(format!("SIGHUP takes over: {}", soon.join(", ")))?;
             }
@@ -237,5 +244,5 @@ async fn show(global: &Global) -> Result<(), CliError> {
 }
 
 fn takes_effect(key: &str) -> &'static str {
-    if RELOADED.contains(&key) { "on SIGHUP" } else { "on restart" }
+    if is_reloaded(key) { "on SIGHUP" } else { "on restart" }
 }

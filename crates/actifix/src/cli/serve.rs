@@ -28,6 +28,10 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// Told where it holds.
+pub(super) const RATES_OFF: &str =
+    "WARNING: rate limits are off (ACTIFIX_RATE_LIMIT_DISABLED=1): for tests only";
+
 /// Run the server.
 #[derive(Debug, Args)]
 #[command(
@@ -136,7 +140,7 @@ fn start_log(home: &Home, wired: &wire::Wired) -> Result<Arc<Log>, CliError> {
 }
 
 /// `ACTIFIX_RATE_LIMIT_DISABLED=1` is for tests on one machine.
-fn check_rate_limit_override(config: &Config, production: bool) -> Result<(), CliError> {
+pub(super) fn check_rate_limit_override(config: &Config, production: bool) -> Result<(), CliError> {
     if !wire::rate_limit_disabled()? {
         return Ok(());
     }
@@ -289,8 +293,7 @@ async fn announce(
         lines.push(style(warning).red().bold().to_string());
     }
     if app.settings().rate_limit_disabled {
-        let warning = "WARNING: rate limits are off (ACTIFIX_RATE_LIMIT_DISABLED=1): for tests only";
-        lines.push(style(warning).red().bold().to_string());
+        lines.push(style(RATES_OFF).red().bold().to_string());
         tracing::warn!("rate limits are off");
     }
     output::line(lines.join("\n"))

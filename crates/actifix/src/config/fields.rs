@@ -199,14 +199,26 @@ pub const FIELDS: &[Field] = &[
     ),
 ];
 
-/// The known key nearest to `unknown`, if one is near enough to be meant.
+/// The known key nearest to `unknown`, or a section if it is none of a key, if one is near enough to be meant.
 pub fn nearest(unknown: &str) -> Option<&'static str> {
+    let candidate = |field: &Field| -> &'static str {
+        match field.key.split_once('.') {
+            Some((section, _)) if !unknown.contains('.') => section,
+            _ => field.key,
+        }
+    };
     FIELDS
         .iter()
-        .map(|field| (distance(unknown, field.key), field.key))
+        .map(|field| candidate(field))
+        .map(|candidate| (distance(unknown, candidate), candidate))
         .min()
         .filter(|(distance, _)| *distance <= unknown.len().max(6) / 2)
         .map(|(_, key)| key)
+}
+
+/// Whether `name` is a section.
+pub fn is_section(name: &str) -> bool {
+    FIELDS.iter().any(|field| field.key.split_once('.').is_some_and(|(section, _)| section == name))
 }
 
 /// The known key that `key` is, with `*` for one free segment.
@@ -288,6 +300,7 @@ mod tests {
     fn a_typo_is_answered_with_the_nearest_key() {
         assert_eq!(nearest("throttle.enable"), Some("throttle.enabled"));
         assert_eq!(nearest("sever.public_url"), Some("server.public_url"));
+        assert_eq!(nearest("listener"), Some("listeners"));
         assert_eq!(nearest("x"), None);
     }
 }

@@ -149,7 +149,7 @@ fn collect_leaves(prefix: &str, table: &toml::Table, out: &mut Vec<String>) {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
             toml::Value::Table(inner) if !inner.is_empty() => collect_leaves(&key, inner, out),
-            toml::Value::Table(_) if !key.contains('.') => {}
+            toml::Value::Table(_) if fields::is_section(&key) => {}
             _ => out.push(key),
         }
     }
@@ -278,6 +278,9 @@ mod tests {
     #[test]
     fn unknown_keys_are_errors_with_the_nearest_name() {
         let file = load_text("[throttle]\nenable = true\n", &[]).unwrap_err().to_string();
+        let section = load_text("[limts]\n", &[]).unwrap_err().to_string();
+        assert!(section.contains("unknown key `limts`, did you mean `limits`?"), "{section}");
+        assert!(load_text("[limits]\n", &[]).is_ok(), "a section without keys");
         assert!(file.contains("unknown key `throttle.enable`, did you mean `throttle.enabled`?"), "{file}");
         let env = load_text("", &[("ACTIFIX_SERVER__PUBLIC_ULR", "x")]).unwrap_err().to_string();
         assert!(env.contains("ACTIFIX_SERVER__PUBLIC_ULR") && env.contains("`server.public_url`"), "{env}");

@@ -5,8 +5,13 @@ use actifix_app::app::Setting;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Keys that SIGHUP takes over; all others wait for the next start.
-pub const RELOADED: [&str; 2] = ["server.log_level", "cors.allowed_origins"];
+/// Keys, and with a dot at their end sections, that SIGHUP takes over; all others wait for the next start.
+const RELOADED: [&str; 3] = ["server.log_level", "cors.allowed_origins", "throttle."];
+
+/// Whether SIGHUP takes a key over.
+pub fn is_reloaded(key: &str) -> bool {
+    RELOADED.iter().any(|name| key == *name || (name.ends_with('.') && key.starts_with(name)))
+}
 
 /// Values by dotted key.
 pub type Values = BTreeMap<String, Value>;

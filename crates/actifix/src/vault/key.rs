@@ -36,18 +36,15 @@ impl Key {
 
     /// From 64 hex digits, white space around them aside.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = Zeroizing::new(unhex(text.trim())?);
         let mut key = Zeroizing::new([0u8; 32]);
-        if bytes.len() != key.len() {
-            return None;
-        }
-        key.copy_from_slice(&bytes);
+        // In place: a vector would leave parts of the key behind in freed memory.
+        hex::decode_to_slice(text.trim(), key.as_mut_slice()).ok()?;
         Some(Self(key))
     }
 
     /// 64 hex digits.
     pub fn text(&self) -> Zeroizing<String> {
-        Zeroizing::new(hex(self.0.as_ref()))
+        Zeroizing::new(hex::encode(self.0.as_ref()))
     }
 
     /// The key for a purpose.
@@ -57,12 +54,12 @@ impl Key {
 
     /// What proves that a key is this one, and tells nothing of it.
     pub fn check(&self) -> String {
-        hex(&self.derive("check"))
+        hex::encode(self.derive("check"))
     }
 
     /// Short keyed hash for people: 16 hex digits.
     pub fn id(&self) -> String {
-        let mut id = hex(&self.derive("id"));
+        let mut id = hex::encode(self.derive("id"));
         id.truncate(16);
         id
     }
@@ -85,12 +82,12 @@ impl Key {
 
     /// Seals another key, as hex.
     pub fn wrap(&self, bound: &str, other: &Self, ids: &dyn Ids) -> Option<String> {
-        Some(hex(&self.seal("wrap", bound.as_bytes(), other.0.as_ref(), ids)?))
+        Some(hex::encode(self.seal("wrap", bound.as_bytes(), other.0.as_ref(), ids)?))
     }
 
     /// Reverse of [`Key::wrap`].
     pub fn unwrap_key(&self, bound: &str, wrapped: &str) -> Option<Self> {
-        let clear = Zeroizing::new(self.open("wrap", bound.as_bytes(), &unhex(wrapped)?)?);
+        let clear = Zeroizing::new(self.open("wrap", bound.as_bytes(), &hex::decode(wrapped).ok()?)?);
         let mut key = Zeroizing::new([0u8; 32]);
         if clear.len() != key.len() {
             return None;
@@ -105,31 +102,6 @@ impl Key {
         key.zeroize();
         cipher
     }
-}
-
-/// Lower-case hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or('0');
-    // Room for all of it at once: growing would leave parts of a key behind in freed memory.
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
-}
-
-/// Bytes of hex digits.
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut bytes = Vec::with_capacity(text.len() / 2);
-    for pair in text.as_bytes().chunks(2) {
-        let [high, low] = pair else { return None };
-        bytes.push((digit(high)? << 4) | digit(low)?);
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

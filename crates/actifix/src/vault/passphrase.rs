@@ -1,7 +1,7 @@
 //! A root key from a passphrase: Argon2id with a stored salt.
 
 use super::error::VaultError;
-use super::key::{Key, hex, unhex};
+use super::key::Key;
 use actifix_app::ports::Ids;
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ impl Stretch {
     pub fn random(ids: &dyn Ids) -> Self {
         let mut salt = [0u8; 16];
         ids.random(&mut salt);
-        Self { salt: hex(&salt), memory_kib: 64 << 10, passes: 3, lanes: 1 }
+        Self { salt: hex::encode(salt), memory_kib: 64 << 10, passes: 3, lanes: 1 }
     }
 
     /// The key of a passphrase. `origin` says where the passphrase came from.
@@ -50,7 +50,7 @@ impl Stretch {
         if self.memory_kib > MEMORY_KIB_MAX || self.passes > PASSES_MAX || self.lanes != 1 {
             return Err(refused());
         }
-        let salt = unhex(&self.salt).ok_or_else(refused)?;
+        let salt = hex::decode(&self.salt).map_err(|_| refused())?;
         let params =
             Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(|_| refused())?;
         let mut key = Zeroizing::new([0u8; 32]);

@@ -307,6 +307,46 @@ fn two_in_the_same_moment_are_two_and_nobody_makes_one_that_nobody_can_read() {
     );
 }
 
+/// What was said, and the name.
+fn made_by(done: Finished) -> (String, String) {
+    (done.stderr.clone(), done.ok().trim().to_owned())
+}
+
+#[test]
+fn a_recipient_that_came_after_the_start_is_told_to_wait_for_the_next_one() {
+    let home = Home::with_config(CONFIG);
+    let (one, two) = (key(&home), key(&home));
+    let file = home.path().join("actifix.toml");
+    let before = fs::read_to_string(&file).expect("a configuration");
+    let configure = |recipient: &str| {
+        let text = format!("{before}\n[backup]\nrecipients = [\"{recipient}\"]\n");
+        fs::write(&file, text).expect("a configuration");
+    };
+    let server = home.serve();
+    configure(&one.recipient);
+    let none = home.cli(&["backup", "create"]);
+    assert_eq!(none.code(), 2, "{}", none.stderr);
+    let said = &none.stderr;
+    assert!(said.contains("was empty at the start") && said.contains("restart the server"), "{said}");
+    server.stop();
+
+    let server = home.serve_busy();
+    let verified = |item: &Value| item["verified_at"].is_string();
+    wait_until(|| server.list("/api/v1/backups").iter().any(verified));
+    configure(&two.recipient);
+    let (said, name) = made_by(home.cli(&["backup", "create"]));
+    assert!(said.contains(&one.recipient) && !said.contains(&two.recipient), "{said}");
+    assert!(said.contains("restart the server"), "{said}");
+    let path = home.path().join(".actifix/backups").join(&name);
+    assert_eq!((verify(&path, &one.file).code(), verify(&path, &two.file).code()), (0, 2));
+    server.stop();
+
+    let (said, name) = made_by(home.cli(&["backup", "create"]));
+    assert!(said.contains(&two.recipient) && !said.contains("restart"), "{said}");
+    let path = home.path().join(".actifix/backups").join(&name);
+    assert_eq!((verify(&path, &one.file).code(), verify(&path, &two.file).code()), (2, 0));
+}
+
 #[test]
 fn a_full_disk_or_a_kill_leaves_the_backups_that_were_there() {
     let (home, key, first) = backed_up();

@@ -193,6 +193,8 @@ fn what_is_broken_while_the_server_runs_changes_its_check_and_no_other() {
 
     let plain = deployed.path(".actifix/backups/dump.sql");
     fs::write(&plain, "INSERT INTO users").expect("a file");
+    // Nothing else is wrong with it.
+    chmod(&plain, 0o600);
     fails(home, "a plain file among backups", &["backup"]);
     fs::remove_file(&plain).expect("a file");
 

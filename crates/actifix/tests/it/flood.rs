@@ -88,6 +88,39 @@ fn outcomes(server: &Server) -> BTreeMap<String, u64> {
 }
 
 #[test]
+fn settings_of_the_throttle_are_taken_over_while_the_server_runs() {
+    let home = Home::with_config("[throttle]\nenabled = false\n");
+    let server = home.serve();
+    home.import_projects();
+    let file = home.path().join("actifix.toml");
+    let before = std::fs::read_to_string(&file).expect("a configuration");
+    let configure = |throttle: &str| {
+        let text = before.replace("enabled = false", throttle);
+        std::fs::write(&file, text).expect("a configuration");
+    };
+    let held = || by_status(&server).get("held").map_or(0, |(tickets, _)| *tickets);
+    flood(&server, "First", 40, true, 1);
+    assert_eq!(held(), 0, "it is off");
+
+    configure("enabled = true\np2_per_hour = 3");
+    let said = server.hang_up(1);
+    assert!(said.contains("throttle.enabled, throttle.p2_per_hour taken over"), "{said}");
+    flood(&server, "Second", 40, true, 1);
+    assert_eq!(held(), 37);
+    let status = server.get("/api/v1/throttle?project=42").to_string();
+    assert!(status.contains("\"limit\":3"), "{status}");
+
+    // What cannot work changes nothing.
+    configure("enabled = false\nbrake_new_per_minute = 0");
+    let said = server.hang_up(2);
+    assert!(said.contains("nothing changed") && said.contains("brake_new_per_minute"), "{said}");
+    flood(&server, "Third", 5, true, 1);
+    assert_eq!(held(), 42);
+    let audit = server.get("/api/v1/audit?action=setting.changed").to_string();
+    assert!(audit.contains("throttle.p2_per_hour") && !audit.contains("brake_new_per_minute"), "{audit}");
+}
+
+#[test]
 fn heavy_five_thousand_errors_in_a_minute() {
     let home = Home::with_config("[throttle]\nheld_max = 3000\n");
     let server = home.serve_busy();

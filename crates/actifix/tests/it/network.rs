@@ -266,7 +266,16 @@ fn the_override_of_rate_limits_never_leaves_this_machine() {
     for value in ["true", "0", " 1 ", "yes", "01"] {
         let refused = serve_args(&home, &["serve"], &[(NAME, value)]);
         assert_eq!(refused.code(), 78, "{value:?}: {}", refused.stderr);
+        // What no server starts with is no fine configuration.
+        let checked = serve_args(&home, &["config", "check"], &[(NAME, value)]);
+        assert!(checked.code() == 78 && checked.stderr.contains(NAME), "{value:?}: {}", checked.stderr);
     }
+    let checked = serve_args(&home, &["config", "check"], &[(NAME, "1")]);
+    assert!(
+        checked.code() == 0 && checked.stderr.contains("WARNING: rate limits are off"),
+        "{}",
+        checked.stderr
+    );
     let refused = serve_args(&home, &["serve", "--production"], &[(NAME, "1")]);
     assert!(refused.code() == 78 && refused.stderr.contains(NAME), "{}", refused.stderr);
     let far = [
@@ -274,6 +283,8 @@ fn the_override_of_rate_limits_never_leaves_this_machine() {
         ("ACTIFIX_LISTENERS__MAIN__BIND", "0.0.0.0:0"),
         ("ACTIFIX_SERVER__ALLOW_PLAIN_HTTP", "true"),
     ];
+    let checked = serve_args(&home, &["config", "check"], &far);
+    assert_eq!(checked.code(), 78, "{}", checked.stderr);
     let refused = serve_args(&home, &["serve"], &far);
     assert!(refused.code() == 78 && refused.stderr.contains(NAME), "{}", refused.stderr);
     let server = Server::start(std::sync::Arc::clone(&home), &[(NAME, "1")]);

@@ -5,7 +5,7 @@ use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of a snapshot of the database before its pages come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,16 @@ pub struct BackupFile {
     pub size: u64,
     /// When it was begun.
     pub created_at: Timestamp,
+}
+
+/// A backup that was just made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackupMade {
+    /// The file.
+    #[serde(flatten)]
+    pub file: BackupFile,
+    /// Whose keys open it (`age1…`), besides that of the installation, by which it tries its own.
+    pub recipients: BTreeSet<String>,
 }
 
 /// A backup with what is known of it.
@@ -84,25 +94,6 @@ pub struct BackupVerdict {
     pub authenticity: Authenticity,
     /// When the backup was begun.
     pub created_at: Option<Timestamp>,
-}
-
-/// When backups are made, and which are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackupPlan {
-    /// Somebody can read them: recipients are set.
-    pub enabled: bool,
-    /// Hours between two.
-    pub every_hours: u32,
-    /// Days of which the newest is kept.
-    pub daily: u32,
-    /// Weeks of which the newest is kept.
-    pub weekly: u32,
-}
-
-impl Default for BackupPlan {
-    fn default() -> Self {
-        Self { enabled: false, every_hours: 24, daily: 7, weekly: 4 }
-    }
 }
 
 /// Where a look through everything goes on: after this row.

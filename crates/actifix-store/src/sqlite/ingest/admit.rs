@@ -28,7 +28,7 @@ impl<'p> Batch<'_, '_, 'p> {
         event: &'p PreparedEvent,
     ) -> Result<Recorded> {
         let (project, now) = (prepared.project, prepared.received_at);
-        let config = self.work.cache.throttle_config.clone();
+        let config = self.work.cache.throttle.get();
         let room = self.admission(project)?.held < u64::from(config.held_max);
         // Without room there is no row by which the next event of this error would be known.
         let again = !room && self.work.cache.was_refused(project, event.key, now);

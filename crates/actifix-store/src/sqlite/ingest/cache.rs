@@ -3,9 +3,10 @@
 use crate::fault::Result;
 use crate::sqlite::alerts;
 use crate::sqlite::rows::TicketRow;
+use crate::sqlite::throttles::Settings;
 use actifix_domain::alert::{Interests, Window};
 use actifix_domain::id::{Fingerprint, ProjectId};
-use actifix_domain::throttle::{ThrottleConfig, ThrottleState};
+use actifix_domain::throttle::ThrottleState;
 use actifix_domain::time::{MINUTE, Timestamp};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
@@ -42,7 +43,7 @@ pub(crate) struct Admission {
 
 /// Memory of the writer. Always equal to the disk, or empty: a failed transaction clears it.
 pub(crate) struct Cache {
-    pub(crate) throttle_config: ThrottleConfig,
+    pub(crate) throttle: Settings,
     tickets: Generations<i64, Known>,
     keys: Generations<(ProjectId, Fingerprint), i64>,
     admissions: HashMap<ProjectId, Admission>,
@@ -56,9 +57,9 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(throttle_config: ThrottleConfig) -> Self {
+    pub(crate) fn new(throttle: Settings) -> Self {
         Self {
-            throttle_config,
+            throttle,
             tickets: Generations::default(),
             keys: Generations::default(),
             admissions: HashMap::new(),

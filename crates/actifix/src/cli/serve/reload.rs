@@ -1,7 +1,7 @@
 //! SIGHUP: takes over what can change while the server runs, and names what cannot.
 
 use crate::cli::{CliError, output};
-use crate::config::{RELOADED, Values, changed};
+use crate::config::{Values, changed, is_reloaded};
 use crate::home::Home;
 use crate::lifecycle::Live;
 use crate::served::Served;
@@ -27,11 +27,8 @@ pub async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live, se
         tracing::error!(error = %error, "log.not_reloaded");
     }
     let mut in_force = before.clone();
-    for key in RELOADED {
-        if let Some(value) = values.get(key) {
-            in_force.insert(key.to_owned(), value.clone());
-        }
-    }
+    let reloaded = values.iter().filter(|(key, _)| is_reloaded(key));
+    in_force.extend(reloaded.map(|(key, value)| (key.clone(), value.clone())));
     if let Err(error) = record_settings(wired, "reload", &in_force).await {
         tracing::error!(error = %error, "config.not_recorded");
         return output::note(format!(
@@ -40,6 +37,7 @@ pub async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live, se
     }
     live.origins.replace(&config.cors.allowed_origins);
     wired.site.reloaded(&config.cors.allowed_origins);
+    wired.app.set_throttle(config.throttle.clone());
     let renewal = crate::certificate::reload_all(&live.certificates, wired.app.now());
     served.values = in_force;
     note_served(home, served);
@@ -55,8 +53,9 @@ pub async fn reload(home: &Home, wired: &wire::Wired, log: &Log, live: &Live, se
     audit_certificates(wired, &renewal.replaced).await;
 
     let mut said = vec![format!("log level {}, log file opened anew", config.server.log_level)];
-    if taken.iter().any(|key| key == "cors.allowed_origins") {
-        said.push("cors.allowed_origins taken over".to_owned());
+    let told: Vec<&str> = taken.iter().map(String::as_str).filter(|key| *key != "server.log_level").collect();
+    if !told.is_empty() {
+        said.push(format!("{} taken over", told.join(", ")));
     }
     said.extend(renewal.replaced.iter().map(|listener| format!("new certificate of listener {listener}")));
     said.extend(renewal.wrong);

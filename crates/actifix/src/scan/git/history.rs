@@ -2,7 +2,7 @@
 
 use super::blobs::scan_blobs;
 use super::objects::Objects;
-use super::state::{HITS_MAX, Known, State, hex, unhex};
+use super::state::{HITS_MAX, Known, State};
 use super::walk::{CommitInfo, Found, NO_COMMIT, Root, walk};
 use super::{GitError, Repo};
 use crate::scan::batch::Batch;
@@ -319,7 +319,7 @@ pub fn origin(info: &CommitInfo) -> Arc<Origin> {
 
 pub fn known_at(object: &ObjectId, commit: &CommitInfo, path: &[u8]) -> Known {
     let (object, order) = (object.to_hex().to_string(), commit.order);
-    Known { object, commit: commit.id.to_hex().to_string(), path: hex(path), order }
+    Known { object, commit: commit.id.to_hex().to_string(), path: hex::encode(path), order }
 }
 
 /// Scans what an earlier scan had findings in.
@@ -332,7 +332,7 @@ fn scan_again(
     let bad = || GitError("the state of the last scan is damaged; remove it and scan again".to_owned());
     let object = ObjectId::from_hex(known.object.as_bytes()).map_err(|_| bad())?;
     let commit = ObjectId::from_hex(known.commit.as_bytes()).map_err(|_| bad())?;
-    let path = unhex(&known.path).ok_or_else(bad)?;
+    let path = hex::decode(&known.path).map_err(|_| bad())?;
     let mut buffer = Vec::new();
     let commit_data = objects.commit(&commit, &mut buffer)?;
     let info = CommitInfo { id: commit, seconds: commit_data.seconds, order: known.order };

@@ -50,7 +50,7 @@ impl State {
         hits.sort();
         hits.dedup();
         let tips = tips.iter().map(|tip| tip.to_hex().to_string()).collect();
-        Self { version: VERSION, rules: hex(rules), tips, commits, hits }
+        Self { version: VERSION, rules: hex::encode(rules), tips, commits, hits }
     }
 
     /// The state of an earlier scan with the same rules. None if there is none, or if it is of no use: it only saves
@@ -62,7 +62,7 @@ impl State {
             return None;
         }
         let state: Self = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
-        (state.version == VERSION && state.rules == hex(rules)).then_some(state)
+        (state.version == VERSION && state.rules == hex::encode(rules)).then_some(state)
     }
 
     /// Keeps it for the next scan.
@@ -80,25 +80,6 @@ fn file(common_dir: &Path) -> PathBuf {
     common_dir.join("actifix").join("scanned.json")
 }
 
-/// Lower-case hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _infallible = write!(out, "{byte:02x}");
-        out
-    })
-}
-
-/// The bytes of hex digits; none if they are none.
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,17 +87,16 @@ mod tests {
     #[test]
     fn a_state_of_other_rules_or_of_somebody_else_is_not_used() {
         let dir = tempfile::tempdir().unwrap();
-        let known = Known { object: "aa".to_owned(), commit: "bb".to_owned(), path: hex(b"a\xff"), order: 7 };
+        let known =
+            Known { object: "aa".to_owned(), commit: "bb".to_owned(), path: hex::encode(b"a\xff"), order: 7 };
         let state = State::new(&[1; 32], &[], 9, vec![known.clone(), known]);
         state.save(dir.path()).unwrap();
         let loaded = State::load(dir.path(), &[1; 32]).unwrap();
         assert_eq!(loaded, state);
         assert_eq!(loaded.hits.len(), 1);
-        assert_eq!(unhex(&loaded.hits[0].path).unwrap(), b"a\xff");
+        assert_eq!(hex::decode(&loaded.hits[0].path).unwrap(), b"a\xff");
         assert_eq!(State::load(dir.path(), &[2; 32]), None);
         std::fs::write(file(dir.path()), "{}").unwrap();
         assert_eq!(State::load(dir.path(), &[1; 32]), None);
-        assert_eq!(unhex("0"), None);
-        assert_eq!(unhex("zz"), None);
     }
 }
