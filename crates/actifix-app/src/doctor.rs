@@ -415,7 +415,7 @@ fn hours(micros: i64) -> i64 {
 
 /// `1 file`, `2 files`.
 fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+    actifix_domain::words::counted(u64::try_from(count).unwrap_or(u64::MAX), one, many)
 }
 
 /// Names, at most a few of them.

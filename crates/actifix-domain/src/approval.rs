@@ -3,6 +3,7 @@
 //! Whoever holds a public key can plant text in an error, and an agent that reads it may obey it. So a ticket that
 //! only anyone's events speak of is kept from agents until enough independent senders met it, or a person approves.
 
+use crate::words::counted;
 use serde::{Deserialize, Serialize};
 
 /// Addresses remembered per ticket; more do not change what is decided.
@@ -58,23 +59,20 @@ impl Origins {
             return (Approval::NotNeeded, "a trusted sender reported it too".to_owned());
         }
         let AgentPolicy { min_events, min_peers } = policy;
-        let (events, peers) = (counted(count, "event"), counted(self.peers.len() as u64, "address"));
+        let in_words = |events: u64, peers: u64| {
+            format!("{} from {}", counted(events, "event", "events"), counted(peers, "address", "addresses"))
+        };
+        let there = in_words(count, self.peers.len() as u64);
         if count >= u64::from(min_events) && self.peers.len() >= usize::from(min_peers) {
-            return (Approval::NotNeeded, format!("{events} from {peers}"));
+            return (Approval::NotNeeded, there);
         }
-        let (wanted_events, wanted_peers) =
-            (counted(min_events.into(), "event"), counted(min_peers.into(), "address"));
+        let wanted = in_words(min_events.into(), min_peers.into());
         let reason = format!(
-            "only senders that anyone may be reported it ({events} from {peers}): agents get it after {wanted_events} \
-             from {wanted_peers}, after one of a server key, or when a person approves it"
+            "only senders that anyone may be reported it ({there}): agents get it after {wanted}, after one of a server \
+             key, or when a person approves it"
         );
         (Approval::NeedsApproval, reason)
     }
-}
-
-fn counted(many: u64, noun: &str) -> String {
-    let plural = if noun.ends_with('s') { "es" } else { "s" };
-    format!("{many} {noun}{}", if many == 1 { "" } else { plural })
 }
 
 /// What it takes before agents get a ticket that only anyone's events speak of. Both must hold.

@@ -37,3 +37,4 @@ pub mod throttle;
 pub mod ticket;
 pub mod time;
 pub mod title;
+pub mod words;

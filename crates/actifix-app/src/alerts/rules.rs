@@ -8,6 +8,7 @@ use actifix_domain::alert::{AlertRule, Mute, RuleState, Signal, Trigger, Verdict
 use actifix_domain::audit::Action;
 use actifix_domain::id::{ProjectId, TicketId};
 use actifix_domain::time::{DAY, Timestamp};
+use actifix_domain::words::counted;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -215,7 +216,7 @@ impl DryRun {
             match state.take_digest(rule, due) {
                 Some(digest) => {
                     self.digests += 1;
-                    self.say(format!("{due} digest of {} changes", digest.count));
+                    self.say(format!("{due} digest of {}", counted(digest.count, "change", "changes")));
                 }
                 None if state.digest_at() == Some(due) => break,
                 None => {}

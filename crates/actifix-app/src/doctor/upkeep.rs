@@ -4,6 +4,7 @@ use super::facts::{Facts, RuleFact};
 use super::{Found, Problem, counted, hours, named};
 use crate::tokens::WARNED_DAYS;
 use actifix_domain::time::{DAY, HOUR};
+use actifix_domain::words;
 
 /// Oldest engine that loses nothing: earlier ones can lose commits when two connections share a write-ahead log.
 pub(super) const ENGINE_MIN: [u32; 3] = [3, 51, 3];
@@ -145,7 +146,8 @@ pub(super) fn webhook_delivery(facts: &Facts) -> Found {
             ));
         } else if channel.enabled && channel.streak > 0 {
             let last = channel.last_failure.as_deref().unwrap_or("not told");
-            let evidence = format!("webhook {name} failed {} times in a row, last: {last}", channel.streak);
+            let times = words::counted(channel.streak.into(), "time", "times in a row");
+            let evidence = format!("webhook {name} failed {times}, last: {last}");
             let advice = format!(
                 "run `actifix webhook deliveries {name}`, mend the receiver, then `actifix webhook test {name}`"
             );

@@ -9,6 +9,7 @@ use actifix_domain::alert::{Signal, Trigger};
 use actifix_domain::audit::Action;
 use actifix_domain::review::Period;
 use actifix_domain::time::{DAY, Timestamp};
+use actifix_domain::words::counted;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -171,7 +172,8 @@ impl App {
             .iter()
             .take(NAMED_MAX)
             .map(|busy| {
-                format!("{} {}: refused {} times, last {}", busy.class, busy.key, busy.count, busy.last_at)
+                let times = counted(busy.count, "time", "times");
+                format!("{} {}: refused {times}, last {}", busy.class, busy.key, busy.last_at)
             })
             .collect();
         if evidence.is_empty() {
@@ -297,7 +299,9 @@ impl App {
             let state = match (&record.disabled_reason, record.enabled) {
                 (Some(reason), _) => format!("switched off by the server: {reason}"),
                 (None, false) => "switched off".to_owned(),
-                _ if record.streak > 0 => format!("failed {} times in a row", record.streak),
+                _ if record.streak > 0 => {
+                    format!("failed {}", counted(record.streak.into(), "time", "times in a row"))
+                }
                 _ if unused => format!("nothing delivered for {UNUSED_DAYS} d or more"),
                 _ => format!("last delivery {}", date(idle)),
             };

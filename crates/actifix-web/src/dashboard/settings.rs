@@ -3,7 +3,7 @@
 use super::acts::{self, Done, End, News};
 use super::forms::{Sent, Viewer};
 use super::shell::{Nav, Shell, answer, bytes, render};
-use super::text::{Marked, When, counted, grouped, marked};
+use super::text::{Marked, When, counted, grouped, many, marked};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::{RetentionPolicy, RetentionReport};
@@ -104,7 +104,7 @@ async fn page(
 }
 
 fn kept(policy: &RetentionPolicy) -> Vec<(&'static str, String)> {
-    let days = |days: u32| format!("{} days", grouped(days.into()));
+    let days = |days: u32| many(days.into(), "day");
     vec![
         ("events", format!("{}, {} in all", days(policy.events_days), bytes(policy.events_bytes_max))),
         ("resolved tickets", days(policy.resolved_tickets_days)),

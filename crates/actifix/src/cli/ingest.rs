@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::error::exit;
 use super::interrupt::Interrupt;
-use super::output;
+use super::output::{self, counted};
 use super::{CliError, Global};
 use actifix_domain::event::Level;
 use actifix_protocol::logs::{LogEvent, LogFormat, LogOptions, LogReader};
@@ -285,7 +285,7 @@ impl Sink<'_> {
             let body = json!({ "event": event.value, "project": self.project, "transport": "log" });
             let answer = self.post(&body).await?;
             self.sent += 1;
-            self.progress.set_message(format!("{} events", self.sent));
+            self.progress.set_message(counted(self.sent, "event", "events"));
             if !self.global.json {
                 super::records::print_recorded(self.global, &answer)?;
             }
@@ -304,7 +304,8 @@ impl Sink<'_> {
             if !self.follow || ![exit::UNAVAILABLE, exit::TRY_LATER].contains(&error.exit_code()) {
                 return Err(error);
             }
-            self.progress.set_message(format!("{} events, waiting: {error}", self.sent));
+            let events = counted(self.sent, "event", "events");
+            self.progress.set_message(format!("{events}, waiting: {error}"));
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
                 () = self.interrupt.came() => return Err(error),

@@ -165,13 +165,13 @@ fn throttle_text(answer: &Value) -> String {
         sheet.look(0, Look::priority(&name));
     }
     format!(
-        "{sentence} {} new tickets in the last minute; it comes on above {}, hard above {}.\n{} tickets are held with {} events; {} events beyond the cap were only counted.\n{}",
-        grouped(number(throttle, "new_last_minute")),
+        "{sentence} {} in the last minute; it comes on above {}, hard above {}.\n{} held with {}; {} only counted, beyond the cap.\n{}",
+        counted(number(throttle, "new_last_minute"), "new ticket", "new tickets"),
         grouped(number(throttle, "brake_new_per_minute")),
         grouped(number(throttle, "brake_hard_new_per_minute")),
-        grouped(by_priority.iter().sum()),
-        grouped(number(held, "events")),
-        grouped(number(held, "beyond_cap")),
+        counted(by_priority.iter().sum(), "ticket is", "tickets are"),
+        counted(number(held, "events"), "event", "events"),
+        counted(number(held, "beyond_cap"), "event was", "events were"),
         sheet.render(),
     )
 }

@@ -3,7 +3,7 @@
 use super::client::{Client, encoded};
 use super::ids;
 use super::interrupt::Interrupt;
-use super::output::{self, ago, grouped, items, number, text, time};
+use super::output::{self, ago, counted, grouped, items, number, text, time};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use clap::Subcommand;
@@ -237,8 +237,8 @@ fn print_finding(finding: &Value) -> Result<(), CliError> {
         text(finding, "masked"),
     ))?;
     output::line(format!(
-        "{} times, first {} UTC, last {} UTC, project {}",
-        grouped(number(finding, "count")),
+        "{}, first {} UTC, last {} UTC, project {}",
+        counted(number(finding, "count"), "time", "times"),
         time(finding, "first_seen"),
         time(finding, "last_seen"),
         number(finding, "project"),
