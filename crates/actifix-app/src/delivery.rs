@@ -23,6 +23,7 @@ use crate::ports::{Courier, OutboundAnswer, OutboundRequest};
 use actifix_domain::alert::{Failure, Signal, Trigger};
 use actifix_domain::id::TicketId;
 use actifix_domain::time::Timestamp;
+use actifix_domain::words::counted;
 use escape::one_line;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -155,7 +156,7 @@ impl Message {
     pub fn headline(&self) -> String {
         let what = match self.changes.first() {
             Some(change) if self.count <= 1 => change.headline(),
-            _ => format!("{} changes", self.count),
+            _ => counted(self.count, "change", "changes"),
         };
         if self.test { format!("TEST: {what}") } else { what }
     }
