@@ -24,6 +24,7 @@ mod cli;
 mod crash;
 mod doctor;
 mod edges;
+mod examples;
 mod factors;
 mod fates;
 mod fixtures;

@@ -1,7 +1,7 @@
 //! `actifix webhook rule …`
 
 use super::super::client::{Client, encoded};
-use super::super::output::{self, items, number, text};
+use super::super::output::{self, counted, items, number, text};
 use super::super::sheet::{Fit, Look, Sheet};
 use super::super::{CliError, Global};
 use super::said;
@@ -41,9 +41,9 @@ pub struct RuleArgs {
     /// new, regressed, raised, rate, spike, users, brake, finding, resolved, doctor, expiry, backup; several with commas.
     #[arg(long = "on", value_name = "TRIGGERS", value_delimiter = ',', required = true)]
     triggers: Vec<Trigger>,
-    /// Only this project (id).
+    /// Only this project (name or id).
     #[arg(long)]
-    project: Option<i64>,
+    project: Option<String>,
     /// With `--on rate`: EVENTS/MINUTES.
     #[arg(long, value_name = "EVENTS/MINUTES")]
     rate: Option<String>,
@@ -194,12 +194,12 @@ async fn dry_run(global: &Global, client: &Client, args: RuleArgs) -> Result<(),
     if global.json {
         return output::json(&run);
     }
-    let many = number(&run, "would_have_sent");
     output::line(format!(
-        "would have sent {many} in 7 days ({} digests); {} changes matched, {} were repetitions",
-        number(&run, "digests"),
-        output::grouped(number(&run, "matched")),
-        output::grouped(number(&run, "repeated"))
+        "would have sent {} in 7 days, of these {}; {} matched, of these {}",
+        counted(number(&run, "would_have_sent"), "message", "messages"),
+        counted(number(&run, "digests"), "digest", "digests"),
+        counted(number(&run, "matched"), "change", "changes"),
+        counted(number(&run, "repeated"), "repetition", "repetitions")
     ))?;
     for message in run.get("messages").and_then(Value::as_array).into_iter().flatten() {
         output::line(format!("  {}", message.as_str().unwrap_or_default()))?;
