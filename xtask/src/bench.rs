@@ -3,6 +3,7 @@
 //! Nothing here is a test: figures depend on the machine and on what else runs on it, so they are printed with
 //! both, as ratios to floors that suffered the same, and a missed target never fails the command.
 
+mod alerts;
 mod bodies;
 mod captures;
 mod client;
@@ -39,7 +40,7 @@ const SECONDS_MAX: u64 = 3_600;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench                        everything, small scale\n  cargo xtask bench ingest --seconds 20    only ingest\n  cargo xtask bench scan                   the scanner: recall, false positives, cost beside other scanners\n  cargo xtask bench list --scale full      lists at 1 M tickets and 5 M events (about 20 minutes)"
+    after_help = "Examples:\n  cargo xtask bench                        everything, small scale\n  cargo xtask bench ingest --seconds 20    only ingest\n  cargo xtask bench alerts                 ingest with and without alert rules, in pairs\n  cargo xtask bench scan                   the scanner: recall, false positives, cost beside other scanners\n  cargo xtask bench list --scale full      lists at 1 M tickets and 5 M events (about 20 minutes)"
 )]
 pub struct BenchArguments {
     /// What to measure
@@ -60,6 +61,10 @@ pub struct BenchArguments {
     /// Install the scanners that ours is compared with below target/peers, from PyPI
     #[arg(long)]
     install_peers: bool,
+    /// Take the programs from this folder, such as target/debug, and build nothing; only a release build has figures
+    /// that mean something
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
     /// Write the figures to a file as JSON too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -69,6 +74,7 @@ pub struct BenchArguments {
 enum What {
     All,
     Ingest,
+    Alerts,
     Redact,
     Scan,
     List,
@@ -108,6 +114,8 @@ pub struct Setting {
     binary: PathBuf,
     /// The same server and pipeline with a store that keeps nothing.
     pipeline_floor: PathBuf,
+    /// Receivers of alerts.
+    alert_sink: PathBuf,
     /// Fills a home through the store.
     fill: PathBuf,
     /// Redacts events of a file.
@@ -139,6 +147,9 @@ pub fn run(workspace: &Workspace, arguments: &BenchArguments) -> Result<()> {
     let all = arguments.what == What::All;
     if all || arguments.what == What::Ingest {
         ingest::run(&setting, &mut report)?;
+    }
+    if all || arguments.what == What::Alerts {
+        alerts::run(&setting, &mut report)?;
     }
     if all || arguments.what == What::Redact {
         redact::run(&setting, &mut report)?;
@@ -181,18 +192,25 @@ fn prepare(workspace: &Workspace, arguments: &BenchArguments) -> Result<Setting>
     if !(1..=SECONDS_MAX).contains(&arguments.seconds) {
         bail!("--seconds {} is not between 1 and {SECONDS_MAX}", arguments.seconds);
     }
-    println!("building the release binary and the floors");
-    build_binary(workspace)?;
-    build(workspace, &["-p", "actifix-store", "--example", "fill"])?;
     let target = workspace.target_folder();
-    let release = target.join("release");
+    let programs = match &arguments.programs {
+        Some(folder) => folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?,
+        None => {
+            println!("building the release binary and the floors");
+            build_binary(workspace)?;
+            build(workspace, &["-p", "actifix-store", "--example", "fill"])?;
+            build(workspace, &["-p", "actifix", "--example", "alert_sink"])?;
+            target.join("release")
+        }
+    };
     let scratch = target.join("bench");
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     Ok(Setting {
-        binary: release.join("actifix"),
-        pipeline_floor: release.join("examples/pipeline_floor"),
-        fill: release.join("examples/fill"),
-        redact: release.join("examples/redact_bodies"),
+        binary: programs.join("actifix"),
+        pipeline_floor: programs.join("examples/pipeline_floor"),
+        alert_sink: programs.join("examples/alert_sink"),
+        fill: programs.join("examples/fill"),
+        redact: programs.join("examples/redact_bodies"),
         scratch,
         captures: workspace.path("testdata/sentry"),
         window: Duration::from_secs(arguments.seconds),

@@ -1,9 +1,11 @@
 //! Channels, rules and mutes: what people set of alerts.
 
 mod endpoints;
+mod input;
 mod rules;
 
 pub use endpoints::{AddEndpoint, EndpointView, NewEndpoint, Rotated, Tested, judge_endpoint};
+pub use input::{ProjectRef, QuietInput, RuleInput};
 pub use rules::{DryRun, RuleView};
 
 pub(crate) use endpoints::Opened;

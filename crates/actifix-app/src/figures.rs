@@ -5,7 +5,8 @@ use crate::auth_log::REASONS;
 use crate::error::Result;
 
 /// Counters without labels.
-const COUNTERS: [&str; 7] = [
+const COUNTERS: [&str; 8] = [
+    "actifix_alerts_lost_total",
     "actifix_audit_lost_total",
     "actifix_db_busy_total",
     "actifix_db_damaged_reads_total",

@@ -227,7 +227,7 @@ impl App {
         if self.store.remove_hook(name, &audit).await? {
             Ok(())
         } else {
-            Err(Error::NotFound { what: "hook" })
+            Err(Error::NotFound { what: "inbound source" })
         }
     }
 

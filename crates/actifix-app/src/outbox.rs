@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ingest::OwnEvent;
 use crate::ports::{
     Attempt, AttemptEnd, Backlog, DeliveryQuery, DeliveryView, EndpointRecord, Expired, LeasedDelivery, Page,
-    Routed, StateKey, Store,
+    StateKey, Store,
 };
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::{
@@ -21,6 +21,7 @@ use actifix_domain::alert::{
 };
 use actifix_domain::audit::Action;
 use actifix_domain::time::{SECOND, Timestamp};
+use actifix_domain::words::plural;
 use decision::{Decision, clamp};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -142,6 +143,12 @@ impl App {
                 self.file_unreachable(&endpoint, "expired").await;
             }
         }
+        let lost = self.store.take_lost_signals().await?;
+        if lost > 0 {
+            metrics::counter!("actifix_alerts_lost_total").increment(lost);
+            tracing::error!(lost, "outbox.signals_lost");
+            self.file_lost(lost).await;
+        }
         // While the clock is not believed nothing is forgotten for its age.
         self.store.tidy_deliveries(self.now(), self.clock_jump().is_none()).await?;
         let oldest = self.store.backlog().await?.iter().filter_map(|waits| waits.oldest_at).min();
@@ -169,11 +176,11 @@ impl App {
                 break;
             }
             let endpoints = self.store.endpoints().await?;
-            let mut decision = Decision { app: self, now, endpoints: &endpoints, routed: Routed::default() };
+            let mut decision = Decision::new(self, now, &endpoints);
             for waiting in pending {
                 decision.routed.signals.push(waiting.seq);
                 // Whoever silences a ticket wants to hear nothing of it; its issue is closed all the same.
-                decision.close_issues(&waiting.signal)?;
+                decision.begin(&waiting.signal)?;
                 if let (Some(mute), Some(ticket)) = (&waiting.mute, &waiting.signal.ticket) {
                     if mute.holds(&waiting.signal, now) {
                         continue;
@@ -356,6 +363,23 @@ impl App {
         }
     }
 
+    /// Files an event about changes that nobody is told of. All of them are one ticket.
+    async fn file_lost(self: &Arc<Self>, lost: u64) {
+        let changes = plural(lost, "change is", "changes are");
+        let event = OwnEvent {
+            message: format!(
+                "{changes} not told: more came at once than can wait; see `actifix ticket list` for what is new"
+            ),
+            error_type: Some("AlertsLost".to_owned()),
+            fingerprint: vec!["actifix-alerts-lost".to_owned()],
+            project: self.first_project().await,
+            ..OwnEvent::default()
+        };
+        if let Err(error) = self.record(&Actor::System, event).await {
+            tracing::error!(error = %error, "outbox.lost_not_filed");
+        }
+    }
+
     async fn first_project(&self) -> Option<String> {
         let projects = self.store.projects().await.ok()?;
         projects.first().map(|project| project.id.to_string())
@@ -381,6 +405,10 @@ impl App {
         };
         if query.state.as_deref().is_some_and(|state| !matches!(state, "pending" | "delivered" | "dead")) {
             return Err(Error::invalid("state", "one of pending, delivered, dead"));
+        }
+        if let Some(name) = &query.endpoint {
+            // An empty list would say that there is such a channel, and nothing was sent to it.
+            self.sealed_named(name).await?;
         }
         self.store.deliveries(query).await
     }

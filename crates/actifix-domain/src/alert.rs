@@ -16,7 +16,7 @@ pub use address::{AddressPolicy, is_public};
 pub use conditions::Conditions;
 pub use flow::{Digest, RULE_STATES_MAX, RuleState, SAMPLES_MAX, TOLD_MAX, URGENT_MAX, Verdict};
 pub use mute::Mute;
-pub use quiet::{DailyHours, QuietHours};
+pub use quiet::{DailyHours, HOURS_PATTERN, QuietHours};
 pub use retry::{
     ATTEMPTS_OF_REFUSED_MAX, BREAKER_STREAK, DELAY_MICROS_MAX, DELIVERY_AGE_MICROS_MAX, Failure,
     WAIT_MICROS_MAX, delay_micros, explain,

@@ -59,15 +59,17 @@ impl Origins {
             return (Approval::NotNeeded, "a trusted sender reported it too".to_owned());
         }
         let AgentPolicy { min_events, min_peers } = policy;
-        let addresses = |number| plural(number, "address", "addresses");
-        let (events, peers) = (many(count, "event"), addresses(self.peers.len() as u64));
+        let in_words = |events: u64, peers: u64| {
+            format!("{} from {}", many(events, "event"), plural(peers, "address", "addresses"))
+        };
+        let there = in_words(count, self.peers.len() as u64);
         if count >= u64::from(min_events) && self.peers.len() >= usize::from(min_peers) {
-            return (Approval::NotNeeded, format!("{events} from {peers}"));
+            return (Approval::NotNeeded, there);
         }
-        let (wanted_events, wanted_peers) = (many(min_events.into(), "event"), addresses(min_peers.into()));
+        let wanted = in_words(min_events.into(), min_peers.into());
         let reason = format!(
-            "only senders that anyone may be reported it ({events} from {peers}): agents get it after {wanted_events} \
-             from {wanted_peers}, after one of a server key, or when a person approves it"
+            "anyone may have sent all of it ({there}): agents get it after {wanted}, after one of a server key, or when a \
+             person approves it"
         );
         (Approval::NeedsApproval, reason)
     }

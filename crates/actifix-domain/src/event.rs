@@ -32,6 +32,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// All levels, least severe first.
+    pub const ALL: [Self; 5] = [Self::Debug, Self::Info, Self::Warning, Self::Error, Self::Fatal];
+
     /// The word used everywhere.
     pub const fn as_str(self) -> &'static str {
         match self {

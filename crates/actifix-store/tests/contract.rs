@@ -43,6 +43,7 @@ contract! {
     access: open_gates();
     accounts: open_gates();
     alerts: open_gates();
+    alert_bounds: open_gates();
     factors: open_gates();
     logins: open_gates();
     operations: open_gates();

@@ -28,6 +28,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
+#[path = "outbox/bounds.rs"]
+mod bounds;
 #[path = "outbox/changes.rs"]
 mod changes;
 
@@ -671,6 +673,37 @@ async fn resolve(house: &House, id: &TicketId) {
     };
     let completion = Completion { evidence, resolved_in: None, in_next_release: false };
     house.app.complete(&Actor::System, id, completion, None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_issue_is_closed_once_whatever_the_rules_listen_for() {
+    let house = House::new().await;
+    // A rule that says it at once, one that gathers it, and one that names the channel.
+    let rule = |name: &str| AlertRule {
+        name: name.into(),
+        triggers: vec![Trigger::New, Trigger::Resolved],
+        ..AlertRule::default()
+    };
+    house.rule(rule("all")).await;
+    house.rule(AlertRule { endpoints: vec![], burst: 1, ..rule("few") }).await;
+    issues(&house).await;
+    house.rule(AlertRule { endpoints: vec!["issues".into()], ..rule("named") }).await;
+    house.channel("ops").await;
+    house.courier.will("/issues", [numbered(17)]);
+    let id = house.record("refund twice", Priority::P1).await;
+    house.settle().await;
+    resolve(&house, &id).await;
+    house.settle().await;
+    house.clock.advance(HOUR);
+    house.settle().await;
+    let closed: Vec<Given> =
+        house.courier.to("/issues").into_iter().filter(|given| given.body["state"] == "closed").collect();
+    assert_eq!(closed.len(), 1, "{closed:?}");
+    let told = house.courier.to("ops.example");
+    assert!(
+        told.iter().any(|given| given.body["type"] == "alert.resolved"),
+        "people are told as the rules say: {told:?}"
+    );
 }
 
 #[tokio::test]

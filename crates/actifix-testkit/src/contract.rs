@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod alert_bounds;
 pub mod alerts;
 pub mod answers;
 pub mod audit;

@@ -77,7 +77,7 @@ pub(crate) struct Operation {
     /// Query parameters with one line each.
     pub query: &'static [(&'static str, &'static str)],
     /// Members of the JSON body, with form and one line each.
-    pub body: &'static [(&'static str, &'static str, &'static str)],
+    pub body: &'static [form::Member],
     /// Status of success.
     pub success: u16,
     /// 200 is a success too: nothing new was made.
@@ -195,7 +195,7 @@ impl Operation {
         self
     }
 
-    pub(crate) const fn body(mut self, body: &'static [(&'static str, &'static str, &'static str)]) -> Self {
+    pub(crate) const fn body(mut self, body: &'static [form::Member]) -> Self {
         self.body = body;
         self
     }

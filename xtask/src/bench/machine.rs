@@ -11,7 +11,7 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// Facts about machine and build, in the order in which they are printed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Machine(Vec<(&'static str, String)>);
 
 impl Machine {

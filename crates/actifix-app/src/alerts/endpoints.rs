@@ -437,7 +437,7 @@ impl App {
         Ok(judged.collect())
     }
 
-    async fn sealed_named(&self, name: &str) -> Result<SealedEndpoint> {
+    pub(crate) async fn sealed_named(&self, name: &str) -> Result<SealedEndpoint> {
         let all = self.store.endpoints().await?;
         all.into_iter().find(|sealed| sealed.record.name == name).ok_or(Error::NotFound { what: "webhook" })
     }

@@ -18,6 +18,8 @@ const SLACK_FIELDS_MAX: usize = 10;
 const DISCORD_TITLE_MAX: usize = 256;
 /// Discord: characters of a description; its own limit is 4,096, of a whole message 6,000.
 const DISCORD_TEXT_MAX: usize = 3_000;
+/// Discord: characters of a line of a digest, so that all of them and what is not named fit into the description.
+const DISCORD_LINE_MAX: usize = 280;
 /// Discord: characters of the value of a field; its own limit is 1,024.
 const DISCORD_VALUE_MAX: usize = 150;
 
@@ -96,8 +98,8 @@ pub(super) fn discord(channel: &ChannelConfig, message: &Message) -> Result<Outb
             (md(&change.title), change.facts().into_iter().map(field).collect::<Vec<Value>>())
         }
         _ => {
-            let mut lines: Vec<String> =
-                message.changes.iter().take(SHOWN_MAX).map(|change| md(&line(change))).collect();
+            let line = |change: &Change| cut(&md(&line(change)), DISCORD_LINE_MAX);
+            let mut lines: Vec<String> = message.changes.iter().take(SHOWN_MAX).map(line).collect();
             if let Some(rest) = message.rest() {
                 lines.push(rest);
             }

@@ -8,6 +8,8 @@ use crate::secrets::SecretText;
 use actifix_domain::alert::Failure;
 use url::Url;
 
+/// Longest text of a digest, characters; mail has no bound that it would meet.
+const TEXT_CHARS_MAX: usize = 10_000;
 /// Longest subject, characters.
 const SUBJECT_CHARS_MAX: usize = 150;
 
@@ -18,7 +20,7 @@ pub(super) fn mail(channel: &ChannelConfig, message: &Message) -> Result<Outboun
     let domain = from.rsplit('@').next().unwrap_or("localhost").to_owned();
     let title = message.first().map(|change| change.title.as_str()).unwrap_or_default();
     let mut text = vec![plain(&message.headline()), String::new()];
-    text.extend(lines(message).iter().map(|line| plain(line)));
+    text.extend(lines(message, TEXT_CHARS_MAX));
     text.extend([String::new(), message.url().to_owned(), String::new(), format!("Rule {}", message.rule)]);
     Ok(OutboundMail {
         host: url.host_str().ok_or(Failure::Unusable)?.trim_matches(['[', ']']).to_owned(),

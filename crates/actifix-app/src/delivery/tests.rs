@@ -130,6 +130,11 @@ fn discord_embeds_keep_the_documented_limits() {
             }
         }
         assert!(sum <= 6_000, "{sum} characters in all embeds");
+        // Nor where somebody counts a character beyond the first plane as two.
+        let wide = |value: &Value| value.as_str().map_or(0, |text| text.encode_utf16().count());
+        for embed in embeds {
+            assert!(wide(&embed["title"]) <= 256 && wide(&embed["description"]) <= 4_096);
+        }
     }
 }
 
@@ -140,8 +145,13 @@ fn the_other_targets_keep_their_limits() {
         assert!(teams.body.len() <= 28 << 10, "{}", teams.body.len());
         let ntfy = body(&push::ntfy(&channel(Kind::Ntfy), &message).unwrap());
         assert!(ntfy["message"].as_str().unwrap().len() <= 4_096 && ntfy["topic"] == "alerts");
+        // ntfy reads no more of a message in JSON than twice the length of its text.
+        assert!(ntfy.to_string().len() <= 8_192, "{}", ntfy.to_string().len());
         assert!((1..=5).contains(&ntfy["priority"].as_u64().unwrap()));
-        let telegram = body(&push::telegram(&channel(Kind::Telegram), &message).unwrap());
+        let telegram = push::telegram(&channel(Kind::Telegram), &message).unwrap();
+        assert_eq!(telegram.url.reveal(), "https://hooks.example.net/in/bot1:abc/sendMessage");
+        let telegram = body(&telegram);
+        assert!(telegram["text"].as_str().unwrap().ends_with(&format!("\n{}", message.url())));
         assert!(telegram["text"].as_str().unwrap().encode_utf16().count() <= 4_096);
         assert!(telegram.get("parse_mode").is_none());
         let mut mail = channel(Kind::Mail);
@@ -151,6 +161,42 @@ fn the_other_targets_keep_their_limits() {
         assert!(!mail.subject.contains(['\r', '\n']) && mail.subject.chars().count() <= 150);
         assert_eq!((mail.port, mail.implicit_tls), (587, false));
     }
+}
+
+/// Whoever reads a digest learns how many changes it stands for, however long those are that it names.
+#[test]
+fn a_digest_says_how_many_it_does_not_name_whatever_is_cut() {
+    let digests = messages().into_iter().filter(|message| message.count > 1);
+    let mut seen = 0;
+    for message in digests {
+        let rest = message.rest().unwrap();
+        assert!(rest.contains("4990 more"), "{rest}");
+        let mut config = channel(Kind::Mail);
+        config.url = "smtp://mail.example.net".into();
+        (config.from, config.to) = (Some("a@example.net".into()), vec!["b@example.net".into()]);
+        let mail = mail::mail(&config, &message).unwrap().text;
+        assert!(mail.contains(&rest), "mail: {mail}");
+        for (kind, request) in [
+            (Kind::Slack, chat::slack(&channel(Kind::Slack), &message)),
+            (Kind::Discord, chat::discord(&channel(Kind::Discord), &message)),
+            (Kind::Teams, chat::teams(&channel(Kind::Teams), &message)),
+            (Kind::Telegram, push::telegram(&channel(Kind::Telegram), &message)),
+            (Kind::Ntfy, push::ntfy(&channel(Kind::Ntfy), &message)),
+        ] {
+            let text = String::from_utf8(request.unwrap().body).unwrap();
+            assert!(text.contains(&rest), "{kind:?}: {text}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 5, "{seen}");
+}
+
+#[test]
+fn one_is_not_said_in_the_plural() {
+    let mut message = message(Vec::new(), 1);
+    assert_eq!(message.headline(), "1 change", "a digest whose one change is not named");
+    message.count = 2;
+    assert_eq!(message.headline(), "2 changes");
 }
 
 #[test]

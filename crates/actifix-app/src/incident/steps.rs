@@ -84,7 +84,7 @@ impl App {
 
     /// Gives a source of signed requests another secret, which is returned once.
     pub(super) async fn rotate_hook(&self, name: &str) -> Result<SecretText> {
-        let hook = self.store.hook(name).await?.ok_or(Error::NotFound { what: "hook" })?;
+        let hook = self.store.hook(name).await?.ok_or(Error::NotFound { what: "inbound source" })?;
         let mut random = [0u8; 32];
         self.ids.random(&mut random);
         let secret = SecretText::new(crate::delivery::new_secret(random));
@@ -97,7 +97,7 @@ impl App {
         if self.store.save_hook_secret(&sealed, &audit).await? {
             Ok(secret)
         } else {
-            Err(Error::NotFound { what: "hook" })
+            Err(Error::NotFound { what: "inbound source" })
         }
     }
 

@@ -33,7 +33,7 @@ impl App {
     ) -> Result<Routed> {
         let endpoints = self.store.endpoints().await?;
         let now = self.now();
-        let mut decision = Decision { app: self, now, endpoints: &endpoints, routed: Routed::default() };
+        let mut decision = Decision::new(self, now, &endpoints);
         let mut flushed = Vec::new();
         for (key, state) in states.iter_mut() {
             let Some(rule) = before.iter().find(|rule| rule.name == key.0) else { continue };
@@ -59,6 +59,8 @@ pub(super) struct Decision<'a> {
     pub(super) now: Timestamp,
     pub(super) endpoints: &'a [SealedEndpoint],
     pub(super) routed: Routed,
+    /// Channels that were told already to keep the issue of the present signal in step, by id.
+    kept: Vec<String>,
 }
 
 fn keeps_issues(record: &EndpointRecord) -> bool {
@@ -66,6 +68,16 @@ fn keeps_issues(record: &EndpointRecord) -> bool {
 }
 
 impl<'a> Decision<'a> {
+    pub(super) fn new(app: &'a App, now: Timestamp, endpoints: &'a [SealedEndpoint]) -> Self {
+        Self { app, now, endpoints, routed: Routed::default(), kept: Vec::new() }
+    }
+
+    /// A signal begins. Issues are closed with their tickets, whatever the rules say.
+    pub(super) fn begin(&mut self, signal: &Signal) -> Result<()> {
+        self.kept.clear();
+        self.close_issues(signal)
+    }
+
     /// Digests that are due, each to those who hear of its project.
     pub(super) async fn say_digests(
         &mut self,
@@ -166,7 +178,7 @@ impl<'a> Decision<'a> {
 
     /// An issue stands for one ticket, so that none of them is lost in a digest.
     pub(super) fn open_issues(&mut self, rule: &AlertRule, signal: &Signal) -> Result<()> {
-        if signal.ticket.is_none() || signal.trigger == Trigger::Resolved {
+        if signal.ticket.is_none() {
             return Ok(());
         }
         let notice = Notice::single(&rule.name, signal);
@@ -200,14 +212,13 @@ impl<'a> Decision<'a> {
         found.into_iter()
     }
 
-    /// Channels that keep issues close them, whatever the rules say.
-    pub(super) fn close_issues(&mut self, signal: &Signal) -> Result<()> {
+    fn close_issues(&mut self, signal: &Signal) -> Result<()> {
         if signal.trigger != Trigger::Resolved {
             return Ok(());
         }
         let notice = Notice::single("issues", signal);
         let endpoints = self.endpoints;
-        for sealed in endpoints.iter().filter(|sealed| sealed.record.kind == Kind::Github.as_str()) {
+        for sealed in endpoints.iter().filter(|sealed| keeps_issues(&sealed.record)) {
             let record = &sealed.record;
             if record.enabled && (record.project.is_none() || record.project == signal.project) {
                 self.deliver(record, Some(signal), &notice)?;
@@ -217,6 +228,13 @@ impl<'a> Decision<'a> {
     }
 
     fn deliver(&mut self, record: &EndpointRecord, signal: Option<&Signal>, notice: &Notice) -> Result<()> {
+        // What several rules say of one change opens or closes its issue once.
+        if keeps_issues(record) {
+            if self.kept.contains(&record.id) {
+                return Ok(());
+            }
+            self.kept.push(record.id.clone());
+        }
         let single = signal.filter(|_| !notice.is_digest());
         self.routed.deliveries.push(NewDelivery {
             id: self.app.delivery_id(),

@@ -48,6 +48,8 @@ pub trait AlertStore {
 
     /// Writes signals about the installation, where some rule listens for them.
     async fn raise_signals(&self, signals: Vec<Signal>) -> Result<()>;
+    /// Signals for which there was no room since the last call: told once.
+    async fn take_lost_signals(&self) -> Result<u64>;
     /// Signals that wait, oldest first, at most `limit`.
     async fn pending_signals(&self, limit: u32) -> Result<Vec<PendingSignal>>;
     /// What rules remember; at most [`actifix_domain::alert::RULE_STATES_MAX`].

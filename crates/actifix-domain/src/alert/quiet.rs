@@ -12,6 +12,10 @@ const DAY_MINUTES: u16 = 24 * 60;
 /// Minutes that are looked ahead for the end: two days, so that any shift of the clock is passed.
 const AHEAD_MINUTES: i64 = 2 * 24 * 60;
 
+/// What [`DailyHours`] look like, as a regular expression; a zone has besides to exist.
+pub const HOURS_PATTERN: &str =
+    "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]( [A-Za-z0-9_+/-]{1,64})?$";
+
 /// `22:00-07:00 Europe/Berlin`; without a zone UTC. May cross midnight.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -68,8 +72,7 @@ impl FromStr for DailyHours {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const FORM: &str = "write it as 22:00-07:00, or with a time zone as in 22:00-07:00 Europe/Berlin";
-        let (hours, zone) = text.trim().split_once(' ').unwrap_or((text.trim(), "UTC"));
-        let zone = zone.trim();
+        let (hours, zone) = text.split_once(' ').unwrap_or((text, "UTC"));
         let (from, until) = hours.split_once('-').ok_or(FORM)?;
         let (from, until) = (minute_of(from).ok_or(FORM)?, minute_of(until).ok_or(FORM)?);
         if from == until {

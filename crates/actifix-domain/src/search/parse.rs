@@ -241,7 +241,7 @@ fn condition(raw: RawTerm, now: Timestamp) -> Result<(Condition, bool), SearchEr
         "level" => Condition::Level(set(
             &text,
             at,
-            &LEVELS,
+            &Level::ALL,
             |text| text.parse().ok(),
             "level",
             "debug, info, warning, error and fatal",
@@ -274,8 +274,6 @@ fn id_end(text: &str, at: usize) -> Result<String, SearchError> {
     }
     Ok(text.to_ascii_uppercase())
 }
-
-const LEVELS: [Level; 5] = [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Fatal];
 
 fn is_word(text: &str, at: usize) -> Result<(Condition, bool), SearchError> {
     let cond = match text {

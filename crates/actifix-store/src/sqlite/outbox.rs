@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
 
-/// Signals that wait to be looked at; further ones are only counted.
+/// Signals that wait to be looked at; further ones are only counted, which the outbox tells of.
 const SIGNALS_MAX: i64 = 10_000;
 /// Messages that wait for one channel; the oldest are given up.
 const PENDING_MAX: i64 = 1_000;
@@ -554,6 +554,20 @@ impl AlertStore for SqliteStore {
 
     async fn raise_signals(&self, signals: Vec<Signal>) -> AppResult<()> {
         self.write(move |work| signals.into_iter().try_for_each(|signal| tell(work, signal))).await
+    }
+
+    async fn take_lost_signals(&self) -> AppResult<u64> {
+        let lost = |db: &Connection| rows::counter(db, ProjectId(0), BEYOND_CAP);
+        // Mostly none, which costs no transaction.
+        if self.read(lost).await? == 0 {
+            return Ok(0);
+        }
+        self.write(move |work| {
+            let many = lost(work.db)?;
+            rows::add_to_counter(work.db, ProjectId(0), BEYOND_CAP, -rows::quantity(many))?;
+            Ok(many)
+        })
+        .await
     }
 
     async fn pending_signals(&self, limit: u32) -> AppResult<Vec<PendingSignal>> {

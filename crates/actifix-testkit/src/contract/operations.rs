@@ -51,7 +51,13 @@ async fn the_incident_is_saved_on_the_version_that_was_decided_on(store: &Arc<dy
     let kept = store.incident().await.unwrap();
     assert_eq!((kept.version, kept.state), (1, locked));
     assert_eq!(store.save_incident(1, &json!(null), &act()).await.unwrap(), 2);
-    assert_eq!(store.incident().await.unwrap().version, 2);
+    // So it is of all later versions.
+    let before = audit_rows(store).await;
+    let stale = store.save_incident(1, &json!({ "level": "none" }), &act()).await;
+    assert!(matches!(stale, Err(Error::Conflict { stale: true, .. })), "{stale:?}");
+    let kept = store.incident().await.unwrap();
+    assert_eq!((kept.version, kept.state), (2, json!(null)));
+    assert_eq!(audit_rows(store).await, before);
 }
 
 async fn reviews_are_kept_to_the_letter(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {

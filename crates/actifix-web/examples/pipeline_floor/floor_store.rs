@@ -670,6 +670,10 @@ impl AlertStore for NullStore {
         Err(NOTHING)
     }
 
+    async fn take_lost_signals(&self) -> Result<u64> {
+        Err(NOTHING)
+    }
+
     async fn pending_signals(&self, _limit: u32) -> Result<Vec<PendingSignal>> {
         Err(NOTHING)
     }

@@ -1,42 +1,63 @@
 //! Rules of alerts, and mutes of tickets.
 
+use super::form::{self, Member};
 use super::{Operation, path_id};
 use crate::extract::{Input, Who};
 use crate::problem::ApiResult;
 use actifix_app::App;
+use actifix_app::alerts::RuleInput;
+use actifix_app::error::{Error, Result};
 use actifix_domain::access::Scope;
-use actifix_domain::alert::{AlertRule, Mute};
+use actifix_domain::alert::Mute;
+use actifix_domain::time::Timestamp;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 type AppState = State<Arc<App>>;
 
-const RULE: &[(&str, &str, &str)] = &[
-    ("name", "string!", "lower-case letters, digits, . _ -; one of the same name is replaced"),
-    ("project", "integer", "only this project"),
-    ("enabled", "boolean", "default true"),
-    (
-        "triggers",
-        "strings!",
-        "new, regressed, raised, rate, spike, users, brake, finding, resolved, doctor, expiry, backup",
-    ),
-    ("rate", "object", "for the trigger rate: `{\"count\": 100, \"minutes\": 10}`"),
-    ("users", "integer", "for the trigger users: how many"),
-    (
-        "when",
-        "object",
-        "conditions: priority_min, level_min, environment, release and source (lists of globs), tags (name: glob)",
-    ),
-    ("endpoints", "strings", "names of channels; default all"),
-    ("cooldown_minutes", "integer", "the same is not said again within, 0 to 10080, default 60"),
-    ("burst", "integer", "messages within digest_minutes, 1 to 100, default 10; the rest goes into a digest"),
-    ("digest_minutes", "integer", "1 to 1440, default 10"),
-    ("quiet", "object", "`{\"hours\": \"22:00-07:00 Europe/Berlin\", \"except\": \"P0\"}`"),
+/// A rule as [`RuleInput`] is read; a test goes to each bound and past it.
+const RULE: &[Member] = &[
+    ("name", "name!", "lower-case letters, digits, . _ -; one of the same name is replaced"),
+    ("project", "project?", "only this project: its number or name"),
+    ("enabled", "boolean?", "default true"),
+    ("triggers", "triggers!", "what it listens for"),
+    ("rate", "AlertRate?", "for the trigger rate, and only for it"),
+    ("users", "1..10000?", "for the trigger users, and only for it: how many"),
+    ("when", "AlertConditions?", "conditions, all of which must hold"),
+    ("endpoints", "strings..50", "names of channels; default all"),
+    ("cooldown_minutes", "0..10080?", "the same is not said again within, default 60"),
+    ("burst", "1..100?", "messages within digest_minutes, default 10; the rest goes into a digest"),
+    ("digest_minutes", "1..1440?", "default 10"),
+    ("quiet", "AlertQuietHours?", "hours in which nothing is said"),
 ];
+
+const RATE: &[Member] =
+    &[("count", "1..1000000!", "so many events"), ("minutes", "1..1440!", "within so many minutes")];
+
+const CONDITIONS: &[Member] = &[
+    ("priority_min", "priority?", "at least this urgent"),
+    ("level_min", "level?", "at least this severe"),
+    ("environment", "strings..20", "globs, of which one matches"),
+    ("release", "strings..20", "globs, of which one matches"),
+    ("source", "strings..20", "globs, of which one matches the place of the failure"),
+    ("tags", "texts..20", "a glob for each name of a tag"),
+];
+
+const QUIET_HOURS: &[Member] = &[
+    ("hours", "hours!", "by the clock of a time zone, UTC where none is named; may cross midnight"),
+    ("except", "priority?", "what is at least this urgent is said at once"),
+];
+
+/// Parts of a rule, as they come in and are told.
+pub(super) fn schemas() -> [(String, Value); 3] {
+    [("AlertRate", RATE), ("AlertConditions", CONDITIONS), ("AlertQuietHours", QUIET_HOURS)]
+        .map(|(name, members)| (name.to_owned(), form::object(members)))
+}
 
 pub(super) fn operations() -> Vec<Operation> {
     let (admin, triage) = (Scope::Admin, Scope::TicketsTriage);
@@ -68,8 +89,8 @@ pub(super) fn operations() -> Vec<Operation> {
             mute,
         )
         .body(&[
-            ("until", "string", "time (RFC 3339)"),
-            ("until_count", "integer", "it has so many events"),
+            ("until", "time?", "this time is there"),
+            ("until_count", "0..?", "it has so many events"),
             ("until_regression", "boolean", "it comes back after being resolved"),
         ]),
         Operation::post(
@@ -87,11 +108,13 @@ async fn list(State(app): AppState, who: Who) -> ApiResult<Response> {
     Ok(Json(json!({ "items": items, "next_cursor": null })).into_response())
 }
 
-async fn save(State(app): AppState, who: Who, Input(rule): Input<AlertRule>) -> ApiResult<Response> {
+async fn save(State(app): AppState, who: Who, Input(input): Input<RuleInput>) -> ApiResult<Response> {
+    let rule = app.read_rule(&who.0, input).await?;
     Ok(Json(json!(app.save_rule(&who.0, rule).await?)).into_response())
 }
 
-async fn dry_run(State(app): AppState, who: Who, Input(rule): Input<AlertRule>) -> ApiResult<Response> {
+async fn dry_run(State(app): AppState, who: Who, Input(input): Input<RuleInput>) -> ApiResult<Response> {
+    let rule = app.read_rule(&who.0, input).await?;
     Ok(Json(json!(app.dry_run_rule(&who.0, rule).await?)).into_response())
 }
 
@@ -100,13 +123,30 @@ async fn remove(State(app): AppState, who: Who, Path(name): Path<String>) -> Api
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// A mute as it comes in.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct MuteInput {
+    until: Option<String>,
+    until_count: Option<u64>,
+    until_regression: bool,
+}
+
+impl MuteInput {
+    fn mute(self) -> Result<Mute> {
+        let wrong = || Error::invalid("until", "an RFC 3339 time, such as 2026-12-01T08:00:00Z");
+        let until = self.until.map(|text| Timestamp::parse(&text).ok_or_else(wrong)).transpose()?;
+        Ok(Mute { until, until_count: self.until_count, until_regression: self.until_regression })
+    }
+}
+
 async fn mute(
     State(app): AppState,
     who: Who,
     Path(id): Path<String>,
-    Input(mute): Input<Mute>,
+    Input(input): Input<MuteInput>,
 ) -> ApiResult<Response> {
-    let mute = app.mute_ticket(&who.0, &path_id(&id, "ticket")?, Some(mute)).await?;
+    let mute = app.mute_ticket(&who.0, &path_id(&id, "ticket")?, Some(input.mute()?)).await?;
     Ok(Json(json!({ "mute": mute })).into_response())
 }
 

@@ -27,7 +27,7 @@ const RECORD: &[(&str, &str, &str)] = &[
     ("type", "string?", "class of the error"),
     ("source", "string?", "FILE:LINE"),
     ("level", "debug|info|warning|error|fatal?", "default error"),
-    ("priority", "P0|P1|P2|P3|P4?", "P0 to P4"),
+    ("priority", "priority?", "P0 to P4"),
     ("stacktrace", "string?", "text in the language's own form"),
     ("tags", "object", "short keys and values"),
     ("extra", "object", "anything"),

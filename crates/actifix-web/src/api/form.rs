@@ -3,9 +3,12 @@
 
 use actifix_app::error::FieldError;
 use actifix_domain::access::Scope;
+use actifix_domain::alert::{HOURS_PATTERN, NAME_CHARS_MAX, Trigger};
 use actifix_domain::audit::Action;
+use actifix_domain::event::Level;
+use actifix_domain::ticket::Priority;
 use actifix_domain::time::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
 /// Longest value of a query parameter without a form of its own, characters.
@@ -136,27 +139,64 @@ fn wrong_field(field: &str, message: impl Into<String>) -> FieldError {
     FieldError { field: field.to_owned(), message: message.into() }
 }
 
+/// A member of a body: name, notation of its form, and one line for people.
+pub(super) type Member = (&'static str, &'static str, &'static str);
+
+/// JSON Schema of an object of these members and no others.
+pub(super) fn object(members: &[Member]) -> Value {
+    let properties: Map<String, Value> =
+        members.iter().map(|(name, notation, help)| ((*name).to_owned(), member(notation, help))).collect();
+    let required: Vec<&str> =
+        members.iter().filter(|(_, notation, _)| notation.ends_with('!')).map(|(name, ..)| *name).collect();
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
 /// JSON Schema of a member of a body. Notations: `string`, `integer`, `boolean`, `object`, `strings`; `a|b` is one of
-/// these words; `1..240` a whole number, `0..` one without a bound of ours; `ticket`, `tickets`, `hex` are ids, a
-/// name in capitals another schema. A `?`
-/// behind it allows null, a `!` says that it is required.
+/// these words; `1..240` a whole number, `0..` one without a bound of ours; `ticket`, `tickets`, `hex` are ids, `name`
+/// that of a rule, `project` a number or a name, `strings..20` so many at most, `texts..20` so many texts by name, a
+/// name in capitals another schema; the others are words of the domain. A `?` behind it allows null, a `!` says that it
+/// is required.
 pub(super) fn member(notation: &str, help: &str) -> Value {
     let form = notation.trim_end_matches(['!', '?']);
     let mut schema = match form {
         "strings" => json!({ "type": "array", "items": { "type": "string" } }),
         "ticket" => ticket(),
         "tickets" => json!({ "type": "array", "items": ticket() }),
-        "scopes" => {
-            json!({ "type": "array", "items": { "type": "string", "enum": Scope::ALL.map(Scope::as_str) } })
+        "scopes" => json!({ "type": "array", "items": one_of(Scope::ALL.map(Scope::as_str)) }),
+        "triggers" => {
+            let words = one_of(Trigger::ALL.map(Trigger::as_str));
+            json!({ "type": "array", "items": words, "minItems": 1, "maxItems": Trigger::ALL.len() })
         }
+        "priority" => one_of(Priority::ALL.map(Priority::as_str)),
+        "level" => one_of(Level::ALL.map(Level::as_str)),
+        "name" => {
+            let more = NAME_CHARS_MAX - 1;
+            json!({ "type": "string", "pattern": format!("^[a-z0-9][a-z0-9._-]{{0,{more}}}$") })
+        }
+        "project" => json!({ "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": WHOLE_MAX }, { "type": "string" }
+        ]}),
+        "hours" => {
+            json!({ "type": "string", "pattern": HOURS_PATTERN, "examples": ["22:00-07:00 Europe/Berlin"] })
+        }
+        "time" => Form::Time.schema(),
         "hex" => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{32}$" }),
-        words if words.contains('|') => {
-            json!({ "type": "string", "enum": words.split('|').collect::<Vec<_>>() })
-        }
+        words if words.contains('|') => one_of(words.split('|')),
         range if range.contains("..") => {
             let (min, max) = range.split_once("..").unwrap_or_default();
             let number = |text: &str, otherwise| text.parse::<u64>().unwrap_or(otherwise);
-            json!({ "type": "integer", "minimum": number(min, 0), "maximum": number(max, WHOLE_MAX) })
+            match min {
+                "strings" => {
+                    json!({ "type": "array", "items": { "type": "string" }, "maxItems": number(max, WHOLE_MAX) })
+                }
+                "texts" => json!({
+                    "type": "object", "additionalProperties": { "type": "string" },
+                    "maxProperties": number(max, WHOLE_MAX)
+                }),
+                _ => {
+                    json!({ "type": "integer", "minimum": number(min, 0), "maximum": number(max, WHOLE_MAX) })
+                }
+            }
         }
         name if name.starts_with(|letter: char| letter.is_ascii_uppercase()) => {
             json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -170,6 +210,10 @@ pub(super) fn member(notation: &str, help: &str) -> Value {
         map.insert("description".into(), json!(help));
     }
     schema
+}
+
+fn one_of<'w>(words: impl IntoIterator<Item = &'w str>) -> Value {
+    json!({ "type": "string", "enum": words.into_iter().collect::<Vec<_>>() })
 }
 
 fn ticket() -> Value {
@@ -220,6 +264,16 @@ mod tests {
         assert_eq!(
             member("string?", "h"),
             json!({ "anyOf": [{ "type": "string" }, { "type": "null" }], "description": "h" })
+        );
+        assert_eq!(
+            member("texts..20", "h"),
+            json!({ "type": "object", "additionalProperties": { "type": "string" }, "maxProperties": 20,
+                "description": "h" })
+        );
+        assert_eq!(
+            object(&[("a", "1..!", "h"), ("b", "strings..3?", "h")])["required"],
+            json!(["a"]),
+            "what is not said to be required is not"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! OpenAPI 3.1, made from the same table as the router.
 
-use super::{Operation, Permission, form, operations, schemas};
+use super::{Operation, Permission, alerts, form, operations, schemas};
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
@@ -20,6 +20,7 @@ pub fn document() -> Value {
     }
     let mut schemas = schemas::components();
     schemas.insert("TestProof".into(), test_proof());
+    schemas.extend(alerts::schemas());
     schemas.insert(
         "Problem".into(),
         json!({
@@ -127,27 +128,12 @@ fn describe(operation: &Operation) -> Value {
         map.insert("security".into(), json!([]));
     }
     if !operation.body.is_empty() {
-        let properties: Map<String, Value> = operation
-            .body
-            .iter()
-            .map(|(name, notation, help)| ((*name).to_owned(), form::member(notation, help)))
-            .collect();
-        let required: Vec<&str> = operation
-            .body
-            .iter()
-            .filter(|(_, form, _)| form.ends_with('!'))
-            .map(|(name, ..)| *name)
-            .collect();
+        let schema = form::object(operation.body);
+        let required = schema.pointer("/required/0").is_some();
         if let Some(map) = described.as_object_mut() {
             map.insert(
                 "requestBody".into(),
-                json!({
-                    "required": !required.is_empty(),
-                    "content": { "application/json": { "schema": {
-                        "type": "object", "properties": properties, "required": required,
-                        "additionalProperties": false
-                    }}}
-                }),
+                json!({ "required": required, "content": { "application/json": { "schema": schema } } }),
             );
         }
     }

@@ -200,8 +200,9 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("NewInbound", "+Inbound secret:string url:string"),
     (
         "AlertRule",
-        "name:string project:integer? enabled:boolean triggers:[string] rate:object? users:integer? when:object \
-         endpoints:[string] cooldown_minutes:integer burst:integer digest_minutes:integer quiet:object? \
+        "name:string project:integer? enabled:boolean triggers:[string] rate:AlertRate? users:integer? \
+         when:AlertConditions endpoints:[string] cooldown_minutes:integer burst:integer digest_minutes:integer \
+         quiet:AlertQuietHours? \
          is_default:boolean created_at:time?",
     ),
     (
@@ -209,7 +210,8 @@ const SCHEMAS: &[(&str, &str)] = &[
         "from:time matched:integer would_have_sent:integer digests:integer repeated:integer messages:[string] \
          inexact:[string]",
     ),
-    ("TicketMute", "mute:object?"),
+    ("TicketMute", "mute:Mute?"),
+    ("Mute", "until:time? until_count:integer? until_regression:boolean"),
     (
         "SourceMaps",
         "id:integer release:string dist:string maps:integer sources:integer bytes:integer uploaded_at:time \

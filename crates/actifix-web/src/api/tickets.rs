@@ -63,7 +63,7 @@ fn work_operations() -> Vec<Operation> {
         Operation::patch("/api/v1/tickets/{id}", "change_ticket", "Set priority or assignee", triage, change)
             .versioned()
             .body(&[
-                ("priority", "P0|P1|P2|P3|P4?", "P0 to P4"),
+                ("priority", "priority?", "P0 to P4"),
                 ("assignee", "string?", "name, or null to clear"),
             ]),
         Operation::get(

@@ -48,20 +48,20 @@ fn endpoint_operations() -> Vec<Operation> {
         )
         .created()
         .body(&[
-            ("name", "string!", "lower-case letters, digits, . _ -"),
+            ("name", "name!", "lower-case letters, digits, . _ -"),
             (
                 "kind",
-                "string",
-                "webhook, slack, discord, teams, ntfy, telegram, mail or github; default by the address",
+                "webhook|slack|discord|teams|ntfy|telegram|mail|github?",
+                "its form; default by the address",
             ),
-            ("url", "string", "https address; of mail smtp://host:587 or smtps://host:465"),
-            ("token", "string", "token of ntfy, Telegram or GitHub, password of mail"),
-            ("username", "string", "name at the mail server"),
-            ("target", "string", "Telegram's chat id, GitHub's owner/repository"),
-            ("from", "string", "sender of mail"),
-            ("to", "strings", "receivers of mail, at most 20"),
-            ("project", "string", "only alerts of this project"),
-            ("production", "boolean", "people are called out by it: tests must be confirmed; default true"),
+            ("url", "string?", "https address; of mail smtp://host:587 or smtps://host:465"),
+            ("token", "string?", "token of ntfy, Telegram or GitHub, password of mail"),
+            ("username", "string?", "name at the mail server"),
+            ("target", "string?", "Telegram's chat id, GitHub's owner/repository"),
+            ("from", "string?", "sender of mail"),
+            ("to", "strings..20", "receivers of mail"),
+            ("project", "string?", "only alerts of this project: its name or id"),
+            ("production", "boolean?", "people are called out by it: tests must be confirmed; default true"),
             ("ed25519", "boolean", "kind webhook: sign with Ed25519 besides HMAC-SHA256"),
         ]),
         Operation::get("/api/v1/webhooks/{name}", "get_webhook", "One channel and how it does", admin, get),
@@ -137,11 +137,11 @@ fn inbound_operations() -> Vec<Operation> {
         )
         .created()
         .body(&[
-            ("name", "string!", "requests come to /hooks/NAME"),
-            ("kind", "string!", "github or standard"),
-            ("project", "string", "the project whose tickets it may work on; default `default`"),
-            ("target", "string", "kind github: the one repository that is believed, owner/repository"),
-            ("secret", "string", "where the sender has one already; by default a new one is made"),
+            ("name", "name!", "requests come to /hooks/NAME"),
+            ("kind", "github|standard!", "who signs: GitHub, or somebody by Standard Webhooks"),
+            ("project", "string?", "the project whose tickets it may work on; default `default`"),
+            ("target", "string?", "kind github: the one repository that is believed, owner/repository"),
+            ("secret", "string?", "where the sender has one already; by default a new one is made"),
         ]),
         Operation::delete(
             "/api/v1/inbound/{name}",

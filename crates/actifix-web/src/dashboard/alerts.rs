@@ -20,9 +20,6 @@ use serde::Deserialize;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Levels, least severe first.
-const LEVELS: [Level; 5] = [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Fatal];
-
 struct Row {
     name: String,
     edit: String,
@@ -252,7 +249,7 @@ fn form(rule: &AlertRule, channels: &[String], projects: &[Project]) -> Form {
         rate_minutes: number(rule.rate.map(|rate| rate.minutes.into())),
         users: number(rule.users),
         priorities: choices(&Priority::ALL, Priority::as_str, |of| rule.when.priority_min == Some(of)),
-        levels: choices(&LEVELS, Level::as_str, |of| rule.when.level_min == Some(of)),
+        levels: choices(&Level::ALL, Level::as_str, |of| rule.when.level_min == Some(of)),
         environment: rule.when.environment.join(", "),
         release: rule.when.release.join(", "),
         source: rule.when.source.join(", "),

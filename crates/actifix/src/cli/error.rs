@@ -31,7 +31,7 @@ pub mod exit {
 }
 
 /// Where things are listed that were not found.
-const LISTS: [(&str, &str); 7] = [
+const LISTS: [(&str, &str); 11] = [
     ("project", "project list"),
     ("key", "project key list PROJECT"),
     ("ticket", "ticket list --all"),
@@ -39,6 +39,10 @@ const LISTS: [(&str, &str); 7] = [
     ("account", "user list"),
     ("token", "token list"),
     ("secret", "secrets list"),
+    ("webhook", "webhook list"),
+    ("alert rule", "webhook rule list"),
+    ("inbound source", "webhook inbound list"),
+    ("delivery", "webhook deliveries"),
 ];
 
 /// What the system says about a file, and what to do about it.

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::error::exit;
 use super::interrupt::Interrupt;
-use super::output;
+use super::output::{self, counted};
 use super::{CliError, Global};
 use actifix_domain::event::Level;
 use actifix_protocol::logs::{LogEvent, LogFormat, LogOptions, LogReader};

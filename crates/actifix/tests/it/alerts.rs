@@ -435,6 +435,55 @@ fn planted_secrets_reach_no_byte_of_a_sink() {
 }
 
 #[test]
+fn an_issue_is_opened_and_closed_once_though_several_rules_say_it() {
+    let authority = Authority::new();
+    let (home, sink) = (home(&authority), Sink::start(&authority, Behaviour::Json(201, "{\"number\": 17}")));
+    let server = home.serve_busy();
+    let address = format!("{}\n1234567890\n", sink.url());
+    add(&home, "issues", &address, &["--kind", "github", "--target", "acme/shop"]);
+    home.cli(&["webhook", "rule", "add", "all", "--on", "new,resolved", "--project", "default"]).ok();
+    home.cli(&["webhook", "rule", "add", "again", "--on", "new,resolved", "--to", "issues"]).ok();
+    let first = record(&server, "the first broke", "P1")["ticket_id"].as_str().unwrap().to_owned();
+    sink.wait_for(1);
+    let done = json!({ "root_cause": "it was wrong", "no_commit_reason": "it was a setting", "no_test_reason": "it was a setting" });
+    server.post(&format!("/api/v1/tickets/{first}/complete"), &done);
+    sink.wait_for(2);
+    // A channel is told in order: what comes now comes after all that was said of the first.
+    record(&server, "the second broke", "P1");
+    let told: Vec<(String, Value)> = sink
+        .wait_for(3)
+        .iter()
+        .map(|received| {
+            let body = received.json();
+            let what = if body["state"].is_null() { &body["title"] } else { &body["state"] };
+            (received.line.split(' ').next().unwrap().to_owned(), what.clone())
+        })
+        .collect();
+    let expected = [("POST", "the first broke"), ("PATCH", "closed"), ("POST", "the second broke")];
+    assert_eq!(told, expected.map(|(method, what)| (method.to_owned(), json!(what))));
+}
+
+#[test]
+fn what_is_not_there_is_told_with_where_to_look() {
+    let home = Home::new();
+    let _server = home.serve_busy();
+    for (arguments, list) in [
+        (&["test", "nobody"][..], "webhook list"),
+        (&["enable", "nobody"], "webhook list"),
+        (&["remove", "nobody"], "webhook list"),
+        (&["deliveries", "nobody"], "webhook list"),
+        (&["redeliver", "msg_0"], "webhook deliveries"),
+        (&["rule", "remove", "nobody"], "webhook rule list"),
+        (&["inbound", "remove", "nobody"], "webhook inbound list"),
+        (&["rule", "add", "r", "--on", "new", "--project", "nobody"], "no such project"),
+    ] {
+        let done = home.cli(&[&["webhook"], arguments].concat());
+        assert_eq!(done.code(), 2, "{arguments:?}: {}", done.stdout);
+        assert!(done.stderr.contains(list), "{arguments:?}: {}", done.stderr);
+    }
+}
+
+#[test]
 fn channels_of_the_environment_come_and_go_with_it() {
     let authority = Authority::new();
     let (home, sink) = (home(&authority), Sink::start(&authority, Behaviour::ok()));

@@ -24,6 +24,7 @@ mod cli;
 mod crash;
 mod doctor;
 mod edges;
+mod examples;
 mod faces;
 mod factors;
 mod fates;

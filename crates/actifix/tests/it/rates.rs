@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Home, KEY_42, Server};
 use crate::http::{Answer, Request};
+use crate::people::{PASSWORD, with_admin_and};
 
 /// Counters are written once a second; a loaded machine may be slow.
 const TICK_DEADLINE: Duration = Duration::from_secs(30);
@@ -166,6 +167,29 @@ fn who_shows_no_good_credential_is_limited_by_network_before_it_is_looked_at() {
             .header("Access-Control-Request-Method", "GET")
     };
     assert_eq!((0..10).filter(|_| from("203.0.113.5", preflight()) == 429).count(), 2);
+}
+
+/// The two limits of a login count different things: requests, which cost little and are many, and attempts at passwords.
+#[test]
+fn a_network_that_floods_cannot_log_in_and_no_attempt_is_charged_for_it() {
+    let (_home, server) = with_admin_and(
+        "[limits]\napi_per_minute = 6\nlogin_per_minute = 3\n[server]\ntrusted_proxies = [\"127.0.0.1\"]\n",
+    );
+    let login = |address: &str, password: &str| {
+        let body = json!({ "username": "admin", "password": password }).to_string();
+        let request = Request::post("/api/v1/auth/login", body).header("Content-Type", "application/json");
+        server.send(&request.header("X-Forwarded-For", address)).status
+    };
+    for _ in 0..6 {
+        let request = Request::get("/api/v1/projects").header("X-Forwarded-For", "203.0.113.5");
+        assert_eq!(server.send(&request).status, 401);
+    }
+    for _ in 0..9 {
+        assert_eq!(login("203.0.113.5", PASSWORD), 429, "nothing of the flooding network is looked at");
+    }
+    // Of those nothing was counted on the account: it has all of its three attempts.
+    let elsewhere = [login("198.51.100.7", "not this one, at all"), login("198.51.100.7", PASSWORD)];
+    assert_eq!(elsewhere, [401, 200]);
 }
 
 #[test]

@@ -316,8 +316,40 @@ fn two_processes_that_start_at_once_agree_on_one_key() {
     assert_eq!(state(&home), ("open".to_owned(), 0));
 }
 
+/// Whoever changes a vault waits for whoever changes it now; the kernel tells who waits.
+#[test]
+fn a_vault_is_changed_by_one_process_at_a_time() {
+    let home = Home::new();
+    let private = home.path().join(".actifix");
+    fs::create_dir_all(&private).expect("a directory");
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).expect("its mode");
+    let lock = fs::File::create(private.join("vault.lock")).expect("a lock");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("it is free");
+    let mut command = home.command(&["secrets", "init", "--backend", "file"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+    let waits = format!(" {} ", child.id());
+    loop {
+        let locks = fs::read_to_string("/proc/locks").expect("locks");
+        if locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&waits)) {
+            break;
+        }
+        assert_eq!(child.try_wait().expect("a child"), None, "it did not wait");
+        std::thread::yield_now();
+    }
+    assert!(!private.join("vault.json").exists(), "nothing was changed meanwhile");
+    drop(lock);
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(state(&home), ("open".to_owned(), 0));
+}
+
 #[test]
 fn a_master_key_stays_in_its_process() {
+    // What this process may leave of itself its children may as well, so that it is seen who takes that away.
+    let most = rustix::process::getrlimit(rustix::process::Resource::Core).maximum;
+    assert_ne!(most, Some(0), "nothing may be dumped here anyhow: raise the hard limit (ulimit -Hc)");
+    let raised = rustix::process::Rlimit { current: most, maximum: most };
+    rustix::process::setrlimit(rustix::process::Resource::Core, raised).expect("up to the hard limit");
     let home = Home::new();
     let key = "5e".repeat(32);
     let mut command = home.command(&["run", "--", "sh", "-c", "env; cat /proc/self/environ"]);

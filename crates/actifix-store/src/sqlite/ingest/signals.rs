@@ -7,6 +7,7 @@ use actifix_domain::alert::{Interest, Signal, Trigger};
 use actifix_domain::id::ProjectId;
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
+use actifix_domain::words::many;
 use std::sync::Arc;
 
 impl Batch<'_, '_, '_> {
@@ -61,7 +62,8 @@ impl Batch<'_, '_, '_> {
             let reached = window.count(watch.rate, at.micros());
             self.work.cache.put_rate(seq, name, window);
             if reached {
-                let detail = format!("{} events within {} min", watch.rate.count, watch.rate.minutes);
+                let events = many(watch.rate.count.into(), "event");
+                let detail = format!("{events} within {} min", watch.rate.minutes);
                 let signal = Signal { rule: Some(name.to_owned()), detail, ..signal.clone() };
                 self.signals.push((Some(seq), signal));
             }
@@ -86,7 +88,7 @@ impl Batch<'_, '_, '_> {
                 Some(event) => outbox::of_event(trigger, at, ticket, event),
                 None => Signal::of_ticket(trigger, at, ticket),
             };
-            let detail = format!("{users} users met it");
+            let detail = format!("{} met it", many(*users, "user"));
             self.signals.push((Some(seq), Signal { rule: Some(name.clone()), detail, ..signal }));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! `actifix webhook rule …`
 
 use super::super::client::{Client, encoded};
-use super::super::output::{self, items, number, text};
+use super::super::output::{self, counted, items, number, text};
 use super::super::sheet::{Fit, Look, Sheet};
 use super::super::{CliError, Global};
 use super::said;
@@ -41,9 +41,9 @@ pub struct RuleArgs {
     /// new, regressed, raised, rate, spike, users, brake, finding, resolved, doctor, expiry, backup; several with commas.
     #[arg(long = "on", value_name = "TRIGGERS", value_delimiter = ',', required = true)]
     triggers: Vec<Trigger>,
-    /// Only this project (id).
+    /// Only this project (name or id).
     #[arg(long)]
-    project: Option<i64>,
+    project: Option<String>,
     /// With `--on rate`: EVENTS/MINUTES.
     #[arg(long, value_name = "EVENTS/MINUTES")]
     rate: Option<String>,
