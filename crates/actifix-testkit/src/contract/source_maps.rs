@@ -4,7 +4,9 @@ use super::Case;
 use crate::FakeClock;
 use crate::fixtures::act;
 use actifix_app::error::Error;
-use actifix_app::ports::{BundleKey, ChunkRoom, MapKey, NewSourceMap, RetentionPolicy, SealedChunk, Store};
+use actifix_app::ports::{
+    BundleKey, ChunkRoom, ChunkUsage, MapKey, NewSourceMap, RetentionPolicy, SealedChunk, Store,
+};
 use actifix_domain::debug_id::DebugId;
 use actifix_domain::time::{DAY, HOUR, Timestamp};
 use std::sync::Arc;
@@ -34,6 +36,8 @@ async fn chunks_are_bounded_by_owner_and_age(case: &Case) {
     assert_eq!(store.missing_chunks(owner, vec![[1; 20], [3; 20]]).await.unwrap(), [[3; 20]]);
     assert_eq!(store.missing_chunks(None, vec![[1; 20]]).await.unwrap(), [[1; 20]], "another owner's");
     assert_eq!(store.chunk(None, [1; 20]).await.unwrap(), None);
+    assert_eq!(store.chunk_usage(owner).await.unwrap(), ChunkUsage { chunks: 2, bytes: 200 });
+    assert_eq!(store.chunk_usage(None).await.unwrap(), ChunkUsage::default(), "another owner's");
     let too_many = store.put_chunks(owner, vec![chunk(3), chunk(4)], room(long_ago), now).await;
     assert!(matches!(too_many, Err(Error::Conflict { stale: false, .. })), "{too_many:?}");
     assert_eq!(
