@@ -349,7 +349,8 @@ async fn releases_that_strangers_named_make_room_for_others_and_those_not_heard_
     let mut number = 0;
     let mut hear = |release: &str, trusted: bool, at: i64| {
         number += 1;
-        let event = EventBuilder::new(number, "a").release(release).at(NOW.plus(at)).trusted(trusted);
+        let event = EventBuilder::new(number, "a").release(release).at(NOW.plus(at));
+        let event = if trusted { event } else { event.from_anyone(1) };
         store.ingest(submission(project, NOW, [event]))
     };
     hear("told@1", true, -3 * DAY).await.unwrap();
