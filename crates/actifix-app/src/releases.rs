@@ -36,7 +36,9 @@ impl App {
         if limit > PAGE_MAX {
             return Err(Error::invalid("limit", format!("1 to {PAGE_MAX}")));
         }
-        self.store.releases(ReleaseQuery { project, cursor, limit }).await
+        // The names of others are anybody's words, which agents would read as ours.
+        let trusted_only = tickets::may_work_as_agent(actor);
+        self.store.releases(ReleaseQuery { project, cursor, limit, trusted_only }).await
     }
 
     /// One release with all that its page shows. Without a project the name must be that of one release that the actor
@@ -56,6 +58,7 @@ impl App {
             None => self.only_project(version).await?,
         };
         let found = self.store.release_detail(project, version).await?;
+        let found = found.filter(|found| found.release.trusted || !tickets::may_work_as_agent(actor));
         let mut detail = found.ok_or(Error::NotFound { what: "release" })?;
         for list in [&mut detail.new_tickets, &mut detail.regressed, &mut detail.resolved] {
             self.show_to(actor, list).await?;

@@ -5,10 +5,12 @@
 //! up before anything is redacted or grouped.
 
 mod cache;
+mod lines;
 mod make;
 mod room;
 mod upload;
 
+pub(crate) use lines::Lines;
 pub use room::UploadRoom;
 pub use upload::{
     Assembled, AssemblyInput, CHUNK_BYTES, CHUNKS_PER_REQUEST_MAX, PROJECTS_MAX, UPLOAD_BUNDLE_BYTES_MAX,

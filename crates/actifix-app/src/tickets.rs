@@ -485,6 +485,11 @@ fn works_as_agent(actor: &Actor, project: ProjectId) -> bool {
     is_agent(actor) && actor.may(Scope::TicketsWork, Some(project))
 }
 
+/// The same where no project is asked for: whatever is listed may be of one that it works in.
+pub(crate) fn may_work_as_agent(actor: &Actor) -> bool {
+    is_agent(actor) && actor.may(Scope::TicketsWork, actor.bound_project())
+}
+
 pub(crate) fn hide_from(actor: &Actor, tickets: &mut [Ticket]) {
     for ticket in
         tickets.iter_mut().filter(|ticket| works_as_agent(actor, ticket.project) && is_kept_from(ticket))

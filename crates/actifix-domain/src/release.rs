@@ -44,6 +44,8 @@ pub struct Release {
     pub deploys: u64,
     /// Commits kept of it.
     pub commits: u64,
+    /// A build, an upload or an event with a server's key told of it. Others anybody may have named, with any words.
+    pub trusted: bool,
 }
 
 /// One time that a release was brought somewhere.

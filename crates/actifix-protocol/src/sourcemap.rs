@@ -14,6 +14,7 @@ use parts::Parts;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Places of one map. A script of 1 MiB has about 300,000.
 pub const MAP_TOKENS_MAX: usize = 1_000_000;
@@ -23,6 +24,9 @@ pub const MAP_SOURCES_MAX: usize = 20_000;
 pub const MAP_NAMES_MAX: usize = 200_000;
 /// Scopes of functions that one map names beside its places, as those of React Native do.
 pub const MAP_SCOPES_MAX: usize = 1_000_000;
+/// Values of its JSON in all: elements of lists and members of objects, whatever they are for. A real map has one for
+/// each name and two for each source; decoded, a value takes up to thirty times the bytes of its text.
+pub const MAP_VALUES_MAX: usize = 500_000;
 /// Sections of an index map.
 const SECTIONS_MAX: usize = 1_000;
 /// What may stand before a map so that a browser does not run it.
@@ -43,7 +47,7 @@ pub enum MapError {
     Inline,
     /// Too large.
     #[error(
-        "a source map has more than {MAP_TOKENS_MAX} places, {MAP_SOURCES_MAX} sources, {MAP_NAMES_MAX} names or {MAP_SCOPES_MAX} scopes of functions: split the bundle into chunks"
+        "a source map has more than {MAP_TOKENS_MAX} places, {MAP_SOURCES_MAX} sources, {MAP_NAMES_MAX} names, {MAP_SCOPES_MAX} scopes of functions or {MAP_VALUES_MAX} values in all: split the bundle into chunks"
     )]
     TooLarge,
 }
@@ -108,6 +112,9 @@ impl Map {
     /// See [`MapError`].
     pub fn read(json: &[u8], script: Option<&[u8]>) -> Result<Self, MapError> {
         let json = without_guard(json);
+        if values(json) > MAP_VALUES_MAX {
+            return Err(MapError::TooLarge);
+        }
         let claimed = claimed(json, true)?;
         if claimed.places > MAP_TOKENS_MAX || claimed.scopes > MAP_SCOPES_MAX {
             return Err(MapError::TooLarge);
@@ -124,6 +131,16 @@ impl Map {
         Ok(Self { sources: parts.sources, names: parts.names, builder })
     }
 
+    /// The names that functions have in the script, each once.
+    pub fn minified_functions(&self) -> Vec<String> {
+        self.builder.minified_functions()
+    }
+
+    /// Forgets the functions with these names in the script.
+    pub fn forget_functions(&mut self, minified: &HashSet<String>) {
+        self.builder.forget_functions(minified);
+    }
+
     /// What is kept of the map, with sources and names as they are now: redacted by the caller.
     pub fn into_index(self) -> Index {
         self.builder.finish(self.sources.into_iter().map(|source| source.path).collect(), self.names)
@@ -137,6 +154,30 @@ fn without_guard(json: &[u8]) -> &[u8] {
     }
     let end = memchr::memchr(b'\n', json).map_or(json.len(), |at| at + 1);
     json.get(end..).unwrap_or_default()
+}
+
+/// Values of a text of JSON, by the commas outside of its strings: nothing is decoded, so nothing can be claimed.
+fn values(json: &[u8]) -> usize {
+    let (mut many, mut rest) = (1, json);
+    loop {
+        let end = memchr::memchr(b'"', rest).unwrap_or(rest.len());
+        let (outside, from_quote) = rest.split_at(end);
+        many += memchr::memchr_iter(b',', outside).count();
+        let Some((_, inside)) = from_quote.split_first() else { return many };
+        rest = behind_string(inside);
+    }
+}
+
+/// What follows the quote that ends a string.
+fn behind_string(mut inside: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', inside) {
+        let is_escape = inside.get(at) == Some(&b'\\');
+        inside = inside.get(at + 1 + usize::from(is_escape)..).unwrap_or_default();
+        if !is_escape {
+            return inside;
+        }
+    }
+    &[]
 }
 
 /// What a map claims, counted without decoding any of it.

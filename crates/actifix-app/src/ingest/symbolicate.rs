@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::ports::MapKey;
 use crate::recall::Recalled;
-use crate::source_maps::DIST_CHARS_MAX;
+use crate::source_maps::{DIST_CHARS_MAX, Lines};
 use actifix_domain::debug_id::DebugId;
 use actifix_domain::project::Project;
 use actifix_protocol::event::release_name;
@@ -26,14 +26,17 @@ use tokio::runtime::Handle;
 
 /// Frames of one event that are looked at, from the one that failed.
 const FRAMES_MAX: usize = 500;
-/// Scripts of one event whose maps are looked for.
+/// The same of all events of a request: anybody may send, and thousands of events pack into some KiB.
+const REQUEST_FRAMES_MAX: usize = 5_000;
+/// Scripts of one request whose maps are looked for.
 const SCRIPTS_MAX: usize = 20;
 /// Images of one event that are looked at.
 const IMAGES_MAX: usize = 2_000;
-/// Text of sources that one event may have looked through, and indices of maps that it may hold, bytes: usual stacks
-/// take some MiB.
-const SOURCE_BYTES_MAX: usize = 64 << 20;
+/// Text of sources that one request may have read from the store, and indices of maps that it may hold and have read,
+/// bytes: usual stacks take some MiB.
+const SOURCE_BYTES_MAX: usize = 16 << 20;
 const INDEX_BYTES_MAX: usize = 64 << 20;
+const INDEX_READ_BYTES_MAX: usize = 32 << 20;
 
 /// What came of looking for a script's map.
 #[derive(Clone)]
@@ -69,25 +72,29 @@ impl Spot {
     }
 }
 
-/// One event that is looked at.
+/// One request whose events are looked at, and the one that is now.
 struct Look<'a> {
     app: &'a App,
     project: &'a Project,
     runtime: Handle,
+    /// Every script that was looked for: no more than there are frames.
+    known: HashMap<MapKey, Found>,
+    left: Left,
     ids: HashMap<String, DebugId>,
     release: Option<(String, String)>,
-    /// Every script that was looked for: no more than there are frames.
+    /// Those of them that the event names.
     maps: HashMap<MapKey, Found>,
-    left: Left,
+    event_frames: usize,
     lost: Lost,
 }
 
-/// What the event may still use.
+/// What the request may still use.
 struct Left {
     frames: usize,
     scripts: usize,
     source_bytes: usize,
     index_bytes: usize,
+    index_read_bytes: usize,
 }
 
 /// What is not shown as it was written, beside whole scripts.
@@ -107,6 +114,7 @@ impl App {
     /// Shows the frames of scripts as they were written. Blocks for reads of the store; events without scripts cost a
     /// look at their platform and images.
     pub(super) fn symbolicate(&self, project: &Project, items: &mut [RawItem]) {
+        let mut look = None;
         for item in items.iter_mut().filter(|item| item.shape == Shape::Event) {
             let Some(event) = item.value.as_object_mut() else { continue };
             let ids = debug_ids(event);
@@ -114,27 +122,51 @@ impl App {
             if ids.is_empty() && release.is_none() {
                 continue;
             }
-            let mut look = Look {
-                app: self,
-                project,
-                runtime: Handle::current(),
-                ids,
-                release,
-                maps: HashMap::new(),
-                left: Left {
-                    frames: FRAMES_MAX,
-                    scripts: SCRIPTS_MAX,
-                    source_bytes: SOURCE_BYTES_MAX,
-                    index_bytes: INDEX_BYTES_MAX,
-                },
-                lost: Lost::default(),
-            };
+            let look = look.get_or_insert_with(|| Look::new(self, project));
+            look.turn_to(ids, release);
             if look.ids.is_empty() && look.has_any_map() != Some(true) {
                 continue;
             }
             look.event(event);
             item.notes.extend(notes(&look.maps, &look.lost));
         }
+    }
+}
+
+impl<'a> Look<'a> {
+    fn new(app: &'a App, project: &'a Project) -> Self {
+        let left = Left {
+            frames: REQUEST_FRAMES_MAX,
+            scripts: SCRIPTS_MAX,
+            source_bytes: SOURCE_BYTES_MAX,
+            index_bytes: INDEX_BYTES_MAX,
+            index_read_bytes: INDEX_READ_BYTES_MAX,
+        };
+        Self {
+            app,
+            project,
+            runtime: Handle::current(),
+            known: HashMap::new(),
+            left,
+            ids: HashMap::new(),
+            release: None,
+            maps: HashMap::new(),
+            event_frames: 0,
+            lost: Lost::default(),
+        }
+    }
+
+    /// The next event. What the request has used stays used.
+    fn turn_to(&mut self, ids: HashMap<String, DebugId>, release: Option<(String, String)>) {
+        self.ids = ids;
+        self.release = release;
+        self.maps.clear();
+        self.event_frames = FRAMES_MAX;
+        self.lost = Lost::default();
+    }
+
+    fn may_look(&self) -> bool {
+        self.event_frames > 0 && self.left.frames > 0
     }
 }
 
@@ -170,12 +202,13 @@ impl Look<'_> {
         };
         let Some(frames) = frames else { return };
         // The last frame is the one that failed. Its caller names it where it was called, and is the next one.
-        let mut own = frames.last().filter(|_| self.left.frames > 0).and_then(|frame| self.spot(frame));
+        let mut own = frames.last().filter(|_| self.may_look()).and_then(|frame| self.spot(frame));
         for number in (0..frames.len()).rev() {
-            if self.left.frames == 0 {
+            if !self.may_look() {
                 self.lost.frames = true;
                 return;
             }
+            self.event_frames -= 1;
             self.left.frames -= 1;
             let caller = number.checked_sub(1).and_then(|caller| frames.get(caller));
             let caller = caller.and_then(|frame| self.spot(frame));
@@ -244,27 +277,23 @@ impl Look<'_> {
         if let Some(found) = self.maps.get(&key) {
             return found.clone();
         }
-        let found = if self.left.scripts == 0 {
-            Found::Beyond
-        } else {
-            self.left.scripts -= 1;
-            match self.load(&key) {
-                Ok(Some((_, index))) if index.weight() > self.left.index_bytes => Found::Beyond,
-                Ok(Some((number, index))) => {
-                    self.left.index_bytes -= index.weight();
-                    Found::Map(number, index)
-                }
-                Ok(None) => Found::NotThere,
-                Err(Unreadable) => Found::Unread,
+        let found = match self.known.get(&key) {
+            Some(found) => found.clone(),
+            None if self.left.scripts == 0 => Found::Beyond,
+            None => {
+                self.left.scripts -= 1;
+                let found = self.load(&key).unwrap_or(Found::Unread);
+                self.known.insert(key.clone(), found.clone());
+                found
             }
         };
         self.maps.insert(key, found.clone());
         found
     }
 
-    fn load(&self, key: &MapKey) -> std::result::Result<Option<(u64, Arc<Index>)>, Unreadable> {
+    fn load(&mut self, key: &MapKey) -> std::result::Result<Found, Unreadable> {
         if !self.has_any_map().ok_or(Unreadable)? {
-            return Ok(None);
+            return Ok(Found::NotThere);
         }
         let (app, cache) = (self.app, &self.app.source_maps.cache);
         let asked = (self.project.id, key.clone());
@@ -276,44 +305,45 @@ impl Look<'_> {
                 number
             }
         };
-        let Some(number) = number else { return Ok(None) };
-        if let Some(index) = cache.map(number) {
-            return Ok(Some((number, index)));
-        }
-        // Removed since it was found: as if it had never been there.
-        let Some(bytes) = self.asked(app.store.source_map(number)).ok_or(Unreadable)? else {
-            return Ok(None);
+        let Some(number) = number else { return Ok(Found::NotThere) };
+        let index = match cache.map(number) {
+            Some(index) => index,
+            None if self.left.index_read_bytes == 0 => return Ok(Found::Beyond),
+            None => {
+                // Removed since it was found: as if it had never been there.
+                let Some(bytes) = self.asked(app.store.source_map(number)).ok_or(Unreadable)? else {
+                    return Ok(Found::NotThere);
+                };
+                self.left.index_read_bytes = self.left.index_read_bytes.saturating_sub(bytes.len());
+                let index = Arc::new(Index::from_bytes(&bytes).ok_or(Unreadable)?);
+                cache.put_map(number, &index);
+                index
+            }
         };
-        let index = Arc::new(Index::from_bytes(&bytes).ok_or(Unreadable)?);
-        cache.put_map(number, &index);
-        Ok(Some((number, index)))
+        let Some(left) = self.left.index_bytes.checked_sub(index.weight()) else { return Ok(Found::Beyond) };
+        self.left.index_bytes = left;
+        Ok(Found::Map(number, index))
     }
 
-    /// The text of a source, where it was uploaded and the event may look through it.
-    fn source(&mut self, map: u64, number: u32) -> Option<Arc<str>> {
+    /// The text of a source, where it was uploaded and the request may read it.
+    fn source(&mut self, map: u64, number: u32) -> Option<Arc<Lines>> {
+        let cache = &self.app.source_maps.cache;
+        if let Some(lines) = cache.source(map, number) {
+            return Some(lines);
+        }
         if self.left.source_bytes == 0 {
             self.lost.lines = true;
             return None;
         }
-        let cache = &self.app.source_maps.cache;
-        let text = match cache.source(map, number) {
-            Some(text) => text,
-            None => {
-                let Some(text) = self.asked(self.app.store.map_source(map, number)) else {
-                    self.lost.unread_lines = true;
-                    return None;
-                };
-                let text: Arc<str> = text?.into();
-                cache.put_source(map, number, &text);
-                text
-            }
-        };
-        if text.len() > self.left.source_bytes {
-            self.lost.lines = true;
+        let Some(text) = self.asked(self.app.store.map_source(map, number)) else {
+            self.lost.unread_lines = true;
             return None;
-        }
-        self.left.source_bytes -= text.len();
-        Some(text)
+        };
+        let text = text?;
+        self.left.source_bytes = self.left.source_bytes.saturating_sub(text.len());
+        let lines = Arc::new(Lines::new(text));
+        cache.put_source(map, number, &lines);
+        Some(lines)
     }
 
     fn asked<T>(&self, question: impl Future<Output = Result<T>>) -> Option<T> {

@@ -20,6 +20,8 @@ pub struct ReleaseQuery {
     pub cursor: Option<Cursor>,
     /// 1 to 200.
     pub limit: u32,
+    /// Only those that somebody trusted told of.
+    pub trusted_only: bool,
 }
 
 /// What a build says of a release; `None` leaves it.

@@ -175,7 +175,7 @@ impl App {
             None => None,
         };
         let project = Self::confine(actor, Scope::ReleasesWrite, asked)?;
-        let query = crate::ports::ReleaseQuery { project, cursor: None, limit: 100 };
+        let query = crate::ports::ReleaseQuery { project, cursor: None, limit: 100, trusted_only: false };
         Ok(self.store.releases(query).await?.items)
     }
 

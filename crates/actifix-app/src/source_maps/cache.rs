@@ -1,5 +1,6 @@
 //! Maps that are in use, in memory: bounded in bytes, those that were not needed for longest go first.
 
+use super::Lines;
 use crate::ports::MapKey;
 use crate::recall::Recall;
 use actifix_domain::id::ProjectId;
@@ -23,7 +24,7 @@ const ENTRY_BYTES: usize = 128;
 #[derive(Clone)]
 enum Kept {
     Map(Arc<Index>),
-    Source(Arc<str>),
+    Source(Arc<Lines>),
 }
 
 /// A map, or one of its sources.
@@ -78,9 +79,9 @@ impl Cache {
         }
     }
 
-    pub(crate) fn source(&self, map: u64, number: u32) -> Option<Arc<str>> {
+    pub(crate) fn source(&self, map: u64, number: u32) -> Option<Arc<Lines>> {
         match self.get((map, Some(number))) {
-            Some(Kept::Source(text)) => Some(text),
+            Some(Kept::Source(lines)) => Some(lines),
             _ => None,
         }
     }
@@ -89,8 +90,8 @@ impl Cache {
         self.put((map, None), Kept::Map(Arc::clone(index)), index.weight());
     }
 
-    pub(crate) fn put_source(&self, map: u64, number: u32, text: &Arc<str>) {
-        self.put((map, Some(number)), Kept::Source(Arc::clone(text)), text.len());
+    pub(crate) fn put_source(&self, map: u64, number: u32, lines: &Arc<Lines>) {
+        self.put((map, Some(number)), Kept::Source(Arc::clone(lines)), lines.weight());
     }
 
     /// Remembers that a map was needed.
@@ -146,7 +147,7 @@ mod tests {
     #[test]
     fn what_was_not_needed_for_longest_goes_first_and_bytes_are_bounded() {
         let cache = Cache::default();
-        let text: Arc<str> = "x".repeat(BYTES_MAX / 4).into();
+        let text = Arc::new(Lines::new("x".repeat(BYTES_MAX / 4)));
         for number in 0..3 {
             cache.put_source(1, number, &text);
         }
@@ -154,7 +155,7 @@ mod tests {
         cache.put_source(1, 3, &text);
         assert!(cache.source(1, 1).is_none(), "the one that was not needed for longest");
         assert!(cache.source(1, 0).is_some() && cache.source(1, 2).is_some() && cache.source(1, 3).is_some());
-        cache.put_source(2, 0, &"y".repeat(BYTES_MAX + 1).into());
+        cache.put_source(2, 0, &Arc::new(Lines::new("y".repeat(BYTES_MAX + 1))));
         assert!(cache.source(2, 0).is_none(), "larger than all of it");
         assert!(cache.state().bytes <= BYTES_MAX);
         cache.forget();

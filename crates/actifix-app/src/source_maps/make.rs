@@ -143,6 +143,7 @@ pub(super) fn make(
     }
     // Without its names a map still has its places.
     map.names = redact_lines(engine, settings, map.names.iter().map(String::as_str)).unwrap_or_default();
+    forget_secret_functions(&mut map, engine, settings);
     let index = map.into_index().to_bytes();
     if index.len() > INDEX_BYTES_MAX {
         return Err(MapError::TooLarge.into());
@@ -155,6 +156,15 @@ pub(super) fn make(
         index,
         sources: texts,
     })
+}
+
+/// Functions that are called like a secret in the script: what they are called is kept, as frames are found by it.
+fn forget_secret_functions(map: &mut Map, engine: &Engine, settings: &Settings) {
+    let names = map.minified_functions();
+    let redacted = redact_lines(engine, settings, names.iter().map(String::as_str)).unwrap_or_default();
+    let changed = |place: usize, name: &String| redacted.get(place) != Some(name);
+    let secret = names.iter().enumerate().filter(|(place, name)| changed(*place, name));
+    map.forget_functions(&secret.map(|(_, name)| name.clone()).collect());
 }
 
 /// The text of a source as it may be kept; none where it brings none, or too much, or cannot be redacted.
@@ -242,5 +252,18 @@ mod tests {
         assert!(!out.contains("MIIEvQ") && !out.contains("ghp_"), "{out}");
         let plain = "function add(first, second) {\n\treturn first + second;\n}\n";
         assert_eq!(redact_source(&engine, &Settings::default(), plain).unwrap(), plain);
+    }
+
+    #[test]
+    fn a_function_that_is_called_like_a_secret_is_forgotten() {
+        let json = r#"{"version":3,"sources":["a.js"],"names":["priceOf"],"mappings":"SAAAA"}"#;
+        let kept = |name: &str| {
+            let script = format!("function {name}(a){{}}");
+            let mut map = Map::read(json.as_bytes(), Some(script.as_bytes())).unwrap();
+            forget_secret_functions(&mut map, &Engine::builtin(), &Settings::default());
+            String::from_utf8(map.into_index().to_bytes()).unwrap()
+        };
+        assert!(kept("bX").contains(r#""m":"bX""#), "{}", kept("bX"));
+        assert!(!kept(&token()).contains("ghp_"), "{}", kept(&token()));
     }
 }

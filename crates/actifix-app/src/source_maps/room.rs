@@ -72,9 +72,16 @@ impl Uploads {
         Arc::clone(own.entry(owner).or_insert_with(|| Arc::new(Semaphore::new(OWN_READING_MAX))))
     }
 
-    /// Adds a job; why not, where as many are there as may be.
-    pub(super) fn add(&self, job: &Job, running: watch::Receiver<Outcome>) -> Result<(), &'static str> {
+    /// Adds a job, or gives the same one that is there; why not, where as many are there as may be.
+    pub(super) fn add(
+        &self,
+        job: &Job,
+        running: watch::Receiver<Outcome>,
+    ) -> Result<Option<watch::Receiver<Outcome>>, &'static str> {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(theirs) = jobs.get(job) {
+            return Ok(Some(theirs.clone()));
+        }
         let of = |project: ProjectId, (_, keys): &Job| keys.iter().any(|key| key.project == project);
         let own = |jobs: &HashMap<Job, _>| {
             let many = |project| jobs.keys().filter(|one| of(project, one)).count();
@@ -91,7 +98,7 @@ impl Uploads {
             return Err("too many uploads are being read: repeat this one in a moment");
         }
         jobs.insert(job.clone(), running);
-        Ok(())
+        Ok(None)
     }
 
     pub(super) fn remove(&self, job: &Job) {
@@ -122,8 +129,9 @@ mod tests {
         let add =
             |project, place: u8| uploads.add(&job(project, place), channels[usize::from(place)].1.clone());
         for place in 0..2 {
-            add(1, place).unwrap();
+            assert!(add(1, place).unwrap().is_none());
         }
+        assert!(add(1, 0).unwrap().is_some(), "the same again is the one that runs");
         assert!(add(1, 2).unwrap_err().contains("of this project"), "a third one");
         // A bundle for several projects counts for each.
         let both = (None, [job(1, 3).1, job(2, 3).1].concat());

@@ -153,12 +153,7 @@ impl App {
         if let Some(running) = self.source_maps.uploads.job(&job) {
             return Ok(self.await_job(&job, running).await);
         }
-        let mut wanted = Vec::with_capacity(work.projects.len());
-        for (project, key) in work.projects {
-            if !self.store.has_bundle(&key).await? {
-                wanted.push((project, key));
-            }
-        }
+        let wanted = self.not_there(work.projects).await?;
         if wanted.is_empty() {
             return Ok(Assembled::Done);
         }
@@ -167,6 +162,17 @@ impl App {
             return Ok(Assembled::Missing(missing.iter().map(hex::encode).collect()));
         }
         self.start(job, Work { projects: wanted, ..work }).await
+    }
+
+    /// The bundles that are not kept yet.
+    async fn not_there(&self, asked: Vec<(Project, BundleKey)>) -> Result<Vec<(Project, BundleKey)>> {
+        let mut wanted = Vec::with_capacity(asked.len());
+        for (project, key) in asked {
+            if !self.store.has_bundle(&key).await? {
+                wanted.push((project, key));
+            }
+        }
+        Ok(wanted)
     }
 
     /// What is asked for, looked at; the inner error is for the state of the bundle.
@@ -188,10 +194,10 @@ impl App {
         let chunks =
             chunks.filter(|chunks| !chunks.is_empty()).ok_or_else(|| Error::invalid("chunks", HEX))?;
         let (release, dist) = (input.version.unwrap_or_default(), input.dist.unwrap_or_default());
-        self.check_dist(&dist)?;
         let mut projects: Vec<(Project, BundleKey)> = Vec::with_capacity(input.projects.len());
         for id in &input.projects {
             let project = self.project_for(actor, Scope::ReleasesWrite, &id.to_string()).await?;
+            self.check_dist(&project.settings, &dist)?;
             if !release.is_empty() {
                 self.check_release("version", &project.settings, &release)?;
             }
@@ -205,12 +211,12 @@ impl App {
     }
 
     /// A distribution is kept and shown as it is: none may be a secret.
-    fn check_dist(&self, dist: &str) -> Result<()> {
+    fn check_dist(&self, settings: &ProjectSettings, dist: &str) -> Result<()> {
         if dist.chars().nth(DIST_CHARS_MAX).is_some() || dist.chars().any(char::is_control) {
             let bounds = format!("at most {DIST_CHARS_MAX} characters, no control characters");
             return Err(Error::invalid("dist", bounds));
         }
-        if self.redact_text(&ProjectSettings::default(), dist) != dist {
+        if self.redact_text(settings, dist) != dist {
             return Err(Error::invalid("dist", "this looks like a secret; it is kept and shown as it is"));
         }
         Ok(())
@@ -219,8 +225,11 @@ impl App {
     /// Reads a bundle to its end, whoever stops waiting for it.
     async fn start(self: &Arc<Self>, job: Job, work: Work) -> Result<Assembled> {
         let (done, running) = watch::channel(None);
-        if let Err(message) = self.source_maps.uploads.add(&job, running.clone()) {
-            return Err(Error::Unavailable { message, retry_after_seconds: 5 });
+        match self.source_maps.uploads.add(&job, running.clone()) {
+            Ok(None) => {}
+            // Somebody asked for the same meanwhile.
+            Ok(Some(theirs)) => return Ok(self.await_job(&job, theirs).await),
+            Err(message) => return Err(Error::Unavailable { message, retry_after_seconds: 5 }),
         }
         let app = Arc::clone(self);
         let whole = to_the_end(async move {
@@ -256,10 +265,15 @@ impl App {
     }
 
     /// Reads, redacts and keeps the maps of a bundle for each project. Its chunks go, whatever came of it.
-    async fn run(&self, work: Work) -> Result<(), String> {
+    async fn run(&self, mut work: Work) -> Result<(), String> {
         let Ok(_permit) = self.source_maps.uploads.turn().await else {
             return Err("the server is stopping: repeat the upload".to_owned());
         };
+        // Whoever had the turn before may have kept the same, and its chunks are gone with that.
+        work.projects = self.not_there(work.projects).await.map_err(told)?;
+        if work.projects.is_empty() {
+            return Ok(());
+        }
         let outcome = match self.joined(&work).await {
             Ok(bytes) => self.keep_bundle(&work, &bytes).await,
             Err(why) => Err(why),

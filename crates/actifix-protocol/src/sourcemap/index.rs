@@ -3,6 +3,7 @@
 //! A place takes about six bytes. Memory for places that were unpacked would be four times that, for every map in use.
 
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashSet};
 
 /// "No name" in a token.
 pub(super) const NONE: u32 = u32::MAX;
@@ -109,6 +110,15 @@ impl Builder {
         }
         functions.sort_by_key(|one| (one.line, one.column));
         Self { functions, blocks, packed, scoped }
+    }
+
+    pub(super) fn minified_functions(&self) -> Vec<String> {
+        let names: BTreeSet<&str> = self.functions.iter().map(|one| one.minified.as_str()).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    pub(super) fn forget_functions(&mut self, minified: &HashSet<String>) {
+        self.functions.retain(|one| !minified.contains(&one.minified));
     }
 
     pub(super) fn finish(self, sources: Vec<String>, names: Vec<String>) -> Index {

@@ -186,3 +186,31 @@ fn stored_bytes_that_changed_are_no_index_and_no_panic() {
         }
     }
 }
+
+#[test]
+fn values_are_counted_without_decoding_and_bounded_wherever_they_stand() {
+    for (json, many) in [
+        ("{}", 1),
+        (r#"{"a":1,"b":[1,2,3]}"#, 4),
+        (r#"{"mappings":"AAAA,CAAC;,","a\"b,":[0,0]}"#, 3),
+        (r#"{"a":"\\",b:"\\\",",c"#, 3),
+        (r#"{"a":"never ended, it goes on"#, 1),
+    ] {
+        assert_eq!(values(json.as_bytes()), many, "{json}");
+    }
+    let many = vec!["0"; MAP_VALUES_MAX + 1].join(",");
+    let members = [
+        "names",
+        "sources",
+        "sourcesContent",
+        "file",
+        "sections",
+        "ignoreList",
+        "x_facebook_offsets",
+        "unknown",
+    ];
+    for member in members {
+        let json = format!(r#"{{"version":3,"mappings":"AAAA","{member}":[{many}]}}"#);
+        assert_eq!(Map::read(json.as_bytes(), None).err(), Some(MapError::TooLarge), "{member}");
+    }
+}

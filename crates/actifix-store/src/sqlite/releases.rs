@@ -27,6 +27,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 const RELEASES: &str = "releases";
 /// Releases of a project up to which one that ran is never forgotten.
 const RELEASES_KEPT: u64 = RELEASES_MAX / 2;
+/// Releases that go at once where one needs room, so that not each new one looks through all.
+const STRANGE_AT_ONCE: i64 = 100;
 /// Tickets of each kind that the page of a release shows.
 const TICKETS_SHOWN: u32 = 50;
 /// Tickets that one new release ships the fix of; the others wait for the one after it.
@@ -37,7 +39,7 @@ const PROJECTS_MAX: u32 = 1_000;
 const LIST: &str = "releases";
 
 const COLUMNS: &str = "project_id, release, first_seen, last_seen, recorded_at, released_at, url, events, new_tickets, \
-     regressions, deploys, commits";
+     regressions, deploys, commits, trusted";
 
 /// What one batch of events tells of a release.
 #[derive(Debug)]
@@ -88,8 +90,8 @@ impl Delta {
     }
 }
 
-/// Writes what a batch told of a release, and whether that is news of a trusted sender. Beyond [`RELEASES_MAX`] of a
-/// project nothing is kept of a new one.
+/// Writes what a batch told of a release, and whether that is news of a trusted sender. Where a project has [`RELEASES_MAX`]
+/// that somebody trusted told of, nothing is kept of a new one.
 pub(crate) fn record(
     db: &Connection,
     project: ProjectId,
@@ -162,7 +164,7 @@ fn insert(
     new: u64,
     back: u64,
 ) -> Result<bool> {
-    if rows::counter(db, project, RELEASES)? >= RELEASES_MAX {
+    if !has_room(db, project)? {
         return Ok(false);
     }
     db.prepare_cached(
@@ -182,6 +184,25 @@ fn insert(
     ])?;
     rows::add_to_counter(db, project, RELEASES, 1)?;
     Ok(true)
+}
+
+/// Whether one more release may be kept. Those that only strangers named make room, and of them first whichever was not
+/// heard of for longest: anybody with a public key can name thousands.
+fn has_room(db: &Connection, project: ProjectId) -> Result<bool> {
+    if rows::counter(db, project, RELEASES)? < RELEASES_MAX {
+        return Ok(true);
+    }
+    if upkeep::is_held(db, project, 0)? {
+        return Ok(false);
+    }
+    let sql = "SELECT release FROM releases WHERE project_id = ?1 AND NOT trusted \
+         ORDER BY coalesce(last_seen, first_seen), release LIMIT ?2";
+    let strange: Vec<String> =
+        collect(db, sql, params![project.0, STRANGE_AT_ONCE], |row| Columns::new(row).take())?;
+    for release in &strange {
+        remove(db, project, release)?;
+    }
+    Ok(!strange.is_empty())
 }
 
 /// Lists a ticket with a release.
@@ -262,15 +283,16 @@ fn page(db: &Connection, query: &ReleaseQuery) -> Result<Page<Release>> {
     let sql = match query.project {
         Some(_) => format!(
             "SELECT {COLUMNS} FROM releases WHERE project_id = ?1 AND (first_seen, release) < (?2, ?4) \
-             AND ?3 IS NOT NULL ORDER BY first_seen DESC, release DESC LIMIT ?5"
+             AND ?3 IS NOT NULL AND (trusted OR NOT ?6) ORDER BY first_seen DESC, release DESC LIMIT ?5"
         ),
         None => format!(
             "SELECT {COLUMNS} FROM releases WHERE (first_seen, project_id, release) < (?2, ?3, ?4) AND ?1 IS NULL \
-             ORDER BY first_seen DESC, project_id DESC, release DESC LIMIT ?5"
+             AND (trusted OR NOT ?6) ORDER BY first_seen DESC, project_id DESC, release DESC LIMIT ?5"
         ),
     };
     let project = query.project.map(|project| project.0);
-    let values = params![project, place.first_seen, place.project, place.release, one_more(limit)];
+    let values =
+        params![project, place.first_seen, place.project, place.release, one_more(limit), query.trusted_only];
     let mut items = collect(db, &sql, values, release_row)?;
     let more = items.len() > limit;
     items.truncate(limit);
@@ -317,6 +339,7 @@ fn release_row(row: &Row<'_>) -> Result<Release> {
         regressions: c.count()?,
         deploys: c.count()?,
         commits: c.count()?,
+        trusted: c.take()?,
     })
 }
 
@@ -392,7 +415,7 @@ fn save(
         if !change.create {
             return Ok(None);
         }
-        if rows::counter(db, project, RELEASES)? >= RELEASES_MAX {
+        if !has_room(db, project)? {
             let message =
                 format!("the project has {RELEASES_MAX} releases, which is the most: delete old ones first");
             return Err(Error::conflict(message).into());
@@ -416,7 +439,7 @@ fn save(
     }
     let news = match known {
         None => Some(News::New),
-        Some(known) if !is_trusted(db, project, version)? => Some(News::Confirmed(known.recorded_at)),
+        Some(known) if !known.trusted => Some(News::Confirmed(known.recorded_at)),
         Some(_) => None,
     };
     if let Some(news) = news {
@@ -424,13 +447,6 @@ fn save(
         ship(work, project, version, news, now)?;
     }
     get(work.db, project, version)
-}
-
-fn is_trusted(db: &Connection, project: ProjectId, version: &str) -> Result<bool> {
-    let sql = "SELECT trusted FROM releases WHERE project_id = ?1 AND release = ?2";
-    let trusted: Option<bool> =
-        db.prepare_cached(sql)?.query_row(params![project.0, version], |row| row.get(0)).optional()?;
-    Ok(trusted.unwrap_or(false))
 }
 
 /// Removes a release because somebody asks. One of which events are known stays: with its next event it would come back

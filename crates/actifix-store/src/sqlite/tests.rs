@@ -6,7 +6,8 @@ use super::{QueueLimits, SqliteStore, StoreOptions};
 use crate::fault::Fault;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{
-    ActivityEntry, CareStore, IngestStore, ProjectStore, Recorded, TicketStore, TokenRecord, TokenStore,
+    ActivityEntry, CareStore, IngestStore, ProjectStore, Recorded, ReleaseStore, TicketStore, TokenRecord,
+    TokenStore,
 };
 use actifix_domain::access::Scope;
 use actifix_domain::id::ProjectId;
@@ -332,4 +333,49 @@ async fn closing_finishes_what_was_taken() {
         assert_eq!(task.await.unwrap().unwrap()[0].outcome, Outcome::Accepted);
     }
     closing.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn releases_that_strangers_named_make_room_for_others_and_those_not_heard_of_go_first() {
+    let (_dir, store) = fresh(&Arc::default());
+    let project = store.create_project(None, "p", None, NOW, &act()).await.unwrap().id;
+    let full = || {
+        store.write(move |work| {
+            let most = i64::try_from(actifix_domain::release::RELEASES_MAX).unwrap();
+            work.db.execute("UPDATE counters SET quantity = ?1 WHERE name = 'releases'", [most])?;
+            Ok(())
+        })
+    };
+    let mut number = 0;
+    let mut hear = |release: &str, trusted: bool, at: i64| {
+        number += 1;
+        let event = EventBuilder::new(number, "a").release(release).at(NOW.plus(at));
+        let event = if trusted { event } else { event.from_anyone(1) };
+        store.ingest(submission(project, NOW, [event]))
+    };
+    hear("told@1", true, -3 * DAY).await.unwrap();
+    // More strange ones than go at once; the first of them is heard of again.
+    for number in 0..102 {
+        hear(&format!("strange@{number}"), false, -2 * DAY + number).await.unwrap();
+    }
+    hear("strange@0", false, -DAY).await.unwrap();
+    full().await.unwrap();
+    hear("told@2", true, 0).await.unwrap();
+    let is_there = async |release: &str| store.release_detail(project, release).await.unwrap().is_some();
+    for (release, there) in
+        [("told@1", true), ("told@2", true), ("strange@0", true), ("strange@101", true), ("strange@1", false)]
+    {
+        assert_eq!(is_there(release).await, there, "{release}");
+    }
+    // Where none is left, trusted ones stay.
+    store
+        .write(move |work| {
+            work.db.execute("UPDATE releases SET trusted = 1", [])?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    full().await.unwrap();
+    hear("told@3", true, 0).await.unwrap();
+    assert!(!is_there("told@3").await && is_there("told@1").await);
 }

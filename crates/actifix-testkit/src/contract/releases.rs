@@ -35,7 +35,7 @@ async fn detail(case: &Case, version: &str) -> ReleaseDetail {
 }
 
 async fn page(case: &Case, project: Option<ProjectId>, cursor: Option<Cursor>, limit: u32) -> Page<Release> {
-    case.store.releases(ReleaseQuery { project, cursor, limit }).await.unwrap()
+    case.store.releases(ReleaseQuery { project, cursor, limit, trusted_only: false }).await.unwrap()
 }
 
 fn ids(tickets: &[Ticket]) -> Vec<TicketId> {
@@ -146,7 +146,12 @@ async fn the_list_is_paged(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
     all.truncate(10);
     let unique: std::collections::BTreeSet<_> = all.iter().collect();
     assert_eq!(unique.len(), 10, "each once: {all:?}");
-    let odd = ReleaseQuery { project: None, cursor: Some(Cursor("tickets.1.2".to_owned())), limit: 1 };
+    let odd = ReleaseQuery {
+        project: None,
+        cursor: Some(Cursor("tickets.1.2".to_owned())),
+        limit: 1,
+        trusted_only: false,
+    };
     assert!(matches!(case.store.releases(odd).await, Err(Error::Invalid(_))));
     let named = case.store.releases_named("list@1.0.0").await.unwrap();
     let projects: Vec<ProjectId> = named.iter().map(|release| release.project).collect();

@@ -30,7 +30,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     (
         "Release",
         "project:integer version:string first_seen:time last_seen:time? recorded_at:time released_at:time? \
-         url:string? events:integer new_tickets:integer regressions:integer deploys:integer commits:integer",
+         url:string? events:integer new_tickets:integer regressions:integer deploys:integer commits:integer trusted:boolean",
     ),
     (
         "ReleaseDetail",

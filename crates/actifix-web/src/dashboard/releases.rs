@@ -302,6 +302,7 @@ mod tests {
             regressions: 1,
             deploys: 1,
             commits: 1,
+            trusted: true,
         }
     }
 

@@ -1,5 +1,6 @@
 //! One frame: what it was in the minified script, and what it is in the source.
 
+use crate::source_maps::Lines;
 use actifix_protocol::sourcemap::Place;
 use serde_json::{Map, Value, json};
 
@@ -24,7 +25,7 @@ pub(super) fn rewrite(
     frame: &mut Map<String, Value>,
     place: &Place<'_>,
     function: Option<String>,
-    text: Option<&str>,
+    lines: Option<&Lines>,
 ) {
     let mut minified = Map::new();
     for member in OWN_MEMBERS {
@@ -47,7 +48,7 @@ pub(super) fn rewrite(
     if is_of_bundler(place.path) {
         put("in_app", json!(false));
     }
-    if let Some((before, hit, after)) = text.and_then(|text| context(text, place.line)) {
+    if let Some((before, hit, after)) = lines.and_then(|lines| context(lines, place.line)) {
         put("pre_context", json!(before));
         put("context_line", json!(hit));
         put("post_context", json!(after));
@@ -56,14 +57,14 @@ pub(super) fn rewrite(
 }
 
 /// The lines around a line.
-fn context(text: &str, line: u32) -> Option<(Vec<String>, String, Vec<String>)> {
+fn context(lines: &Lines, line: u32) -> Option<(Vec<String>, String, Vec<String>)> {
     let line = usize::try_from(line).ok()?;
-    let cut = |text: &str| text.chars().take(LINE_CHARS_MAX).collect::<String>();
-    let first = line.saturating_sub(CONTEXT_LINES);
-    let mut lines = text.split('\n').skip(first).map(cut);
-    let before: Vec<String> = lines.by_ref().take(line - first).collect();
-    let hit = lines.next()?;
-    Some((before, hit, lines.take(CONTEXT_LINES).collect()))
+    let cut =
+        |number: usize| lines.get(number).map(|text| text.chars().take(LINE_CHARS_MAX).collect::<String>());
+    let hit = cut(line)?;
+    let before = (line.saturating_sub(CONTEXT_LINES)..line).filter_map(cut).collect();
+    let after = (line + 1..=line + CONTEXT_LINES).filter_map(cut).collect();
+    Some((before, hit, after))
 }
 
 /// `webpack://shop/./src/app.js?a1b2` as `src/app.js`.
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn lines_around_a_line_are_bounded_by_the_text() {
-        let text = "0\n1\n2\n3\n4\n5\n6\n7";
+        let text = &Lines::new("0\n1\n2\n3\n4\n5\n6\n7".to_owned());
         assert_eq!(context(text, 0).unwrap().0, Vec::<String>::new());
         let (before, hit, after) = context(text, 6).unwrap();
         assert_eq!(
@@ -119,6 +120,6 @@ mod tests {
             ("12345".to_owned(), "6", "7".to_owned())
         );
         assert!(context(text, 8).is_none());
-        assert_eq!(context(&"x".repeat(9_000), 0).unwrap().1.len(), LINE_CHARS_MAX);
+        assert_eq!(context(&Lines::new("x".repeat(9_000)), 0).unwrap().1.len(), LINE_CHARS_MAX);
     }
 }

@@ -1,6 +1,6 @@
 //! What is told of frames that are not shown as they were written: the reason, and what to do.
 
-use super::{FRAMES_MAX, Found, INDEX_BYTES_MAX, Lost, SCRIPTS_MAX, SOURCE_BYTES_MAX};
+use super::{FRAMES_MAX, Found, INDEX_BYTES_MAX, Lost, REQUEST_FRAMES_MAX, SCRIPTS_MAX, SOURCE_BYTES_MAX};
 use crate::ports::MapKey;
 use actifix_domain::debug_id::DebugId;
 use actifix_domain::words::many;
@@ -62,7 +62,7 @@ pub(super) fn notes(maps: &HashMap<MapKey, Found>, lost: &Lost) -> Vec<String> {
         |more| format!("no source maps for {}", many(more as u64, "more debug id")),
     );
     let bound = format!(
-        "one event may use the maps of {SCRIPTS_MAX} scripts, and {} MiB of maps in all",
+        "the events of one request may use the maps of {SCRIPTS_MAX} scripts, and {} MiB of maps in all",
         INDEX_BYTES_MAX >> 20
     );
     beyond.tell(
@@ -83,12 +83,15 @@ pub(super) fn notes(maps: &HashMap<MapKey, Found>, lost: &Lost) -> Vec<String> {
     );
     told(
         lost.frames,
-        format!("only the {FRAMES_MAX} frames nearest to the failure were looked up in source maps"),
+        format!(
+            "only the {FRAMES_MAX} frames nearest to the failure were looked up in source maps, and {REQUEST_FRAMES_MAX} \
+             of all events of a request"
+        ),
     );
     told(
         lost.lines,
         format!(
-            "lines of code are missing: one event may look through {} MiB of sources",
+            "lines of code are missing: the events of one request may read {} MiB of sources",
             SOURCE_BYTES_MAX >> 20
         ),
     );
@@ -130,7 +133,7 @@ mod tests {
             Lost::default(),
             &[
                 "no source map for debug id 01010101-",
-                "debug id 02020202-0202-0202-0202-020202020202 stays minified: one event may use the maps of 20 scripts, and \
+                "debug id 02020202-0202-0202-0202-020202020202 stays minified: the events of one request may use the maps of 20 scripts, and \
                  64 MiB",
                 "debug id 03030303-0303-0303-0303-030303030303 stays minified: its source map could not be read",
             ],
@@ -147,6 +150,6 @@ mod tests {
             &["1 more script stays minified: its source map could not"],
         );
         let all = Lost { uncovered: true, frames: true, lines: true, unread_lines: true };
-        check(vec![], all, &["does not cover", "500 frames", "64 MiB of sources", "could not be read"]);
+        check(vec![], all, &["does not cover", "500 frames", "16 MiB of sources", "could not be read"]);
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Build, MAP, SCRIPT, assemble, assert_absent, frames, post_chunk, secret, send, sha1_of, token};
 use crate::harness::{Home, Server};
+use crate::http::Request;
 
 /// A zip archive of stored files.
 fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -66,7 +67,7 @@ fn what_an_event_may_not_use_any_more_is_told_for_what_it_is() {
     all.extend(names.iter().map(|(name, content)| (name.as_str(), *content)));
     let state = bundle(&server, &ci, &zip(&all), &json!({}));
     assert_eq!(state["state"], "ok", "{state}");
-    // Each frame in a script of its own; the two outermost are beyond what one event may use, one has no map.
+    // Each frame in a script of its own; the two outermost are beyond what one request may use, one has no map.
     let url = |number: u8| format!("https://shop.example.net/s{number}.js");
     let frames_of = |numbers: &[u8]| -> Value {
         let frame =
@@ -89,8 +90,8 @@ fn what_an_event_may_not_use_any_more_is_told_for_what_it_is() {
         assert_eq!(found.len(), 1, "{problems:?}");
         assert!(found[0].as_str().expect("text").contains(words), "{words}: {problems:?}");
     };
-    told(0, "stays minified: one event may use the maps of 20 scripts");
-    told(1, "stays minified: one event may use the maps of 20 scripts");
+    told(0, "stays minified: the events of one request may use the maps of 20 scripts");
+    told(1, "stays minified: the events of one request may use the maps of 20 scripts");
     told(200, "no source map for debug id");
     assert_eq!(problems.len(), 3, "{problems:?}");
     // Many frames of few scripts: those nearest to the failure.
@@ -237,4 +238,117 @@ fn uploads_that_are_never_finished_are_bounded_and_sealed() {
     build.upload(&server, &wide, &[]);
     assert_eq!(server.list("/api/v1/projects/default/source-maps").len(), 1);
     assert_absent(&home, server, &secret);
+}
+
+/// Resident size that no upload of a few KiB may bring a server to, KiB.
+const PEAK_KIB_MAX: u64 = 256 * 1024;
+
+#[test]
+fn a_map_that_only_claims_much_takes_no_memory() {
+    let home = Home::new();
+    let server = home.serve_busy();
+    let ci = token(&server, "releases:write", Some("default"));
+    for member in ["names", "unknown"] {
+        let many = "0,".repeat(12 << 20);
+        let map = format!(r#"{{"version":3,"sources":["a"],"mappings":"AAAA","{member}":[{many}0]}}"#);
+        let headers = json!({ "debug-id": numbered(1) });
+        let files = json!({ "a.js.map": { "type": "source_map", "url": "~/a.js.map", "headers": headers } });
+        let bytes = zip(&[("manifest.json", &manifest(&files)), ("a.js.map", map.as_bytes())]);
+        drop(map);
+        let state = bundle(&server, &ci, &bytes, &json!({}));
+        assert_eq!(state["state"], "error", "{state}");
+        assert!(state["detail"].as_str().is_some_and(|why| why.contains("values in all")), "{state}");
+        let peak = server.peak_kib();
+        assert!(peak < PEAK_KIB_MAX, "{member}: {} MiB", peak / 1024);
+    }
+}
+
+/// A bundle of one map that any script with the debug id of a number has.
+fn one_map(number: u8) -> Vec<u8> {
+    let headers = json!({ "debug-id": numbered(number), "sourcemap": "s.js.map" });
+    let files = json!({
+        "s.js": { "type": "minified_source", "url": "~/s.js", "headers": headers },
+        "s.js.map": { "type": "source_map", "url": "~/s.js.map", "headers": headers },
+    });
+    let (script, map) = (SCRIPT.replace("@SECRET@", "x"), MAP.replace("@SECRET@", "x"));
+    zip(&[("manifest.json", &manifest(&files)), ("s.js", script.as_bytes()), ("s.js.map", map.as_bytes())])
+}
+
+#[test]
+fn many_events_of_one_request_share_what_one_request_may_use() {
+    let home = Home::new();
+    let server = home.serve_busy();
+    let ci = token(&server, "releases:write", Some("default"));
+    assert_eq!(bundle(&server, &ci, &one_map(7), &json!({}))["state"], "ok");
+    let url = "https://shop.example.net/s.js";
+    let frame = json!({ "function": "a", "abs_path": url, "lineno": 1, "colno": 24 });
+    let event = json!({
+        "platform": "javascript",
+        "exception": { "values": [{ "type": "E", "value": "v", "stacktrace": { "frames": vec![frame; 500] } }] },
+        "debug_meta": { "images": [{ "type": "sourcemap", "code_file": url, "debug_id": numbered(7) }] },
+    });
+    let mut envelope = "{}\n".to_owned();
+    for number in 0..12 {
+        let mut event = event.clone();
+        event["event_id"] = json!(format!("{number:032x}"));
+        let event = event.to_string();
+        envelope += &format!("{{\"type\":\"event\",\"length\":{}}}\n{event}\n", event.len());
+    }
+    let keys = server.get("/api/v1/projects/default/keys");
+    let key = keys["items"][0]["public_key"].as_str().expect("a key").to_owned();
+    let answer = server.send(&Request::post(&format!("/api/1/envelope/?sentry_key={key}"), envelope));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // All are kept; the last ones stay as they were sent, and say why.
+    for number in 0..12 {
+        let stored = server.get(&format!("/api/v1/events/{number:032x}"));
+        let is_written = frames(&stored).iter().all(|frame| frame["function"] == "priceOf");
+        assert_eq!(is_written, number < 10, "event {number}");
+        let problems = stored["problems"].to_string();
+        assert_eq!(
+            problems.contains("5000 of all events of a request"),
+            number >= 10,
+            "{number}: {problems}"
+        );
+    }
+}
+
+#[test]
+fn the_same_upload_from_several_sides_is_one() {
+    let home = Home::new();
+    let server = home.serve_busy();
+    let ci = token(&server, "releases:write", Some("default"));
+    let bytes = one_map(8);
+    let answer = post_chunk(&server, &ci, &sha1_of(&bytes), &bytes, "file");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let body = json!({ "checksum": sha1_of(&bytes), "chunks": [sha1_of(&bytes)], "projects": ["default"] });
+    let states: Vec<Value> = std::thread::scope(|scope| {
+        let asks: Vec<_> = (0..8).map(|_| scope.spawn(|| assemble(&server, &ci, &body))).collect();
+        asks.into_iter().map(|ask| ask.join().expect("an answer")).collect()
+    });
+    for state in states {
+        assert_eq!(state["state"], "ok", "{state}");
+    }
+    let list = server.get("/api/v1/projects/default/source-maps");
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");
+}
+
+#[test]
+fn a_distribution_is_no_place_for_what_the_project_takes_out() {
+    let home = Home::new();
+    let server = home.serve_busy();
+    let ci = token(&server, "releases:write", Some("default"));
+    let changed =
+        server.call("PATCH", "/api/v1/projects/default", Some(&json!({ "sensitive_keys": ["shopkey"] })));
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let bytes = one_map(8);
+    let dist = format!("shopkey={}", "Xq7LpW2mZ9");
+    let body = json!({
+        "checksum": sha1_of(&bytes), "chunks": [sha1_of(&bytes)], "projects": ["default"], "dist": dist,
+    });
+    let request = Request::post("/api/0/organizations/any/artifactbundle/assemble/", body.to_string())
+        .header("Authorization", &format!("Bearer {ci}"))
+        .header("Content-Type", "application/json");
+    let answer = server.send(&request);
+    assert!(answer.status == 422 || answer.status == 400, "{} {}", answer.status, answer.text());
+    assert!(!answer.text().contains("Xq7LpW2mZ9"), "{}", answer.text());
 }
