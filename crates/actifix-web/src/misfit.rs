@@ -10,7 +10,8 @@ const SAID_CHARS_MAX: usize = 400;
 pub(crate) fn misfit<T: DeserializeOwned>(bytes: &[u8]) -> Option<String> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let error = serde_path_to_error::deserialize::<_, T>(&mut reader).err()?;
-    let place = place(&error.path().to_string());
+    let path = error.path().to_string();
+    let place = place(&path);
     let wanted = wanted(&error.inner().to_string());
     let said = match (place, wanted) {
         (Some(place), Some(wanted)) => format!("at `{place}`: {wanted}"),
