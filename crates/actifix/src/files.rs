@@ -9,11 +9,16 @@ use std::path::Path;
 
 /// Makes a directory and its parents, each with mode 0700. Existing ones of ours are tightened to it.
 pub fn private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let meta = fs::symlink_metadata(path)?;
-    if !meta.is_dir() {
-        return Err(io::Error::other("is not a directory (a symbolic link is not followed)"));
-    }
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) if !meta.is_dir() => {
+            return Err(io::Error::other(
+                "is not a directory (a symbolic link is not followed): remove it, or name another home",
+            ));
+        }
+        Ok(meta) => made.map(|()| meta)?,
+        Err(error) => return Err(made.err().unwrap_or(error)),
+    };
     if meta.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(0o700))?;
     }

@@ -77,8 +77,13 @@ impl Home {
     /// Makes the directories. A home of ours in which anybody could exchange files is closed to them.
     pub fn create(&self) -> io::Result<()> {
         files::close_to_others(&self.0)?;
-        files::private_dir(&self.data())?;
-        files::private_dir(&self.private())?;
-        files::private_dir(&self.logs())
+        for dir in [self.data(), self.private(), self.logs()] {
+            let named = |error: io::Error| {
+                let dir = dir.strip_prefix(&self.0).unwrap_or(&dir);
+                io::Error::new(error.kind(), format!("{}: {error}", dir.display()))
+            };
+            files::private_dir(&dir).map_err(named)?;
+        }
+        Ok(())
     }
 }

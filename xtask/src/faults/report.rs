@@ -140,7 +140,8 @@ mod tests {
         let page = format!(
             "above\n{BEGIN}\n\nold: 2 passed.\n\n{HEAD}| a | f | e | old | 2 | pass |\n| c | f | e | old | 2 | pass |\n\n{END}\nbelow\n"
         );
-        let written = with_table(&page, &["a", "b", "c", "d"], &[row("b", "FAIL"), row("c", "pass")], "here").unwrap();
+        let written =
+            with_table(&page, &["a", "b", "c", "d"], &[row("b", "FAIL"), row("c", "pass")], "here").unwrap();
         let expected = format!(
             "above\n{BEGIN}\n\nhere: 2 passed, 1 failed, 0 could not be run there.\n\n{HEAD}| a | f | e | old | 2 | pass |\n\
              | b | f | e | new \\| words | 1 | FAIL |\n| c | f | e | new \\| words | 1 | pass |\n\n{END}\nbelow\n"

@@ -330,7 +330,7 @@ fn a_recipient_that_came_after_the_start_is_told_to_wait_for_the_next_one() {
     assert!(said.contains("was empty at the start") && said.contains("restart the server"), "{said}");
     server.stop();
 
-    let server = home.serve();
+    let server = home.serve_busy();
     let verified = |item: &Value| item["verified_at"].is_string();
     wait_until(|| server.list("/api/v1/backups").iter().any(verified));
     configure(&two.recipient);
