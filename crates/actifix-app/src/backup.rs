@@ -122,7 +122,7 @@ impl App {
         let doubt = self.clock_jump();
         let made = self.copy(shelf, started_at, recipients).await;
         // What cannot be asked for so is told to whoever asks: no backup of the installation failed.
-        if let (true, Err(error @ Error::Invalid(_))) = (asked, &made) {
+        if let (true, Err(error @ (Error::Invalid(_) | Error::Conflict { .. }))) = (asked, &made) {
             tracing::warn!(why = %told(error), "backup.refused");
             return made.map(|(file, _)| file);
         }
