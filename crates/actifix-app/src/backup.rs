@@ -94,6 +94,16 @@ impl App {
         actor: &Actor,
         recipients: Vec<String>,
     ) -> Result<BackupMade> {
+        self.begin_backup(actor, recipients, true).await
+    }
+
+    /// The same; `asked` is false for the plan, whose backup must not be refused unseen.
+    async fn begin_backup(
+        self: &Arc<Self>,
+        actor: &Actor,
+        recipients: Vec<String>,
+        asked: bool,
+    ) -> Result<BackupMade> {
         Self::require(actor, Scope::Admin, None)?;
         if recipients.len() > RECIPIENTS_MAX {
             return Err(Error::invalid("recipients", format!("at most {RECIPIENTS_MAX}")));
@@ -101,7 +111,6 @@ impl App {
         let shelf = self.shelf()?;
         let busy = Arc::clone(&self.backups.busy).try_lock_owned().map_err(|_| BUSY)?;
         let record = self.audit(actor, Action::BackupDone, "backup", None, json!({}));
-        let asked = !matches!(actor, Actor::System);
         let app = Arc::clone(self);
         to_the_end(async move {
             let _busy = busy;
@@ -316,7 +325,7 @@ impl App {
             rests |= last.is_some_and(|run| !run.ok && now.since(run.finished_at).abs() < RETRY);
         }
         if due && !rests {
-            let made = self.create_backup(&Actor::System, Vec::new()).await?;
+            let made = self.begin_backup(&Actor::System, Vec::new(), false).await?;
             let verdict = self.verify_backup(&Actor::System, Some(&made.file.name)).await;
             let intact = verdict.as_ref().is_ok_and(|verdict| verdict.intact);
             self.clear_backups(intact).await?;
