@@ -211,7 +211,7 @@ pub fn cannot_listen(name: &str, address: SocketAddr, error: io::Error) -> CliEr
     };
     let why = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            let next = port.checked_add(1).unwrap_or(port - 1);
+            let next = port.checked_add(1).unwrap_or(5001);
             format!("another program listens there: stop it, or {}", other(next))
         }
         io::ErrorKind::PermissionDenied => {
