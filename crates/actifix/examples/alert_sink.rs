@@ -1,24 +1,21 @@
 //! Receivers of alerts on loopback for `cargo xtask bench alerts`: `alert_sink CA_FILE COUNT` writes the certificate of
 //! their authority, prints an address for each, and, when its standard input ends, how many requests came in all.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a program for measuring, never in a release; its receivers are those of the tests, which use all of them"
+)]
 
 use std::io::Read;
 
 #[path = "../tests/it/authority.rs"]
-#[allow(
-    dead_code,
-    clippy::expect_used,
-    reason = "shared with tests, which fail by panicking and use all of it"
-)]
 mod authority;
 #[path = "../tests/it/sink.rs"]
-#[allow(
-    dead_code,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "shared with tests, which fail by panicking, open sockets of their own, and use all of it"
-)]
 mod sink;
 
 use authority::Authority;
