@@ -107,7 +107,7 @@ impl Build {
 /// A token of a build server.
 fn token(server: &Server, scope: &str, project: Option<&str>) -> String {
     let body = json!({ "name": "ci", "scopes": [scope], "project": project });
-    server.post("/api/v1/tokens", &body)["token"].as_str().expect("a token").to_owned()
+    server.mint(&body)["token"].as_str().expect("a token").to_owned()
 }
 
 /// An event of a browser, as its SDK sends it.
@@ -332,7 +332,7 @@ fn every_operation_of_build_tools_is_closed_to_every_credential_without_its_scop
     let key = server.get("/api/v1/projects/default/keys")["items"][0]["public_key"].clone();
     let key = key.as_str().expect("a key").to_owned();
     let of_role = |role: &str| {
-        let made = server.post("/api/v1/tokens", &json!({ "name": role, "role": role }));
+        let made = server.mint(&json!({ "name": role, "role": role }));
         made["token"].as_str().expect("a token").to_owned()
     };
     let good = token(&server, "releases:write", None);
