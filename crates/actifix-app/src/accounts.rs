@@ -4,7 +4,7 @@
 mod password;
 mod verifier;
 
-pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
+pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, check as check_password};
 pub(crate) use verifier::{Caller, Permit, Verifiers, is_below_floor};
 
 use crate::app::App;

@@ -411,6 +411,29 @@ fn a_client_takes_its_token_from_a_file() {
     fs::write(&path, format!("{}\n", server.token())).expect("a file");
     fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("a mode");
     let elsewhere = Home::new();
+#[test]
+fn a_first_start_with_a_passphrase_in_the_variable_makes_its_home_of_it() {
+    let home = Home::new();
+    let start = |phrase: &str| {
+        let mut command = home.command(&["serve"]);
+        command.env("ACTIFIX_MASTER_KEY", phrase);
+        finish(command, b"")
+    };
+    for (weak, why) in [("a passphrase", "15 to 1024 characters"), ("passwordpassword", "too many people")] {
+        let refused = start(weak);
+        assert_eq!(refused.code(), CONFIG, "{}", refused.stderr);
+        assert!(refused.stderr.contains(why) && !refused.stderr.contains(weak), "{}", refused.stderr);
+    }
+    let phrase = "violet tractor hums quietly";
+    let server = Server::start(Arc::clone(&home), &[("ACTIFIX_MASTER_KEY", phrase)]);
+    assert_eq!(server.get("/api/v1/vault")["backend"], "passphrase");
+    server.stop();
+    let wrong = start("violet tractor hums loudly");
+    assert!(wrong.code() == CONFIG && wrong.stderr.contains("wrong root key"), "{}", wrong.stderr);
+    Server::start(Arc::clone(&home), &[("ACTIFIX_MASTER_KEY", phrase)]).stop();
+    assert!(Needles::new([("phrase".to_owned(), phrase)]).search_files(&home.files()).is_empty());
+}
+
     let list = |extra: &[(&str, &str)]| {
         let mut command = elsewhere.command(&["secrets", "list", "--json"]);
         command.env("ACTIFIX_URL", format!("http://{}", server.address));
