@@ -226,7 +226,7 @@ fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliEr
             admin_reserve_percent: limits.api_admin_reserve_percent,
             login_per_minute: limits.login_per_minute,
         },
-        rate_limit_disabled: rate_limit_disabled()?,
+        rate_limit_disabled: rate_limit_disabled(),
         sample_after: limits.sample_after,
         retention: config.retention.clone(),
         backup_every_hours: (!config.backup.recipients.is_empty()).then_some(config.backup.every_hours),
@@ -254,14 +254,16 @@ pub async fn environment_webhooks(home: &Home, wired: &Wired) -> Result<(), CliE
 }
 
 /// Whether no rate is limited, which is for tests only: exactly `1`, read at the start.
-pub fn rate_limit_disabled() -> Result<bool, CliError> {
-    match config::environment("ACTIFIX_RATE_LIMIT_DISABLED").as_deref() {
-        None | Some("") => Ok(false),
-        Some("1") => Ok(true),
-        Some(_) => {
-            Err(CliError::config("ACTIFIX_RATE_LIMIT_DISABLED: only the exact value 1 is known; unset it"))
-        }
-    }
+/// Switches limits off, for tests.
+const RATE_LIMIT_DISABLED: &str = "ACTIFIX_RATE_LIMIT_DISABLED";
+
+pub fn rate_limit_disabled() -> bool {
+    config::environment(RATE_LIMIT_DISABLED).is_some_and(|value| value == "1")
+}
+
+/// Whether the variable is set to what switches nothing off.
+pub fn rate_limit_override_is_void() -> bool {
+    config::environment(RATE_LIMIT_DISABLED).is_some_and(|value| value != "1")
 }
 
 fn sizes(config: &Config) -> Limits {

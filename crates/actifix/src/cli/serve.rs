@@ -121,7 +121,7 @@ fn start_log(home: &Home, wired: &wire::Wired) -> Result<Arc<Log>, CliError> {
 
 /// `ACTIFIX_RATE_LIMIT_DISABLED=1` is for tests on one machine.
 fn check_rate_limit_override(config: &Config, production: bool) -> Result<(), CliError> {
-    if !wire::rate_limit_disabled()? {
+    if !wire::rate_limit_disabled() {
         return Ok(());
     }
     let far = config.listeners().into_values().any(|listener| !is_loopback(&listener));
@@ -276,6 +276,11 @@ async fn announce(
         let warning = "WARNING: rate limits are off (ACTIFIX_RATE_LIMIT_DISABLED=1): for tests only";
         lines.push(style(warning).red().bold().to_string());
         tracing::warn!("rate limits are off");
+    }
+    if wire::rate_limit_override_is_void() {
+        let warning = "WARNING: ACTIFIX_RATE_LIMIT_DISABLED is not `1`: rate limits stay on; unset it";
+        lines.push(style(warning).red().bold().to_string());
+        tracing::warn!("rate limits stay on: ACTIFIX_RATE_LIMIT_DISABLED is not 1");
     }
     output::line(lines.join("\n"))
 }
