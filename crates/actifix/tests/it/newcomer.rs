@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Finished, Home, KEY_42, Server, bare_command, finish};
 use crate::http::Request;
@@ -41,10 +41,22 @@ fn the_parsers_mistakes_are_one_line_with_the_nearest_name() {
             &["--role: ", "viewer, operator, agent, admin"],
         ),
         (
-            &["token", "create", "--name", "x", "--role", "admin", "--scope", "x"],
+            &["token", "create", "--name", "x", "--role", "admin", "--scope", "admin"],
             &["--role: not together with --scope"],
         ),
         (
+        (
+            &["token", "create", "--name", "x", "--scope", "tickets:read,ticket:work"],
+            &[
+                "--scope: \"ticket:work\"",
+                "tickets:read, tickets:work, tickets:triage",
+                "did you mean `tickets:work`?",
+            ],
+        ),
+        (
+            &["token", "create", "--name", "x", "--scope", "everything"],
+            &["\"everything\"", "releases:write, admin"],
+        ),
             &["token", "create", "--name", "x", "--role", "viewer", "--expires", "91d"],
             &["--expires: 1 to 90 days"],
         ),
@@ -68,6 +80,17 @@ fn the_parsers_mistakes_are_one_line_with_the_nearest_name() {
 }
 
 #[test]
+#[test]
+fn scopes_are_given_with_commas_or_one_by_one() {
+    let home = Home::new();
+    for scopes in
+        [&["--scope", "tickets:read,metrics:read"][..], &["--scope", "tickets:read", "--scope=metrics:read"]]
+    {
+        let arguments = [&["token", "create", "--name", "x", "--json"][..], scopes].concat();
+        assert_eq!(home.cli(&arguments).json()["scopes"], json!(["tickets:read", "metrics:read"]));
+    }
+}
+
 fn a_part_of_an_id_is_enough_where_it_is_the_only_one() {
     let home = Home::new();
     let _server = home.serve();
