@@ -1,6 +1,7 @@
 //! The home: where everything of an installation lies.
 
 use crate::files;
+use actifix_store::files::Unsafe;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -74,11 +75,12 @@ impl Home {
         self.database().exists()
     }
 
-    /// Makes the directories. A home of ours in which anybody could exchange files is closed to them.
-    pub fn create(&self) -> io::Result<()> {
-        files::close_to_others(&self.0)?;
+    /// Makes the directories. A home of ours in which others could exchange files is closed to them, which is told.
+    pub fn create(&self) -> io::Result<Option<Unsafe>> {
+        let found = files::close_to_others(&self.0)?;
         files::private_dir(&self.data())?;
         files::private_dir(&self.private())?;
-        files::private_dir(&self.logs())
+        files::private_dir(&self.logs())?;
+        Ok(found)
     }
 }

@@ -89,14 +89,15 @@ pub async fn open(home: &Home, loaded: Loaded, bound: Option<String>, ask: Ask) 
     let config = loaded.config;
     crate::process::keep_memory_private();
     crate::process::keep_files_private();
-    home.create().map_err(|error| CliError::io(home.root(), error))?;
+    let closed = home.create().map_err(|error| CliError::io(home.root(), error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let vault =
         HomeVault::open(&home.private(), home.exists(), &key_sources(ask), Arc::clone(&ids), clock.now())
             .map_err(CliError::from_vault)?;
     // After the key was judged: one that others could read must be told, not mended in silence.
-    let files = crate::workers::look_at_files(home, &backups_of(home, &config));
+    let mut files = crate::workers::look_at_files(home, &backups_of(home, &config));
+    files.extend(closed.filter(|found| found.repaired));
     let vault = Arc::new(vault);
     let options = actifix_store::StoreOptions {
         throttle: config.throttle.clone(),
@@ -253,10 +254,10 @@ pub async fn environment_webhooks(home: &Home, wired: &Wired) -> Result<(), CliE
     made.map_err(|error| CliError::config(format!("{}: {error}", channels::VARIABLE)))
 }
 
-/// Whether no rate is limited, which is for tests only: exactly `1`, read at the start.
 /// Switches limits off, for tests.
 const RATE_LIMIT_DISABLED: &str = "ACTIFIX_RATE_LIMIT_DISABLED";
 
+/// Whether no rate is limited, which is for tests only: exactly `1`, read at the start.
 pub fn rate_limit_disabled() -> bool {
     config::environment(RATE_LIMIT_DISABLED).is_some_and(|value| value == "1")
 }
