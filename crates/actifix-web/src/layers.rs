@@ -28,6 +28,9 @@ pub struct RequestId(pub String);
 /// Two years. Told over HTTPS only: over plain HTTP anybody on the way could have written it.
 const HSTS: &str = "max-age=63072000; includeSubDomains";
 
+/// State of the emergency brake: `off`, `soft`, `hard`.
+const BRAKE: HeaderName = HeaderName::from_static("x-actifix-brake");
+
 /// What a page may load and do: its own stylesheet, icons and script, forms to itself; nothing inline, nobody else's.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; \
                            form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -71,6 +74,9 @@ pub async fn finish(
             .is_some_and(|accept| accept.to_str().unwrap_or_default().contains("text/html"));
     let mut response = contain(next.run(request)).await;
     write_problem(&mut response, &id, ingest, wants_page.then_some((&*app, look)));
+    if response.extensions().get::<Facts>().is_some_and(|facts| facts.project.is_some()) {
+        tell_brake(&app, &mut response);
+    }
     let page = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -103,6 +109,11 @@ pub async fn finish(
         tracing::info!(method = %method, route, status = response.status().as_u16(), duration_us = micros, request_id = id, "request");
     }
     response
+}
+
+/// Tells how the emergency brake is; of callers who are known alone, since whoever floods would learn that it works.
+pub(crate) fn tell_brake(app: &App, response: &mut Response) {
+    response.headers_mut().insert(BRAKE, HeaderValue::from_static(app.brake().as_str()));
 }
 
 /// Runs the rest behind a wall: a defect costs the request that met it, is counted, and is told as one. The message of

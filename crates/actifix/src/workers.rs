@@ -283,6 +283,9 @@ async fn ticker(app: Arc<App>, history: PathBuf, mut stop: watch::Receiver<bool>
 }
 
 async fn tick(app: &Arc<App>, history: &Path, written: &mut Option<Vec<ThrottleRecord>>) {
+    if let Err(error) = app.observe_brake().await {
+        tracing::warn!(error = %error, "the emergency brake was not looked at");
+    }
     if let Err(error) = app.flush_counters().await {
         tracing::warn!(error = %error, "counters were not written");
     }

@@ -19,7 +19,7 @@ use actifix_app::ports::{SessionRecord, SessionsOf, UserRecord};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
-use actifix_domain::throttle::ThrottleView;
+use actifix_domain::throttle::{Brake, ThrottleView};
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
@@ -159,6 +159,11 @@ impl TicketStore for SqliteStore {
     async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)> {
         let config = self.throttle.clone();
         self.read(move |db| throttles::view(db, &config, project, now)).await
+    }
+
+    async fn brake(&self, now: Timestamp) -> Result<Brake> {
+        let config = self.throttle.clone();
+        self.read(move |db| throttles::strongest_brake(db, &config, now)).await
     }
 
     async fn throttle_history(&self, limit: u32) -> Result<Vec<ThrottleRecord>> {

@@ -35,7 +35,7 @@ use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
 use actifix_domain::project::{KeyKind, Project, ProjectKey, ProjectSettings};
 use actifix_domain::release::{Deploy, Release};
-use actifix_domain::throttle::ThrottleView;
+use actifix_domain::throttle::{Brake, ThrottleView};
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
@@ -154,6 +154,10 @@ impl TicketStore for NullStore {
     }
 
     async fn throttle(&self, _project: ProjectId, _now: Timestamp) -> Result<(ThrottleView, HeldOverview)> {
+        Err(NOTHING)
+    }
+
+    async fn brake(&self, _now: Timestamp) -> Result<Brake> {
         Err(NOTHING)
     }
 
