@@ -304,6 +304,15 @@ fn targets_that_two_readers_understand_differently_are_refused() {
         ("a list of hosts", head("/healthz", "Host: 127.0.0.1, evil.example\r\n")),
         ("an absolute target that disagrees", head("http://evil.example/healthz", "Host: 127.0.0.1\r\n")),
         ("an absolute target with a user", head("http://a@127.0.0.1/healthz", "Host: 127.0.0.1\r\n")),
+        ("a port that is none", head("/healthz", "Host: 127.0.0.1:7401.evil\r\n")),
+        ("a port that is a name", head("/healthz", "Host: 127.0.0.1:evil.example\r\n")),
+        ("a port too large", head("/healthz", "Host: 127.0.0.1:65536\r\n")),
+        ("a port with a sign", head("/healthz", "Host: 127.0.0.1:+80\r\n")),
+        ("a port that is none after an IPv6 address", head("/healthz", "Host: [::1]:80.evil\r\n")),
+        (
+            "a target whose port is none",
+            head("http://127.0.0.1:1.evil/healthz", "Host: 127.0.0.1:1.evil\r\n"),
+        ),
         ("bytes in the host", [&b"GET /healthz HTTP/1.1\r\nHost: \xff\r\n\r\n"[..]].concat()),
     ] {
         assert_eq!(server.raw(&bytes).status, 400, "{what}");
