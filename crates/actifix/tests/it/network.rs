@@ -333,6 +333,24 @@ fn targets_that_two_readers_understand_differently_are_refused() {
     }
 }
 
+/// The library answers these itself, before there is a request that a layer of ours could see.
+#[test]
+fn what_is_no_request_gets_an_answer_without_content() {
+    let server = Home::new().serve();
+    let long = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n{}\r\n", "X-More: x\r\n".repeat(200));
+    for (bytes, status) in [
+        (&b"\x16\x03\x01\x02\x00 <script>alert(1)</script>\r\n\r\n"[..], 400),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n<script>: x\r\n\r\n", 400),
+        (long.as_bytes(), 431),
+    ] {
+        let answer = server.raw(bytes);
+        assert_eq!((answer.status, answer.body.as_slice()), (status, &b""[..]));
+        let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+        let known = ["content-length", "date", "connection"];
+        assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
+    }
+}
+
 #[test]
 fn only_pages_of_this_machine_read_answers_by_default() {
     let home = Home::new();
