@@ -4,7 +4,7 @@
 mod password;
 mod verifier;
 
-pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
+pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, check as check_password};
 pub(crate) use verifier::{Caller, Permit, Verifiers, is_below_floor};
 
 use crate::app::App;
@@ -128,11 +128,18 @@ impl App {
         Ok(user.is_some_and(|user| user.epoch == epoch && user.disabled_at.is_none()))
     }
 
-    /// Sets the password of the account [`ADMIN`], which is made if there is none and opened if it is closed.
+    /// Sets the password of the account [`ADMIN`], which is made if there is none and opened if it is closed. An account
+    /// that is no administrator's and that somebody at a provider opens is not made one: that person would be it.
     pub async fn set_admin_password(&self, actor: &Actor, password: &str) -> Result<UserView> {
         Self::require(actor, Scope::Admin, None)?;
-        if self.store.user(ADMIN).await?.is_none() {
+        let Some(user) = self.store.user(ADMIN).await? else {
             return self.create_user(actor, ADMIN, Role::Admin, password).await;
+        };
+        if user.role != Role::Admin && !self.store.identities(&user.id).await?.is_empty() {
+            return Err(Error::conflict(
+                "the account admin is opened by somebody at the sign-in provider and is no administrator's: who that is \
+                 would become the administrator; take it from them first with `actifix identity unlink admin`",
+            ));
         }
         self.set_password(actor, ADMIN, password).await?;
         let change = UserChange { role: Some(Role::Admin), disabled: Some(false), unlock: true };

@@ -4,6 +4,7 @@ use crate::accounts::Verifiers;
 use crate::alerts::AlertState;
 use crate::audit::Rollup;
 use crate::backup::Backups;
+use crate::care::BrakeSeen;
 use crate::clock::ClockMark;
 use crate::doctor::Doctor;
 use crate::error::{Error, Result};
@@ -108,6 +109,7 @@ pub struct App {
     pub(crate) refusals: Refusals,
     pub(crate) limiter: Limiter,
     pub(crate) busiest: Busiest,
+    pub(crate) brake: BrakeSeen,
     /// Signed requests that are being done.
     pub(crate) hooks_under_way: HooksUnderWay,
     pub(crate) in_flight: Arc<InFlight>,
@@ -176,6 +178,7 @@ impl App {
             counters: Counters::default(),
             refusals: Refusals::default(),
             busiest: Busiest::default(),
+            brake: BrakeSeen::default(),
             in_flight: Arc::default(),
             backups: Backups::default(),
             doctor: Doctor::default(),

@@ -6,9 +6,10 @@ use crate::ports::{FindingQuery, FindingState, FindingView, HeldOverview, Page, 
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::audit::Action;
 use actifix_domain::id::{ProjectId, TicketId};
-use actifix_domain::throttle::{ThrottleConfig, ThrottleView, Waiting};
+use actifix_domain::throttle::{Brake, ThrottleConfig, ThrottleView, Waiting};
 use actifix_domain::ticket::{Status, Ticket};
 use serde_json::json;
+use std::sync::{Mutex, PoisonError};
 
 /// Decisions of the throttle that are shown and written to its history file.
 pub const HISTORY_MAX: u32 = 1_000;
@@ -18,7 +19,23 @@ pub const PROMOTE_MAX: u32 = 1_000;
 /// Characters of a finding's id.
 const FINDING_ID_CHARS: usize = 32;
 
+/// The strongest brake of all projects as it was seen last: every answer tells it, and none waits for the store.
+#[derive(Default)]
+pub(crate) struct BrakeSeen(Mutex<Brake>);
+
 impl App {
+    /// Looks at the brake; called by a worker.
+    pub async fn observe_brake(&self) -> Result<()> {
+        let now = self.store.brake(self.now()).await?;
+        *self.brake.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        Ok(())
+    }
+
+    /// The strongest emergency brake of all projects, at most a tick of the worker old.
+    pub fn brake(&self) -> Brake {
+        *self.brake.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A page of leaked secrets.
     pub async fn findings(&self, actor: &Actor, mut query: FindingQuery) -> Result<Page<FindingView>> {
         query.project = Self::confine(actor, Scope::TicketsRead, query.project)?;

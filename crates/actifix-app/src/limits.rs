@@ -410,7 +410,8 @@ fn quota(name: &'static str, window: &mut Window, limit: u64, period: i64, now: 
         limit,
         window_seconds: seconds(period),
         remaining: limit.saturating_sub(window.used(period, now)),
-        eases_seconds: seconds(window.eases(period, now)),
+        // Draft 11: the time left of the window is no longer than the window.
+        eases_seconds: seconds(window.eases(period, now)).min(seconds(period)),
     }
 }
 

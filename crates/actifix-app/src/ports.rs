@@ -43,7 +43,7 @@ use crate::review::NameFact;
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
-use actifix_domain::throttle::{ThrottleConfig, ThrottleView};
+use actifix_domain::throttle::{Brake, ThrottleConfig, ThrottleView};
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
@@ -230,6 +230,8 @@ pub trait TicketStore {
     fn set_throttle(&self, config: ThrottleConfig);
     /// State of the throttle.
     async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)>;
+    /// Strongest emergency brake of all projects.
+    async fn brake(&self, now: Timestamp) -> Result<Brake>;
     /// Latest decisions of the throttle over all projects, newest first, at most `limit` (5,000).
     async fn throttle_history(&self, limit: u32) -> Result<Vec<ThrottleRecord>>;
     /// Forgets windows and releases the brake.

@@ -11,7 +11,8 @@ use url::{Host, Origin, Url};
 const ORIGIN_BYTES_MAX: usize = 300;
 const METHODS: &str = "GET, POST, PATCH, PUT, DELETE";
 const HEADERS: &str = "authorization, content-type, idempotency-key, if-match";
-const EXPOSED: &str = "etag, idempotency-replayed, ratelimit, ratelimit-policy, retry-after, x-request-id";
+const EXPOSED: &str =
+    "etag, idempotency-replayed, ratelimit, ratelimit-policy, retry-after, x-actifix-brake, x-request-id";
 /// How long a browser may remember a preflight, seconds: a change of the list takes effect within this time.
 const MAX_AGE: &str = "600";
 

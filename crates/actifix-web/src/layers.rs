@@ -28,6 +28,9 @@ pub struct RequestId(pub String);
 /// Two years. Told over HTTPS only: over plain HTTP anybody on the way could have written it.
 const HSTS: &str = "max-age=63072000; includeSubDomains";
 
+/// State of the emergency brake: `off`, `soft`, `hard`.
+const BRAKE: HeaderName = HeaderName::from_static("x-actifix-brake");
+
 /// What a page may load and do: its own stylesheet, icons and script, forms to itself; nothing inline, nobody else's.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; \
                            form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -71,6 +74,9 @@ pub async fn finish(
     let wants_page = pages.0 && accepts_page(&request);
     let mut response = contain(next.run(request)).await;
     write_problem(&mut response, &id, ingest, wants_page.then_some((&*app, look)));
+    if response.extensions().get::<Facts>().is_some_and(|facts| facts.project.is_some()) {
+        tell_brake(&app, &mut response);
+    }
     let page = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -116,6 +122,11 @@ fn is_for_machines(path: &str) -> bool {
     ["/api", "/v1", "/metrics", "/mcp", "/hooks", "/healthz", "/readyz"]
         .iter()
         .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// Tells how the emergency brake is; of callers who are known alone, since whoever floods would learn that it works.
+pub(crate) fn tell_brake(app: &App, response: &mut Response) {
+    response.headers_mut().insert(BRAKE, HeaderValue::from_static(app.brake().as_str()));
 }
 
 /// Runs the rest behind a wall: a defect costs the request that met it, is counted, and is told as one. The message of
@@ -220,11 +231,7 @@ impl Hosts {
     }
 
     fn admits(&self, host: &str) -> bool {
-        let after_v6 = host.rfind(']').map_or(0, |end| end + 1);
-        let name = match host.get(after_v6..).and_then(|tail| tail.rfind(':')) {
-            Some(colon) => host.get(..after_v6 + colon).unwrap_or(host),
-            None => host,
-        };
+        let (name, _) = split_port(host);
         self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 }
@@ -269,17 +276,41 @@ fn target_host(request: &Request) -> Result<String, &'static str> {
         (None, _) if request.version() == Version::HTTP_11 => return Err("no Host header"),
         (host, _) => host.map(|value| value.to_str().unwrap_or("@")).unwrap_or_default(),
     };
-    if !host.is_empty() && (host.contains('@') || host.parse::<Authority>().is_err()) {
+    if !host.is_empty() && (host.contains('@') || host.parse::<Authority>().is_err() || !has_true_port(host))
+    {
         return Err("the Host header is not a host name with an optional port");
     }
     let Some(authority) = request.uri().authority() else { return Ok(host.to_owned()) };
     if authority.as_str().contains('@') {
         return Err("the target names a user");
     }
+    if !has_true_port(authority.as_str()) {
+        return Err("the port of the target is not a number up to 65535");
+    }
     if !host.is_empty() && !authority.as_str().eq_ignore_ascii_case(host) {
         return Err("the Host header and the target name different hosts");
     }
     Ok(authority.as_str().to_owned())
+}
+
+/// Name and port of a host; the colons within brackets are of its address.
+fn split_port(host: &str) -> (&str, Option<&str>) {
+    let after_v6 = host.rfind(']').map_or(0, |end| end + 1);
+    match host.get(after_v6..).and_then(|tail| tail.rfind(':')) {
+        Some(colon) => {
+            let (name, port) = host.split_at(after_v6 + colon);
+            (name, port.get(1..))
+        }
+        None => (host, None),
+    }
+}
+
+/// Whether what stands where a port may be is one. The parser of the library lets `127.0.0.1:7401.evil` pass.
+fn has_true_port(host: &str) -> bool {
+    let (_, port) = split_port(host);
+    port.is_none_or(|port| {
+        port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
+    })
 }
 
 /// Refuses what crossed a network in clear, to a proxy or past it, where clients should use HTTPS. Credentials and events

@@ -6,6 +6,7 @@
 use crate::client::client;
 use crate::dashboard;
 use crate::extract::{Refused, Session, Who, live_session};
+use crate::layers::tell_brake;
 use crate::problem::Problem;
 use actifix_app::App;
 use actifix_app::audit::from_address;
@@ -49,7 +50,7 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let (mut parts, body) = request.into_parts();
     let credential =
         parts.headers.get(header::AUTHORIZATION).or_else(|| parts.headers.get(header::COOKIE)).cloned();
-    let mut decision = None;
+    let (mut decision, mut is_known) = (None, false);
     if let Some(credential) = credential {
         if let Some(decision) = app.limit_stranger(who.address, credential.as_bytes()) {
             return refused(&decision);
@@ -58,6 +59,7 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         match from_address(who.address, known(&mut parts, &app)).await {
             Ok(actor) => {
                 app.prove_credential(credential.as_bytes());
+                is_known = true;
                 decision = Some(app.limit_request(Principal::Actor(&actor)));
             }
             // Routes that need an actor answer with this, without looking at the credential again.
@@ -70,12 +72,16 @@ pub async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         Some(decision) => decision,
         None => app.limit_request(Principal::Network(who.address)),
     };
-    let Some(decision) = decision else { return next.run(Request::from_parts(parts, body)).await };
-    if !decision.admitted {
-        return refused(&decision);
+    if let Some(decision) = decision.as_ref().filter(|decision| !decision.admitted) {
+        return refused(decision);
     }
     let mut response = next.run(Request::from_parts(parts, body)).await;
-    tell(&mut response, &decision);
+    if let Some(decision) = &decision {
+        tell(&mut response, decision);
+    }
+    if is_known {
+        tell_brake(&app, &mut response);
+    }
     response
 }
 

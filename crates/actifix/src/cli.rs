@@ -45,7 +45,6 @@ pub use hook::installed as installed_hooks;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -275,6 +274,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
+        Err(error) if error.exit_code() == exit::READ_ENOUGH => ExitCode::SUCCESS,
         Err(error) => {
             let error = usage::in_words_of(&command, &chosen, error);
             output::error(&error, json);
@@ -368,7 +368,7 @@ fn man(out: Option<PathBuf>) -> Result<ExitCode, CliError> {
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page).map_err(CliError::other)?;
-            std::io::stdout().write_all(&page).map_err(CliError::other)?;
+            output::raw(&page)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
 
+use actifix_store::files::Unsafe;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -25,19 +26,24 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes from everybody the right to exchange files in a directory of ours; a sticky one keeps its mode.
-pub fn close_to_others(path: &Path) -> io::Result<()> {
+/// Takes from group and others the right to exchange files in a directory of ours; a sticky one keeps its mode, as
+/// nobody exchanges what is not theirs there. Tells what was found, if anything was wrong.
+pub fn close_to_others(path: &Path) -> io::Result<Option<Unsafe>> {
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let mode = meta.permissions().mode() & 0o7777;
-    if mode & 0o1002 == 0o002 && meta.uid() == rustix::process::geteuid().as_raw() {
-        tracing::warn!(path = %path.display(), "files.repaired: anybody could exchange files here");
-        fs::set_permissions(path, Permissions::from_mode(mode & !0o002))?;
+    if mode & 0o1000 != 0 || mode & 0o022 == 0 {
+        return Ok(None);
     }
-    Ok(())
+    let found = |what, repaired| Ok(Some(Unsafe { path: path.to_owned(), what, repaired }));
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return found(format!("mode {mode:04o}, belongs to user {}", meta.uid()), false);
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & !0o022))?;
+    found(format!("mode {mode:04o}"), true)
 }
 
 /// Makes a directory for what anybody may read (man pages), with its parents.
@@ -128,6 +134,27 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_group_or_others_may_exchange_is_taken_from_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = || fs::metadata(dir.path()).unwrap().permissions().mode() & 0o7777;
+        for (loose, closed) in [
+            (0o775, 0o755),
+            (0o770, 0o750),
+            (0o777, 0o755),
+            (0o702, 0o700),
+            (0o755, 0o755),
+            (0o700, 0o700),
+            (0o1777, 0o1777),
+        ] {
+            fs::set_permissions(dir.path(), Permissions::from_mode(loose)).unwrap();
+            let found = close_to_others(dir.path()).unwrap();
+            assert_eq!((mode(), found.is_some()), (closed, loose != closed), "{loose:o}");
+            assert!(found.is_none_or(|found| found.repaired && found.what == format!("mode {loose:04o}")));
+        }
+        assert!(close_to_others(&dir.path().join("none")).unwrap().is_none());
+    }
 
     #[test]
     fn files_are_private_and_links_are_not_followed() {

@@ -1,6 +1,7 @@
 //! The home: where everything of an installation lies.
 
 use crate::files;
+use actifix_store::files::Unsafe;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -74,9 +75,9 @@ impl Home {
         self.database().exists()
     }
 
-    /// Makes the directories. A home of ours in which anybody could exchange files is closed to them.
-    pub fn create(&self) -> io::Result<()> {
-        files::close_to_others(&self.0)?;
+    /// Makes the directories. A home of ours in which others could exchange files is closed to them, which is told.
+    pub fn create(&self) -> io::Result<Option<Unsafe>> {
+        let found = files::close_to_others(&self.0)?;
         for dir in [self.data(), self.private(), self.logs()] {
             let named = |error: io::Error| {
                 let dir = dir.strip_prefix(&self.0).unwrap_or(&dir);
@@ -84,6 +85,6 @@ impl Home {
             };
             files::private_dir(&dir).map_err(named)?;
         }
-        Ok(())
+        Ok(found)
     }
 }

@@ -68,7 +68,7 @@ impl Site {
             config: config.clone(),
             vault: Arc::clone(vault),
             outbound: Arc::clone(outbound),
-            rate_limit_disabled: wire::rate_limit_disabled()?,
+            rate_limit_disabled: wire::rate_limit_disabled(),
             mended: mended.to_vec(),
             shared: Arc::default(),
         })

@@ -6,7 +6,7 @@
 use console::Term;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use zeroize::Zeroizing;
 
 /// Longest line that is taken, bytes; further keys are ignored and the line is refused as too long by whoever asked.
@@ -16,6 +16,11 @@ const CTRL_D: u8 = 4;
 const BACKSPACE: u8 = 8;
 const CTRL_U: u8 = 21;
 const DELETE: u8 = 127;
+
+/// Whether a secret comes by standard input: something is piped in there, or nobody could be asked.
+pub fn is_piped() -> bool {
+    !io::stdin().is_terminal()
+}
 
 /// A line from the terminal of this process, without echo. `NotFound` without a terminal, `Interrupted` after Ctrl-C
 /// or at the end of its input.

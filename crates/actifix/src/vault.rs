@@ -327,6 +327,7 @@ fn make(
     now: Timestamp,
 ) -> Result<Key, VaultError> {
     let backend = wish.backend.unwrap_or_else(|| match (given, sources.credential()) {
+        (Some(material), _) if source::is_passphrase(material) => Backend::Passphrase,
         (Some(_), _) => Backend::Environment,
         (None, Some(path)) if path.exists() => Backend::Systemd,
         _ => Backend::File,
@@ -371,7 +372,7 @@ fn first_key(
             Ok(key)
         }
         Backend::Passphrase => match (given, &place.stretch) {
-            (Some(material), Some(stretch)) => stretch.key(material.text.reveal(), &material.origin),
+            (Some(material), Some(stretch)) => stretch.first_key(material.text.reveal(), &material.origin),
             _ => Err(VaultError::Usage("a passphrase is needed".to_owned())),
         },
         Backend::Environment => source::parse(given.ok_or_else(|| {

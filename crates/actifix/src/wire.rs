@@ -89,14 +89,15 @@ pub async fn open(home: &Home, loaded: Loaded, bound: Option<String>, ask: Ask) 
     let config = loaded.config;
     crate::process::keep_memory_private();
     crate::process::keep_files_private();
-    home.create().map_err(|error| CliError::io(home.root(), error))?;
+    let closed = home.create().map_err(|error| CliError::io(home.root(), error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let vault =
         HomeVault::open(&home.private(), home.exists(), &key_sources(ask), Arc::clone(&ids), clock.now())
             .map_err(CliError::from_vault)?;
     // After the key was judged: one that others could read must be told, not mended in silence.
-    let files = crate::workers::look_at_files(home, &backups_of(home, &config));
+    let mut files = crate::workers::look_at_files(home, &backups_of(home, &config));
+    files.extend(closed.filter(|found| found.repaired));
     let vault = Arc::new(vault);
     let options = actifix_store::StoreOptions {
         throttle: config.throttle.clone(),
@@ -226,7 +227,7 @@ fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliEr
             admin_reserve_percent: limits.api_admin_reserve_percent,
             login_per_minute: limits.login_per_minute,
         },
-        rate_limit_disabled: rate_limit_disabled()?,
+        rate_limit_disabled: rate_limit_disabled(),
         sample_after: limits.sample_after,
         retention: config.retention.clone(),
         backup_every_hours: (!config.backup.recipients.is_empty()).then_some(config.backup.every_hours),
@@ -253,15 +254,17 @@ pub async fn environment_webhooks(home: &Home, wired: &Wired) -> Result<(), CliE
     made.map_err(|error| CliError::config(format!("{}: {error}", channels::VARIABLE)))
 }
 
+/// Switches limits off, for tests.
+const RATE_LIMIT_DISABLED: &str = "ACTIFIX_RATE_LIMIT_DISABLED";
+
 /// Whether no rate is limited, which is for tests only: exactly `1`, read at the start.
-pub fn rate_limit_disabled() -> Result<bool, CliError> {
-    match config::environment("ACTIFIX_RATE_LIMIT_DISABLED").as_deref() {
-        None | Some("") => Ok(false),
-        Some("1") => Ok(true),
-        Some(_) => {
-            Err(CliError::config("ACTIFIX_RATE_LIMIT_DISABLED: only the exact value 1 is known; unset it"))
-        }
-    }
+pub fn rate_limit_disabled() -> bool {
+    config::environment(RATE_LIMIT_DISABLED).is_some_and(|value| value == "1")
+}
+
+/// Whether the variable is set to what switches nothing off.
+pub fn rate_limit_override_is_void() -> bool {
+    config::environment(RATE_LIMIT_DISABLED).is_some_and(|value| value != "1")
 }
 
 fn sizes(config: &Config) -> Limits {

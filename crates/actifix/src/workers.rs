@@ -152,6 +152,14 @@ pub fn look_at_files(home: &Home, backups: &Path) -> Vec<Unsafe> {
     let trees = [home.data(), home.private()];
     let mut found: Vec<Unsafe> =
         trees.iter().flat_map(|tree| actifix_store::files::tend_tree(tree, FILES_MAX)).collect();
+    // Whoever may exchange files in the home itself exchanges these directories whole.
+    match crate::files::close_to_others(home.root()) {
+        Ok(closed) => found.extend(closed),
+        Err(error) => {
+            let path = home.root().to_owned();
+            found.push(Unsafe { path, what: error.to_string(), repaired: false });
+        }
+    }
     // Elsewhere may lie what is not ours.
     if !backups.starts_with(home.private()) {
         found.extend(crate::backup::tend(backups, FILES_MAX));
@@ -275,6 +283,9 @@ async fn ticker(app: Arc<App>, history: PathBuf, mut stop: watch::Receiver<bool>
 }
 
 async fn tick(app: &Arc<App>, history: &Path, written: &mut Option<Vec<ThrottleRecord>>) {
+    if let Err(error) = app.observe_brake().await {
+        tracing::warn!(error = %error, "the emergency brake was not looked at");
+    }
     if let Err(error) = app.flush_counters().await {
         tracing::warn!(error = %error, "counters were not written");
     }

@@ -64,7 +64,7 @@ const WALKS: &[&str] = &[
 ];
 
 /// Why a password is not taken; `own` are words of this installation.
-pub(crate) fn check(password: &str, own: &[&str]) -> Result<(), String> {
+pub fn check(password: &str, own: &[&str]) -> Result<(), String> {
     if password.len() > PASSWORD_BYTES_MAX {
         return Err(format!("at most {PASSWORD_BYTES_MAX} bytes"));
     }

@@ -55,6 +55,21 @@ fn one_network_of_ipv6_is_one_client_and_tokens_of_one_network_are_many() {
     }
 }
 
+/// Draft 11 of RateLimit: `t` is what is left of the window that `w` tells.
+#[test]
+fn no_quota_eases_later_than_its_window_is_long() {
+    for offset in [0, 1, SECOND / 2, SECOND - 1, MINUTE + 1, HOUR - 1] {
+        let limiter = limiter(10, 12, 1_000);
+        let actor = token("a", Role::Viewer);
+        for step in 0..20 {
+            let decision = limiter.decide(Principal::Actor(&actor), true, offset + step * 7 * SECOND / 3);
+            for quota in &decision.quotas {
+                assert!(quota.eases_seconds <= quota.window_seconds, "{offset} {step}: {quota:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_hour_holds_where_the_minute_would_not() {
     let limiter = limiter(10, 25, 1_000);

@@ -2,7 +2,7 @@
 
 use super::id_token::Person;
 use super::{SignInRefused, SignInSettings};
-use crate::accounts::canonical_name;
+use crate::accounts::{ADMIN, canonical_name};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ports::{IdentityRecord, UserRecord};
@@ -89,7 +89,8 @@ impl App {
     }
 
     /// A new account, named as the provider names its owner. An account that has the name already is somebody's, and
-    /// whether it is theirs is for an administrator to say.
+    /// whether it is theirs is for an administrator to say. The administrator's name is taken before there is one: the
+    /// first `admin set-password` makes whoever has it the administrator.
     async fn create_person(
         &self,
         issuer: &str,
@@ -99,6 +100,9 @@ impl App {
         let email_name = person.verified_email.as_deref().and_then(|email| email.split('@').next());
         let wished = person.preferred_name.as_deref().or(email_name).unwrap_or_default();
         let Ok(name) = crate::accounts::new_name(wished) else { return Ok(Err(SignInRefused::Unknown)) };
+        if name == ADMIN {
+            return Ok(Err(SignInRefused::Unknown));
+        }
         // Nobody knows this password: the account is opened by the provider, or by one that an administrator sets.
         let password = self.random_password();
         let user = self.new_user(name, role, &password).await?;

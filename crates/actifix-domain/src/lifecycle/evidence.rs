@@ -133,7 +133,7 @@ impl Evidence {
 
 impl TestProof {
     fn check(&self, lacks: &mut impl FnMut(&'static str, &'static str)) {
-        if self.command.trim().is_empty() || self.command.chars().count() > COMMAND_CHARS_MAX {
+        if shown_chars(&self.command) == 0 || self.command.chars().count() > COMMAND_CHARS_MAX {
             lacks("test.command", "give the command, at most 1,000 characters");
         }
         if self.before.exit_code == 0 {
@@ -156,9 +156,26 @@ impl TestProof {
     }
 }
 
+/// Whether there is something to read: of what nobody sees nothing counts, and of blanks in a row one.
 fn is_words(text: &str, chars_max: usize) -> bool {
-    let chars = text.trim().chars().count();
-    chars >= WORDS_CHARS_MIN && text.chars().count() <= chars_max
+    shown_chars(text) >= WORDS_CHARS_MIN && text.chars().count() <= chars_max
+}
+
+/// Characters that a reader sees, and the single blanks between them.
+fn shown_chars(text: &str) -> usize {
+    let visible: String = text.chars().filter(|c| c.is_whitespace() || !is_invisible(*c)).collect();
+    let words = visible.split_whitespace();
+    words.map(|word| word.chars().count() + 1).sum::<usize>().saturating_sub(1)
+}
+
+/// Characters that draw nothing: controls, what Unicode lets programs ignore, and letters whose glyph is blank.
+const fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn is_hex(text: &str, digits: &std::ops::RangeInclusive<usize>) -> bool {

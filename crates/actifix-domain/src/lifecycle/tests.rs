@@ -282,7 +282,33 @@ fn the_default_policy_wants_the_cause_and_commit_and_test_or_reasons() {
 #[test]
 fn evidence_that_proves_nothing_is_refused() {
     type Case = (&'static str, fn(&mut Evidence), &'static [&'static str]);
-    let cases: [Case; 12] = [
+    let cases: [Case; 18] = [
+        ("a cause that nobody sees", |e| e.root_cause = "\u{200b}".repeat(50), &["root_cause"]),
+        (
+            "a cause of marks",
+            |e| e.root_cause = "\u{2060}\u{feff}\u{ad}\u{3164}\u{2800}".repeat(9),
+            &["root_cause"],
+        ),
+        (
+            "one word among blanks",
+            |e| e.root_cause = format!("a{}b", " \u{a0}\u{3000}".repeat(20)),
+            &["root_cause"],
+        ),
+        (
+            "a short cause, padded",
+            |e| e.root_cause = format!("{}fixed{0}", "\u{e0041}".repeat(20)),
+            &["root_cause"],
+        ),
+        (
+            "a reason that nobody sees",
+            |e| e.no_test_reason = Some("\u{200d}".repeat(50)),
+            &["no_test_reason"],
+        ),
+        (
+            "a command of marks",
+            |e| e.test.as_mut().unwrap().command = "\u{202e}".to_owned(),
+            &["test.command"],
+        ),
         ("blank cause", |e| e.root_cause = " ".repeat(50), &["root_cause"]),
         ("short cause", |e| e.root_cause = "fixed it".to_owned(), &["root_cause"]),
         ("huge cause", |e| e.root_cause = "x".repeat(8_193), &["root_cause"]),
@@ -300,6 +326,19 @@ fn evidence_that_proves_nothing_is_refused() {
         let mut evidence = full();
         spoil(&mut evidence);
         assert_eq!(missing(&evidence, EvidencePolicy::default()), fields, "{name}");
+    }
+}
+
+#[test]
+fn words_of_every_script_are_evidence() {
+    for cause in [
+        "typo in it",
+        "キャッシュが空だった",
+        "\u{5d4}\u{5de}\u{5d8}\u{5de}\u{5d5}\u{5df} \u{5e8}\u{5d9}\u{5e7}",
+        "cafe\u{301} was nil",
+    ] {
+        let evidence = Evidence { root_cause: cause.to_owned(), ..full() };
+        assert_eq!(missing(&evidence, EvidencePolicy::default()), [""; 0], "{cause}");
     }
 }
 

@@ -19,7 +19,7 @@ use actifix_app::ports::{SessionRecord, SessionsOf, UserRecord};
 use actifix_domain::audit::AuditRecord;
 use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::project::{Project, ProjectKey};
-use actifix_domain::throttle::{ThrottleConfig, ThrottleView};
+use actifix_domain::throttle::{Brake, ThrottleConfig, ThrottleView};
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
@@ -163,6 +163,11 @@ impl TicketStore for SqliteStore {
     async fn throttle(&self, project: ProjectId, now: Timestamp) -> Result<(ThrottleView, HeldOverview)> {
         let config = self.throttle.get();
         self.read(move |db| throttles::view(db, &config, project, now)).await
+    }
+
+    async fn brake(&self, now: Timestamp) -> Result<Brake> {
+        let config = self.throttle.clone();
+        self.read(move |db| throttles::strongest_brake(db, &config, now)).await
     }
 
     async fn throttle_history(&self, limit: u32) -> Result<Vec<ThrottleRecord>> {

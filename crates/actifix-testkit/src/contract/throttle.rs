@@ -147,6 +147,7 @@ async fn one_error_in_a_loop_is_no_flood(case: &Case) {
     assert_eq!(view.brake, Brake::Hard);
     let stats = case.store.stats().await.unwrap();
     assert_eq!((stats.brake, stats.held_total.len()), (Brake::Hard, 5));
+    assert_eq!(case.store.brake(case.now()).await.unwrap(), Brake::Hard, "of the worst project");
     assert!(stats.held_total[4].1 >= 3 + 1_200 + 2 + 1_100, "{:?}", stats.held_total);
     assert_eq!(stats.held_total[0], (Priority::P0, 0));
 }

@@ -36,7 +36,7 @@ use actifix_domain::id::{EventId, Fingerprint, ProjectId, PublicKey, TicketId};
 use actifix_domain::outcome::{Change, Outcome};
 use actifix_domain::project::{KeyKind, Project, ProjectKey, ProjectSettings};
 use actifix_domain::release::{Deploy, Release};
-use actifix_domain::throttle::{ThrottleConfig, ThrottleView};
+use actifix_domain::throttle::{Brake, ThrottleConfig, ThrottleView};
 use actifix_domain::ticket::Ticket;
 use actifix_domain::time::Timestamp;
 use async_trait::async_trait;
@@ -157,6 +157,10 @@ impl TicketStore for NullStore {
     fn set_throttle(&self, _config: ThrottleConfig) {}
 
     async fn throttle(&self, _project: ProjectId, _now: Timestamp) -> Result<(ThrottleView, HeldOverview)> {
+        Err(NOTHING)
+    }
+
+    async fn brake(&self, _now: Timestamp) -> Result<Brake> {
         Err(NOTHING)
     }
 

@@ -138,7 +138,7 @@ fn key_and_token_operations() -> Vec<Operation> {
         Operation::post(
             "/api/v1/tokens",
             "create_token",
-            "Make a token; its text is in this answer only",
+            "Make a token, as a person with a session; its text is in this answer only",
             admin,
             create_token,
         )
@@ -154,7 +154,7 @@ fn key_and_token_operations() -> Vec<Operation> {
         Operation::post(
             "/api/v1/tokens/{id}/rotate",
             "rotate_token",
-            "Replace a token; its text is in this answer only",
+            "Replace a token, as a person with a session; its text is in this answer only",
             admin,
             rotate_token,
         )

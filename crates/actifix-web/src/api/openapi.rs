@@ -171,7 +171,7 @@ fn responses(operation: &Operation) -> Value {
 
 /// What is said beside every answer of the API.
 fn told() -> Value {
-    let names = ["RateLimit", "RateLimit-Policy", "X-Request-Id"];
+    let names = ["RateLimit", "RateLimit-Policy", "X-Actifix-Brake", "X-Request-Id"];
     let entry = |name: &str| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
     Value::Object(names.into_iter().map(entry).collect())
 }
@@ -184,6 +184,10 @@ fn headers() -> Value {
         },
         "RateLimit-Policy": {
             "description": "quotas: items with `q` (requests) and `w` (seconds)", "schema": { "type": "string" }
+        },
+        "X-Actifix-Brake": {
+            "description": "strongest emergency brake of all projects, at most two seconds old: new tickets are held while it is not `off`",
+            "schema": { "type": "string", "enum": ["off", "soft", "hard"] }
         },
         "X-Request-Id": {
             "description": "id of the request, also in problems and in the server's log",

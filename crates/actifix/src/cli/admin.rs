@@ -9,7 +9,7 @@ use super::output::{self, ago, items, number, text, time};
 use super::sheet::{Fit, Look, Sheet};
 use super::totp::{TotpCommand, totp};
 use super::{CliError, Global};
-use crate::terminal::read_secret;
+use crate::terminal::{is_piped, read_secret};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read};
@@ -26,7 +26,7 @@ pub enum AdminCommand {
         after_help = "Examples:\n  actifix admin set-password\n  pass show actifix | actifix admin set-password --stdin"
     )]
     SetPassword {
-        /// Read it from standard input instead of asking for it.
+        /// Read it from standard input, which must be one line, and do not ask; without a terminal that is so anyway.
         #[arg(long)]
         stdin: bool,
     },
@@ -43,7 +43,7 @@ pub enum UserCommand {
         /// What they may do.
         #[arg(long, value_enum, default_value = "viewer")]
         role: UserRole,
-        /// Read the password from standard input.
+        /// Read the password from standard input, as `admin set-password` does.
         #[arg(long)]
         stdin: bool,
     },
@@ -85,7 +85,7 @@ pub enum UserCommand {
     Passwd {
         /// Name.
         name: String,
-        /// Read the password from standard input.
+        /// Read the password from standard input, as `admin set-password` does.
         #[arg(long)]
         stdin: bool,
     },
@@ -274,9 +274,9 @@ async fn kill(client: &Client, id: Option<String>) -> Result<Value, CliError> {
     client.delete(&format!("/api/v1/sessions/{}", encoded(&id))).await
 }
 
-/// A password from standard input, without its final line end, or asked for twice without echo.
+/// A password from standard input, which is one line, or asked for twice without echo.
 fn password(stdin: bool) -> Result<String, CliError> {
-    if stdin {
+    if stdin || is_piped() {
         let mut bytes = Vec::new();
         std::io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut bytes).map_err(CliError::other)?;
         let mut text = String::from_utf8(bytes).map_err(|_| CliError::usage("the password is not UTF-8"))?;
@@ -285,6 +285,16 @@ fn password(stdin: bool) -> Result<String, CliError> {
             if text.ends_with('\r') {
                 text.pop();
             }
+        }
+        if text.is_empty() {
+            return Err(CliError::usage(
+                "no password: standard input is empty; pipe one in, or run it on a terminal to be asked",
+            ));
+        }
+        if text.contains('\n') {
+            return Err(CliError::usage(
+                "standard input holds more than one line and a password is one: send that line alone; nothing was changed",
+            ));
         }
         return Ok(text);
     }
@@ -300,7 +310,7 @@ pub(super) fn asked(prompt: &str) -> Result<String, CliError> {
     match read_secret(prompt) {
         Ok(line) => Ok(line.as_str().to_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(CliError::usage("no terminal to ask for the password: pipe it in and say --stdin"))
+            Err(CliError::usage("no terminal to ask for the password: pipe it in"))
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => {
             Err(CliError::usage("interrupted: nothing was changed"))

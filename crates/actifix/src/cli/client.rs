@@ -2,7 +2,7 @@
 //! socket), else the App itself in this process. All three speak the same API, so that each command exists once.
 
 use super::error::exit;
-use super::remote::{Remote, Wire};
+use super::remote::{Remote, Wire, advised};
 use super::{CliError, Global};
 use crate::config::environment;
 use crate::home::Home;
@@ -230,8 +230,9 @@ impl Client {
         body: Bytes,
         person: Option<&Person>,
     ) -> Result<Exchanged, CliError> {
-        let unreachable =
-            |error: std::io::Error| CliError::new(exit::UNAVAILABLE, format!("server: {error}"));
+        let unreachable = |error: std::io::Error| {
+            CliError::new(exit::UNAVAILABLE, format!("server of this home: {}", advised(&error)))
+        };
         let request = |host: &str, prefix: &str, token: Option<&str>| {
             let mut builder = Request::builder()
                 .method(method.clone())

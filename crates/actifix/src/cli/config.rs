@@ -49,7 +49,7 @@ pub async fn run(global: &Global, command: ConfigCommand) -> Result<ExitCode, Cl
             check_channels(global, &home, &loaded.config).await?;
             let mut told: Vec<String> =
                 check_names(&loaded.config)?.iter().map(ToString::to_string).collect();
-            if wire::rate_limit_disabled()? {
+            if wire::rate_limit_disabled() {
                 told.push(serve::RATES_OFF.to_owned());
             }
             if global.json {

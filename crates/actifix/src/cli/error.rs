@@ -3,6 +3,7 @@
 use crate::home::Home;
 use actifix_app::error::Error;
 use std::fmt;
+use std::io;
 use std::path::Path;
 
 /// Why a command did not do what it should.
@@ -16,6 +17,8 @@ pub struct CliError {
 
 /// Exit codes (`sysexits.h` where it has one).
 pub mod exit {
+    /// Whoever read the output has read enough (`| head`): nothing is wrong, and nothing is left to do.
+    pub const READ_ENOUGH: u8 = 0;
     /// Usage or input.
     pub const USAGE: u8 = 2;
     /// Server cannot be reached.
@@ -90,6 +93,15 @@ impl CliError {
     /// Anything else of the system.
     pub fn other(error: impl fmt::Display) -> Self {
         Self::new(exit::IO, error.to_string())
+    }
+
+    /// Output that could not be written. A closed pipe is the reader's choice.
+    pub fn written(error: impl Into<io::Error>) -> Self {
+        let error = error.into();
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(exit::READ_ENOUGH, "nobody reads on"),
+            _ => Self::other(error),
+        }
     }
 
     /// The configuration is refused.

@@ -175,7 +175,7 @@ impl Out {
             What::Findings => &FINDING_COLUMNS,
         };
         let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(target);
-        writer.write_record(columns).map_err(CliError::other)?;
+        writer.write_record(columns).map_err(CliError::written)?;
         Ok(Self::Csv(Box::new(writer), columns, 0))
     }
 
@@ -183,21 +183,21 @@ impl Out {
         match self {
             Self::Lines(target, rows) => {
                 *rows += 1;
-                serde_json::to_writer(&mut *target, item).map_err(CliError::other)?;
-                target.write_all(b"\n").map_err(CliError::other)
+                serde_json::to_writer(&mut *target, item).map_err(CliError::written)?;
+                target.write_all(b"\n").map_err(CliError::written)
             }
             Self::Csv(writer, columns, rows) => {
                 *rows += 1;
                 let cells = columns.iter().map(|column| cell(item.get(*column).unwrap_or(&Value::Null)));
-                writer.write_record(cells).map_err(CliError::other)
+                writer.write_record(cells).map_err(CliError::written)
             }
         }
     }
 
     fn end(self) -> Result<u64, CliError> {
         match self {
-            Self::Lines(mut target, rows) => target.flush().map_err(CliError::other).map(|()| rows),
-            Self::Csv(mut writer, _, rows) => writer.flush().map_err(CliError::other).map(|()| rows),
+            Self::Lines(mut target, rows) => target.flush().map_err(CliError::written).map(|()| rows),
+            Self::Csv(mut writer, _, rows) => writer.flush().map_err(CliError::written).map(|()| rows),
         }
     }
 }

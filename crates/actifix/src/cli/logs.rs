@@ -162,8 +162,8 @@ impl Tail {
 
 fn print(line: &str, json: bool) -> Result<(), CliError> {
     match serde_json::from_str::<Value>(line) {
-        Ok(Value::Object(members)) if !json => output::line(for_people(&members)),
-        _ => output::line(clean(line)),
+        Ok(Value::Object(members)) if !json => output::stream(for_people(&members)),
+        _ => output::stream(clean(line)),
     }
 }
 

@@ -16,11 +16,20 @@ pub fn line(text: impl AsRef<str>) -> Result<(), CliError> {
 
 /// Prints bytes on standard output.
 pub fn raw(bytes: &[u8]) -> Result<(), CliError> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    match write(bytes) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(CliError::other),
     }
+}
+
+/// Prints a line of many: when nobody reads on, the command is over.
+pub fn stream(text: impl AsRef<str>) -> Result<(), CliError> {
+    write(format!("{}\n", text.as_ref()).as_bytes()).map_err(CliError::written)
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush())
 }
 
 /// Prints a line in the background: what to do next, what was left out.

@@ -8,8 +8,9 @@ use super::output::{self, ago, items, number, text, time};
 use super::sheet::{Fit, Look, Sheet};
 use super::signing_keys::{self, SigningKeyCommand};
 use super::{CliError, Global};
-use actifix_domain::access::Role;
+use actifix_domain::access::{Role, Scope};
 use actifix_protocol::dsn::Dsn;
+use clap::builder::PossibleValuesParser;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
@@ -167,8 +168,8 @@ pub enum TokenCommand {
         /// What it may do.
         #[arg(long, value_enum, conflicts_with = "scope", required_unless_present = "scope")]
         role: Option<TokenRole>,
-        /// Scopes instead of a role.
-        #[arg(long)]
+        /// Scopes instead of a role; more than one with commas, or each with its own `--scope`.
+        #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Scope::ALL.map(Scope::as_str)))]
         scope: Vec<String>,
         /// Bind it to one project.
         #[arg(long)]

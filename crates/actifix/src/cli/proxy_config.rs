@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::wire;
 use clap::{Args, ValueEnum};
+use serde_json::json;
 use std::process::ExitCode;
 use url::Url;
 
@@ -16,6 +17,15 @@ pub enum Proxy {
     Nginx,
     /// Caddy, which gets certificates itself (Let's Encrypt).
     Caddy,
+}
+
+impl Proxy {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Caddy => "caddy",
+        }
+    }
 }
 
 /// Print a configuration for a reverse proxy.
@@ -58,7 +68,11 @@ pub fn run(global: &Global, args: &ProxyConfigArgs) -> Result<ExitCode, CliError
         Proxy::Nginx => site.nginx(),
         Proxy::Caddy => site.caddy(),
     };
-    output::raw(text.as_bytes())?;
+    if global.json {
+        output::json(&json!({ "proxy": args.proxy.as_str(), "name": site.name, "config": text }))?;
+    } else {
+        output::raw(text.as_bytes())?;
+    }
     if config.server.trusted_proxies.is_empty() {
         output::note(
             "note: set server.trusted_proxies = [\"127.0.0.1\"] (the proxy's address), so that clients are told apart",

@@ -7,6 +7,7 @@ use crate::home::Home;
 use crate::outbound::read_roots;
 use crate::wire;
 use rustls::pki_types::ServerName;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -108,8 +109,13 @@ impl Remote {
             |why: String| CliError::new(exit::UNAVAILABLE, format!("server {}: {why}", self.authority));
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.open()).await;
         connected
-            .map_err(|_| unreachable("no connection within 10 s".to_owned()))?
-            .map_err(|error| unreachable(error.to_string()))
+            .map_err(|_| {
+                unreachable(
+                    "no connection within 10 s: is ACTIFIX_URL right, and does a firewall let you through?"
+                        .to_owned(),
+                )
+            })?
+            .map_err(|error| unreachable(advised(&error)))
     }
 
     #[allow(
@@ -155,4 +161,17 @@ fn connector(home: &Home) -> Result<TlsConnector, CliError> {
         ));
     }
     roots.connector().map_err(CliError::config)
+}
+
+/// Why there is no connection, and what to do.
+pub fn advised(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
+            "nobody listens there: is the server running? `actifix serve` starts it".to_owned()
+        }
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
+            "the connection was cut: is this an Actifix server, and https or http right?".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }

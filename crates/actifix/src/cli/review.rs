@@ -95,10 +95,11 @@ fn show(review: &Value) -> Result<(), CliError> {
     }
     let due = lines(review).iter().filter(|line| text(line, "state") == "DUE").count();
     let last = review.get("last").filter(|last| !last.is_null());
-    let before = last.map_or_else(
-        || "it was never signed".to_owned(),
-        |last| format!("signed last {} UTC by {}", time(last, "recorded_at"), text(last, "reviewer")),
-    );
+    let reviewer = text(review, "reviewer");
+    let before = match last {
+        Some(last) => format!("signed last {} UTC by {}", time(last, "recorded_at"), text(last, "reviewer")),
+        None => "it was never signed".to_owned(),
+    };
     let missed = match number(review, "missed") {
         0 => format!("due {} UTC", time(review, "due_at")),
         1 => format!("due since {} UTC", time(review, "due_at")),
@@ -108,14 +109,12 @@ fn show(review: &Value) -> Result<(), CliError> {
             plural(more - 1, "one was", "were")
         ),
     };
-    output::line(format!(
-        "{} due; {before}; {missed}",
-        plural(u64::try_from(due).unwrap_or(0), "line", "lines")
-    ))?;
-    if !text(review, "reviewer").is_empty() {
-        output::line(format!("signed by {} and kept", text(review, "reviewer")))?;
+    let lines_due = plural(u64::try_from(due).unwrap_or(0), "line", "lines");
+    if reviewer.is_empty() {
+        return output::line(format!("{lines_due} due; {before}; {missed}"));
     }
-    Ok(())
+    let until_now = last.map_or_else(|| "for the first time".to_owned(), |_| format!("before: {before}"));
+    output::line(format!("{lines_due} due; signed by {reviewer} and kept ({until_now})"))
 }
 
 fn history(answer: &Value) -> Result<(), CliError> {

@@ -6,6 +6,7 @@ use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use crate::home::Home;
 use crate::system::{SystemClock, SystemIds};
+use crate::terminal::is_piped;
 use crate::vault::{self, Ask, Backend, HomeVault, Wish, ask_terminal, read_private_text};
 use crate::wire;
 use actifix_app::ports::{Clock, VaultStatus};
@@ -35,12 +36,13 @@ pub enum SecretsCommand {
     Init(InitArgs),
     /// Store a secret, or replace it. The value is asked for without echo, or read from standard input.
     #[command(
-        after_help = "Examples:\n  actifix secrets set smtp.password\n  pass show slack | actifix secrets set slack-webhook --stdin\nIn actifix.toml it is then `secret:slack-webhook`."
+        after_help = "Examples:\n  actifix secrets set smtp.password\n  pass show slack | actifix secrets set slack-webhook\nIn actifix.toml it is then `secret:slack-webhook`."
     )]
     Set {
         /// Lower-case letters, digits, `.`, `_`, `-`.
         name: String,
-        /// Read the value from standard input; one line break at its end is dropped.
+        /// Read the value from standard input and do not ask; without a terminal that is so anyway. One line break at
+        /// its end is dropped.
         #[arg(long)]
         stdin: bool,
     },
@@ -126,7 +128,7 @@ async fn set(global: &Global, name: &str, stdin: bool) -> Result<(), CliError> {
     let name: SecretName = name.parse()?;
     // A value that cannot be stored is not asked for.
     let client = Client::connect(global).await?;
-    let value = if stdin { read_input()? } else { ask_value(&name)? };
+    let value = if stdin || is_piped() { read_input()? } else { ask_value(&name)? };
     let body = json!({ "name": name.as_str(), "value": value.reveal() });
     let saved = client.post("/api/v1/secrets", &body).await;
     client.close().await?;
@@ -148,7 +150,13 @@ fn read_input() -> Result<SecretText, CliError> {
             return Err(CliError::usage("the value is not UTF-8 text: encode it, such as with base64"));
         }
     };
-    Ok(without_line_break(text))
+    let value = without_line_break(text);
+    if value.reveal().is_empty() {
+        return Err(CliError::usage(
+            "no value: standard input is empty; pipe the value in, or run it on a terminal to be asked",
+        ));
+    }
+    Ok(value)
 }
 
 fn without_line_break(mut text: String) -> SecretText {
@@ -162,9 +170,8 @@ fn without_line_break(mut text: String) -> SecretText {
 }
 
 fn ask_value(name: &SecretName) -> Result<SecretText, CliError> {
-    ask_terminal(&format!("Value of {name}: ")).ok_or_else(|| {
-        CliError::usage("no terminal to ask on: send the value to standard input with --stdin")
-    })
+    ask_terminal(&format!("Value of {name}: "))
+        .ok_or_else(|| CliError::usage("no terminal to ask on: send the value to standard input"))
 }
 
 async fn get(global: &Global, name: &str) -> Result<(), CliError> {

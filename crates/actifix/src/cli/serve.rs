@@ -141,7 +141,7 @@ fn start_log(home: &Home, wired: &wire::Wired) -> Result<Arc<Log>, CliError> {
 
 /// `ACTIFIX_RATE_LIMIT_DISABLED=1` is for tests on one machine.
 pub(super) fn check_rate_limit_override(config: &Config, production: bool) -> Result<(), CliError> {
-    if !wire::rate_limit_disabled()? {
+    if !wire::rate_limit_disabled() {
         return Ok(());
     }
     let far = config.listeners().into_values().any(|listener| !is_loopback(&listener));
@@ -295,6 +295,11 @@ async fn announce(
     if app.settings().rate_limit_disabled {
         lines.push(style(RATES_OFF).red().bold().to_string());
         tracing::warn!("rate limits are off");
+    }
+    if wire::rate_limit_override_is_void() {
+        let warning = "WARNING: ACTIFIX_RATE_LIMIT_DISABLED is not `1`: rate limits stay on; unset it";
+        lines.push(style(warning).red().bold().to_string());
+        tracing::warn!("rate limits stay on: ACTIFIX_RATE_LIMIT_DISABLED is not 1");
     }
     output::line(lines.join("\n"))
 }

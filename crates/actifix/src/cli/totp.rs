@@ -7,6 +7,7 @@ use super::admin::asked;
 use super::client::{Client, Person, encoded};
 use super::output::{self, text};
 use super::{CliError, Global};
+use crate::terminal::is_piped;
 use clap::Subcommand;
 use console::Term;
 use qrcode::QrCode;
@@ -22,12 +23,12 @@ const LINE_BYTES_MAX: u64 = 1_026;
 pub enum TotpCommand {
     /// Use one-time passwords of an authenticator app from now on; asks for the person's password.
     #[command(
-        after_help = "Examples:\n  actifix user totp enrol jo\n\nWith --stdin the first line is the password, the second one the code, which is read after the secret was printed."
+        after_help = "Examples:\n  actifix user totp enrol jo\n\nOf standard input the first line is the password, the second one the code, which is read after the secret was printed."
     )]
     Enrol {
         /// Name of the account.
         name: String,
-        /// Read the password, then the code, from standard input.
+        /// Read the password, then the code, from standard input; without a terminal that is so anyway.
         #[arg(long)]
         stdin: bool,
     },
@@ -54,6 +55,7 @@ pub async fn totp(global: &Global, command: TotpCommand) -> Result<(), CliError>
             }
         }
         TotpCommand::Enrol { name, stdin } => {
+            let stdin = stdin || is_piped();
             // Before the home is opened: whoever is asked may take their time.
             let password = if stdin { line_of_input()? } else { asked("password (not shown): ")? };
             let client = Client::connect_existing(global).await?;

@@ -174,9 +174,9 @@ async fn tail(global: &Global, client: &Client, project: Option<&str>) -> Result
                 continue;
             }
             if global.json {
-                output::line(ticket.to_string())?;
+                output::stream(ticket.to_string())?;
             } else {
-                output::line(format!(
+                output::stream(format!(
                     "{} {} {} × {} {}",
                     style(time(ticket, "last_seen")).dim(),
                     text(ticket, "id"),

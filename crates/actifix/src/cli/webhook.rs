@@ -10,6 +10,7 @@ use super::sheet::{Fit, Look, Sheet};
 use super::{CliError, Global};
 use crate::config::{SecretRef, environment};
 use crate::home::Home;
+use crate::terminal::is_piped;
 use crate::vault::ask_terminal;
 use actifix_app::secrets::SecretText;
 use actifix_domain::alert::explain;
@@ -132,7 +133,8 @@ pub struct AddArgs {
     /// webhook, slack, discord, teams, ntfy, telegram, mail or github; by default that of the address.
     #[arg(long)]
     kind: Option<String>,
-    /// Read the address from standard input; a second line is the token.
+    /// Read the address from standard input and do not ask; a second line is the token. Without a terminal that is so
+    /// anyway.
     #[arg(long, conflicts_with_all = ["url_from", "token_from"])]
     stdin: bool,
     /// Where the address is: secret:NAME, env:NAME or file:PATH.
@@ -224,8 +226,15 @@ fn said(global: &Global, value: &Value, line: String) -> Result<(), CliError> {
 
 async fn add(global: &Global, args: AddArgs, client: &Client) -> Result<(), CliError> {
     let has_own_address = matches!(args.kind.as_deref(), Some("telegram" | "github"));
-    let (url, token) = if args.stdin {
-        read_lines()?
+    let is_referred = args.url_from.is_some() || args.token_from.is_some();
+    let (url, token) = if args.stdin || (!is_referred && !has_own_address && is_piped()) {
+        let (url, token) = read_lines()?;
+        if url.is_none() {
+            return Err(CliError::usage(
+                "no address: standard input is empty; pipe it in, or name its place with --url-from",
+            ));
+        }
+        (url, token)
     } else {
         let url = match &args.url_from {
             Some(reference) => Some(resolve(global, reference, client).await?),

@@ -2,6 +2,9 @@
 
 use super::{Config, fields};
 use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Largest configuration file, bytes.
@@ -32,6 +35,14 @@ pub enum ConfigError {
     TooLarge {
         /// The file.
         path: PathBuf,
+    },
+    /// Somebody else may say what stands in it.
+    #[error("{path}: refused as configuration: {why}")]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
     },
     /// The file is not TOML.
     #[error("{path}: not valid TOML at line {line}: {message}")]
@@ -103,15 +114,20 @@ pub fn load(
 
 fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
     let wrap = |source| ConfigError::Read { path: path.to_owned(), source };
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.len() > FILE_BYTES_MAX => {
-            return Err(ConfigError::TooLarge { path: path.to_owned() });
-        }
-        Ok(_) => {}
+    let file = match File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(toml::Table::new()),
         Err(error) => return Err(wrap(error)),
+    };
+    let meta = file.metadata().map_err(wrap)?;
+    if let Some(why) = foreign(&meta) {
+        return Err(ConfigError::Refused { path: path.to_owned(), why });
     }
-    let text = std::fs::read_to_string(path).map_err(wrap)?;
+    if meta.len() > FILE_BYTES_MAX {
+        return Err(ConfigError::TooLarge { path: path.to_owned() });
+    }
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(wrap)?;
     text.parse::<toml::Table>().map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         ConfigError::Syntax {
@@ -120,6 +136,19 @@ fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
             message: error.message().to_owned(),
         }
     })
+}
+
+/// Why a file is not ours to believe: it names where listeners open, whom we trust and whom we tell.
+fn foreign(meta: &Metadata) -> Option<String> {
+    let mode = meta.mode() & 0o7777;
+    if meta.uid() != rustix::process::geteuid().as_raw() && meta.uid() != 0 {
+        let owner = meta.uid();
+        return Some(format!(
+            "it belongs to user {owner}, not to the user that runs this program: `chown` it, and look at what it says"
+        ));
+    }
+    (mode & 0o022 != 0)
+        .then(|| format!("others can change it (mode {mode:04o}): `chmod go-w` it, and look at what it says"))
 }
 
 /// `ACTIFIX_THROTTLE__ENABLED` → `throttle.enabled`; none for variables without a section.

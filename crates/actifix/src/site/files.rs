@@ -75,6 +75,11 @@ pub fn all(home: &Home, mended: &[Unsafe]) -> Vec<FileFact> {
         let wrong = format!("{} until this command put it right", entry.what);
         found.push(fact(home, &entry.path, Some(wrong)));
     }
+    // Of the home itself only who may exchange what is in it: the rest of it may be somebody's project.
+    match look_at(home.root(), true) {
+        Ok((wrong, _)) => found.push(fact(home, home.root(), wrong)),
+        Err(error) => found.push(fact(home, home.root(), Some(error.to_string()))),
+    }
     let mut waiting = vec![home.data(), home.private()];
     if home.config().exists() {
         waiting.push(home.config());

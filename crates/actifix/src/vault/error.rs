@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub enum VaultError {
     /// The text is not a key.
     #[error(
-        "{origin}: not a root key: expected 64 hex digits; if the file was cut short, put back a copy; for a new home make one with `openssl rand -hex 32`"
+        "{origin}: not a root key: expected 64 hex digits; if it was cut short, put back a copy; for a new home make one with `openssl rand -hex 32`, or give a passphrase"
     )]
     Malformed {
         /// Variable or file.
@@ -22,6 +22,14 @@ pub enum VaultError {
         min: usize,
         /// Characters at most.
         max: usize,
+    },
+    /// A new passphrase that a guesser tries early.
+    #[error("{origin}: not a usable passphrase: {why}")]
+    Guessable {
+        /// Where it came from.
+        origin: String,
+        /// What is wrong and what to do.
+        why: String,
     },
     /// Both variables are set, to different keys.
     #[error("ACTIFIX_MASTER_KEY and ACTIFIX_MASTER_KEY_FILE are both set and differ: keep one")]
@@ -124,6 +132,7 @@ impl VaultError {
             Self::Damaged { .. } | Self::Lost { .. } => "damaged",
             Self::Malformed { .. }
             | Self::Passphrase { .. }
+            | Self::Guessable { .. }
             | Self::Ambiguous
             | Self::Io { .. }
             | Self::Refused { .. }

@@ -2,6 +2,7 @@
 
 use super::error::VaultError;
 use super::key::Key;
+use actifix_app::accounts::check_password;
 use actifix_app::ports::Ids;
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
@@ -35,16 +36,18 @@ impl Stretch {
         Self { salt: hex::encode(salt), memory_kib: 64 << 10, passes: 3, lanes: 1 }
     }
 
+    /// The key of a passphrase that is chosen now: one that is not easily guessed, since who copies the home may try as
+    /// many as they like.
+    pub fn first_key(&self, passphrase: &str, origin: &str) -> Result<Key, VaultError> {
+        let bare = usable(passphrase, origin)?;
+        check_password(bare, &["actifix"])
+            .map_err(|why| VaultError::Guessable { origin: origin.to_owned(), why })?;
+        self.key(passphrase, origin)
+    }
+
     /// The key of a passphrase. `origin` says where the passphrase came from.
     pub fn key(&self, passphrase: &str, origin: &str) -> Result<Key, VaultError> {
-        let passphrase = passphrase.trim_end_matches(['\r', '\n']);
-        if !(PASSPHRASE_MIN..=PASSPHRASE_MAX).contains(&passphrase.chars().count()) {
-            return Err(VaultError::Passphrase {
-                origin: origin.to_owned(),
-                min: PASSPHRASE_MIN,
-                max: PASSPHRASE_MAX,
-            });
-        }
+        let passphrase = usable(passphrase, origin)?;
         let refused =
             || VaultError::Usage("the parameters of the passphrase in vault.json are not valid".into());
         if self.memory_kib > MEMORY_KIB_MAX || self.passes > PASSES_MAX || self.lanes != 1 {
@@ -58,6 +61,19 @@ impl Stretch {
             .hash_password_into(passphrase.as_bytes(), &salt, key.as_mut())
             .map_err(|_| refused())?;
         Ok(Key::from_bytes(key))
+    }
+}
+
+/// The passphrase without the line break that it came with.
+fn usable<'a>(passphrase: &'a str, origin: &str) -> Result<&'a str, VaultError> {
+    let passphrase = passphrase.trim_end_matches(['\r', '\n']);
+    match passphrase.chars().count() {
+        PASSPHRASE_MIN..=PASSPHRASE_MAX => Ok(passphrase),
+        _ => Err(VaultError::Passphrase {
+            origin: origin.to_owned(),
+            min: PASSPHRASE_MIN,
+            max: PASSPHRASE_MAX,
+        }),
     }
 }
 
@@ -77,6 +93,9 @@ mod tests {
         for bad in ["", "fourteen chars", &"x".repeat(PASSPHRASE_MAX + 1)] {
             assert!(matches!(stretch.key(bad, "t"), Err(VaultError::Passphrase { .. })));
         }
+        let common = "passwordpassword";
+        assert!(stretch.key(common, "t").is_ok(), "one that was taken goes on to open its home");
+        assert!(matches!(stretch.first_key(common, "t"), Err(VaultError::Guessable { .. })));
         assert!(
             Stretch { memory_kib: u32::MAX, ..stretch.clone() }.key("correct horse battery", "t").is_err()
         );

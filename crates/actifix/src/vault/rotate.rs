@@ -161,7 +161,7 @@ fn new_key(place: &Place, wish: Wish, ids: &dyn Ids) -> Result<Key, VaultError> 
         (true, Some(_), _) => {
             Err(VaultError::Usage(format!("backend `{}` makes its own key", place.backend.as_str())))
         }
-        (false, Some(material), Some(stretch)) => stretch.key(material.text.reveal(), &material.origin),
+        (false, Some(material), Some(stretch)) => stretch.first_key(material.text.reveal(), &material.origin),
         (false, Some(material), None) => source::parse(&material),
         (false, None, _) => Err(VaultError::Usage(format!(
             "backend `{}` cannot be written to: give the new key with --new-key-file, or the new passphrase",

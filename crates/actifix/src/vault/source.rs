@@ -18,6 +18,9 @@ pub const CREDENTIAL: &str = "actifix-root-key";
 /// Longest line that is read as a passphrase, bytes.
 const LINE_BYTES_MAX: u64 = 8 << 10;
 
+/// Hex digits of a root key.
+const KEY_DIGITS: usize = 64;
+
 /// What this process was given to find the root key with.
 #[derive(Default)]
 pub struct KeySources {
@@ -127,6 +130,13 @@ pub fn ask_terminal(question: &str) -> Option<SecretText> {
     }
     let line = crate::terminal::read_secret(question).ok()?;
     Some(SecretText::new(line.as_str().to_owned()))
+}
+
+/// Whether what a fresh home is given is a passphrase. What has hex digits only, or is as long as a key, is one or was
+/// meant to be: a key that was cut short or mistyped becomes no passphrase.
+pub fn is_passphrase(material: &Material) -> bool {
+    let text = material.text.reveal().trim();
+    text.chars().count() != KEY_DIGITS && text.chars().any(|c| !c.is_ascii_hexdigit())
 }
 
 /// Parses a key in hex.

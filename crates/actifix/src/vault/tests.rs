@@ -165,6 +165,34 @@ fn a_systemd_credential_is_recorded_and_needed_again() {
 }
 
 #[test]
+fn a_fresh_home_takes_a_passphrase_from_the_variable_and_no_mistyped_key_for_one() {
+    let dir = home();
+    let mut typo = "ab".repeat(32);
+    typo.replace_range(7..8, "O");
+    for (bad, says) in [
+        (&"ab".repeat(31)[..], "64 hex digits"),
+        (&"ab".repeat(33)[..], "64 hex digits"),
+        (typo.as_str(), "64 hex digits"),
+        ("deadbeef", "or give a passphrase"),
+        ("my passphrase", "15 to 1024 characters"),
+        ("passwordpassword", "too many people"),
+        ("qwertyuiopasdfgh!", "choose another"),
+    ] {
+        let refused = open(dir.path(), false, &given(bad)).unwrap_err().to_string();
+        assert!(refused.contains(says) && refused.contains("ACTIFIX_MASTER_KEY"), "{refused}");
+        assert!(!refused.contains(bad), "{refused}");
+        assert!(!dir.path().join(record::RECORD_FILE).exists(), "nothing was made of {says}");
+    }
+    let mine = given("violet tractor hums quietly");
+    let sealed = open(dir.path(), false, &mine).unwrap().seal("p", b"x").unwrap();
+    assert_eq!(HomeVault::inspect(dir.path(), true, &mine).backend, "passphrase");
+    assert_eq!(Vault::open(&open(dir.path(), true, &mine).unwrap(), "p", &sealed).unwrap(), b"x");
+    let other = given("violet tractor hums loudly");
+    assert!(matches!(open(dir.path(), true, &other), Err(VaultError::Wrong { .. })));
+    assert!(matches!(open(dir.path(), true, &plain()), Err(VaultError::Absent { .. })));
+}
+
+#[test]
 fn a_passphrase_opens_its_home_and_no_other_does() {
     let dir = home();
     let wish = Wish { backend: Some(Backend::Passphrase), key_file: None };

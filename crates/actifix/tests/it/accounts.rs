@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Home;
+use crate::harness::{Home, finish};
 use crate::http::{Answer, Request};
 use crate::people::{OTHER, PASSWORD, login, try_login, user, with_admin, with_admin_and};
 
@@ -198,7 +198,7 @@ fn passwords_that_are_easily_guessed_are_refused_and_none_is_left_anywhere() {
 
 #[test]
 fn ghsa_683j_a_session_mints_tokens_only_after_its_password_was_given_lately() {
-    let (_home, server) = with_admin();
+    let (home, server) = with_admin();
     let browser = login(&server, "admin", PASSWORD);
     let body = |extra: Value| {
         let mut body = json!({ "name": "t", "role": "viewer" });
@@ -209,36 +209,47 @@ fn ghsa_683j_a_session_mints_tokens_only_after_its_password_was_given_lately() {
     assert_eq!(made.status, 201, "a fresh login is recent: {}", made.text());
     let wrong = browser.send(&server, "POST", "/api/v1/tokens", &body(json!({ "password": OTHER })));
     assert_eq!(wrong.status, 403, "a wrong password is not passed over");
-    // A narrow token makes no wider one, a bound one no unbound one.
-    let token =
-        |body: Value| server.post("/api/v1/tokens", &body)["token"].as_str().expect("a token").to_owned();
-    let narrow = token(json!({ "name": "n", "scopes": ["admin"] }));
-    let bound = token(json!({ "name": "b", "role": "admin", "project": "default" }));
-    for (token, body) in [
-        (&narrow, json!({ "name": "w", "role": "admin" })),
-        (&bound, json!({ "name": "w", "role": "viewer" })),
+    // What proves itself with every request gives no password: it makes none, and does not prolong itself.
+    let admin = server.mint(&json!({ "name": "ci", "role": "admin" }));
+    let bearer = format!("Bearer {}", admin["token"].as_str().expect("a token"));
+    let itself = format!("/api/v1/tokens/{}/rotate", admin["id"].as_str().expect("an id"));
+    let before = server.list("/api/v1/tokens").len();
+    for (path, body) in [
+        ("/api/v1/tokens", json!({ "name": "mine", "role": "admin", "days": 90 })),
+        ("/api/v1/tokens", json!({ "name": "mine", "role": "viewer", "password": PASSWORD })),
+        (itself.as_str(), json!({})),
+        (itself.as_str(), json!({ "overlap_hours": 0, "password": PASSWORD })),
     ] {
-        let request = Request::post("/api/v1/tokens", body.to_string())
+        let request = Request::post(path, body.to_string())
             .header("Content-Type", "application/json")
-            .header("Authorization", &format!("Bearer {token}"));
-        assert_eq!(server.send(&request).status, 403);
+            .header("Authorization", &bearer);
+        let refused = server.send(&request);
+        assert_eq!(refused.status, 403, "{path} {body}: {}", refused.text());
+        assert!(refused.text().contains("a person who logged in, or the home's own socket"));
     }
+    // Nor by way of the command line, when that speaks to the server as the token does.
+    let mut remote = home.command(&["token", "create", "--name", "mine", "--role", "viewer"]);
+    remote.env("ACTIFIX_URL", format!("http://{}", server.address));
+    remote.env("ACTIFIX_TOKEN", bearer.trim_start_matches("Bearer "));
+    let told = finish(remote, b"");
+    assert_eq!((told.code(), told.stdout.as_str()), (2, ""), "{}", told.stderr);
+    assert!(told.stderr.contains("a person who logged in"), "{}", told.stderr);
+    assert_eq!(server.list("/api/v1/tokens").len(), before);
 }
 
 #[test]
 fn a_token_is_rotated_once_with_an_overlap() {
-    let home = Home::new();
-    let server = home.serve();
-    let made = server.post("/api/v1/tokens", &json!({ "name": "t", "role": "viewer" }));
+    let (home, server) = with_admin();
+    let browser = login(&server, "admin", PASSWORD);
+    let made = server.mint(&json!({ "name": "t", "role": "viewer" }));
     let id = made["id"].as_str().expect("an id").to_owned();
     let path = format!("/api/v1/tokens/{id}/rotate");
     let with = |token: &Value| {
         let bearer = format!("Bearer {}", token["token"].as_str().expect("a token"));
         server.send(&Request::get("/api/v1/tickets").header("Authorization", &bearer)).status
     };
-    let _admin = server.token();
     let answers: Vec<Answer> = std::thread::scope(|scope| {
-        let rotate = || server.call("POST", &path, Some(&json!({ "overlap_hours": 1 })));
+        let rotate = || browser.send(&server, "POST", &path, &json!({ "overlap_hours": 1 }));
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(rotate)).collect();
         threads.into_iter().map(|thread| thread.join().expect("an answer")).collect()
     });
@@ -249,7 +260,7 @@ fn a_token_is_rotated_once_with_an_overlap() {
     assert_eq!((with(&made), with(&new)), (200, 200), "both are good during the overlap");
     // Without an overlap the old one ends at once; whatever happens then, one is good.
     let next = new["id"].as_str().expect("an id");
-    let last = server.post(&format!("/api/v1/tokens/{next}/rotate"), &json!({ "overlap_hours": 0 }));
+    let last = home.cli(&["token", "rotate", next, "--overlap", "0h", "--json"]).json();
     assert_eq!((with(&new), with(&last)), (401, 200));
     server.kill();
     let server = home.serve();
@@ -265,7 +276,7 @@ fn acts_are_in_the_log_with_who_and_where_and_the_log_proves_itself() {
     browser.send(&server, "POST", "/api/v1/projects", &json!({ "name": "shop" }));
     let body = json!({ "settings": { "sample_after": 7 } });
     assert_eq!(browser.send(&server, "PATCH", "/api/v1/projects/shop", &body).status, 200);
-    let viewer = server.post("/api/v1/tokens", &json!({ "name": "v", "role": "viewer" }));
+    let viewer = server.mint(&json!({ "name": "v", "role": "viewer" }));
     let bearer = format!("Bearer {}", viewer["token"].as_str().expect("a token"));
     assert_eq!(server.send(&Request::get("/api/v1/audit").header("Authorization", &bearer)).status, 403);
     let rows = server.list("/api/v1/audit");

@@ -14,7 +14,7 @@ fn started() -> Server {
 }
 
 fn token(server: &Server, role: &str) -> String {
-    let made = server.post("/api/v1/tokens", &json!({ "name": role, "role": role }));
+    let made = server.mint(&json!({ "name": role, "role": role }));
     made["token"].as_str().expect("a token").to_owned()
 }
 

@@ -550,9 +550,12 @@ fn answers_have_the_form_that_the_contract_gives() {
     }
     see("PATCH", project, "/api/v1/projects/42", Some(&json!({ "settings": { "otlp_min_severity": 17 } })));
     see("POST", "/api/v1/projects", "/api/v1/projects", Some(&json!({ "name": "new" })));
-    see("POST", "/api/v1/tokens", "/api/v1/tokens", Some(&json!({ "name": "ci", "role": "viewer" })));
     see("POST", "/api/v1/throttle/promote", "/api/v1/throttle/promote", Some(&json!({})));
     see("POST", "/api/v1/retention/run", "/api/v1/retention/run", Some(&json!({ "dry_run": true })));
+    let made = server.mint(&json!({ "name": "ci", "role": "viewer" }));
+    let answers = &contract["paths"]["/api/v1/tokens"]["post"]["responses"];
+    let schema = &answers["201"]["content"]["application/json"]["schema"];
+    check(&contract, schema, &made, "/api/v1/tokens", &mut wrong);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(checked.len() > 25, "{checked:?}");
 }

@@ -376,7 +376,7 @@ fn a_check_that_begins_to_fail_is_a_figure_and_an_alert() {
 fn the_doctor_is_for_administrators_and_its_reserved_key_for_nobody_else() {
     let home = Home::new();
     let server = home.serve();
-    let made = server.post("/api/v1/tokens", &json!({ "name": "v", "role": "operator" }));
+    let made = server.mint(&json!({ "name": "v", "role": "operator" }));
     let bearer = format!("Bearer {}", made["token"].as_str().expect("a token"));
     let refused = server.send(&Request::get("/api/v1/doctor").header("Authorization", &bearer));
     assert_eq!(refused.status, 403, "{}", refused.text());

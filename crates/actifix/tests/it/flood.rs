@@ -278,6 +278,46 @@ fn restart_forgets_nothing(home: &Arc<Home>, server: Server, before: &Value) {
     assert_eq!(status["throttle"]["brake"], "off", "{status}");
 }
 
+/// Who has a key or a credential reads the state of the brake beside every answer; strangers do not.
+#[test]
+fn answers_tell_the_emergency_brake() {
+    const NAME: &str = "x-actifix-brake";
+    let home = Home::with_config("[throttle]\nbrake_new_per_minute = 3\nbrake_hard_new_per_minute = 6\n");
+    let server = home.serve_busy();
+    home.import_projects();
+    let of_api = |path: &str| server.call("GET", path, None).header(NAME).map(str::to_owned);
+    let mut sent = 0;
+    let mut of_ingest = || {
+        sent += 1;
+        let answer = server.raw(&envelope(&name("Flood", sent), false));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.header(NAME).map(str::to_owned)
+    };
+    assert_eq!(of_ingest().as_deref(), Some("off"));
+    for path in ["/api/v1/tickets", "/api/v1/nothing", "/api/v1/tickets/ACT-20261124-ZZZZZ"] {
+        assert_eq!(of_api(path).as_deref(), Some("off"), "{path}");
+    }
+    for _ in 0..4 {
+        of_ingest();
+    }
+    while of_api("/api/v1/tickets").as_deref() != Some("soft") {}
+    for _ in 0..4 {
+        of_ingest();
+    }
+    while of_api("/api/v1/tickets").as_deref() != Some("hard") {}
+    assert_eq!(of_ingest().as_deref(), Some("hard"));
+    for stranger in [
+        Request::get("/api/v1/tickets"),
+        Request::get("/api/v1/nothing"),
+        Request::post("/api/42/envelope/?sentry_key=00000000000000000000000000000000", "{}"),
+    ] {
+        let answer = server.send(&stranger);
+        assert!((401..405).contains(&answer.status) && answer.header(NAME).is_none(), "{}", answer.status);
+    }
+    home.cli(&["throttle", "reset", "--project", "42"]).ok();
+    while of_api("/api/v1/tickets").as_deref() != Some("off") {}
+}
+
 /// One connection, so that the order is known: where exactly the brake takes hold, and of whom.
 #[test]
 fn heavy_the_brake_takes_hold_where_it_should() {

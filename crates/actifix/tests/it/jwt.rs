@@ -28,7 +28,7 @@ fn status(server: &Server, token: &str) -> u16 {
 
 /// An API token: its id and text.
 fn api_token(server: &Server, body: Value) -> (String, String) {
-    let made = server.post("/api/v1/tokens", &body);
+    let made = server.mint(&body);
     let text = |name: &str| made[name].as_str().expect("a text").to_owned();
     (text("id"), text("token"))
 }
@@ -237,7 +237,7 @@ fn ghsa_6j4w_an_access_token_ends_at_once_with_what_it_was_got_for() {
         server.post(&format!("/api/v1/tokens/{id}/revoke"), &json!({}));
     });
     of_token(&|id, _| {
-        server.post(&format!("/api/v1/tokens/{id}/rotate"), &json!({ "overlap_hours": 0 }));
+        home.cli(&["token", "rotate", id, "--overlap", "0h"]).ok();
     });
     of_token(&|_, short| {
         assert_eq!(server.send(&bearer("DELETE", "/api/v1/auth/token", short, None)).status, 204);

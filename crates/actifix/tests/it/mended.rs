@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,12 +23,6 @@ fn ask(server: &Server, token: &str, method: &str, path: &str, body: &Value) -> 
     server.send(&request)
 }
 
-fn made_by(server: &Server, maker: &str, body: &Value) -> Value {
-    let made = ask(server, maker, "POST", "/api/v1/tokens", body);
-    assert_eq!(made.status, 201, "{}", made.text());
-    made.json()
-}
-
 fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
@@ -42,15 +37,12 @@ fn audit(home: &Home, action: &str) -> Vec<Value> {
 fn ghsa_683j_a_token_outlives_itself_neither_as_a_token_nor_as_a_person() {
     let home = Home::new();
     let server = home.serve();
-    let made = server.post("/api/v1/tokens", &json!({ "name": "ci", "role": "admin", "days": 1 }));
-    let (stolen, ends) = (text(&made["token"]), text(&made["expires_at"]));
-    let child = made_by(&server, &stolen, &json!({ "name": "mine", "role": "admin", "days": 90 }));
-    assert_eq!(text(&child["expires_at"]), ends, "no longer than its maker");
-    let path = format!("/api/v1/tokens/{}/rotate", text(&made["id"]));
-    let turned = ask(&server, &stolen, "POST", &path, &json!({}));
-    assert_eq!(turned.status, 201, "{}", turned.text());
-    assert_eq!(text(&turned.json()["expires_at"]), ends, "nor longer than itself");
+    let made = server.mint(&json!({ "name": "ci", "role": "admin", "days": 1 }));
+    let stolen = text(&made["token"]);
+    let rotate = format!("/api/v1/tokens/{}/rotate", text(&made["id"]));
     for (method, path, body) in [
+        ("POST", "/api/v1/tokens", json!({ "name": "mine", "role": "viewer", "days": 1 })),
+        ("POST", rotate.as_str(), json!({})),
         ("POST", "/api/v1/users", json!({ "name": "ops2", "role": "admin", "password": PASSWORD })),
         ("POST", "/api/v1/users/admin/password", json!({ "password": PASSWORD })),
         ("PATCH", "/api/v1/users/admin", json!({ "role": "admin" })),
@@ -205,7 +197,7 @@ fn the_log_names_who_renewed_a_lease_and_what_began_and_changed() {
     let server = home.serve();
     let made = server.post("/api/v1/events", &json!({ "message": "x", "type": "OneError" }));
     let path = format!("/api/v1/tickets/{}", text(&made["ticket_id"]));
-    let token = |role: &str| server.post("/api/v1/tokens", &json!({ "name": role, "role": role }));
+    let token = |role: &str| server.mint(&json!({ "name": role, "role": role }));
     let (agent, operator) = (token("agent"), token("operator"));
     let claimed = ask(&server, &text(&agent["token"]), "POST", &format!("{path}/claim"), &json!({}));
     assert_eq!(claimed.status, 200, "{}", claimed.text());
@@ -263,4 +255,46 @@ fn words_that_mean_something_else_are_no_ids() {
         assert_eq!(refused.code(), 2, "{arguments:?}: {}", refused.stderr);
     }
     assert_eq!(server.call("GET", "/api/v1/tickets", None).status, 200, "the token was not revoked");
+}
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
+}
+
+#[test]
+fn a_home_in_which_others_could_exchange_files_is_closed_to_them_and_told() {
+    let home = Home::new();
+    for (loose, closed) in [(0o775, 0o755), (0o770, 0o750), (0o777, 0o755)] {
+        chmod(home.path(), loose);
+        home.serve().stop();
+        let mode = std::fs::metadata(home.path()).expect("a home").permissions().mode() & 0o7777;
+        assert_eq!(mode, closed, "{loose:o}");
+        let log = std::fs::read_to_string(home.path().join(".actifix/logs/actifix.log")).expect("a log");
+        let said = format!("mode {loose:04o}");
+        assert!(log.lines().any(|line| line.contains("files.repaired") && line.contains(&said)), "{log}");
+    }
+}
+
+#[test]
+fn a_configuration_that_others_can_change_is_not_believed() {
+    let home = Home::new();
+    home.cli(&["dsn"]).ok();
+    let path = home.path().join("actifix.toml");
+    let refused = |what: &str| {
+        for arguments in [&["config", "check"][..], &["project", "list"], &["serve"]] {
+            let done = home.cli(arguments);
+            assert_eq!(done.code(), 78, "{what} {arguments:?}: {}{}", done.stdout, done.stderr);
+            assert!(done.stderr.contains("actifix.toml") && done.stderr.contains(what), "{}", done.stderr);
+        }
+    };
+    for mode in [0o664, 0o646, 0o666, 0o620] {
+        chmod(&path, mode);
+        refused("`chmod go-w` it");
+    }
+    chmod(&path, 0o644);
+    home.cli(&["config", "check"]).ok();
+    // Only root can give a file away; others see the modes alone.
+    if std::os::unix::fs::chown(&path, Some(12_345), None).is_ok() {
+        refused("belongs to user 12345");
+    }
 }

@@ -263,12 +263,14 @@ fn production_names_every_check_that_fails() {
 fn the_override_of_rate_limits_never_leaves_this_machine() {
     let home = Home::new();
     const NAME: &str = "ACTIFIX_RATE_LIMIT_DISABLED";
-    for value in ["true", "0", " 1 ", "yes", "01"] {
-        let refused = serve_args(&home, &["serve"], &[(NAME, value)]);
-        assert_eq!(refused.code(), 78, "{value:?}: {}", refused.stderr);
-        // What no server starts with is no fine configuration.
-        let checked = serve_args(&home, &["config", "check"], &[(NAME, value)]);
-        assert!(checked.code() == 78 && checked.stderr.contains(NAME), "{value:?}: {}", checked.stderr);
+    for value in ["true", "0", " 1 ", "01"] {
+        let server = Server::start(std::sync::Arc::clone(&home), &[(NAME, value)]);
+        assert!(server.send(&anonymous()).header("ratelimit").is_some(), "{value:?}");
+        assert!(server.call("GET", "/metrics", None).text().contains("\nactifix_rate_limit_disabled 0\n"));
+        let (_, printed) = server.stop();
+        let printed = String::from_utf8_lossy(&printed);
+        let said = "WARNING: ACTIFIX_RATE_LIMIT_DISABLED is not `1`: rate limits stay on";
+        assert!(printed.contains(said), "{value:?}: {printed}");
     }
     let checked = serve_args(&home, &["config", "check"], &[(NAME, "1")]);
     assert!(
@@ -310,6 +312,15 @@ fn targets_that_two_readers_understand_differently_are_refused() {
         ("a list of hosts", head("/healthz", "Host: 127.0.0.1, evil.example\r\n")),
         ("an absolute target that disagrees", head("http://evil.example/healthz", "Host: 127.0.0.1\r\n")),
         ("an absolute target with a user", head("http://a@127.0.0.1/healthz", "Host: 127.0.0.1\r\n")),
+        ("a port that is none", head("/healthz", "Host: 127.0.0.1:7401.evil\r\n")),
+        ("a port that is a name", head("/healthz", "Host: 127.0.0.1:evil.example\r\n")),
+        ("a port too large", head("/healthz", "Host: 127.0.0.1:65536\r\n")),
+        ("a port with a sign", head("/healthz", "Host: 127.0.0.1:+80\r\n")),
+        ("a port that is none after an IPv6 address", head("/healthz", "Host: [::1]:80.evil\r\n")),
+        (
+            "a target whose port is none",
+            head("http://127.0.0.1:1.evil/healthz", "Host: 127.0.0.1:1.evil\r\n"),
+        ),
         ("bytes in the host", [&b"GET /healthz HTTP/1.1\r\nHost: \xff\r\n\r\n"[..]].concat()),
     ] {
         assert_eq!(server.raw(&bytes).status, 400, "{what}");
@@ -327,6 +338,24 @@ fn targets_that_two_readers_understand_differently_are_refused() {
     let server = home.serve();
     for host in ["errors.internal:5001", "errors.example.net", "ERRORS.example.net:443"] {
         assert_eq!(server.send(&anonymous().header("Host", host)).status, 401, "{host}");
+    }
+}
+
+/// The library answers these itself, before there is a request that a layer of ours could see.
+#[test]
+fn what_is_no_request_gets_an_answer_without_content() {
+    let server = Home::new().serve();
+    let long = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n{}\r\n", "X-More: x\r\n".repeat(200));
+    for (bytes, status) in [
+        (&b"\x16\x03\x01\x02\x00 <script>alert(1)</script>\r\n\r\n"[..], 400),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n<script>: x\r\n\r\n", 400),
+        (long.as_bytes(), 431),
+    ] {
+        let answer = server.raw(bytes);
+        assert_eq!((answer.status, answer.body.as_slice()), (status, &b""[..]));
+        let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+        let known = ["content-length", "date", "connection"];
+        assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Finished, Home, KEY_42, Server, bare_command, finish};
 use crate::http::Request;
@@ -52,8 +53,20 @@ fn the_parsers_mistakes_are_one_line_with_the_nearest_name() {
             &["--role: ", "viewer, operator, agent, admin"],
         ),
         (
-            &["token", "create", "--name", "x", "--role", "admin", "--scope", "x"],
+            &["token", "create", "--name", "x", "--role", "admin", "--scope", "admin"],
             &["--role: not together with --scope"],
+        ),
+        (
+            &["token", "create", "--name", "x", "--scope", "tickets:read,ticket:work"],
+            &[
+                "--scope: \"ticket:work\"",
+                "tickets:read, tickets:work, tickets:triage",
+                "did you mean `tickets:work`?",
+            ],
+        ),
+        (
+            &["token", "create", "--name", "x", "--scope", "everything"],
+            &["\"everything\"", "releases:write, admin"],
         ),
         (
             &["token", "create", "--name", "x", "--role", "viewer", "--expires", "91d"],
@@ -75,6 +88,17 @@ fn the_parsers_mistakes_are_one_line_with_the_nearest_name() {
     let bare = finish(bare_command(), b"");
     assert_eq!(bare.code(), 2);
     assert!(bare.stderr.contains("Usage: actifix") && bare.stderr.contains("Examples:"), "{}", bare.stderr);
+}
+
+#[test]
+fn scopes_are_given_with_commas_or_one_by_one() {
+    let home = Home::new();
+    for scopes in
+        [&["--scope", "tickets:read,metrics:read"][..], &["--scope", "tickets:read", "--scope=metrics:read"]]
+    {
+        let arguments = [&["token", "create", "--name", "x", "--json"][..], scopes].concat();
+        assert_eq!(home.cli(&arguments).json()["scopes"], json!(["tickets:read", "metrics:read"]));
+    }
 }
 
 #[test]
@@ -622,4 +646,51 @@ fn what_an_sdk_has_scrubbed_is_no_finding() {
     assert_eq!(server.send(&request).status, 200);
     let findings = home.cli(&["findings", "list", "--json"]).json();
     assert_eq!(findings["items"].as_array().map(Vec::len), Some(0), "{findings}");
+}
+
+#[test]
+fn a_reader_that_has_read_enough_ends_a_command_in_peace() {
+    let home = Home::new();
+    record(&home, "the cart is empty");
+    home.serve().stop();
+    for arguments in [
+        &["export"][..],
+        &["export", "--what", "tickets"],
+        &["export", "--format", "csv"],
+        &["ticket", "list"],
+        &["logs", "tail", "--follow"],
+        &["completions", "bash"],
+        &["man"],
+        &["proxy-config", "nginx", "--name", "errors.example.net"],
+    ] {
+        let mut command = home.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a program");
+        // As `head` does once it has its lines; here before the first.
+        drop(child.stdout.take());
+        let done = child.wait_with_output().expect("its end");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(0), "{arguments:?}: {said}");
+        assert!(!said.contains("error"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_run_is_told_with_what_to_do() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let mut command = bare_command();
+    command.args(["project", "list"]).env("ACTIFIX_URL", format!("http://{free}")).env("ACTIFIX_TOKEN", "t");
+    let done = finish(command, b"");
+    assert_eq!(done.code(), 69, "{}", done.stderr);
+    assert!(done.stderr.contains("is the server running? `actifix serve`"), "{}", done.stderr);
+}
+
+#[test]
+fn a_proxy_configuration_is_json_when_asked() {
+    let home = Home::new();
+    for proxy in ["nginx", "caddy"] {
+        let arguments = ["proxy-config", proxy, "--name", "errors.example.net"];
+        let text = home.cli(&arguments).ok();
+        let json = home.cli(&[&arguments[..], &["--json"]].concat()).json();
+        assert_eq!(json, json!({ "proxy": proxy, "name": "errors.example.net", "config": text }));
+    }
 }

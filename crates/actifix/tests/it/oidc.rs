@@ -210,6 +210,51 @@ fn accounts_are_made_and_get_roles_only_as_the_configuration_says() {
     assert_eq!(roles()["kim"], "admin", "made by hand");
 }
 
+#[test]
+fn nobody_of_a_provider_becomes_the_administrator_by_name() {
+    let provider = Provider::start();
+    let home =
+        Home::with_config(&config(&provider, "create_accounts = true\ngroup_roles = [\"dev=viewer\"]\n"));
+    let server = serve(&home, &provider);
+    let accounts =
+        || home.cli(&["user", "list", "--json"]).json()["items"].as_array().expect("items").clone();
+    for name in [
+        "admin",
+        "Admin",
+        " ADMIN ",
+        "ADM\u{130}N",
+        "\u{ff41}\u{ff44}\u{ff4d}\u{ff49}\u{ff4e}",
+        "\u{430}dmin",
+        "ad\u{200b}min",
+    ] {
+        let thief = Person::new("6", json!({ "preferred_username": name, "groups": "dev" }));
+        refused(name, &sign_in(&server, &provider, &thief), 403);
+    }
+    let by_address = json!({ "email": "admin@example.net", "email_verified": true, "groups": "dev" });
+    refused("an address", &sign_in(&server, &provider, &Person::new("6", by_address)), 403);
+    assert_eq!(accounts(), Vec::<Value>::new(), "nobody was made");
+
+    // An account of the name that somebody at the provider opens, from a time when that was possible.
+    account(&home, "admin", "viewer");
+    home.cli(&["identity", "link", "admin", "6"]).ok();
+    let thief = Person::new("6", json!({ "groups": "dev" }));
+    assert_eq!(actor(&server, &sign_in(&server, &provider, &thief)), "user:admin");
+    let set = || home.cli_stdin(&["admin", "set-password", "--stdin"], PASSWORD.as_bytes());
+    let told = set();
+    assert_eq!(told.code(), 2, "{}", told.stderr);
+    assert!(told.stderr.contains("actifix identity unlink admin"), "{}", told.stderr);
+    assert_eq!(accounts()[0]["role"], "viewer");
+    home.cli(&["identity", "unlink", "admin"]).ok();
+    set().ok();
+    assert_eq!(accounts()[0]["role"], "admin");
+    refused("no longer theirs", &sign_in(&server, &provider, &thief), 403);
+    // Whom an administrator linked by hand stays linked when the password changes.
+    home.cli(&["identity", "link", "admin", "7"]).ok();
+    set().ok();
+    let owner = Person::new("7", json!({ "groups": "dev" }));
+    assert_eq!(actor(&server, &sign_in(&server, &provider, &owner)), "user:admin");
+}
+
 fn encode(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }

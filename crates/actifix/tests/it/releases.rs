@@ -466,7 +466,7 @@ fn a_token_of_another_scope_or_project_tells_and_learns_nothing() {
     let which = server.call("GET", "/api/v1/releases/shop@1", None);
     assert_eq!(which.status, 409);
     assert!(which.text().contains("project"), "{}", which.text());
-    let bound = server.post("/api/v1/tokens", &json!({ "name": "b", "role": "viewer", "project": "other" }));
+    let bound = server.mint(&json!({ "name": "b", "role": "viewer", "project": "other" }));
     let bound = bound["token"].as_str().expect("a token");
     let seen = build(&server, bound, "GET", "/api/v1/releases/shop@1", &json!({})).json();
     assert_eq!(seen["release"]["project"], other["release"]["project"]);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Home, Server};
 use crate::http::{Answer, Request};
+use crate::people::{PASSWORD, login, with_admin};
 
 fn keyed(server: &Server, token: &str, path: &str, key: &str, body: &Value) -> Answer {
     let request = Request::post(path, body.to_string())
@@ -17,14 +18,18 @@ fn keyed(server: &Server, token: &str, path: &str, key: &str, body: &Value) -> A
 
 #[test]
 fn a_repeat_changes_nothing_and_gets_the_first_answer() {
-    let home = Home::new();
-    let server = home.serve();
-    let admin = server.token();
+    let (home, server) = with_admin();
+    // Who makes tokens is a person with a session.
+    let browser = login(&server, "admin", PASSWORD);
+    let keyed = |server: &Server, path: &str, key: &str, body: &Value| {
+        let request = browser.request("POST", path, Some(body)).header("X-CSRF-Token", &browser.csrf);
+        server.send(&request.header("Idempotency-Key", key))
+    };
     let body = json!({ "name": "ci", "role": "viewer" });
-    let first = keyed(&server, &admin, "/api/v1/tokens", "k-1", &body);
+    let first = keyed(&server, "/api/v1/tokens", "k-1", &body);
     assert_eq!(first.status, 201, "{}", first.text());
     assert_eq!(first.header("idempotency-replayed"), None);
-    let again = keyed(&server, &admin, "/api/v1/tokens", "k-1", &body);
+    let again = keyed(&server, "/api/v1/tokens", "k-1", &body);
     assert_eq!((again.status, again.json()), (201, first.json()), "also what is shown once");
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(again.header("content-type"), first.header("content-type"));
@@ -32,13 +37,13 @@ fn a_repeat_changes_nothing_and_gets_the_first_answer() {
         |server: &Server| server.list("/api/v1/tokens").iter().filter(|token| token["name"] == "ci").count();
     assert_eq!(named(&server), 1);
 
-    let other = keyed(&server, &admin, "/api/v1/tokens", "k-1", &json!({ "name": "cd", "role": "viewer" }));
+    let other = keyed(&server, "/api/v1/tokens", "k-1", &json!({ "name": "cd", "role": "viewer" }));
     assert_eq!(other.status, 422, "another request under a used key: {}", other.text());
     assert!(other.text().contains("Idempotency-Key"));
-    let elsewhere = keyed(&server, &admin, "/api/v1/projects", "k-1", &body);
+    let elsewhere = keyed(&server, "/api/v1/projects", "k-1", &body);
     assert_eq!(elsewhere.status, 422, "{}", elsewhere.text());
     for bad in ["", "\u{e9}", &"k".repeat(256)] {
-        let answer = keyed(&server, &admin, "/api/v1/tokens", bad, &body);
+        let answer = keyed(&server, "/api/v1/tokens", bad, &body);
         assert_eq!(answer.status, 422, "{bad:?}: {}", answer.text());
     }
     assert_eq!(named(&server), 1);
@@ -54,7 +59,7 @@ fn a_repeat_changes_nothing_and_gets_the_first_answer() {
         );
     }
     let server = home.serve();
-    let later = keyed(&server, &admin, "/api/v1/tokens", "k-1", &body);
+    let later = keyed(&server, "/api/v1/tokens", "k-1", &body);
     assert_eq!((later.status, later.json()), (201, first.json()));
 }
 
@@ -63,7 +68,7 @@ fn a_key_belongs_to_one_actor_and_failures_are_not_kept() {
     let home = Home::new();
     let server = home.serve();
     let admin = server.token();
-    let agent = server.post("/api/v1/tokens", &json!({ "name": "a", "role": "agent" }));
+    let agent = server.mint(&json!({ "name": "a", "role": "agent" }));
     let agent = agent["token"].as_str().expect("a token").to_owned();
     let event = json!({ "message": "disk full" });
     let mine = keyed(&server, &admin, "/api/v1/events", "same", &event).json();

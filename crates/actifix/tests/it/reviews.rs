@@ -29,6 +29,25 @@ fn recipient(home: &Home) -> String {
 }
 
 #[test]
+fn a_review_says_once_that_it_was_signed() {
+    let home = Home::new();
+    home.cli(&["dsn"]).ok();
+    let said = |record: bool| {
+        let mut arguments = vec!["review", "weekly"];
+        if record {
+            arguments.extend(["--record", "--by", "jo"]);
+        }
+        home.cli(&arguments).stdout
+    };
+    assert!(said(false).contains("; it was never signed; "), "{}", said(false));
+    let first = said(true);
+    assert!(first.contains("signed by jo and kept (for the first time)"), "{first}");
+    assert!(!first.contains("never"), "{first}");
+    let second = said(true);
+    assert!(second.contains("signed by jo and kept (before: signed last 20"), "{second}");
+}
+
+#[test]
 fn a_review_shows_evidence_is_signed_and_cannot_be_changed() {
     let (home, server) = with_admin();
     try_login(&server, "admin", "wrong wrong wrong wrong", None);

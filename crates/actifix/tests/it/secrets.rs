@@ -61,8 +61,16 @@ fn a_secret_is_stored_listed_shown_on_a_terminal_and_removed() {
     let from_terminal = on_terminal(&home, "secrets get smtp.password | cat").stdout;
     assert!(!from_terminal.contains(&value) && from_terminal.contains("terminal"), "{from_terminal}");
 
-    let asked = home.cli(&["secrets", "set", "other"]);
-    assert_eq!(asked.code(), 2, "no terminal, no --stdin");
+    let empty = home.cli(&["secrets", "set", "other"]);
+    assert_eq!(empty.code(), 2, "nothing came");
+    assert!(empty.stderr.contains("standard input is empty"), "{}", empty.stderr);
+    home.cli_stdin(&["secrets", "set", "piped"], b"two\nlines\n").ok();
+    assert_eq!(
+        home.cli(&["secrets", "list", "--json"]).json()["items"][0]["size"],
+        9,
+        "a key of several lines"
+    );
+    home.cli(&["secrets", "remove", "piped"]).ok();
     let by_argument = home.cli(&["secrets", "set", "other", &value]);
     assert_eq!(by_argument.code(), 2, "never by argument");
     assert!(!by_argument.stderr.contains("stored"));
@@ -75,7 +83,7 @@ fn a_secret_is_stored_listed_shown_on_a_terminal_and_removed() {
         .filter(|row| row["action"] == "secret.changed")
         .map(|row| row["detail"]["act"].as_str().expect("an act"))
         .collect();
-    assert_eq!(acts, ["set", "read", "key_rotation_begun", "key_rotated", "removed"]);
+    assert_eq!(acts, ["set", "read", "set", "removed", "key_rotation_begun", "key_rotated", "removed"]);
     assert!(!log.to_string().contains(&value));
     assert_ne!(home.cli(&["secrets", "remove", "smtp.password"]).code(), 0);
     assert_eq!(home.cli(&["secrets", "list", "--json"]).json()["items"], json!([]));
@@ -432,6 +440,29 @@ fn a_passphrase_comes_by_file_or_standard_input() {
     let wrong = with("incorrect horse battery");
     assert!(wrong.code() == CONFIG && wrong.stderr.contains("wrong root key"), "{}", wrong.stderr);
     with(phrase).ok();
+    assert!(Needles::new([("phrase".to_owned(), phrase)]).search_files(&home.files()).is_empty());
+}
+
+#[test]
+fn a_first_start_with_a_passphrase_in_the_variable_makes_its_home_of_it() {
+    let home = Home::new();
+    let start = |phrase: &str| {
+        let mut command = home.command(&["serve"]);
+        command.env("ACTIFIX_MASTER_KEY", phrase);
+        finish(command, b"")
+    };
+    for (weak, why) in [("a passphrase", "15 to 1024 characters"), ("passwordpassword", "too many people")] {
+        let refused = start(weak);
+        assert_eq!(refused.code(), CONFIG, "{}", refused.stderr);
+        assert!(refused.stderr.contains(why) && !refused.stderr.contains(weak), "{}", refused.stderr);
+    }
+    let phrase = "violet tractor hums quietly";
+    let server = Server::start(Arc::clone(&home), &[("ACTIFIX_MASTER_KEY", phrase)]);
+    assert_eq!(server.get("/api/v1/vault")["backend"], "passphrase");
+    server.stop();
+    let wrong = start("violet tractor hums loudly");
+    assert!(wrong.code() == CONFIG && wrong.stderr.contains("wrong root key"), "{}", wrong.stderr);
+    Server::start(Arc::clone(&home), &[("ACTIFIX_MASTER_KEY", phrase)]).stop();
     assert!(Needles::new([("phrase".to_owned(), phrase)]).search_files(&home.files()).is_empty());
 }
 

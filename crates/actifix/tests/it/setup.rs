@@ -69,8 +69,28 @@ fn ctrl_c_at_the_prompt_leaves_the_former_password() {
     assert!(done && !shown.contains(OTHER), "{shown}");
     login(&server, "admin", OTHER);
     let refused = home.cli(&["admin", "set-password"]);
-    assert_eq!(refused.code(), 2, "without a terminal it says so: {}", refused.stderr);
-    assert!(refused.stderr.contains("--stdin"), "{}", refused.stderr);
+    assert_eq!(refused.code(), 2, "nobody to ask and nothing sent: {}", refused.stderr);
+    assert!(refused.stderr.contains("standard input is empty"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_is_piped_in_is_taken_without_being_asked_for_and_is_one_line() {
+    let (home, server) = with_admin();
+    for command in [&["admin", "set-password"][..], &["user", "create", "jo"], &["user", "passwd", "jo"]] {
+        for two in [format!("{OTHER}\n{PASSWORD}\n"), format!("{OTHER}\n\n"), format!("{OTHER}\r\n{OTHER}")] {
+            let refused = home.cli_stdin(command, two.as_bytes());
+            assert_eq!(refused.code(), 2, "{command:?}: {}", refused.stdout);
+            assert!(refused.stderr.contains("more than one line"), "{}", refused.stderr);
+            assert!(!refused.stderr.contains(OTHER), "{}", refused.stderr);
+        }
+        home.cli_stdin(command, format!("{OTHER}\r\n").as_bytes()).ok();
+    }
+    login(&server, "admin", OTHER);
+    login(&server, "jo", OTHER);
+    let added = home.cli_stdin(&["webhook", "add", "ops"], b"https://hooks.example.net/x");
+    assert!(added.ok().contains("added ops"));
+    let empty = home.cli(&["webhook", "add", "none"]);
+    assert!(empty.code() == 2 && empty.stderr.contains("no address"), "{}", empty.stderr);
 }
 
 #[test]

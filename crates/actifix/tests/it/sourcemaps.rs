@@ -126,7 +126,7 @@ impl Build {
 /// A token of a build server.
 fn token(server: &Server, scope: &str, project: Option<&str>) -> String {
     let body = json!({ "name": "ci", "scopes": [scope], "project": project });
-    server.post("/api/v1/tokens", &body)["token"].as_str().expect("a token").to_owned()
+    server.mint(&body)["token"].as_str().expect("a token").to_owned()
 }
 
 /// An event of a browser, as its SDK sends it.

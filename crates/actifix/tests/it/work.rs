@@ -58,7 +58,7 @@ fn secrets_in_the_words_of_people_are_not_kept() {
     let key = server.post("/api/v1/projects/default/keys", &json!({ "label": said(&secret) }));
     let path = format!("/api/v1/projects/default/keys/{}", key["public_key"].as_str().expect("a key"));
     assert_eq!(server.call("PATCH", &path, Some(&json!({ "label": said(&secret) }))).status, 200);
-    server.post("/api/v1/tokens", &json!({ "name": said(&secret), "role": "viewer" }));
+    server.mint(&json!({ "name": said(&secret), "role": "viewer" }));
     let named = server.call("POST", "/api/v1/projects", Some(&json!({ "name": secret })));
     assert_eq!(named.status, 422, "{}", named.text());
     server.get(&format!("/api/v1/tickets/{id}"));
@@ -135,7 +135,7 @@ fn a_token_of_one_project_sees_nothing_of_the_installation() {
         if let Some(project) = project {
             body["project"] = json!(project);
         }
-        server.post("/api/v1/tokens", &body)["token"].as_str().expect("a token").to_owned()
+        server.mint(&body)["token"].as_str().expect("a token").to_owned()
     };
     let all =
         ["tickets:read", "tickets:work", "tickets:triage", "events:write", "metrics:read", "quarantine"];
