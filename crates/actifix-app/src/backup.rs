@@ -90,6 +90,15 @@ impl App {
         actor: &Actor,
         recipients: Vec<String>,
     ) -> Result<BackupFile> {
+        self.begin_backup(actor, recipients, true).await
+    }
+
+    async fn begin_backup(
+        self: &Arc<Self>,
+        actor: &Actor,
+        recipients: Vec<String>,
+        asked: bool,
+    ) -> Result<BackupFile> {
         Self::require(actor, Scope::Admin, None)?;
         if recipients.len() > RECIPIENTS_MAX {
             return Err(Error::invalid("recipients", format!("at most {RECIPIENTS_MAX}")));
@@ -97,7 +106,6 @@ impl App {
         let shelf = self.shelf()?;
         let busy = Arc::clone(&self.backups.busy).try_lock_owned().map_err(|_| BUSY)?;
         let record = self.audit(actor, Action::BackupDone, "backup", None, json!({}));
-        let asked = !matches!(actor, Actor::System);
         let app = Arc::clone(self);
         to_the_end(async move {
             let _busy = busy;
@@ -116,7 +124,7 @@ impl App {
         let started_at = self.now();
         let made = self.copy(shelf, started_at, recipients).await;
         // What cannot be asked for so is told to whoever asks: no backup of the installation failed.
-        if let (true, Err(error @ Error::Invalid(_))) = (asked, &made) {
+        if let (true, Err(error @ (Error::Invalid(_) | Error::Conflict { .. }))) = (asked, &made) {
             tracing::warn!(why = %told(error), "backup.refused");
             return made.map(|(file, _)| file);
         }
@@ -134,7 +142,8 @@ impl App {
             tracing::info!(name = target, "backup.made");
         } else {
             metrics::counter!("actifix_backup_failures_total", "step" => "create").increment(1);
-            tracing::error!(why = %detail, "backup.failed: the former backups are as they were");
+            let why = detail.get("error").and_then(Value::as_str).unwrap_or_default();
+            tracing::error!(why, "backup.failed: the former backups are as they were");
         }
         record.target = format!("backup:{target}");
         record.detail = json!({ "step": "created", "result": detail });
@@ -302,7 +311,8 @@ impl App {
         // One that cannot be restored is none, and one of a clock that was ahead must not make the next one wait for it.
         let newest = views.iter().filter(|view| view.problem.is_none()).map(|view| view.file.created_at);
         let newest = newest.into_iter().find(|at| !is_of_another_clock(*at, now));
-        let due = newest.is_none_or(|newest| now.since(newest) >= i64::from(every_hours.max(1)) * HOUR);
+        let root_key_since = self.vault.status().ok().and_then(|vault| vault.recorded_at);
+        let due = is_due(newest, every_hours, root_key_since, now);
         // A disk that is full for a day must not be filled anew every few minutes.
         let mut rests = false;
         for kind in [UpkeepKind::Backup, UpkeepKind::Verification] {
@@ -310,7 +320,7 @@ impl App {
             rests |= last.is_some_and(|run| !run.ok && now.since(run.finished_at).abs() < RETRY);
         }
         if due && !rests {
-            let made = self.create_backup(&Actor::System, Vec::new()).await?;
+            let made = self.begin_backup(&Actor::System, Vec::new(), false).await?;
             let verdict = self.verify_backup(&Actor::System, Some(&made.name)).await?;
             if verdict.intact {
                 self.clear_backups().await?;
@@ -348,6 +358,19 @@ fn alarm(step: &str, at: Timestamp, title: String, why: &str) -> Signal {
     let why: String = why.chars().take(WHY_CHARS_MAX).collect();
     signal.detail = format!("{why}; the former backups are as they were (docs/backups.md)");
     signal
+}
+
+/// Whether the plan has one made now. Those before a change of the root key open with the former one, or beside one that was
+/// made after it: so one is made.
+fn is_due(
+    newest: Option<Timestamp>,
+    every_hours: u32,
+    root_key_since: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let Some(newest) = newest else { return true };
+    now.since(newest) >= i64::from(every_hours.max(1)) * HOUR
+        || root_key_since.is_some_and(|since| newest < since && since <= now)
 }
 
 /// Whether the last backup that was found whole is half as old again as the plan has it.
@@ -464,6 +487,22 @@ mod tests {
         // The last one is of a Thursday; that of the Sunday before is among the days, those of two more Sundays follow. The
         // one of 13 hours ago is the third that was found whole.
         assert_eq!(kept, [1, 13, 25, 49, 73, 97, 121, 145, 265, 433]);
+    }
+
+    #[test]
+    fn a_backup_is_due_by_age_and_once_after_the_root_key_was_changed() {
+        let ago = |hours: i64| Some(Timestamp::from_micros(START - hours * HOUR));
+        for (newest, key, due) in [
+            (None, None, true),
+            (ago(23), None, false),
+            (ago(24), None, true),
+            (ago(2), ago(3), false),
+            (ago(3), ago(2), true),
+            // Recorded by a clock that was ahead: one for each look would follow.
+            (ago(3), ago(-1), false),
+        ] {
+            assert_eq!(is_due(newest, 24, key, NOW), due, "{newest:?} {key:?}");
+        }
     }
 
     #[test]

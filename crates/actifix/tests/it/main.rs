@@ -28,6 +28,7 @@ mod factors;
 mod fates;
 mod fixtures;
 mod flood;
+mod former_keys;
 mod front;
 mod genuine;
 mod guide;
