@@ -6,6 +6,9 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 
+/// Type of the answer where what is stored was changed: no defect of the program, and trying again does not help.
+pub const DAMAGED: &str = "urn:actifix:problem:damaged";
+
 /// Result of a handler.
 pub type ApiResult<T> = Result<T, Problem>;
 
@@ -89,6 +92,9 @@ impl From<Error> for Problem {
                 retry_after: Some(retry_after_seconds),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             },
+            Error::Damaged { .. } => {
+                Self { kind: Some(DAMAGED), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
+            }
             Error::Internal(source) => {
                 tracing::error!(error = %source, "internal error");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error, see the server's log")

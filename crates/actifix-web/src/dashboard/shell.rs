@@ -4,7 +4,7 @@ use super::acts::{Done, News, Once};
 use super::assets::NAMES;
 use super::look::Look;
 use super::text::grouped;
-use crate::problem::Problem;
+use crate::problem::{DAMAGED, Problem};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::StoreStats;
@@ -289,6 +289,7 @@ struct Message {
 pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Option<String> {
     let base = base(app);
     let of_database = ["database", "disk"].iter().any(|word| problem.detail.contains(word));
+    let is_damage = problem.kind == Some(DAMAGED);
     let (title, advice, command) = match problem.status {
         StatusCode::NOT_FOUND => {
             ("There is nothing here", "It may have been deleted by retention, or merged into another.", "")
@@ -306,6 +307,11 @@ pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Op
             "actifix doctor",
         ),
         StatusCode::SERVICE_UNAVAILABLE => ("Not now", "", ""),
+        _ if is_damage => (
+            "This is damaged",
+            "The disk, or somebody, changed what is stored. Everything else goes on. What to do now says",
+            "actifix doctor",
+        ),
         status if status.is_server_error() => (
             "This did not work",
             "The log of the server says why, under the id of the request:",
@@ -323,7 +329,7 @@ pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Op
         detail: sentence(&problem.detail),
         advice,
         command,
-        again: problem.retry_after.is_some() || problem.status.is_server_error(),
+        again: problem.retry_after.is_some() || (problem.status.is_server_error() && !is_damage),
         request_id: request_id.to_owned(),
     };
     page.render().ok()

@@ -78,4 +78,5 @@ mod sourcemaps;
 mod strangers;
 mod system;
 mod tls;
+mod told;
 mod work;
