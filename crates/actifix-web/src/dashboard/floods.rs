@@ -133,6 +133,7 @@ struct Leak {
     rule: Marked,
     severity: String,
     masked: String,
+    hash: Option<String>,
     project: String,
     count: String,
     first: When,
@@ -211,6 +212,7 @@ pub async fn findings(
                 id: finding.id,
                 severity: finding.severity,
                 masked: finding.masked,
+                hash: finding.hash,
                 version: finding.version,
             })
             .collect();
