@@ -60,6 +60,8 @@ pub struct AppSettings {
     pub decode_parallel: usize,
     /// Which addresses alerts may be sent to.
     pub outbound: AddressPolicy,
+    /// Time for one attempt at an alert, 1 to 30.
+    pub outbound_timeout_seconds: u64,
     /// Every setting as it applies, for people to look at.
     pub in_effect: Vec<Setting>,
     /// Origins whose pages may read answers, as they were when the server started; reviews show them.

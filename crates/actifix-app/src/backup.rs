@@ -149,7 +149,8 @@ impl App {
             tracing::info!(name = target, "backup.made");
         } else {
             metrics::counter!("actifix_backup_failures_total", "step" => "create").increment(1);
-            tracing::error!(why = %detail, "backup.failed: the former backups are as they were");
+            let why = detail.get("error").and_then(Value::as_str).unwrap_or_default();
+            tracing::error!(why, "backup.failed: the former backups are as they were");
         }
         record.target = format!("backup:{target}");
         record.detail = json!({ "step": "created", "result": detail });
@@ -317,7 +318,8 @@ impl App {
         // One that cannot be restored is none, and one of a clock that was ahead must not make the next one wait for it.
         let newest = views.iter().filter(|view| view.problem.is_none()).map(|view| view.file.created_at);
         let newest = newest.into_iter().find(|at| !is_of_another_clock(*at, now));
-        let due = newest.is_none_or(|newest| now.since(newest) >= i64::from(every_hours.max(1)) * HOUR);
+        let root_key_since = self.vault.status().ok().and_then(|vault| vault.recorded_at);
+        let due = is_due(newest, every_hours, root_key_since, now);
         // A disk that is full for a day must not be filled anew every few minutes.
         let mut rests = false;
         for kind in [UpkeepKind::Backup, UpkeepKind::Verification] {
@@ -381,6 +383,19 @@ fn alarm(step: &str, at: Timestamp, title: String, why: &str) -> Signal {
     signal
 }
 
+/// Whether the plan has one made now. Those before a change of the root key open with the former one, or beside one that was
+/// made after it: so one is made.
+fn is_due(
+    newest: Option<Timestamp>,
+    every_hours: u32,
+    root_key_since: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let Some(newest) = newest else { return true };
+    now.since(newest) >= i64::from(every_hours.max(1)) * HOUR
+        || root_key_since.is_some_and(|since| newest < since && since <= now)
+}
+
 /// Whether the last backup that was found whole is half as old again as the plan has it.
 fn is_overdue(last: Option<Timestamp>, every_hours: u32, now: Timestamp) -> bool {
     let most = i64::from(every_hours.max(1)) * HOUR / 2 * 3;
@@ -430,6 +445,23 @@ mod tests {
     use actifix_domain::time::DAY;
 
     const START: i64 = 20_000 * DAY;
+    const NOW: Timestamp = Timestamp::from_micros(START);
+
+    #[test]
+    fn a_backup_is_due_by_age_and_once_after_the_root_key_was_changed() {
+        let ago = |hours: i64| Some(Timestamp::from_micros(START - hours * HOUR));
+        for (newest, key, due) in [
+            (None, None, true),
+            (ago(23), None, false),
+            (ago(24), None, true),
+            (ago(2), ago(3), false),
+            (ago(3), ago(2), true),
+            // Recorded by a clock that was ahead: one for each look would follow.
+            (ago(3), ago(-1), false),
+        ] {
+            assert_eq!(is_due(newest, 24, key, NOW), due, "{newest:?} {key:?}");
+        }
+    }
 
     #[test]
     fn a_backup_is_overdue_half_an_interval_after_it_was_due() {

@@ -30,8 +30,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time for one attempt: name, connection, TLS, headers and body of all its requests.
-pub const ATTEMPT_SECONDS_MAX: u64 = 5;
+/// Time for one attempt where nothing else is set: name, connection, TLS, headers and body of all its requests.
+pub const TIMEOUT_SECONDS: u64 = 5;
+/// Longest such time that may be set.
+pub const TIMEOUT_SECONDS_MAX: u64 = 30;
 /// Longest title, characters.
 const TITLE_CHARS_MAX: usize = 200;
 /// Longest other text, characters.
@@ -229,10 +231,10 @@ pub(crate) struct Attempting<'a> {
     pub issue: Option<u64>,
 }
 
-/// Sends a message within [`ATTEMPT_SECONDS_MAX`].
-pub(crate) async fn attempt(courier: &Arc<dyn Courier>, attempting: &Attempting<'_>) -> Sent {
+/// Sends a message within `seconds`.
+pub(crate) async fn attempt(courier: &Arc<dyn Courier>, attempting: &Attempting<'_>, seconds: u64) -> Sent {
     let sending = send(courier, attempting);
-    match tokio::time::timeout(Duration::from_secs(ATTEMPT_SECONDS_MAX), sending).await {
+    match tokio::time::timeout(Duration::from_secs(seconds.clamp(1, TIMEOUT_SECONDS_MAX)), sending).await {
         Ok(Ok(sent)) => sent,
         Ok(Err(failure)) => Sent::failed(failure),
         Err(_) => Sent::failed(Failure::Timeout),

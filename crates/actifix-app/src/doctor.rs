@@ -385,6 +385,7 @@ impl App {
                 .collect(),
             backups: self.list_backups(&Actor::System).await?,
             backup_every_hours: self.settings.backup_every_hours,
+            root_key_since: self.vault.status().ok().and_then(|vault| vault.recorded_at),
             integrity: integrity.map(|run| IntegrityFact { at: run.finished_at, intact: run.ok }),
             audit: if whole { Some(self.store.verify_audit().await?) } else { None },
             last_act_at,

@@ -54,6 +54,14 @@ pub enum Error {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
+    /// What is stored is not what was written: the disk, or somebody, changed it. None of it is served.
+    #[error(
+        "{what} is damaged, so it is not shown; nothing was deleted: run `actifix doctor`, keep the files as they are, and restore a backup that was found whole (docs/backups.md)"
+    )]
+    Damaged {
+        /// Which row of which table, as far as it is known.
+        what: String,
+    },
     /// A fault of ours.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -265,7 +265,10 @@ impl App {
         }
         let done = self.act(&hook.record, &actor, headers, body).await;
         // Not its fault: the sender may try again.
-        if !matches!(&done, Err(HookRefusal::Failed(Error::Unavailable { .. } | Error::Internal(_)))) {
+        if !matches!(
+            &done,
+            Err(HookRefusal::Failed(Error::Unavailable { .. } | Error::Damaged { .. } | Error::Internal(_)))
+        ) {
             // Remembered when it is done: after a crash in between it can be sent again.
             self.store.first_sight(name, &message, self.now()).await?;
         }

@@ -17,7 +17,8 @@ use crate::ports::{
 };
 use actifix_domain::access::{Actor, Scope};
 use actifix_domain::alert::{
-    ATTEMPTS_OF_REFUSED_MAX, BREAKER_STREAK, ENDPOINTS_MAX, Failure, RuleState, Signal, Verdict, delay_micros,
+    ATTEMPTS_MAX, ATTEMPTS_OF_REFUSED_MAX, BREAKER_STREAK, ENDPOINTS_MAX, Failure, RuleState, Signal,
+    Verdict, delay_micros,
 };
 use actifix_domain::audit::Action;
 use actifix_domain::time::{SECOND, Timestamp};
@@ -43,9 +44,9 @@ const ROUTES_PER_LOOK: u32 = 20;
 /// waiting.
 const FLIGHTS_MAX: usize = ENDPOINTS_MAX;
 /// Deliveries under way to one host.
-const FLIGHTS_PER_HOST_MAX: usize = 4;
+const FLIGHTS_PER_HOST_MAX: usize = 2;
 /// How long a delivery is ours; longer than an attempt may take.
-const LEASE_MICROS: i64 = 30 * SECOND;
+const LEASE_MICROS: i64 = 40 * SECOND;
 
 pub(crate) type States = BTreeMap<StateKey, RuleState>;
 
@@ -341,7 +342,7 @@ impl App {
             attempts: leased.attempts,
             issue,
         };
-        Ok(attempt(self.courier()?, &attempting).await)
+        Ok(attempt(self.courier()?, &attempting, self.settings.outbound_timeout_seconds).await)
     }
 
     /// Files an event about a channel that cannot be reached. It has a key of its own, so that all of them are one
@@ -480,6 +481,7 @@ fn end_of(leased: &LeasedDelivery, sent: &Sent, streak: u32, random: u64, now: T
     let delay = delay_micros(streak.saturating_add(1), random, sent.retry_after_seconds);
     let not_before = now.plus(delay);
     let given_up = failure == Failure::Gone
+        || leased.attempts >= ATTEMPTS_MAX
         || (failure.is_of_message() && leased.attempts >= ATTEMPTS_OF_REFUSED_MAX)
         || not_before >= leased.expires_at;
     if given_up {

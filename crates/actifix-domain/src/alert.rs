@@ -18,8 +18,8 @@ pub use flow::{Digest, RULE_STATES_MAX, RuleState, SAMPLES_MAX, TOLD_MAX, URGENT
 pub use mute::Mute;
 pub use quiet::{DailyHours, HOURS_PATTERN, QuietHours};
 pub use retry::{
-    ATTEMPTS_OF_REFUSED_MAX, BREAKER_STREAK, DELAY_MICROS_MAX, DELIVERY_AGE_MICROS_MAX, Failure,
-    WAIT_MICROS_MAX, delay_micros, explain,
+    ATTEMPTS_MAX, ATTEMPTS_OF_REFUSED_MAX, BREAKER_STREAK, DELAY_MICROS_MAX, DELIVERY_AGE_MICROS_MAX,
+    Failure, WAIT_MICROS_MAX, delay_micros, explain,
 };
 pub use watch::{Interest, Interests, RateWatch, Window};
 

@@ -70,6 +70,7 @@ pub struct LogReader {
     /// The unfinished last line of what was fed.
     carry: Vec<u8>,
     binary_lines: u64,
+    foreign_lines: u64,
 }
 
 impl LogReader {
@@ -131,6 +132,11 @@ impl LogReader {
         self.binary_lines
     }
 
+    /// Lines that are of no layout that is known: no level, no time, no stack trace; with [`LogFormat::Json`] no JSON.
+    pub const fn foreign_lines(&self) -> u64 {
+        self.foreign_lines
+    }
+
     fn take(&mut self, line: &str, events: &mut Vec<LogEvent>) {
         self.line_no = self.line_no.saturating_add(1);
         let line = crate::stacktext::head(line, LINE_BYTES_MAX).trim_end_matches(['\n', '\r']);
@@ -145,7 +151,9 @@ impl LogReader {
             }
             return;
         }
+        let is_blank = line.text.trim().is_empty();
         if self.options.format == LogFormat::Json {
+            self.foreign_lines = self.foreign_lines.saturating_add(u64::from(!is_blank));
             return self.finish(events);
         }
         if let Some(pending) = &mut self.pending
@@ -155,6 +163,9 @@ impl LogReader {
         }
         self.finish(events);
         self.pending = Pending::start(line, self.line_no);
+        if self.pending.is_none() && !is_blank {
+            self.foreign_lines = self.foreign_lines.saturating_add(1);
+        }
     }
 
     fn finish(&mut self, events: &mut Vec<LogEvent>) {

@@ -23,6 +23,9 @@ pub(crate) enum Fault {
         /// Its number.
         row: i64,
     },
+    /// A row cannot even be decoded, so it is not what we wrote.
+    #[error("a row of the database cannot be read: {0}")]
+    Unreadable(String),
     /// What was read is not what we wrote, or code of ours broke.
     #[error("{0}")]
     Defect(String),
@@ -57,6 +60,32 @@ impl Fault {
         Self::Damaged { table, row }
     }
 
+    /// Tells loudly of a row that cannot be decoded. Never its content.
+    pub(crate) fn tell(&self) {
+        if !matches!(self, Self::Damaged { .. }) {
+            metrics::counter!("actifix_db_damaged_reads_total").increment(1);
+            tracing::error!(error = %self, "store.row_unreadable: it is not served; restore it from a backup");
+        }
+    }
+
+    /// Whether what is stored was changed, rather than code of ours broke: the schema is strict and what we write decodes.
+    pub(crate) fn is_damage(&self) -> bool {
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+        };
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::Unreadable(_)
+                | Self::Sql(
+                    FromSqlConversionFailure(..)
+                        | IntegralValueOutOfRange(..)
+                        | InvalidColumnType(..)
+                        | Utf8Error(..)
+                )
+        )
+    }
+
     /// How far it reaches.
     pub(crate) fn weight(&self) -> Weight {
         let Self::Sql(rusqlite::Error::SqliteFailure(failure, _)) = self else { return Weight::One };
@@ -86,6 +115,11 @@ impl Fault {
             }
             Weight::One => match self {
                 Self::App(error) => error,
+                Self::Damaged { table, row } => Error::Damaged { what: format!("row {row} of {table}") },
+                damage if damage.is_damage() => {
+                    damage.tell();
+                    Error::Damaged { what: "something that is stored".to_owned() }
+                }
                 other => Error::internal(other),
             },
         }

@@ -16,6 +16,7 @@ pub fn settings() -> AppSettings {
         backup_every_hours: None,
         decode_parallel: 1,
         outbound: Default::default(),
+        outbound_timeout_seconds: 5,
         in_effect: Vec::new(),
         cors_origins: Vec::new(),
         security_txt: None,

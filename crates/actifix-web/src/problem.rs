@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// What is said where nothing of ours is.
 pub const NO_SUCH_PATH: &str = "there is nothing at this path; /api/openapi.json lists all paths";
+/// Type of the answer where what is stored was changed: no defect of the program, and trying again does not help.
+pub const DAMAGED: &str = "urn:actifix:problem:damaged";
 
 /// Result of a handler.
 pub type ApiResult<T> = Result<T, Problem>;
@@ -92,6 +94,9 @@ impl From<Error> for Problem {
                 retry_after: Some(retry_after_seconds),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             },
+            Error::Damaged { .. } => {
+                Self { kind: Some(DAMAGED), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
+            }
             Error::Internal(source) => {
                 tracing::error!(error = %source, "internal error");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error, see the server's log")

@@ -10,6 +10,7 @@ mod keys;
 mod name;
 mod read;
 mod restore;
+mod roots;
 mod seal;
 mod shelf;
 
@@ -38,7 +39,9 @@ const DATABASE: &str = "data/actifix.db";
 const WITNESS: &str = ".actifix/audit.head";
 /// Files of the home that are taken along, where they are there. The root key is none of them, nor is anything that
 /// could hold one.
-const FILES: [&str; 3] = ["actifix.toml", ".actifix/vault.json", ".actifix/ticket_throttle_history.json"];
+const FILES: [&str; 3] = ["actifix.toml", VAULT, ".actifix/ticket_throttle_history.json"];
+/// The record of the vault.
+const VAULT: &str = ".actifix/vault.json";
 /// Largest member besides the database, bytes.
 const MEMBER_BYTES_MAX: u64 = 16 << 20;
 /// Block of a tar archive, bytes.

@@ -18,7 +18,7 @@ mod source;
 mod tests;
 
 pub use error::VaultError;
-pub use record::Backend;
+pub use record::{Backend, RECORD_FILE, Record};
 pub use rotate::check_wish;
 pub use source::{Ask, KeySources, Material, ask_terminal};
 
@@ -38,7 +38,7 @@ use actifix_domain::time::Timestamp;
 use key::Key;
 use keyfile::Readers;
 use passphrase::Stretch;
-use record::{Place, Record, Slot};
+use record::{Place, Slot};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl HomeVault {
             None if private.join(OLD_CHECK_FILE).exists() => {
                 adopt(private, given.as_ref(), ids.as_ref(), now)?
             }
-            None if has_data => return Err(VaultError::Lost { path: private.join(record::RECORD_FILE) }),
+            None if has_data => return Err(VaultError::Lost { path: private.join(RECORD_FILE) }),
             None => {
                 let wish = Wish::default();
                 make(private, &wish, sources, given.as_ref(), ids.as_ref(), now)?
@@ -143,33 +143,35 @@ impl HomeVault {
         Ok(status_of(private, &record))
     }
 
-    /// What the vault of a backup derives. Its record lies in `staged`; the root key is the one of the environment, else
-    /// the key file in `private`, else there is none. The record of a backup may be forged: the place of a key that it
-    /// names is not looked at, and a key that is at hand must be the one of the record.
-    pub fn derive_of_backup<const N: usize>(
-        staged: &Path,
-        private: &Path,
-        sources: &KeySources,
+    /// The root key for looking into a backup: the one of the environment, else the key file in `private`, else none. The
+    /// record of a backup may be forged, so the place of a key that it names is not looked at.
+    pub fn key_at_hand(private: &Path, sources: &KeySources) -> Result<Option<Material>, VaultError> {
+        if let Some(given) = sources.given()? {
+            return Ok(Some(given));
+        }
+        let path = private.join(source::KEY_FILE);
+        let Some(text) = keyfile::read(&path, Readers::Owner)? else { return Ok(None) };
+        let text = SecretText::new(text.trim_end().to_owned());
+        Ok(Some(Material { text, origin: path.display().to_string() }))
+    }
+
+    /// What the vault of this record derives, if `given` is a key of it. The data key stays when the root key changes, so
+    /// that any record of an installation that a key opens derives the same.
+    pub fn derive_by<const N: usize>(
+        record: &Record,
+        given: &Material,
         purposes: [&'static str; N],
-    ) -> Result<Option<[[u8; 32]; N]>, VaultError> {
-        let given = match sources.given()? {
-            Some(given) => given,
-            None => {
-                let path = private.join(source::KEY_FILE);
-                let Some(text) = keyfile::read(&path, Readers::Owner)? else { return Ok(None) };
-                let text = SecretText::new(text.trim_end().to_owned());
-                Material { text, origin: path.display().to_string() }
-            }
-        };
-        let record = Record::read(staged)?.ok_or_else(|| lost(staged))?;
+    ) -> Result<[[u8; 32]; N], VaultError> {
+        let nowhere = Path::new("");
         for slot in std::iter::once(&record.current).chain(&record.next) {
-            let (root, _) = source::fetch(staged, &record.home_id, slot, sources, Some(&given))?;
+            let (root, _) =
+                source::fetch(nowhere, &record.home_id, slot, &KeySources::default(), Some(given))?;
             if slot.is_of(&root) {
-                let data = unwrap_slot(staged, &record, slot, &root)?;
-                return Ok(Some(purposes.map(|purpose| data.derive(purpose))));
+                let data = unwrap_slot(nowhere, record, slot, &root)?;
+                return Ok(purposes.map(|purpose| data.derive(purpose)));
             }
         }
-        Err(VaultError::Wrong { origin: given.origin })
+        Err(VaultError::Wrong { origin: given.origin.clone() })
     }
 
     /// How the vault of a home stands, without changing anything.
@@ -312,7 +314,7 @@ fn next_key(
 
 fn unwrap_slot(private: &Path, record: &Record, slot: &Slot, root: &Key) -> Result<Key, VaultError> {
     slot.open(&record.home_id, root).ok_or_else(|| VaultError::Damaged {
-        path: private.join(record::RECORD_FILE),
+        path: private.join(RECORD_FILE),
         what: "the key is right, but the data key under it was changed".to_owned(),
     })
 }
@@ -484,7 +486,7 @@ fn trouble(status: VaultStatus, error: &VaultError) -> VaultStatus {
 }
 
 fn lost(private: &Path) -> VaultError {
-    VaultError::Lost { path: private.join(record::RECORD_FILE) }
+    VaultError::Lost { path: private.join(RECORD_FILE) }
 }
 
 fn sealing_failed() -> VaultError {

@@ -233,6 +233,7 @@ fn settings(config: &Config, bound: Option<String>) -> Result<AppSettings, CliEr
         backup_every_hours: (!config.backup.recipients.is_empty()).then_some(config.backup.every_hours),
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
         outbound: AddressPolicy { allow_private: config.outbound.allow_private.clone() },
+        outbound_timeout_seconds: config.outbound.timeout_seconds,
         in_effect: Vec::new(),
         cors_origins: config.cors.allowed_origins.clone(),
         security_txt: config.security_txt.file().map_err(CliError::config)?,

@@ -6,6 +6,7 @@ use crate::delivery::{
     public_key,
 };
 use crate::error::{Error, Result};
+use crate::figures::announce_deliveries;
 use crate::ports::{Backlog, Courier, EndpointRecord, NewDelivery, SealedEndpoint};
 use crate::secrets::SecretText;
 use actifix_domain::access::{Actor, Scope};
@@ -190,6 +191,7 @@ impl App {
         let detail = json!({ "act": "added", "kind": channel.kind.as_str(), "place": channel.place() });
         let audit = self.audit(actor, Action::WebhookChanged, format!("webhook:{name}"), project, detail);
         self.store.add_endpoint(&sealed, &audit).await?;
+        announce_deliveries(&sealed.record.name);
         tracing::info!(webhook = name, kind = channel.kind.as_str(), "webhook.added");
         Ok(NewEndpoint { record: sealed.record, secrets })
     }
@@ -346,7 +348,7 @@ impl App {
         let started = self.clock.monotonic_micros();
         let attempting =
             Attempting { channel: &opened.channel, message: &message, now, attempts: 1, issue: None };
-        let sent = attempt(self.courier()?, &attempting).await;
+        let sent = attempt(self.courier()?, &attempting, self.settings.outbound_timeout_seconds).await;
         let milliseconds = self.clock.monotonic_micros().saturating_sub(started) / 1_000;
         let delivery = NewDelivery {
             id: id.clone(),
@@ -403,6 +405,7 @@ impl App {
                     let target = format!("webhook:{name}");
                     let audit = self.audit(&actor, Action::WebhookChanged, target, None, detail);
                     self.store.add_endpoint(&sealed, &audit).await?;
+                    announce_deliveries(&name);
                 }
                 Some(sealed) if !sealed.record.from_environment => {
                     return Err(Error::conflict(format!(

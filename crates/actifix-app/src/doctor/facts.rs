@@ -319,6 +319,8 @@ pub struct Kept {
     pub backups: Vec<BackupView>,
     /// Hours between two; none: none are made.
     pub backup_every_hours: Option<u32>,
+    /// When the root key in use was recorded.
+    pub root_key_since: Option<Timestamp>,
     /// The last look for damage that ended.
     pub integrity: Option<IntegrityFact>,
     /// What is wrong with the audit log; none where it was not read.

@@ -119,6 +119,7 @@ fn good() -> Facts {
         rules: vec![rule("new", &[])],
         backups: vec![backup(5)],
         backup_every_hours: Some(24),
+        root_key_since: Some(NOW.plus(-6 * HOUR)),
         integrity: Some(IntegrityFact { at: NOW.plus(-DAY), intact: true }),
         audit: Some(AuditReport {
             intact: true,
@@ -284,6 +285,7 @@ fn breaking_anything_else_changes_exactly_its_check() {
         ("backup_verified", Fail, |f| f.kept.backups[0] = backup(49)),
         ("backup_verified", Fail, |f| f.kept.backups[0].verified_at = None),
         ("backup_verified", Fail, |f| f.kept.backups[0].problem = Some("truncated".into())),
+        ("backup_verified", Fail, |f| f.kept.root_key_since = Some(NOW.plus(-4 * HOUR))),
         ("integrity", Unknown, |f| f.kept.integrity = None),
         ("integrity", Fail, |f| f.kept.integrity.as_mut().unwrap().intact = false),
         ("integrity", Warn, |f| f.kept.integrity.as_mut().unwrap().at = NOW.plus(-3 * DAY)),

@@ -79,6 +79,12 @@ pub(super) fn backup_verified(facts: &Facts) -> Found {
             CREATE,
         ));
     }
+    if kept.root_key_since.is_some_and(|since| newest.file.created_at < since && since <= kept.now) {
+        problems.push(Problem::fail(
+            "the root key was changed after the newest backup: with the present one alone no backup opens",
+            format!("keep the former root key, {CREATE}, and copy the new backup where the others are"),
+        ));
+    }
     let seen = format!("{}, {} h old, restored on trial and found whole", newest.file.name, hours(age));
     Found::of(problems, seen)
 }

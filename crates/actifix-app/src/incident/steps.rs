@@ -128,7 +128,12 @@ impl App {
             return Ok(());
         }
         match self.rotate_root_key(actor, Rotation::default()).await {
-            Ok(status) => step.detail = json!({ "key_id": status.key_id, "backend": status.backend }),
+            Ok(status) => {
+                let then = "make a backup (`actifix backup create`): older ones open with this key only where a later one \
+                            lies beside them. Whoever has the former root key, an older backup and its age key still \
+                            reads that backup: remove its copies, or replace the age key";
+                step.detail = json!({ "key_id": status.key_id, "backend": status.backend, "then": then });
+            }
             Err(Error::Conflict { message, .. }) => {
                 step.stage = Stage::Todo;
                 step.detail = json!({ "why": message, "then": "actifix secrets rotate-key" });

@@ -311,6 +311,7 @@ mod tests {
             retention: crate::ports::RetentionPolicy::default(),
             backup_every_hours: None,
             outbound: Default::default(),
+            outbound_timeout_seconds: 5,
             in_effect: Vec::new(),
             decode_parallel: 1,
             cors_origins: Vec::new(),

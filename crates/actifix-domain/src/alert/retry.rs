@@ -3,7 +3,8 @@
 use crate::time::{HOUR, SECOND};
 use serde::{Deserialize, Serialize};
 
-/// First upper bound of the delay, microseconds; doubles with each failure in a row.
+/// First upper bound of the delay, microseconds; four times as long with each failure in a row, so that eight attempts reach
+/// over a restart of the receiver as well as over an hour or two.
 const DELAY_MICROS_BASE: i64 = 5 * SECOND;
 /// Longest delay of our own choice, microseconds.
 pub const DELAY_MICROS_MAX: i64 = HOUR;
@@ -13,6 +14,8 @@ const RETRY_AFTER_MICROS_MAX: i64 = 6 * HOUR;
 pub const WAIT_MICROS_MAX: i64 = RETRY_AFTER_MICROS_MAX;
 /// Failures in a row after which the channel counts as unreachable and only one probe at a time is sent.
 pub const BREAKER_STREAK: u32 = 5;
+/// Attempts at a message; then it is given up, and a person may send it again.
+pub const ATTEMPTS_MAX: u32 = 8;
 /// Attempts at a message that the receiver says is wrong.
 pub const ATTEMPTS_OF_REFUSED_MAX: u32 = 3;
 /// Age at which a message that could not be delivered is given up, microseconds.
@@ -121,7 +124,7 @@ impl Failure {
             Self::TlsSelfSigned => {
                 "its certificate signed itself: name it in outbound.extra_ca, or get one of an authority"
             }
-            Self::Timeout => "no whole answer within 5 s: look whether it is overloaded",
+            Self::Timeout => "no whole answer within outbound.timeout_seconds: look whether it is overloaded",
             Self::Broken => "the connection broke off before a whole answer",
             Self::Protocol => "what it answered is no HTTP, or too large: look at the address",
             Self::Redirect => "it leads elsewhere, where nothing is sent: use the address it leads to",
@@ -149,7 +152,7 @@ impl Failure {
         }
     }
 
-    /// Whether the message rather than the way is at fault, so that trying it for a day is of no use.
+    /// Whether the message rather than the way is at fault, so that trying it often is of no use.
     pub const fn is_of_message(self) -> bool {
         matches!(self, Self::Refused)
     }
@@ -164,11 +167,11 @@ pub fn explain(word: &str) -> Option<&'static str> {
     }
 }
 
-/// Microseconds until the next attempt: a random part of a bound that doubles with the failures in a row (full
+/// Microseconds until the next attempt: a random part of a bound that grows four times as long with the failures in a row (full
 /// jitter), and not less than what the receiver asked for. `random` is any number from the generator.
 pub fn delay_micros(streak: u32, random: u64, retry_after_seconds: Option<u64>) -> i64 {
-    let doubled = DELAY_MICROS_BASE.saturating_mul(1_i64 << streak.saturating_sub(1).min(20));
-    let bound = doubled.min(DELAY_MICROS_MAX);
+    let grown = DELAY_MICROS_BASE.saturating_mul(1_i64 << (2 * streak.saturating_sub(1).min(10)));
+    let bound = grown.min(DELAY_MICROS_MAX);
     let span = u64::try_from(bound - SECOND).unwrap_or(1).max(1);
     let jitter = SECOND + i64::try_from(random % span).unwrap_or(0);
     let asked = retry_after_seconds.map_or(0, |seconds| {

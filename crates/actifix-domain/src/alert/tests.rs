@@ -390,7 +390,7 @@ proptest! {
         if let Some(seconds) = asked {
             prop_assert!(delay >= (seconds as i64).saturating_mul(SECOND).min(6 * HOUR));
         } else {
-            prop_assert!(delay <= (5 * SECOND).saturating_mul(1 << streak.saturating_sub(1).min(20)).min(DELAY_MICROS_MAX));
+            prop_assert!(delay <= (5 * SECOND).saturating_mul(4_i64.saturating_pow(streak.saturating_sub(1))).min(DELAY_MICROS_MAX));
         }
     }
 

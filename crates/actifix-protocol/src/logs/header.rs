@@ -233,7 +233,9 @@ impl<'a> Reader<'a> {
         if !self.has_time && self.groups.is_empty() {
             return false;
         }
-        if matches!(word, "-" | "|" | "--" | "---" | ":") || word.bytes().all(|byte| byte.is_ascii_digit()) {
+        if matches!(word, "-" | "|" | "--" | "---" | ":")
+            || word.bytes().all(|byte| byte.is_ascii_digit() || byte == b':')
+        {
             self.skip(word.len());
             return !word.is_empty();
         }

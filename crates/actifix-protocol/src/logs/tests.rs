@@ -59,6 +59,9 @@ fn plain_layouts() {
             "2026-11-24T09:47:29.123456Z ERROR shop::pay: order failed id=88",
             "error shop::pay: order failed id=88",
         ),
+        ("2026-11-24 ERROR order 88 failed", "error -: order 88 failed"),
+        ("[2026-11-24] ERROR: order 88 failed", "error -: order 88 failed"),
+        ("2026-11-24 09:47 ERROR shop.billing: order 88 failed", "error shop.billing: order 88 failed"),
         ("ERROR:shop.billing:order 88 failed", "error shop.billing: order 88 failed"),
         ("ERROR: order 88 failed", "error -: order 88 failed"),
         ("[ERROR] order 88 failed", "error -: order 88 failed"),
@@ -104,6 +107,7 @@ fn times_are_read() {
         ("2026-11-24T09:47:29+0100 ERROR x", json!("2026-11-24T09:47:29+01:00")),
         ("[Tue Nov 24 09:47:29.5 2026] [error] x", json!("2026-11-24T09:47:29.5")),
         ("[24/Nov/2026:09:47:29 +0000] ERROR x", json!("2026-11-24T09:47:29+00:00")),
+        ("2026/11/24 ERROR x", json!("2026-11-24T00:00:00")),
         ("Nov 24 09:47:29 web-1 shop[12]: ERROR x", Value::Null),
         ("{\"level\":50,\"time\":1795513649123,\"msg\":\"x\"}", json!(1_795_513_649_123_u64)),
     ] {
@@ -308,7 +312,11 @@ fn formats_are_kept_apart() {
         let mut events = reader.feed(text.as_bytes());
         events.extend(reader.flush());
         assert_eq!(events.iter().map(show).collect::<Vec<_>>(), [expected]);
+        assert_eq!(reader.foreign_lines(), 1, "{format:?}");
     }
+    let mut reader = LogReader::new(LogOptions::default());
+    reader.feed(b"2026-11-24 INFO fine\n\nERROR y\n  at f (/a.js:1:2)\n2026-11-24 quiet words\n");
+    assert_eq!(reader.foreign_lines(), 0, "what is quiet or goes on is understood");
 }
 
 const LINES: [&str; 24] = [

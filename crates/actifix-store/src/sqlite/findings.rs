@@ -21,7 +21,7 @@ const PLACES_MAX: usize = 20;
 const NOTE_CHARS_MAX: usize = 2_000;
 
 const COLUMNS: &str = "seq, finding_id, project_id, rule, severity, masked, quantity, first_seen, last_seen, state, \
-     note, places, version";
+     note, places, version, hash";
 
 type Places = Vec<(String, Option<TicketId>)>;
 
@@ -111,18 +111,19 @@ fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<Option<String>> {
         .extend(before.into_iter().filter(|(path, _)| sighted.places.iter().all(|(fresh, _)| fresh != path)));
     places.truncate(PLACES_MAX);
     let places = serde_json::to_string(&places)?;
+    let hash: String = finding.hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let (first, last) = (sighted.first_seen.micros(), sighted.last_seen.micros());
     if known.is_some() {
         db.prepare_cached(
-            "UPDATE findings SET quantity = quantity + ?5, last_seen = max(last_seen, ?3), places = ?4 \
+            "UPDATE findings SET quantity = quantity + ?5, last_seen = max(last_seen, ?3), places = ?4, hash = ?6 \
              WHERE project_id = ?1 AND finding_id = ?2",
         )?
-        .execute(params![project.0, id, last, places, many])?;
+        .execute(params![project.0, id, last, places, many, hash])?;
         return Ok(None);
     }
     db.prepare_cached(
         "INSERT INTO findings (project_id, finding_id, rule, severity, masked, quantity, first_seen, last_seen, state, \
-         note, places) VALUES (?1, ?2, ?3, ?4, ?5, ?9, ?6, ?8, 'open', '', ?7)",
+         note, places, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?9, ?6, ?8, 'open', '', ?7, ?10)",
     )?
     .execute(params![
         project.0,
@@ -133,7 +134,8 @@ fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<Option<String>> {
         first,
         places,
         last,
-        many
+        many,
+        hash
     ])?;
     rows::add_to_counter(db, project, rows::FINDINGS, 1)?;
     Ok(Some(id))
@@ -229,5 +231,6 @@ fn view(row: &Row<'_>) -> Result<FindingView> {
             .map(|(path, ticket_id)| FindingPlace { path, ticket_id })
             .collect(),
         version: c.count()?,
+        hash: c.take()?,
     })
 }

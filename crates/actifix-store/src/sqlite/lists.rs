@@ -310,7 +310,10 @@ fn read(db: &Connection, seqs: &[i64]) -> Result<Vec<Ticket>> {
 pub(crate) fn whole<T>(row: Result<T>) -> Result<Option<T>> {
     match row {
         Ok(row) => Ok(Some(row)),
-        Err(Fault::Damaged { .. }) => Ok(None),
+        Err(fault) if fault.is_damage() => {
+            fault.tell();
+            Ok(None)
+        }
         Err(fault) => Err(fault),
     }
 }

@@ -32,13 +32,14 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (24, "source_maps", include_str!("../../migrations/sqlite/0024_source_maps.sql")),
     (25, "releases", include_str!("../../migrations/sqlite/0025_releases.sql")),
     (26, "clock_mark", include_str!("../../migrations/sqlite/0026_clock_mark.sql")),
+    (32, "finding_hash", include_str!("../../migrations/sqlite/0032_finding_hash.sql")),
 ];
 
 /// The migration that made the audit log.
 const AUDIT: u32 = 4;
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 26;
+pub(crate) const SCHEMA_VERSION: u32 = 32;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -57,7 +57,8 @@ impl<'a, 'r> Columns<'a, 'r> {
 
     /// A text column through its parser.
     pub(crate) fn parse<T: FromStr>(&mut self) -> Result<T> {
-        self.parse_optional()?.ok_or_else(|| Fault::Defect("a column is empty that must not be".to_owned()))
+        self.parse_optional()?
+            .ok_or_else(|| Fault::Unreadable("a column is empty that must not be".to_owned()))
     }
 
     /// A text column that may be null.
@@ -71,7 +72,7 @@ impl<'a, 'r> Columns<'a, 'r> {
         };
         match text.and_then(|text| text.parse().ok()) {
             Some(value) => Ok(Some(value)),
-            None => Err(Fault::Defect(format!("column {place} does not hold what it should"))),
+            None => Err(Fault::Unreadable(format!("column {place} does not hold what it should"))),
         }
     }
 
@@ -102,7 +103,7 @@ pub(crate) fn priority(number: i64) -> Result<Priority> {
     u8::try_from(number)
         .ok()
         .and_then(Priority::from_number)
-        .ok_or_else(|| Fault::Defect(format!("priority {number}")))
+        .ok_or_else(|| Fault::Unreadable(format!("priority {number}")))
 }
 
 /// A count for SQL.

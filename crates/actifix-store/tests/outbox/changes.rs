@@ -24,6 +24,23 @@ fn digests(given: &[Given]) -> Vec<&Given> {
 }
 
 #[tokio::test]
+async fn a_message_is_given_up_after_eight_attempts() {
+    let house = House::new().await;
+    // Tickets about channels that fail are of P2, and not told here.
+    let when = Conditions { priority_min: Some(Priority::P1), ..Conditions::default() };
+    house.rule(AlertRule { when, ..new_tickets() }).await;
+    house.channel("away").await;
+    house.courier.will("away.example", (0..99).map(|_| Err(Failure::Connect)));
+    house.record("one", Priority::P1).await;
+    for _ in 0..20 {
+        house.settle().await;
+        house.clock.advance(HOUR + MINUTE);
+    }
+    assert_eq!(house.courier.to("away").len(), 8);
+    assert_eq!((house.log("pending").await, house.log("dead").await), (0, 1));
+}
+
+#[tokio::test]
 async fn a_replaced_key_and_secret_sign_for_the_overlap_and_no_longer() {
     let house = House::new().await;
     house.rule(new_tickets()).await;

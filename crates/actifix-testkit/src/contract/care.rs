@@ -50,6 +50,9 @@ async fn findings_are_one_per_value(case: &Case) {
     );
     let aws = page.items.iter().find(|f| f.count == 2).unwrap();
     assert_eq!((aws.id.len(), aws.places.len(), aws.state), (32, 1, FindingState::Open));
+    let other = page.items.iter().find(|f| f.count == 1).unwrap();
+    assert_eq!(aws.hash.as_ref().map(String::len), Some(32));
+    assert!(aws.hash == jwt.hash && aws.hash != other.hash, "one value under two rules, and another value");
     let state = FindingState::Rotated;
     let set = case.store.set_finding_state(&aws.id, Some(1), state, "new key", &act()).await.unwrap();
     assert_eq!((set.state, set.note.as_str(), set.version), (state, "new key", 2));

@@ -96,6 +96,7 @@ async fn main() {
         backup_every_hours: None,
         decode_parallel: std::thread::available_parallelism().map_or(2, usize::from),
         outbound: Default::default(),
+        outbound_timeout_seconds: 5,
         in_effect: Vec::new(),
         cors_origins: Vec::new(),
         security_txt: None,

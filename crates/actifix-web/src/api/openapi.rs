@@ -213,7 +213,10 @@ fn problems() -> Value {
         (421, "This server is not known by the name that the request was sent to"),
         (422, "The form is right and the value is not; `errors` names the fields"),
         (429, "Too many requests; wait as `Retry-After` says"),
-        (500, "An error of the server; its log has it under the request's id"),
+        (
+            500,
+            "An error of the server; its log has it under the request's id. Type `urn:actifix:problem:damaged`: what is stored was changed, and `actifix doctor` says what to do",
+        ),
         (503, "The server cannot do it now; try again as `Retry-After` says"),
     ];
     let describe = |(status, text): (u16, &str)| {

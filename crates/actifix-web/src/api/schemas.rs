@@ -76,7 +76,8 @@ const SCHEMAS: &[(&str, &str)] = &[
     (
         "Finding",
         "id:string project:integer rule:string severity:string masked:string count:integer first_seen:time \
-         last_seen:time state:string note:string fix:string places:[FindingPlace] version:integer",
+         last_seen:time state:string note:string fix:string places:[FindingPlace] version:integer \
+         hash:string?",
     ),
     ("FindingPlace", "path:string ticket_id:string?"),
     ("Project", "id:integer name:string settings:object created_at:time version:integer"),
@@ -98,7 +99,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     (
         "BackupVerdict",
         "name:string intact:boolean faults:[string] counts:object audit_head:integer audit_verified:boolean \
-         authenticity:string created_at:time?",
+         authenticity:string created_at:time? former_root_key:string?",
     ),
     ("DamagedRow", "table:string row:integer"),
     ("Integrity", "intact:boolean rows:integer damaged:[DamagedRow] structure:[string]"),

@@ -248,7 +248,7 @@ where
         Error::Invalid(_) | Error::Conflict { .. } | Error::Unavailable { .. } | Error::Throttled { .. } => {
             true
         }
-        Error::NotFound { .. } | Error::Internal(_) => false,
+        Error::NotFound { .. } | Error::Damaged { .. } | Error::Internal(_) => false,
     };
     let asked = matches!(&error, Error::Forbidden { needs } if needs.starts_with(PASSWORD_NEEDED));
     let problem = Problem::from(error);

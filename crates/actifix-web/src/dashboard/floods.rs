@@ -211,6 +211,7 @@ struct Leak {
     rule: Marked,
     severity: String,
     masked: String,
+    hash: Option<String>,
     project: String,
     count: String,
     first: When,
@@ -285,6 +286,7 @@ pub async fn findings(
                 id: finding.id,
                 severity: finding.severity,
                 masked: finding.masked,
+                hash: finding.hash,
                 version: finding.version,
             })
             .collect();

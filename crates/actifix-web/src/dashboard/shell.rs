@@ -4,7 +4,7 @@ use super::acts::{Done, News, Once};
 use super::assets::NAMES;
 use super::look::Look;
 use super::text::{grouped, many};
-use crate::problem::{NO_SUCH_PATH, Problem};
+use crate::problem::{DAMAGED, NO_SUCH_PATH, Problem};
 use actifix_app::App;
 use actifix_app::error::Error;
 use actifix_app::ports::StoreStats;
@@ -299,10 +299,14 @@ pub fn message(app: &App, look: Look, problem: &Problem, request_id: &str) -> Op
         detail: sentence(&detail),
         advice,
         command,
-        again: problem.retry_after.is_some() || problem.status.is_server_error(),
+        again: problem.retry_after.is_some() || (problem.status.is_server_error() && !is_damage(problem)),
         request_id: request_id.to_owned(),
     };
     page.render().ok()
+}
+
+fn is_damage(problem: &Problem) -> bool {
+    problem.kind == Some(DAMAGED)
 }
 
 /// What a page says of an error: what, why, what to do, and a command where one helps.
@@ -315,6 +319,7 @@ struct Words {
 
 fn words(problem: &Problem) -> Words {
     let of_database = ["database", "disk"].iter().any(|word| problem.detail.contains(word));
+    let is_damage = is_damage(problem);
     let (title, advice, command) = match problem.status {
         StatusCode::NOT_FOUND if problem.detail == NO_SUCH_PATH => {
             ("There is no such page", "The link that led here is old, or the address was mistyped.", "")
@@ -339,6 +344,11 @@ fn words(problem: &Problem) -> Words {
             "actifix doctor",
         ),
         StatusCode::SERVICE_UNAVAILABLE => ("Not now", "", ""),
+        _ if is_damage => (
+            "This is damaged",
+            "The disk, or somebody, changed what is stored. Everything else goes on. What to do now says",
+            "actifix doctor",
+        ),
         status if status.is_server_error() => (
             "This did not work",
             "The log of the server says why, under the id of the request:",

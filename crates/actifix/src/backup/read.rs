@@ -2,7 +2,7 @@
 
 use super::seal::Seal;
 use super::{
-    DATABASE, DIGESTS, FILES, FORMAT, Identities, MANIFEST, MEMBER_BYTES_MAX, Manifest, SEAL, WITNESS,
+    DATABASE, DIGESTS, FILES, FORMAT, Identities, MANIFEST, MEMBER_BYTES_MAX, Manifest, SEAL, VAULT, WITNESS,
 };
 use actifix_store::files;
 use age::{DecryptError, Decryptor};
@@ -55,18 +55,7 @@ pub(super) struct Unpacked {
 
 /// Writes what is in the backup at `path` into the empty directory `into`: `data/actifix.db` and the files beside it.
 pub(super) fn unpack(path: &Path, identities: &Identities, into: &Path) -> Result<Unpacked, ReadError> {
-    let io = |source| ReadError::Io { path: path.to_owned(), source };
-    let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path).map_err(io)?);
-    let decryptor = Decryptor::new_buffered(file).map_err(|error| match error {
-        DecryptError::Io(source) if source.kind() != io::ErrorKind::UnexpectedEof => io(source),
-        other => ReadError::Damaged(other.to_string()),
-    })?;
-    let clear = decryptor.decrypt(identities.each()).map_err(|error| match error {
-        DecryptError::NoMatchingKeys => ReadError::WrongKey,
-        other => ReadError::Damaged(other.to_string()),
-    })?;
-    let unpressed = zstd::stream::read::Decoder::new(clear).map_err(damaged)?;
-    let mut archive = tar::Archive::new(BufReader::with_capacity(BUFFER_BYTES, unpressed));
+    let mut archive = open(path, identities)?;
     for dir in ["", "data", ".actifix"] {
         let dir = into.join(dir);
         files::private_dir(&dir)
@@ -80,6 +69,36 @@ pub(super) fn unpack(path: &Path, identities: &Identities, into: &Path) -> Resul
         return Err(ReadError::Damaged("something follows the archive".to_owned()));
     }
     Ok(unpacked)
+}
+
+/// The record of the vault in the backup at `path`, nothing after it being read; none where that has none.
+pub(super) fn vault_record(path: &Path, identities: &Identities) -> Result<Option<Vec<u8>>, ReadError> {
+    for entry in open(path, identities)?.entries().map_err(damaged)?.take(MEMBERS_MAX) {
+        let mut entry = entry.map_err(damaged)?;
+        let size = entry.size();
+        match &*entry.path_bytes() {
+            name if name == VAULT.as_bytes() => return small(&mut entry, size).map(Some),
+            // It is large, and what is looked for stands before it.
+            name if name == DATABASE.as_bytes() => break,
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+fn open(path: &Path, identities: &Identities) -> Result<tar::Archive<impl Read>, ReadError> {
+    let io = |source| ReadError::Io { path: path.to_owned(), source };
+    let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path).map_err(io)?);
+    let decryptor = Decryptor::new_buffered(file).map_err(|error| match error {
+        DecryptError::Io(source) if source.kind() != io::ErrorKind::UnexpectedEof => io(source),
+        other => ReadError::Damaged(other.to_string()),
+    })?;
+    let clear = decryptor.decrypt(identities.each()).map_err(|error| match error {
+        DecryptError::NoMatchingKeys => ReadError::WrongKey,
+        other => ReadError::Damaged(other.to_string()),
+    })?;
+    let unpressed = zstd::stream::read::Decoder::new(clear).map_err(damaged)?;
+    Ok(tar::Archive::new(BufReader::with_capacity(BUFFER_BYTES, unpressed)))
 }
 
 fn damaged(error: impl std::fmt::Display) -> ReadError {

@@ -6,7 +6,7 @@ use super::shelf::look;
 use super::{Identities, Manifest, Trust};
 use crate::files;
 use crate::home::Home;
-use crate::vault::KeySources;
+use crate::vault::{KeySources, RECORD_FILE};
 use actifix_app::ports::BackupVerdict;
 use serde_json::json;
 use std::fs::File;
@@ -15,9 +15,6 @@ use std::path::{Path, PathBuf};
 
 /// Tells the first start that this home was made from a backup.
 pub const NOTE: &str = "restored.json";
-
-/// The record of the vault.
-const VAULT: &str = "vault.json";
 
 /// Why there is no home.
 #[derive(Debug, thiserror::Error)]
@@ -50,11 +47,13 @@ pub struct Restored {
     pub kept_config: bool,
 }
 
-/// Makes the home at `home` from the backup at `path`. Where a root key is at hand, only from one that was made by it.
+/// Makes the home at `home` from the backup at `path`. Where a root key is at hand, only from one that was made
+/// by it or by one before it; `present` is the home of the installation, if that is still there.
 pub fn restore(
     path: &Path,
     identities: &Identities,
     home: &Home,
+    present: &Home,
     sources: &KeySources,
 ) -> Result<Restored, RestoreError> {
     let io = |path: &Path| {
@@ -64,7 +63,7 @@ pub fn restore(
     let is_there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
     // A restore that was cut short leaves its note and no data: it may be begun again.
     let begun = is_there(&home.private().join(NOTE));
-    for occupied in [home.data(), home.private().join(VAULT)] {
+    for occupied in [home.data(), home.private().join(RECORD_FILE)] {
         if is_there(&occupied) && !(begun && occupied != home.data()) {
             return Err(RestoreError::Occupied(occupied));
         }
@@ -75,7 +74,8 @@ pub fn restore(
     let unpacked = unpack(path, identities, stage.path())?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut verdict = BackupVerdict { name: name.clone(), ..BackupVerdict::default() };
-    look(&unpacked, stage.path(), &Trust::AtHand { home, sources }, &mut verdict);
+    let trust = Trust::AtHand { home, present, sources, backup: path, identities };
+    look(&unpacked, stage.path(), &trust, &mut verdict);
     verdict.intact = verdict.faults.is_empty();
     if !verdict.intact {
         return Err(RestoreError::Unsound(verdict.faults.join("; ")));
@@ -95,7 +95,7 @@ pub fn restore(
     }
     // Logs and the like of a start that failed may lie there.
     files::private_dir(&home.private()).map_err(io(&home.private()))?;
-    for name in [NOTE, VAULT, "audit.head", "ticket_throttle_history.json"] {
+    for name in [NOTE, RECORD_FILE, "audit.head", "ticket_throttle_history.json"] {
         let (from, into) = (staged.private().join(name), home.private().join(name));
         if from.exists() {
             std::fs::rename(&from, &into).map_err(io(&into))?;

@@ -4,6 +4,8 @@ use super::draft::Draft;
 use super::read::{ReadError, Unpacked, unpack};
 use super::{DATABASE, Identities, Manifest, Trust, created_at, parse_recipient};
 use crate::files;
+use crate::home::Home;
+use crate::vault::Record;
 use actifix_app::error::{Error, Result};
 use actifix_app::ports::{BackupFile, BackupShelf, BackupVerdict, Ids, SnapshotSink};
 use actifix_domain::time::Timestamp;
@@ -107,7 +109,9 @@ impl BackupShelf for Shelf {
     }
 
     fn verify(&self, name: &str) -> Result<BackupVerdict> {
-        let trust = Trust::Keys { audit: self.audit_key, seal: self.seal_key };
+        let root_key = Record::read(&Home::at(&self.home).private()).ok().flatten();
+        let root_key = root_key.map(|record| record.current.key_id);
+        let trust = Trust::Keys { audit: self.audit_key, seal: self.seal_key, root_key };
         verify(&self.path(name)?, &self.own, &trust).map_err(|error| match error {
             ReadError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Error::Unavailable {

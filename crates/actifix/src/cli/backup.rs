@@ -185,8 +185,15 @@ fn verify_file(global: &Global, file: &Path, identity: &Path) -> Result<ExitCode
     let identities = Identities::from_file(identity).map_err(CliError::usage)?;
     let home = Home::at(&global.home);
     let sources = wire::key_sources(Ask::Nobody);
-    let trust = Trust::AtHand { home: &home, sources: &sources };
-    let verdict = backup::verify(&found(global, file), &identities, &trust).map_err(cannot_read)?;
+    let file = found(global, file);
+    let trust = Trust::AtHand {
+        home: &home,
+        present: &home,
+        sources: &sources,
+        backup: &file,
+        identities: &identities,
+    };
+    let verdict = backup::verify(&file, &identities, &trust).map_err(cannot_read)?;
     tell(global, &json!(verdict))
 }
 
@@ -210,6 +217,7 @@ fn tell(global: &Global, verdict: &Value) -> Result<ExitCode, CliError> {
                 },
             ))?;
             tell_unchecked(verdict);
+            tell_former_key(verdict);
         }
         for fault in verdict.get("faults").and_then(Value::as_array).into_iter().flatten() {
             output::line(format!("{}: {}", text(verdict, "name"), fault.as_str().unwrap_or_default()))?;
@@ -227,19 +235,29 @@ fn tell_unchecked(verdict: &Value) {
     }
 }
 
+/// Says so where it was made before the root key was changed.
+fn tell_former_key(verdict: &Value) {
+    let former = text(verdict, "former_root_key");
+    if !former.is_empty() {
+        output::note(format!(
+            "made under the former root key {former}: the present one opens it where a later backup lies beside it, or \
+             with the home; alone it takes {former}"
+        ));
+    }
+}
+
 fn restore(global: &Global, file: &Path, identity: &Path, to: Option<PathBuf>) -> Result<ExitCode, CliError> {
     crate::process::keep_files_private();
     let identities = Identities::from_file(identity).map_err(CliError::usage)?;
     let home = Home::at(to.unwrap_or_else(|| global.home.clone()));
     let file = found(global, file);
+    let (present, sources) = (Home::at(&global.home), wire::key_sources(Ask::Nobody));
     let done =
-        backup::restore(&file, &identities, &home, &wire::key_sources(Ask::Nobody)).map_err(|error| {
-            match error {
-                RestoreError::Read(error) => cannot_read(error),
-                RestoreError::Occupied(_) => CliError::new(exit::CANNOT_CREATE, error.to_string()),
-                RestoreError::Unsound(_) => CliError::new(1, error.to_string()),
-                RestoreError::Io { .. } => CliError::new(exit::IO, error.to_string()),
-            }
+        backup::restore(&file, &identities, &home, &present, &sources).map_err(|error| match error {
+            RestoreError::Read(error) => cannot_read(error),
+            RestoreError::Occupied(_) => CliError::new(exit::CANNOT_CREATE, error.to_string()),
+            RestoreError::Unsound(_) => CliError::new(1, error.to_string()),
+            RestoreError::Io { .. } => CliError::new(exit::IO, error.to_string()),
         })?;
     let vault = HomeVault::inspect(&home.private(), true, &wire::key_sources(Ask::Terminal));
     let verdict = json!(done.verdict);
@@ -258,9 +276,13 @@ fn restore(global: &Global, file: &Path, identity: &Path, to: Option<PathBuf>) -
     if done.kept_config {
         output::note("actifix.toml was there and stays; that of the backup was not taken");
     }
+    tell_former_key(&verdict);
     if vault.state != "open" {
         output::note(format!(
-            "next: put the root key where the vault looks for it ({}), or give it in ACTIFIX_MASTER_KEY_FILE",
+            "next: put root key {} where the vault looks for it ({}), or give it in ACTIFIX_MASTER_KEY_FILE; if the \
+             root key was changed since and that one is gone, restore anew with the present one in \
+             ACTIFIX_MASTER_KEY_FILE and a later backup beside this one",
+            vault.key_id.as_deref().unwrap_or_default(),
             vault.place
         ));
     }

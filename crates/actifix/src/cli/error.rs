@@ -195,6 +195,7 @@ impl From<Error> for CliError {
                     fields.iter().map(|wrong| (wrong.field.clone(), wrong.message.clone())).collect();
                 Self { fields, ..Self::usage(error.to_string()) }
             }
+            Error::Damaged { .. } => Self::new(exit::IO, error.to_string()),
             Error::Internal(source) => Self::new(exit::IO, format!("internal error: {source}")),
             _ => Self::usage(error.to_string()),
         }

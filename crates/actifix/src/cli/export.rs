@@ -46,8 +46,8 @@ const EVENT_COLUMNS: [&str; 12] = [
     "server_name",
 ];
 /// Columns of findings in CSV.
-const FINDING_COLUMNS: [&str; 9] =
-    ["id", "project", "rule", "severity", "masked", "count", "first_seen", "last_seen", "state"];
+const FINDING_COLUMNS: [&str; 10] =
+    ["id", "project", "rule", "severity", "masked", "hash", "count", "first_seen", "last_seen", "state"];
 
 /// Write out what is kept.
 #[derive(Debug, Args)]
@@ -174,7 +174,7 @@ impl Out {
             What::Events => &EVENT_COLUMNS,
             What::Findings => &FINDING_COLUMNS,
         };
-        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(target);
+        let mut writer = csv_writer(target);
         writer.write_record(columns).map_err(CliError::written)?;
         Ok(Self::Csv(Box::new(writer), columns, 0))
     }
@@ -202,25 +202,46 @@ impl Out {
     }
 }
 
+/// Every cell stands in quotation marks, so that no character within ends one.
+fn csv_writer<W: Write>(target: W) -> csv::Writer<W> {
+    csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .quote_style(csv::QuoteStyle::Always)
+        .from_writer(target)
+}
+
 fn create(path: &Path) -> Result<File, CliError> {
     actifix_store::files::create_new(path)
         .map_err(|error| CliError::new(exit::CANNOT_CREATE, error.to_string()))
 }
 
+/// What begins a formula. Full-width forms are computed by some programs too.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '|', '%', '＝', '＋', '－', '＠'];
+
 /// A cell that a spreadsheet shows and never computes (OWASP, CSV injection): what begins like a formula gets an
-/// apostrophe before it, and line ends within are blanks.
+/// apostrophe before it, line ends and tabs within are blanks. A program may take another character than the comma for
+/// the border of cells, so the same goes for what follows one of those; a quotation mark there is no hold.
 fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => return String::new(),
         Value::Number(number) => return number.to_string(),
-        Value::String(text) => text.replace(['\r', '\n'], " "),
+        Value::String(text) => text.replace(['\r', '\n', '\t'], " "),
         other => other.to_string(),
     };
-    let first = text.trim_start().chars().next();
-    // Full-width forms are computed by some programs too; a tab at the front is one way to hide a formula.
-    let risky = matches!(first, Some('=' | '+' | '-' | '@' | '|' | '%' | '＝' | '＋' | '－' | '＠'))
-        || text.starts_with(['\t', ' ']);
-    if risky { format!("'{text}") } else { text }
+    let mut cell = String::with_capacity(text.len() + 1);
+    let mut begins = true;
+    if text.starts_with(' ') {
+        cell.push('\'');
+        begins = false;
+    }
+    for letter in text.chars() {
+        if begins && FORMULA.contains(&letter) {
+            cell.push('\'');
+        }
+        begins = matches!(letter, ',' | ';') || (begins && (letter == '"' || letter.is_whitespace()));
+        cell.push(letter);
+    }
+    cell
 }
 
 #[cfg(test)]
@@ -235,16 +256,68 @@ mod tests {
             (json!("+1"), "'+1"),
             (json!("-1+1"), "'-1+1"),
             (json!("@SUM(A1)"), "'@SUM(A1)"),
-            (json!("\t=1"), "'\t=1"),
+            (json!("\t=1"), "' =1"),
             (json!("\r\n=1"), "'  =1"),
+            (json!("x;=1;y"), "x;'=1;y"),
+            (json!("x\t=1"), "x =1"),
+            (json!("x; =1, \"@1"), "x; '=1, \"'@1"),
+            (json!("x\";\"+1"), "x\";\"'+1"),
+            (json!("a-b;c-d"), "a-b;c-d"),
             (json!(" =1"), "' =1"),
             (json!("＝1"), "'＝1"),
             (json!("fine = 1"), "fine = 1"),
             (json!(-3), "-3"),
             (json!(null), ""),
-            (json!(["=1"]), "[\"=1\"]"),
+            (json!(["=1", "=2"]), "[\"=1\",\"'=2\"]"),
         ] {
             assert_eq!(cell(&value), cell_text);
+        }
+    }
+
+    /// As a spreadsheet reads it, whichever border of cells it was told or guesses.
+    #[test]
+    fn no_cell_is_a_formula_whatever_separates_cells() {
+        let hostile = [
+            "x;=cmd|' /C calc'!A0;y",
+            "x\t=1\ty",
+            "a\n=1\n",
+            "a\r\n@SUM(1)",
+            "\";=1;\"",
+            "\";\"=1",
+            "1,+1,-1",
+            ";;@1",
+            "\"=1",
+        ];
+        let mut bytes = Vec::new();
+        {
+            let mut writer = csv_writer(&mut bytes);
+            for left in hostile {
+                for right in hostile {
+                    writer.write_record([cell(&json!(left)), cell(&json!(right))]).unwrap();
+                }
+            }
+            writer.flush().unwrap();
+        }
+        for separator in [b',', b';', b'\t'] {
+            let mut reader = csv::ReaderBuilder::new()
+                .delimiter(separator)
+                .has_headers(false)
+                .flexible(true)
+                .from_reader(bytes.as_slice());
+            let mut cells = 0;
+            for record in reader.byte_records() {
+                for cell in &record.unwrap() {
+                    cells += 1;
+                    let text = String::from_utf8_lossy(cell);
+                    let start = text.trim_start_matches(' ').chars().next();
+                    assert!(
+                        !start.is_some_and(|c| FORMULA.contains(&c) || c == '\t' || c == '\r'),
+                        "{}: {text}",
+                        char::from(separator)
+                    );
+                }
+            }
+            assert!(cells >= hostile.len() * hostile.len(), "{cells}");
         }
     }
 }

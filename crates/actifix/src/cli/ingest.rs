@@ -80,31 +80,57 @@ pub async fn run(global: &Global, command: IngestCommand) -> Result<ExitCode, Cl
     let client = Client::connect(global).await?;
     let interrupt = Interrupt::install().map_err(CliError::other)?;
     let progress = progress();
-    let mut sink =
-        Sink { global, client: &client, project: &project, sent: 0, skipped: 0, progress, follow, interrupt };
+    let mut sink = Sink {
+        global,
+        client: &client,
+        project: &project,
+        sent: 0,
+        skipped: 0,
+        foreign: 0,
+        progress,
+        follow,
+        interrupt,
+    };
     let result = if file == "-" {
         sink.follow = false;
         let mut reader = LogReader::new(options);
         let read = sink.pump(&mut tokio::io::stdin(), &mut reader, None).await.map(|_| ());
-        sink.skipped += reader.binary_lines();
+        sink.count(&reader);
         read
     } else {
         sink.file(Path::new(&file), options).await
     };
     sink.progress.finish_and_clear();
-    let (sent, skipped) = (sink.sent, sink.skipped);
+    let (sent, skipped, foreign) = (sink.sent, sink.skipped, sink.foreign);
     client.close().await?;
     result?;
     if global.json {
-        output::json(&json!({ "events": sent, "binary_lines": skipped }))?;
+        output::json(&json!({ "events": sent, "binary_lines": skipped, "foreign_lines": foreign }))?;
     } else {
         output::note(output::many(sent, "event"));
         if skipped > 0 {
             let lines = output::plural(skipped, "line", "lines");
             output::note(format!("{lines} skipped that hold zeros, which no text does: is the file whole?"));
         }
+        if foreign > 0 {
+            let lines = output::counted(foreign, "line", "lines");
+            output::note(format!("{lines} not understood: {}", advice(options.format)));
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to try where lines were not understood.
+const fn advice(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Json => "they are no JSON objects: try `--format auto`",
+        LogFormat::Plain => {
+            "they have neither level nor time nor stack trace: if they are JSON, try `--format auto`"
+        }
+        LogFormat::Auto => {
+            "they have neither level (such as `ERROR`) nor time nor stack trace, and are no JSON objects"
+        }
+    }
 }
 
 fn progress() -> ProgressBar {
@@ -122,6 +148,8 @@ struct Sink<'a> {
     sent: u64,
     /// Lines that are no text.
     skipped: u64,
+    /// Lines of no known layout.
+    foreign: u64,
     progress: ProgressBar,
     follow: bool,
     interrupt: Interrupt,
@@ -201,6 +229,11 @@ enum Stopped {
 }
 
 impl Sink<'_> {
+    fn count(&mut self, reader: &LogReader) {
+        self.skipped += reader.binary_lines();
+        self.foreign += reader.foreign_lines();
+    }
+
     /// Reads a file; with `--follow` also those that take its place.
     async fn file(&mut self, path: &Path, options: LogOptions) -> Result<(), CliError> {
         let mut absent_max = Duration::ZERO;
@@ -211,7 +244,7 @@ impl Sink<'_> {
             let place = Place { device: meta.dev(), inode: meta.ino() };
             let mut reader = LogReader::new(options);
             let stopped = self.pump(&mut file, &mut reader, Some((path, place))).await;
-            self.skipped += reader.binary_lines();
+            self.count(&reader);
             if let Stopped::End = stopped? {
                 return Ok(());
             }

@@ -1,7 +1,7 @@
 //! `actifix secrets …`: the credential store and the root key above it.
 
 use super::client::{Client, encoded};
-use super::output::{self, number, text};
+use super::output::{self, items, number, text};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use crate::home::Home;
@@ -320,14 +320,35 @@ async fn rotate_with(global: &Global, args: RotateArgs, client: &Client) -> Resu
         output::note(
             "the new key takes over at the first start with it; until then the old one opens the home too",
         );
-    } else if !global.json {
-        output::note(format!(
-            "key {} has taken over from {}; nothing needs the old one any more",
-            text(&after, "key_id"),
-            before.key_id.unwrap_or_default()
-        ));
+        return Ok(());
     }
+    let former = before.key_id.unwrap_or_default();
+    output::note(back_up_under(client, text(&after, "key_id"), &former).await);
     Ok(())
+}
+
+/// Makes a backup under the new key: by the record in it those of before open too. What came of it, for the person who
+/// changed the key, which is done in any case.
+async fn back_up_under(client: &Client, key: &str, former: &str) -> String {
+    let taken_over = format!("key {key} has taken over from {former}");
+    let why = match client.post_long("/api/v1/backups", &json!({ "recipients": [] })).await {
+        Ok(made) => {
+            let name = text(&made, "name");
+            return format!(
+                "{taken_over}, and backup {name} was made under it: copy that to where older ones are, which then open \
+                 with {key}; where it does not lie beside them they still take {former}"
+            );
+        }
+        Err(error) => error,
+    };
+    let older = client.get("/api/v1/backups", &[]).await;
+    if older.is_ok_and(|older| items(&older).is_empty()) {
+        return format!("{taken_over}; a backup that was moved away still takes {former}");
+    }
+    format!(
+        "{taken_over}; older backups take {former} until there is one under the new key, and none could be made ({why}): \
+         keep a copy of {former} until `actifix backup create` has made one"
+    )
 }
 
 /// The new key or passphrase, where the backend cannot be written to.

@@ -249,6 +249,10 @@ fn print_finding(finding: &Value) -> Result<(), CliError> {
     let note = text(finding, "note");
     let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
     output::line(format!("state: {}{note}", text(finding, "state").replace('_', " ")))?;
+    let hash = text(finding, "hash");
+    if !hash.is_empty() {
+        output::line(format!("hash: {hash} (keyed; the same value has it in every project)"))?;
+    }
     output::line(format!("fix: {}", text(finding, "fix")))?;
     for place in finding.get("places").and_then(Value::as_array).into_iter().flatten() {
         output::line(format!("  {} {}", text(place, "ticket_id"), text(place, "path")))?;

@@ -112,6 +112,11 @@ pub const FIELDS: &[Field] = &[
         "list of networks (CIDR)",
         "networks that alerts may be sent to although they are not public; default none; https stays required",
     ),
+    field(
+        "outbound.timeout_seconds",
+        "1 to 30",
+        "time for one attempt at an alert: name, connection, TLS and answer together; default 5",
+    ),
     field("outbound.extra_ca", "PATH", "PEM file of authorities that are trusted besides the platform's"),
     field("oidc.issuer", "URL", "the sign-in provider, to the letter as it names itself; default none"),
     field("oidc.client_id", "text", "name of this server at the provider"),

@@ -1,6 +1,7 @@
 //! What of the configuration decides who can reach the server, and how.
 
 use super::Config;
+use actifix_app::delivery::{TIMEOUT_SECONDS, TIMEOUT_SECONDS_MAX};
 use actifix_domain::login::PER_MINUTE_MAX;
 use actifix_domain::network::Network;
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ pub struct CorsConfig {
 }
 
 /// `[outbound]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutboundConfig {
     /// Networks that alerts may be sent to although they are not public; https stays required.
@@ -40,6 +41,14 @@ pub struct OutboundConfig {
     /// PEM file of further certificate authorities, besides those of the platform. Relative to the home.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_ca: Option<PathBuf>,
+    /// Time for one attempt at an alert: name, connection, TLS, head and body together.
+    pub timeout_seconds: u64,
+}
+
+impl Default for OutboundConfig {
+    fn default() -> Self {
+        Self { allow_private: Vec::new(), extra_ca: None, timeout_seconds: TIMEOUT_SECONDS }
+    }
 }
 
 /// What keeps a listener from being overheard.
@@ -102,6 +111,9 @@ impl Config {
         }
         if server.trusted_proxies.iter().any(actifix_domain::network::Network::is_everything) {
             return Err("server.trusted_proxies: a network of every address would believe every client's headers: name the proxies".to_owned());
+        }
+        if !(1..=TIMEOUT_SECONDS_MAX).contains(&self.outbound.timeout_seconds) {
+            return Err(format!("outbound.timeout_seconds: expected 1 to {TIMEOUT_SECONDS_MAX}"));
         }
         if self.outbound.allow_private.iter().any(Network::is_everything) {
             return Err("outbound.allow_private: a network of every address would let alerts go anywhere: name the inner networks".to_owned());
@@ -242,6 +254,8 @@ mod tests {
             ("[server]\ntrusted_proxies = [\"0.0.0.0/0\"]", "server.trusted_proxies"),
             ("[server]\ntrusted_proxies = [\"::/0\"]", "server.trusted_proxies"),
             ("[outbound]\nallow_private = [\"::/0\"]", "outbound.allow_private"),
+            ("[outbound]\ntimeout_seconds = 0", "outbound.timeout_seconds: expected 1 to 30"),
+            ("[outbound]\ntimeout_seconds = 31", "outbound.timeout_seconds: expected 1 to 30"),
             ("[server]\npublic_url = \"errors.example.net\"", "server.public_url"),
             ("[server]\npublic_url = \"https://u:p@errors.example.net\"", "server.public_url"),
             ("[server]\npublic_url = \"https://errors.example.net/?a\"", "server.public_url"),

@@ -3,6 +3,8 @@
 use super::{Outbound, handshake};
 use actifix_app::ports::OutboundMail;
 use actifix_domain::alert::Failure;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lettre::Address;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue, MessageId};
@@ -23,6 +25,8 @@ use url::Host;
 /// How this program greets: a name of its own would tell strangers about the inner network.
 const HELLO: &str = "localhost.localdomain";
 
+/// Bytes of a word before it is encoded, so that it has at most 75 characters then (RFC 2047).
+const WORD_BYTES_MAX: usize = 45;
 /// What a server may say in all of one delivery, bytes: an honest one says less than four thousand, and the reader of
 /// lines that we use has no bound of its own.
 const ANSWERS_BYTES_MAX: usize = 64 << 10;
@@ -183,7 +187,7 @@ fn written(mail: &OutboundMail) -> Result<(Envelope, Vec<u8>), Failure> {
     let to = mail.to.iter().map(|to| mailbox(to)).collect::<Result<Vec<Address>, Failure>>()?;
     let mut builder = Message::builder()
         .from(Mailbox::new(Some("Actifix".to_owned()), from.clone()))
-        .subject(&mail.subject)
+        .header(subject(&mail.subject))
         .date(UNIX_EPOCH + Duration::from_secs(at))
         .header(MessageId::from(format!("<{}>", mail.message_id)))
         .header(Automatic)
@@ -194,6 +198,48 @@ fn written(mail: &OutboundMail) -> Result<(Envelope, Vec<u8>), Failure> {
     let message = builder.body(mail.text.clone()).map_err(|_| Failure::Unusable)?;
     let envelope = Envelope::new(Some(from), to).map_err(|_| Failure::Unusable)?;
     Ok((envelope, message.formatted()))
+}
+
+/// A subject whose words are what they say. What is of an event may hold an encoded word of its own (`=?utf-8?…`), which a
+/// mail program would decode into line ends, links or text that runs backwards; then all of it is encoded (RFC 2047), as
+/// what is not ASCII is anyway.
+#[derive(Clone)]
+struct Subject(HeaderValue);
+
+fn subject(text: &str) -> Subject {
+    let name = <Subject as Header>::name();
+    if !text.contains("=?") {
+        return Subject(HeaderValue::new(name, text.to_owned()));
+    }
+    let mut words = Vec::new();
+    let mut word = String::new();
+    for letter in text.chars() {
+        if word.len() + letter.len_utf8() > WORD_BYTES_MAX {
+            words.push(encoded(&word));
+            word.clear();
+        }
+        word.push(letter);
+    }
+    words.push(encoded(&word));
+    Subject(HeaderValue::dangerous_new_pre_encoded(name, text.to_owned(), words.join("\r\n ")))
+}
+
+fn encoded(word: &str) -> String {
+    format!("=?utf-8?b?{}?=", STANDARD.encode(word))
+}
+
+impl Header for Subject {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Subject")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(subject(text))
+    }
+
+    fn display(&self) -> HeaderValue {
+        self.0.clone()
+    }
 }
 
 /// `Auto-Submitted: auto-generated` (RFC 3834), so that no vacation message answers.
@@ -404,6 +450,51 @@ mod tests {
         std::fs::write(&path, ca).unwrap();
         let allow_private = ["127.0.0.0/8", "::1"].map(|network| network.parse().unwrap()).into();
         (Outbound::new(AddressPolicy { allow_private }, Some(path), system_lookup).unwrap(), dir)
+    }
+
+    /// A subject as a mail program reads it: encoded words are decoded wherever they stand, and those side by side are one.
+    fn read_subject(message: &[u8]) -> String {
+        let text = std::str::from_utf8(message).unwrap();
+        let head = text.split("\r\n\r\n").next().unwrap().replace("\r\n ", " ");
+        let line = head.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
+        let mut read = String::new();
+        let mut was_encoded = false;
+        for word in line.split(' ') {
+            let parts: Vec<&str> = word.split('?').collect();
+            let clear = match parts.as_slice() {
+                ["=", charset, kind, text, "="] if charset.eq_ignore_ascii_case("utf-8") => {
+                    assert!(word.len() <= 75, "{word}");
+                    match kind.to_ascii_lowercase().as_str() {
+                        "b" => String::from_utf8(STANDARD.decode(text).unwrap()).unwrap(),
+                        _ => format!("decoded from the event: {text}"),
+                    }
+                }
+                _ => {
+                    read.push_str(if read.is_empty() { "" } else { " " });
+                    read.push_str(word);
+                    was_encoded = false;
+                    continue;
+                }
+            };
+            read.push_str(if read.is_empty() || was_encoded { "" } else { " " });
+            read.push_str(&clear);
+            was_encoded = true;
+        }
+        read
+    }
+
+    #[test]
+    fn a_subject_is_read_as_it_was_written_and_no_word_of_an_event_is_decoded() {
+        for text in [
+            "[Actifix] New P1 ticket: Größe".to_owned(),
+            "[Actifix] New P1 ticket: =?utf-8?q?=E2=80=AEmoc.live?= in x".to_owned(),
+            "[Actifix] =?utf-8?b?aHR0cHM6Ly9ldmlsLmV4YW1wbGU=?=".to_owned(),
+            "[Actifix] Größe =?utf-8?b?aHR0cHM6Ly9ldmlsLmV4YW1wbGU=?= ☃".to_owned(),
+            format!("{} =?utf-8?b?aHR0cHM6Ly9ldmlsLmV4YW1wbGU=?=", "läng ".repeat(50)),
+        ] {
+            let (_, message) = written(&OutboundMail { subject: text.clone(), ..letter(25, true) }).unwrap();
+            assert_eq!(read_subject(&message), text);
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

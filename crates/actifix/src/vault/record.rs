@@ -128,11 +128,16 @@ impl Record {
         };
         let mut bytes = Vec::new();
         File::from(fd).take(RECORD_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
-        let damaged = |what: String| VaultError::Damaged { path: path.clone(), what };
+        Self::parse(&path, &bytes).map(Some)
+    }
+
+    /// Reads what stood in the file at `path`.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, VaultError> {
+        let damaged = |what: String| VaultError::Damaged { path: path.to_owned(), what };
         if bytes.len() as u64 > RECORD_BYTES_MAX {
             return Err(damaged("larger than 16 KiB".to_owned()));
         }
-        let format = serde_json::from_slice::<serde_json::Value>(&bytes)
+        let format = serde_json::from_slice::<serde_json::Value>(bytes)
             .map_err(|error| damaged(format!("not JSON (line {})", error.line())))?
             .get("format")
             .and_then(serde_json::Value::as_u64);
@@ -140,9 +145,7 @@ impl Record {
             return Err(damaged("written by a newer actifix, or not a record at all".to_owned()));
         }
         // The parser's own text may repeat content.
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|_| damaged("a member is missing or wrong".to_owned()))
+        serde_json::from_slice(bytes).map_err(|_| damaged("a member is missing or wrong".to_owned()))
     }
 
     /// Writes the record: a crash leaves the old one or the new one.

@@ -134,6 +134,21 @@ fn reference_libraries_accept_our_signatures_and_no_others() {
 }
 
 #[test]
+fn the_time_for_an_attempt_is_a_setting() {
+    let authority = Authority::new();
+    let home = home(&authority);
+    let path = home.path().join("actifix.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("[outbound]\n", "[outbound]\ntimeout_seconds = 1\n")).unwrap();
+    let sink = Sink::start(&authority, Behaviour::HangBeforeHead);
+    let server = home.serve();
+    add(&home, "hook", &sink.url(), &["--kind", "webhook", "--not-production"]);
+    let tested = server.post("/api/v1/webhooks/hook/test", &json!({}));
+    assert_eq!(tested["failure"], "timeout", "{tested}");
+    assert!(tested["milliseconds"].as_u64().unwrap() < 4_900, "sooner than by default: {tested}");
+}
+
+#[test]
 fn heavy_sinks_that_misbehave_fail_by_their_class_and_within_the_deadline() {
     let authority = Authority::new();
     let home = home(&authority);

@@ -297,6 +297,20 @@ fn two_in_the_same_moment_are_two_and_nobody_makes_one_that_nobody_can_read() {
     let none = home.cli(&["backup", "create"]);
     assert_eq!(none.code(), 2, "{}", none.stderr);
     assert!(none.stderr.contains("backup keygen"), "{}", none.stderr);
+    // Whoever asked was told; the installation has no failed backup, and nobody is woken.
+    let audit = home.cli(&["audit", "list", "--action", "backup.done", "--json"]).json().to_string();
+    assert!(!audit.contains("\"failed\""), "{audit}");
+    let server = home.serve();
+    let refused = server.call("POST", "/api/v1/backups", Some(&json!({})));
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(refused.text().contains("backup keygen"), "{}", refused.text());
+    let runs = server.get("/api/v1/backups/runs").to_string();
+    assert!(!runs.contains("\"ok\":false"), "{runs}");
+    let metrics = server.call("GET", "/metrics", None).text();
+    assert!(metrics.contains("actifix_backup_failures_total{step=\"create\"} 0"), "{metrics}");
+    server.stop();
+    let log = fs::read_to_string(home.path().join(".actifix/logs/actifix.log")).expect("a log");
+    assert!(log.contains("backup.refused") && !log.contains("backup.failed"), "{log}");
     let secret = fs::read_to_string(&key.file).expect("a key").lines().last().unwrap().to_owned();
     let wrong = home.cli(&["backup", "create", "--recipient", &secret]);
     assert_eq!(wrong.code(), 2);

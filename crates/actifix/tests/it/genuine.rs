@@ -224,6 +224,10 @@ fn failed_unreadable_and_overdue_backups_are_told() {
     fs::write(&store, "in the way").expect("a file");
     assert_ne!(home.cli(&["backup", "create"]).code(), 0);
     assert_eq!(title(1), "A backup could not be made");
+    let log = fs::read_to_string(home.path().join(".actifix/logs/actifix.log")).expect("a log");
+    let line = log.lines().find(|line| line.contains("backup.failed")).expect("a line");
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    assert!(line.to_string().contains("\"why\":\"") && !line.to_string().contains("{\\\""), "{line}");
     // One that cannot be read any more.
     fs::remove_file(&store).expect("a file");
     fs::rename(&aside, &store).expect("a rename");

@@ -135,6 +135,25 @@ fn every_metric_of_the_interface_the_rules_and_the_dashboard_is_served() {
 }
 
 #[test]
+fn what_alert_rules_read_is_there_before_anything_has_happened() {
+    let home = Home::new();
+    home.serve().stop();
+    home.cli_stdin(&["webhook", "add", "early", "--stdin"], b"https://hooks.example.net/x").ok();
+    let server = home.serve();
+    home.cli_stdin(&["webhook", "add", "late", "--stdin"], b"https://hooks.example.net/y").ok();
+    let told = served(&server);
+    for line in [
+        "actifix_ingest_seconds_count 0",
+        "actifix_redactions_total{rule=\"aws_access_key_id\"} 0",
+        "actifix_sdk_discarded_total{project=\"1\",reason=\"network_error\",category=\"error\"} 0",
+        "actifix_webhook_deliveries_total{endpoint=\"early\",result=\"timeout\"} 0",
+        "actifix_webhook_deliveries_total{endpoint=\"late\",result=\"delivered\"} 0",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}:\n{told}");
+    }
+}
+
+#[test]
 fn rules_and_dashboard_are_what_their_readers_expect() {
     let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels");

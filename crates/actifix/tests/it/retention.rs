@@ -54,8 +54,8 @@ fn csv_is_safe_for_spreadsheets_and_lines_hold_whole_events() {
     home.cli(&["record", "=cmd|' /C calc'!A0"]).ok();
     home.cli(&["record", "plain, \"quoted\" text"]).ok();
     let csv = home.cli(&["export", "--what", "tickets", "--format", "csv"]).ok();
-    assert!(csv.starts_with("id,project,title,"), "{csv}");
-    assert!(csv.contains(",'=cmd|' /C calc'!A0,") && !csv.contains(",=cmd"), "{csv}");
+    assert!(csv.starts_with("\"id\",\"project\",\"title\","), "{csv}");
+    assert!(csv.contains(",\"'=cmd|' /C calc'!A0\",") && !csv.contains("\"=cmd"), "{csv}");
     assert!(csv.contains("\"plain, \"\"quoted\"\" text\""), "{csv}");
     let lines = home.cli(&["export"]).ok();
     let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

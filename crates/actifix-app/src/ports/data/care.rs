@@ -76,6 +76,9 @@ pub struct FindingView {
     pub places: Vec<FindingPlace>,
     /// Counts up with each write of its state; being seen again does not count.
     pub version: u64,
+    /// 32 hex: keyed hash of the value alone, the same for it under any rule and in any project. None for what was last
+    /// seen by a release that did not keep it.
+    pub hash: Option<String>,
 }
 
 /// Where a secret was found.

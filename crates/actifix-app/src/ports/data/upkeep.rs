@@ -94,6 +94,8 @@ pub struct BackupVerdict {
     pub authenticity: Authenticity,
     /// When the backup was begun.
     pub created_at: Option<Timestamp>,
+    /// Id of the root key that its own record takes, if another one is in use now.
+    pub former_root_key: Option<String>,
 }
 
 /// Where a look through everything goes on: after this row.

@@ -15,11 +15,22 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// Reads a time at the start of `text` in any known form.
 pub(super) fn parse(text: &str) -> Option<Found> {
-    iso(text).or_else(|| month_first(text)).or_else(|| access(text)).or_else(|| clock_only(text))
+    iso(text)
+        .or_else(|| month_first(text))
+        .or_else(|| access(text))
+        .or_else(|| clock_only(text))
+        .or_else(|| date_only(text))
 }
 
-/// `2026-11-24T09:47:29.123Z`, `2026/11/24 09:47:29,123`, `2026-11-24 09:47:29 +0000`, `… UTC`.
-fn iso(text: &str) -> Option<Found> {
+/// `2026-11-24`, the day's begin, where a blank or the end follows.
+fn date_only(text: &str) -> Option<Found> {
+    let date = date(text)?;
+    let ends = text.get(10..)?.chars().next().is_none_or(|next| matches!(next, ' ' | '\t'));
+    ends.then(|| Found { text: Some(format!("{date}T00:00:00")), length: 10 })
+}
+
+/// `2026-11-24` or `2026/11/24` at the start, with hyphens.
+fn date(text: &str) -> Option<String> {
     let date = text.get(..10)?;
     let bytes = date.as_bytes();
     let separator = *bytes.get(4)?;
@@ -27,14 +38,16 @@ fn iso(text: &str) -> Option<Found> {
         4 | 7 => *byte == separator && matches!(separator, b'-' | b'/'),
         _ => byte.is_ascii_digit(),
     });
-    let rest = text.get(10..)?;
-    let rest = rest.strip_prefix(['T', ' '])?;
-    if !fine {
-        return None;
-    }
+    fine.then(|| date.replace('/', "-"))
+}
+
+/// `2026-11-24T09:47:29.123Z`, `2026/11/24 09:47:29,123`, `2026-11-24 09:47:29 +0000`, `… UTC`.
+fn iso(text: &str) -> Option<Found> {
+    let date = date(text)?;
+    let rest = text.get(10..)?.strip_prefix(['T', ' '])?;
     let (clock, fraction, taken) = clock(rest)?;
     let mut length = 11 + taken;
-    let mut out = format!("{}T{clock}{fraction}", date.replace('/', "-"));
+    let mut out = format!("{date}T{clock}{fraction}");
     let (zone, taken) = zone(text.get(length..).unwrap_or(""));
     out.push_str(&zone);
     length += taken;
