@@ -150,7 +150,7 @@ impl App {
         let now = self.now();
         let mut trends = BTreeMap::new();
         for (id, hours) in self.store.trends(ids, now.plus(-24 * HOUR)).await? {
-            if bound.is_some() && self.visible_ticket(actor, Scope::TicketsRead, &id).await.is_err() {
+            if bound.is_some() && self.visible_row(actor, &id).await.is_err() {
                 continue;
             }
             let mut counts = [0u64; 24];
@@ -169,10 +169,10 @@ impl App {
 
     /// Tickets that look alike.
     pub async fn similar_tickets(&self, actor: &Actor, id: &TicketId) -> Result<Vec<Ticket>> {
-        let detail = self.visible_ticket(actor, Scope::TicketsRead, id).await?;
-        let Some(near_key) = detail.ticket.near_key else { return Ok(Vec::new()) };
-        let mut similar = self.store.similar(detail.ticket.project, near_key, SIMILAR_MAX + 1).await?;
-        similar.retain(|ticket| ticket.id != detail.ticket.id);
+        let ticket = self.visible_row(actor, id).await?;
+        let Some(near_key) = ticket.near_key else { return Ok(Vec::new()) };
+        let mut similar = self.store.similar(ticket.project, near_key, SIMILAR_MAX + 1).await?;
+        similar.retain(|other| other.id != ticket.id);
         similar.truncate(SIMILAR_MAX as usize);
         self.judge(&mut similar).await?;
         hide_from(actor, &mut similar);
@@ -187,15 +187,15 @@ impl App {
         cursor: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<EventSummary>> {
-        let detail = self.visible_ticket(actor, Scope::TicketsRead, id).await?;
-        if works_as_agent(actor, detail.ticket.project) {
-            check_readable(&detail.ticket)?;
+        let ticket = self.visible_row(actor, id).await?;
+        if works_as_agent(actor, ticket.project) {
+            check_readable(&self.judged(ticket.clone()).await?)?;
         }
         let limit = if limit == 0 { 50 } else { limit };
         if limit > PAGE_MAX {
             return Err(Error::invalid("limit", format!("1 to {PAGE_MAX}")));
         }
-        self.store.ticket_events(&detail.ticket.id, cursor, limit).await
+        self.store.ticket_events(&ticket.id, cursor, limit).await
     }
 
     /// One event with its body.
@@ -456,6 +456,16 @@ impl App {
         Self::require_visible(actor, scope, detail.ticket.project, "ticket")?;
         self.judge(std::slice::from_mut(&mut detail.ticket)).await?;
         Ok(detail)
+    }
+
+    /// A ticket that may be read, without all that its page shows, and not judged.
+    async fn visible_row(&self, actor: &Actor, id: &TicketId) -> Result<Ticket> {
+        let Some(ticket) = self.store.ticket(id).await? else {
+            Self::require(actor, Scope::TicketsRead, actor.bound_project())?;
+            return Err(Error::NotFound { what: "ticket" });
+        };
+        Self::require_visible(actor, Scope::TicketsRead, ticket.project, "ticket")?;
+        Ok(ticket)
     }
 
     pub(crate) fn activity(&self, actor: &Actor, kind: &str, data: Value) -> ActivityEntry {
