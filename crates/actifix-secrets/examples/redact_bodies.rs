@@ -23,23 +23,25 @@ fn main() {
     let (engine, settings) = (Engine::builtin(), Settings::default());
     let (mut spent, mut counted, mut replaced) = (Duration::ZERO, 0u64, 0u64);
     let mut fastest = vec![Duration::MAX; events.len()];
-    let started = Instant::now();
     let mut round = 0;
-    while round == 0 || started.elapsed() < WINDOW {
-        for (event, fastest) in events.iter().zip(&mut fastest) {
-            let mut event = event.clone();
+    while round == 0 || spent < WINDOW {
+        // Copies cost as much as redaction: they are made before and dropped after it.
+        let mut copies = events.clone();
+        let begin = cpu_time();
+        for (event, fastest) in copies.iter_mut().zip(&mut fastest) {
             let begin = Instant::now();
             let mut session = engine.session(&settings);
-            session.value("event", &mut event).unwrap();
-            session.echo_value(&mut event);
+            session.value("event", event).unwrap();
+            session.echo_value(event);
             let report = session.finish();
-            let took = begin.elapsed();
+            *fastest = (*fastest).min(begin.elapsed());
             if round > 0 {
-                spent += took;
                 counted += 1;
                 replaced += report.redactions.values().sum::<u64>();
             }
-            *fastest = (*fastest).min(took);
+        }
+        if round > 0 {
+            spent += cpu_time().checked_sub(begin).unwrap();
         }
         round += 1;
     }
@@ -54,4 +56,11 @@ fn main() {
         "replaced_per_event": replaced as f64 / counted.max(1) as f64,
     });
     println!("{line}");
+}
+
+/// What this thread has used of a processor: on a machine that does other things too, the time on the clock tells more of
+/// those.
+fn cpu_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }

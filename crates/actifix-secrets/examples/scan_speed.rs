@@ -1,7 +1,7 @@
 //! Prints what `Engine::scan` costs: `cargo run --release -p actifix-secrets --example scan_speed -- DIR [ENDING] [MB]`.
 //!
-//! All files below `DIR` whose names end in `ENDING` (`.rs`) are read into memory, `MB` (100) megabytes at most, and then
-//! scanned as they are and in one piece.
+//! All files below `DIR` whose names end in `ENDING` (default: any) are read into memory, `MB` (200) megabytes at most, and
+//! then scanned in one thread: as they are, in one piece, and as so many letters, in which nothing stands.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -21,8 +21,8 @@ const ROUNDS: usize = 5;
 fn main() {
     let mut words = std::env::args().skip(1);
     let top = words.next().unwrap();
-    let ending = words.next().unwrap_or_else(|| ".rs".to_owned());
-    let bytes_max = words.next().map_or(100, |word| word.parse().unwrap()) * 1_000_000;
+    let ending = words.next().unwrap_or_default();
+    let bytes_max = words.next().map_or(200, |word| word.parse().unwrap()) * 1_000_000;
     let mut folders = vec![PathBuf::from(top)];
     let (mut files, mut bytes) = (Vec::new(), 0);
     while let Some(folder) = folders.pop() {
@@ -60,9 +60,9 @@ fn measure(name: &str, engine: &Engine, files: &[Vec<u8>], bytes: usize) {
         }
         fastest = fastest.min(begin.elapsed().as_secs_f64());
     }
-    let mega = bytes as f64 / 1e6;
+    let (mega, nanos) = (bytes as f64 / 1e6, fastest * 1e9 / bytes as f64);
     let total: u64 = found.values().sum();
-    println!("{name}: {mega:.1} MB, {} pieces, {total} candidates, {:.0} MB/s", files.len(), mega / fastest);
+    println!("{name}: {mega:.1} MB, {} pieces, {total} findings, {nanos:.3} ns/byte", files.len());
     let mut often: Vec<_> = found.into_iter().collect();
     often.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     for (rule, count) in often.iter().take(8) {

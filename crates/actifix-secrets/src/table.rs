@@ -5,6 +5,7 @@
 use crate::bytes::{has, starts_token};
 
 mod kinds;
+mod lanes;
 mod starts;
 mod windows;
 
@@ -24,7 +25,7 @@ const WORD_MIN: usize = crate::detect::decode::BASE64_MIN;
 /// Fewest digits of a card number in one piece.
 const CARD_MIN: usize = 14;
 /// Shorter keywords have no window of their own.
-const WINDOW_MIN: usize = 3;
+const WINDOW_MIN: usize = 2;
 /// Hits that are collected before they are handed out: a text of keywords must not fill the memory.
 const HITS_MAX: usize = 1_024;
 
@@ -71,7 +72,7 @@ pub(crate) struct Found {
 pub(crate) struct Table {
     windows: Windows,
     starts: Starts,
-    /// Keywords of one or two bytes.
+    /// Keywords of one byte.
     tiny: Box<[u16]>,
     words: Box<[(Box<[u8]>, Stands)]>,
 }
@@ -214,19 +215,13 @@ impl Table {
         }
     }
 
-    /// Looks for a keyword of one or two bytes in the block at `pos`.
+    /// Looks for a keyword of one byte in the block at `pos`.
     #[inline]
     fn tiny(&self, text: &[u8], view: &[u8; VIEW_BYTES], pos: usize, keyword: u16, found: &mut Found) {
-        let Some((word, _)) = self.words.get(usize::from(keyword)) else { return };
-        let holds = match **word {
-            [only] => kinds::holds(view, only, None),
-            [first, second] => kinds::holds(view, first, Some(second)),
-            _ => false,
-        };
-        if holds {
-            for start in pos..pos + BLOCK_BYTES {
-                self.whole(text, keyword, start, found);
-            }
+        if let Some(([only], _)) =
+            self.words.get(usize::from(keyword)).map(|(word, stands)| (&**word, stands))
+        {
+            each(kinds::places(view, *only), |place| self.whole(text, keyword, pos + place, found));
         }
     }
 
@@ -250,9 +245,12 @@ impl Table {
         if last.digit != 0 {
             let wide = u128::from(last.digit) | u128::from(next.digit) << BLOCK_BYTES;
             let first = last.digit & !(last.digit << 1 | before.digit >> 63);
-            // Four digits, a sign and more digits, or very many digits.
-            let four = long(wide, 4) & !((wide >> 4) as u64) & (wide >> 5) as u64;
-            each(first & (four | long(wide, CARD_MIN)), |place| found.numbers.push(base + place));
+            let four = first & long(wide, 4);
+            if four != 0 {
+                // A sign and more digits behind the four, or very many digits.
+                let groups = !((wide >> 4) as u64) & (wide >> 5) as u64;
+                each(four & (groups | long(wide, CARD_MIN)), |place| found.numbers.push(base + place));
+            }
         }
     }
 

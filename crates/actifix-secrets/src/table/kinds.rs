@@ -1,5 +1,6 @@
-//! Which kinds of bytes stand where in a block. The loops have no branches and fixed lengths, so that the compiler makes vector
-//! instructions of them.
+//! Which kinds of bytes stand where in a block.
+use super::lanes::{LANES, Lanes};
+use crate::bytes::at;
 
 /// Bytes that are looked at in one go: as many as a mask has bits.
 pub(super) const BLOCK_BYTES: usize = 64;
@@ -17,8 +18,8 @@ const UPPER: u8 = 1 << 3;
 const DIGIT: u8 = 1 << 4;
 const PERCENT: u8 = 1 << 5;
 const ESCAPED: u8 = 1 << 6;
-/// `\x`, which may go on to a letter.
-const MAYBE: u8 = 1 << 7;
+/// What the rare signs can be.
+const RARE: u8 = AT_SIGN | PERCENT | ESCAPED;
 
 impl Seen {
     /// A sign that every e-mail address has.
@@ -84,56 +85,54 @@ impl Masks {
 /// Sorts the first `N` bytes of a block into kinds.
 #[inline]
 pub(super) fn classify<const N: usize>(view: &[u8; VIEW_BYTES], seen: &mut Seen) -> Masks {
-    let (mut words, mut glues, mut digits) = ([0; N], [0; N], [0; N]);
-    for (((byte, word), glue), digit) in view.iter().zip(&mut words).zip(&mut glues).zip(&mut digits) {
-        let decimal = u8::from(byte.wrapping_sub(b'0') < 10);
-        *word = decimal | u8::from((byte | 0x20).wrapping_sub(b'a') < 26);
-        *glue = u8::from(*byte == b'_')
-            | u8::from(*byte == b'-')
-            | u8::from(*byte == b'+')
-            | u8::from(*byte == b'/');
-        *digit = decimal;
+    // Most texts have these soon.
+    let common = seen.0 & (COLON | DOT | UPPER) != COLON | DOT | UPPER;
+    let (mut colons, mut dots, mut uppers) = (Lanes::none(), Lanes::none(), Lanes::none());
+    let mut masks = Masks::default();
+    let mut rare = 0;
+    let (parts, _) = view.as_chunks::<LANES>();
+    for number in 0..N / LANES {
+        let Some(bytes) = parts.get(number).map(Lanes::of) else { break };
+        let shift = number * LANES;
+        let digits = bytes.within(b'0', 10);
+        let words = digits.or(bytes.folded().within(b'a', 26));
+        let glue = bytes.is(b'_').or(bytes.is(b'-')).or(bytes.is(b'+')).or(bytes.is(b'/'));
+        masks.word |= u64::from(words.bits()) << shift;
+        masks.glue |= u64::from(glue.bits()) << shift;
+        masks.digit |= u64::from(digits.bits()) << shift;
+        let signs = bytes.is(b'@').or(bytes.is(b'%')).or(bytes.is(b'\\')).or(bytes.is(b'&'));
+        rare |= u64::from(signs.bits()) << shift;
+        if common {
+            colons = colons.or(bytes.is(b':'));
+            dots = dots.or(bytes.is(b'.'));
+            uppers = uppers.or(bytes.within(b'A', 26));
+        }
     }
-    let masks = Masks { word: bits(&words), glue: bits(&glues), digit: bits(&digits) };
-    // Most blocks have none of the rare kinds, and most texts have all of the others soon.
-    if seen.0 & (COLON | DOT | UPPER) != COLON | DOT | UPPER || holds_rare::<N>(view) {
-        seen.0 |= kinds::<N>(view);
+    if common {
+        seen.0 |=
+            kind(colons.bits() != 0, COLON) | kind(dots.bits() != 0, DOT) | kind(uppers.bits() != 0, UPPER);
     }
     seen.0 |= kind(masks.digit != 0, DIGIT);
+    if rare != 0 && seen.0 & RARE != RARE {
+        seen.0 |= rare_kinds(view, rare);
+    }
     masks
 }
 
-#[inline]
-fn holds_rare<const N: usize>(view: &[u8; VIEW_BYTES]) -> bool {
-    let mut rare = 0;
-    for (byte, next) in view.iter().zip(view.iter().skip(1)).take(N) {
-        rare |= u8::from(*byte == b'@')
-            | u8::from(*byte == b'%')
-            | u8::from(*byte == b'\\')
-            | (u8::from(*byte == b'&') & u8::from(*next == b'#'));
-    }
-    rare != 0
-}
-
-/// All kinds of the first `N` bytes of a block but that of digits.
-#[inline]
-fn kinds<const N: usize>(view: &[u8; VIEW_BYTES]) -> u8 {
+/// The kinds of the signs that begin at the places that are set.
+fn rare_kinds(view: &[u8; VIEW_BYTES], mut places: u64) -> u8 {
     let mut kinds = 0;
-    for (byte, next) in view.iter().zip(view.iter().skip(1)).take(N) {
-        kinds |= kind(*byte == b'@', AT_SIGN)
-            | kind(*byte == b':', COLON)
-            | kind(*byte == b'.', DOT)
-            | kind(byte.wrapping_sub(b'A') < 26, UPPER)
-            | kind((*byte == b'%') & (next.wrapping_sub(b'2') < 6), PERCENT)
-            | kind((*byte == b'\\') & (*next == b'/'), ESCAPED)
-            | kind((*byte == b'&') & (*next == b'#'), ESCAPED)
-            | kind((*byte == b'\\') & (next | 0x20 == b'x'), MAYBE);
+    while places != 0 {
+        let place = places.trailing_zeros() as usize;
+        kinds |= match [at(view, place), at(view, place + 1), at(view, place + 2)] {
+            [b'@', ..] => AT_SIGN,
+            [b'%', b'2'..=b'7', _] => PERCENT,
+            [b'\\', b'/', _] | [b'&', b'#', _] | [b'\\', b'x' | b'X', b'4'..=b'7'] => ESCAPED,
+            _ => 0,
+        };
+        places &= places - 1;
     }
-    if kinds & MAYBE != 0 {
-        let escape = |part: &[u8]| matches!(part, [b'\\', b'x' | b'X', b'4'..=b'7']);
-        kinds |= kind(view.windows(3).take(N).any(escape), ESCAPED);
-    }
-    kinds & !MAYBE
+    kinds
 }
 
 #[inline]
@@ -141,22 +140,16 @@ fn kind(is: bool, kind: u8) -> u8 {
     if is { kind } else { 0 }
 }
 
-/// The bytes, each 0 or 1, as bits.
+/// Where a byte stands in the block, the case of letters ignored; others may pass for it.
 #[inline]
-fn bits(bytes: &[u8]) -> u64 {
-    let (eights, _) = bytes.as_chunks::<8>();
-    // The product brings bit `8 n` to bit `56 + n`, and no two others to the same.
-    let bits = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    eights.iter().rev().fold(0, |all, eight| all << 8 | bits(eight))
-}
-
-/// Whether a byte, or a pair of them, may begin in the block, the case of letters ignored.
-#[inline]
-pub(super) fn holds(view: &[u8; VIEW_BYTES], first: u8, second: Option<u8>) -> bool {
-    let (first, any, second) = (first | 0x20, second.is_none(), second.unwrap_or(0) | 0x20);
-    let pairs = view.iter().zip(view.iter().skip(1)).take(BLOCK_BYTES);
-    pairs
-        .fold(false, |found, (byte, next)| found | ((byte | 0x20 == first) & (any | (next | 0x20 == second))))
+pub(super) fn places(view: &[u8; VIEW_BYTES], byte: u8) -> u64 {
+    let (parts, _) = view.as_chunks::<LANES>();
+    let mut places = 0;
+    for number in 0..BLOCK_BYTES / LANES {
+        let Some(bytes) = parts.get(number).map(Lanes::of) else { break };
+        places |= u64::from(bytes.folded().is(byte | 0x20).bits()) << (number * LANES);
+    }
+    places
 }
 
 /// The places from which on `count` bits are set.

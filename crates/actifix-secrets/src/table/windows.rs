@@ -1,16 +1,23 @@
 //! The set of four-byte windows. Only every second place of a text is looked up, so each keyword has a window that stands at an
-//! even place if the keyword does, and one that does if the keyword stands at an odd one: the rarest four bytes of it. Keywords
-//! of three and four bytes have a byte less in one of them, which may be any.
+//! even place if the keyword does, and one that does if the keyword stands at an odd one: the rarest four bytes of it. Windows
+//! of shorter keywords have bytes that may be any.
 use super::kinds::{BLOCK_BYTES, VIEW_BYTES};
 use crate::bytes::at;
 
-/// The bit in which upper and lower case differ, in each byte.
-const CASE_BITS: u64 = 0x2020_2020_2020_2020;
-/// Size of the set in words of 64 bits: some percent of its bits are set.
-const SET_BITS: u32 = 19;
-const SET_WORDS: usize = 1 << (SET_BITS - 6);
-/// Lists of windows, by a hash of three of their bytes.
-const LISTS: usize = 1 << 10;
+/// The bit in which upper and lower case differ, in each byte of a window and of two bytes of it.
+const CASE_BITS: u32 = 0x2020_2020;
+const PAIR_CASE_BITS: u16 = 0x2020;
+/// The bits of a byte that count in the set: upper and lower case have the same.
+const BYTE_BITS: u8 = 0x1f;
+/// Size of the set in words of 32 bits: some of a thousand of its bits are set.
+const SET_BITS: u32 = 14;
+const SET_WORDS: usize = 1 << SET_BITS;
+/// Lists of windows, by a hash of three of their bytes: most are empty.
+const LIST_BITS: u32 = 12;
+const LISTS: usize = 1 << LIST_BITS;
+/// Places in a block, and in as many bytes of it as are looked at together.
+const PLACES: usize = BLOCK_BYTES / 2;
+const PLACES_AT_ONCE: usize = 8;
 
 /// A window of a keyword.
 #[derive(Clone, Copy)]
@@ -30,61 +37,70 @@ struct Lists {
     windows: Box<[Window]>,
 }
 
-/// The windows of all keywords of three and more bytes.
+/// The windows of all keywords of two and more bytes.
 pub(super) struct Windows {
-    set: Box<[u64; SET_WORDS]>,
+    /// A word for each hash of the last three bytes, a bit in it for the first one.
+    set: Box<[u32; SET_WORDS]>,
     /// Windows of which the first three bytes are known, and of which only the last three are.
     head: Lists,
     tail: Lists,
+    /// Windows of which fewer are known.
+    loose: Box<[Window]>,
 }
 
 impl Windows {
     /// Chooses a window of each keyword for each parity; none if there are too many.
     pub(super) fn new(keywords: &[(&[u8], u16)]) -> Option<Self> {
         let mut set = Box::new([0; SET_WORDS]);
-        let (mut head, mut tail) = (Vec::new(), Vec::new());
+        let (mut head, mut tail, mut loose) = (Vec::new(), Vec::new(), Vec::new());
         for (keyword, number) in keywords {
             for parity in [0, 1] {
                 let (offset, bytes, mask) =
                     candidates(keyword, parity).max_by_key(|(_, bytes, mask)| rarity(*bytes, *mask))?;
                 let window = Window { bytes, mask, keyword: *number, ahead: i8::try_from(-offset).ok()? };
-                for filled in fillings(bytes, mask) {
-                    let (place, bit) = slot(filled);
-                    *set.get_mut(place)? |= bit;
-                }
-                if mask & 0xff == 0 { tail.push(window) } else { head.push(window) }
+                add(&mut set, bytes, mask);
+                let list = match mask.to_le_bytes() {
+                    [0xff, 0xff, 0xff, _] => &mut head,
+                    [_, 0xff, 0xff, 0xff] => &mut tail,
+                    _ => &mut loose,
+                };
+                list.push(window);
             }
         }
         Some(Self {
             set,
             head: Lists::new(head, |window| window.bytes)?,
             tail: Lists::new(tail, |window| window.bytes >> 8)?,
+            loose: loose.into(),
         })
     }
 
     /// The places of a block at which a window may stand, as bits: one for every second place.
     #[inline]
     pub(super) fn look(&self, view: &[u8; VIEW_BYTES], left: usize) -> u32 {
-        let (eights, _) = view.as_chunks::<8>();
+        // All hashes first: the compiler makes vector instructions of it.
+        let mut hashes = [0; PLACES];
+        let (middles, _) = view.get(1..).unwrap_or(&[]).as_chunks::<2>();
+        let (lasts, _) = view.get(3..).unwrap_or(&[]).as_chunks::<2>();
+        for ((own, middle), last) in hashes.iter_mut().zip(middles).zip(lasts) {
+            *own = hash(u16::from_le_bytes(*middle), u16::from_le_bytes(*last));
+        }
+        // They go through memory: to take them out of vectors one by one costs more.
+        let hashes = std::hint::black_box(hashes);
+        let (hashes, _) = hashes.as_chunks::<PLACES_AT_ONCE>();
+        let (parts, _) = view.as_chunks::<{ 2 * PLACES_AT_ONCE }>();
         let mut places = 0;
-        let pairs = eights.iter().zip(eights.iter().skip(1)).zip((0..32).step_by(4));
-        for ((eight, next), shift) in pairs.take(left.div_ceil(8).min(BLOCK_BYTES / 8)) {
-            let even = u64::from_le_bytes(*eight) | CASE_BITS;
-            let odd = even >> 16 | (u64::from_le_bytes(*next) | CASE_BITS) << 48;
-            let found = self.holds(even as u32)
-                | self.holds(odd as u32) << 1
-                | self.holds((even >> 32) as u32) << 2
-                | self.holds((odd >> 32) as u32) << 3;
-            places |= found << shift;
+        for number in 0..left.div_ceil(2 * PLACES_AT_ONCE).min(PLACES / PLACES_AT_ONCE) {
+            let (Some(hashes), Some(part)) = (hashes.get(number), parts.get(number)) else { break };
+            let (pairs, _) = part.as_chunks::<2>();
+            let mut found = 0;
+            for (hash, [first, _]) in hashes.iter().rev().zip(pairs.iter().rev()) {
+                let word = self.set.get(slot(*hash)).copied().unwrap_or(0);
+                found = found << 1 | word >> (first & BYTE_BITS) & 1;
+            }
+            places |= found << (number * PLACES_AT_ONCE);
         }
         places
-    }
-
-    #[inline]
-    fn holds(&self, bytes: u32) -> u32 {
-        let hash = hash(bytes);
-        let word = self.set.get((hash >> (32 - SET_BITS + 6)) as usize).copied().unwrap_or(0);
-        (word >> (hash >> (32 - SET_BITS) & 63)) as u32 & 1
     }
 
     /// Calls `found` with the keywords, and where they begin, of which a window stands at `place`.
@@ -93,12 +109,14 @@ impl Windows {
         let bytes = match text.get(place..).and_then(<[u8]>::first_chunk) {
             Some(bytes) => u32::from_le_bytes(*bytes),
             None => (0..4).rev().fold(0, |all, offset| all << 8 | u32::from(at(text, place + offset))),
-        } | CASE_BITS as u32;
-        for window in self.head.list(bytes).iter().chain(self.tail.list(bytes >> 8)) {
-            if bytes & window.mask == window.bytes
-                && let Some(start) = place.checked_add_signed(isize::from(window.ahead))
-            {
-                found(window.keyword, start);
+        } | CASE_BITS;
+        for windows in [self.head.list(bytes), self.tail.list(bytes >> 8), &self.loose] {
+            for window in windows {
+                if bytes & window.mask == window.bytes
+                    && let Some(start) = place.checked_add_signed(isize::from(window.ahead))
+                {
+                    found(window.keyword, start);
+                }
             }
         }
     }
@@ -124,28 +142,47 @@ impl Lists {
     }
 }
 
+/// The hash of the second and third byte of a window and of some bits of the last one; `last` may have a byte above it.
 #[inline]
-fn hash(bytes: u32) -> u32 {
-    bytes.wrapping_mul(0x9E37_79B1)
+fn hash(middle: u16, last: u16) -> u16 {
+    let last = (last & u16::from(BYTE_BITS)).wrapping_mul(0x79B1);
+    (middle | PAIR_CASE_BITS).wrapping_mul(0x9E37).wrapping_add(last)
 }
 
+/// The upper bits of a hash mix all others.
 #[inline]
-fn slot(bytes: u32) -> (usize, u64) {
-    let hash = hash(bytes) >> (32 - SET_BITS);
-    ((hash >> 6) as usize, 1 << (hash & 63))
+fn slot(hash: u16) -> usize {
+    usize::from(hash >> (u16::BITS - SET_BITS))
+}
+
+/// Adds a window with all that its unknown bytes can be.
+fn add(set: &mut [u32; SET_WORDS], bytes: u32, mask: u32) {
+    let ([first, second, third, last], known) =
+        (bytes.to_le_bytes(), mask.to_le_bytes().map(|mask| mask != 0));
+    let [first_known, _, third_known, last_known] = known;
+    let bit = if first_known { 1 << (first & BYTE_BITS) } else { u32::MAX };
+    for third in if third_known { third..=third } else { 0..=u8::MAX } {
+        let middle = u16::from_le_bytes([second, third]);
+        for last in if last_known { last..=last } else { 0..=BYTE_BITS } {
+            if let Some(word) = set.get_mut(slot(hash(middle, u16::from(last)))) {
+                *word |= bit;
+            }
+        }
+    }
 }
 
 /// The list of windows with these three bytes; what is above them does not count.
 #[inline]
 fn list(bytes: u32) -> usize {
-    (bytes << 8).wrapping_mul(0x9E37_79B1) as usize >> 22 & (LISTS - 1)
+    ((bytes << 8).wrapping_mul(0x9E37_79B1) >> (u32::BITS - LIST_BITS)) as usize
 }
 
 /// The windows of a keyword that begin an even number of bytes after its start, or an odd one: (offset, bytes, mask).
 fn candidates(keyword: &[u8], parity: isize) -> impl Iterator<Item = (isize, u32, u32)> {
-    // At least three bytes of a window are the keyword's, and all four if it has five.
+    // At least three bytes of a window are the keyword's if it has so many, and all four if it has five. The second one always
+    // is.
     let short = isize::from(keyword.len() < 5);
-    let last = keyword.len().cast_signed() - 4 + short;
+    let last = (keyword.len().cast_signed() - 4 + short).max(0);
     (-short..=last).filter(move |offset| offset.rem_euclid(2) == parity).map(|offset| {
         let (mut bytes, mut mask) = (0, 0);
         for place in (offset..offset + 4).rev() {
@@ -155,13 +192,6 @@ fn candidates(keyword: &[u8], parity: isize) -> impl Iterator<Item = (isize, u32
         }
         (offset, bytes, mask)
     })
-}
-
-/// A window with all that its unknown byte can be.
-fn fillings(bytes: u32, mask: u32) -> impl Iterator<Item = u32> {
-    let shift = if mask & 0xff == 0 { 0 } else { 24 };
-    let values = if mask == u32::MAX { 0..1 } else { 0..256_u32 };
-    values.filter(move |byte| mask == u32::MAX || byte & 0x20 != 0).map(move |byte| bytes | byte << shift)
 }
 
 /// Parts of common words of programs that are made of letters that are not common.
@@ -184,7 +214,7 @@ fn rarity(bytes: u32, mask: u32) -> u32 {
         b'y' | b'v' | b'w' | b'k' | b'0' | b'1' => 5,
         _ => 6,
     };
-    if COMMON.iter().any(|common| u32::from_le_bytes(**common) | CASE_BITS as u32 == bytes) {
+    if COMMON.iter().any(|common| u32::from_le_bytes(**common) | CASE_BITS == bytes) {
         return 0;
     }
     let known = bytes.to_le_bytes().into_iter().zip(mask.to_le_bytes()).filter(|(_, mask)| *mask != 0);
