@@ -166,7 +166,7 @@ impl TicketStore for SqliteStore {
     }
 
     async fn brake(&self, now: Timestamp) -> Result<Brake> {
-        let config = self.throttle.clone();
+        let config = self.throttle.get();
         self.read(move |db| throttles::strongest_brake(db, &config, now)).await
     }
 

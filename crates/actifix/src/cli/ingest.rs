@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::error::exit;
 use super::interrupt::Interrupt;
-use super::output::{self, counted};
+use super::output;
 use super::{CliError, Global};
 use actifix_domain::event::Level;
 use actifix_protocol::logs::{LogEvent, LogFormat, LogOptions, LogReader};
@@ -113,7 +113,7 @@ pub async fn run(global: &Global, command: IngestCommand) -> Result<ExitCode, Cl
             output::note(format!("{lines} skipped that hold zeros, which no text does: is the file whole?"));
         }
         if foreign > 0 {
-            let lines = output::counted(foreign, "line", "lines");
+            let lines = output::plural(foreign, "line", "lines");
             output::note(format!("{lines} not understood: {}", advice(options.format)));
         }
     }

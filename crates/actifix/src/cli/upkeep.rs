@@ -3,7 +3,7 @@
 use super::client::{Client, encoded};
 use super::ids;
 use super::interrupt::Interrupt;
-use super::output::{self, ago, counted, grouped, items, number, text, time};
+use super::output::{self, ago, grouped, items, number, text, time};
 use super::sheet::{Fit, Sheet};
 use super::{CliError, Global};
 use clap::Subcommand;

@@ -1,7 +1,7 @@
 //! `actifix webhook rule …`
 
 use super::super::client::{Client, encoded};
-use super::super::output::{self, counted, items, number, text};
+use super::super::output::{self, items, number, text};
 use super::super::sheet::{Fit, Look, Sheet};
 use super::super::{CliError, Global};
 use super::said;
