@@ -1,19 +1,24 @@
 //! Where a JSON body departs from the documented form, and what belongs there, without a word of what was sent.
 
 use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
 
 /// Characters of a sentence; a list of words that is longer is not told.
 const SAID_CHARS_MAX: usize = 400;
+/// Characters of a member's name.
+const NAME_CHARS_MAX: usize = 40;
+/// How serde begins what it says of a member that is not known.
+const UNKNOWN: &str = "unknown field";
 
-/// The place and what belongs there: ``at `rate.count`: expected a whole number``. None where the form is right, or
-/// nothing can be said.
+/// The place and what belongs there: ``at `rate`: expected a whole number``. None where the form is right, or nothing can
+/// be said.
 pub(crate) fn misfit<T: DeserializeOwned>(bytes: &[u8]) -> Option<String> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let error = serde_path_to_error::deserialize::<_, T>(&mut reader).err()?;
-    let path = error.path().to_string();
-    let place = place(&path);
-    let wanted = wanted(&error.inner().to_string());
-    let said = match (place, wanted) {
+    let said = error.inner().to_string();
+    // The name of a member that is not known is the sender's text.
+    let place = (!said.starts_with(UNKNOWN)).then(|| place(error.path())).flatten();
+    let said = match (place, wanted(&said)) {
         (Some(place), Some(wanted)) => format!("at `{place}`: {wanted}"),
         (Some(place), None) => format!("at `{place}`"),
         (None, Some(wanted)) => wanted,
@@ -22,11 +27,15 @@ pub(crate) fn misfit<T: DeserializeOwned>(bytes: &[u8]) -> Option<String> {
     (said.len() <= SAID_CHARS_MAX).then_some(said)
 }
 
-/// The path, if it has nothing but names of members and places in lists: a key may be anybody's text.
-fn place(path: &str) -> Option<&str> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.[]".contains(&byte);
-    let named = path.bytes().any(|byte| byte.is_ascii_lowercase());
-    (named && path.len() <= 64 && path.bytes().all(plain)).then_some(path)
+/// The member of the whole, and its place in a list. What is below may be a key of the sender's.
+fn place(path: &Path) -> Option<String> {
+    let mut parts = path.iter();
+    let Some(Segment::Map { key }) = parts.next() else { return None };
+    let number = match parts.next() {
+        Some(Segment::Seq { index }) => format!("[{index}]"),
+        _ => String::new(),
+    };
+    (key.len() <= NAME_CHARS_MAX).then(|| format!("{key}{number}"))
 }
 
 /// What serde says was expected: its last part is written by the reader and not by the sender.
@@ -36,11 +45,11 @@ fn wanted(said: &str) -> Option<String> {
         return Some(format!("{name} is missing"));
     }
     let (before, expected) = said.rsplit_once(", expected ").or_else(|| said.rsplit_once(", there are "))?;
-    let unknown = before.starts_with("unknown field");
+    let unknown = before.starts_with(UNKNOWN);
     Some(match expected {
         "no fields" => "nothing is expected".to_owned(),
         words if words.starts_with("one of ") || words.starts_with('`') => {
-            let what = if unknown { "a member that is not known; known are " } else { "expected " };
+            let what = if unknown { "a member is not known; known are " } else { "expected " };
             format!("{what}{}", words.strip_prefix("one of ").filter(|_| unknown).unwrap_or(words))
         }
         words if ["u8", "u16", "u32", "u64", "i64", "usize"].contains(&words) => {
@@ -93,11 +102,11 @@ mod tests {
         assert_eq!(said(r#"{"name":"a","kinds":{}}"#).as_deref(), Some("at `kinds`: expected a list"));
         assert_eq!(
             said(r#"{"name":"a","port":1}"#).as_deref(),
-            Some("at `port`: a member that is not known; known are `name`, `kinds`, `tags`, `rest`")
+            Some("a member is not known; known are `name`, `kinds`, `tags`, `rest`")
         );
         assert_eq!(
             said(r#"{"name":"a","tags":{"blue":"x"}}"#).as_deref(),
-            Some("at `tags.blue`: expected a whole number")
+            Some("at `tags`: expected a whole number")
         );
     }
 
@@ -106,6 +115,7 @@ mod tests {
         for text in [
             r#"{"name":"a","kinds":["Hunter2!, expected Hunter2!"]}"#,
             r#"{"name":"a","tags":{"Hunter2!":"Hunter2!"}}"#,
+            r#"{"name":"a","tags":{"Hunter2":[]}}"#,
             r#"{"name":"a","Hunter2!":1}"#,
             r#"{"name":["Hunter2! at line 3"]}"#,
         ] {
