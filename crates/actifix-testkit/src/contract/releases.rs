@@ -215,10 +215,12 @@ async fn the_next_release_ships_the_fix(case: &Case) {
 async fn names_that_tell_nothing_go_by_when_they_were_known(case: &Case) {
     let id = id_of(&case.one(EventBuilder::new(1, "a").release("abc1234")).await);
     built(case, "def5678", None).await;
+    // Its sender's clock is a day ahead of ours.
+    case.one(EventBuilder::new(9, "b").release("fade123").at(NOW.plus(DAY))).await;
     case.clock.advance(HOUR);
     resolve_in_next(case, &id, "abc1234").await;
     case.clock.advance(HOUR);
-    for (number, release) in [(2, "abc1234"), (3, "def5678")] {
+    for (number, release) in [(2, "abc1234"), (3, "def5678"), (5, "fade123")] {
         let seen = case.one(EventBuilder::new(number, "a").release(release).at(case.now())).await;
         assert_eq!(seen.change, Change::Seen, "{release} was known");
     }
