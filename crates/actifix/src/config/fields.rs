@@ -214,7 +214,7 @@ pub fn nearest(unknown: &str) -> Option<&'static str> {
     };
     FIELDS
         .iter()
-        .map(|field| candidate(field))
+        .map(candidate)
         .map(|candidate| (distance(unknown, candidate), candidate))
         .min()
         .filter(|(distance, _)| *distance <= unknown.len().max(6) / 2)
