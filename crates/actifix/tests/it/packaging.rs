@@ -223,6 +223,7 @@ fn the_configuration_of_the_package_is_one_that_the_program_reads() {
     std::fs::remove_file(home.path().join("actifix.toml")).expect("a file");
     std::os::unix::fs::symlink(&linked, home.path().join("actifix.toml")).expect("a link");
     home.cli(&["config", "check"]).ok();
+    home.cli(&["project", "create", "spare"]).ok();
     // As the package lays it: the link to it is no fault.
     let report = home.cli(&["doctor", "--json"]).json();
     let checks = report["checks"].as_array().expect("checks");

@@ -31,7 +31,7 @@ fn recipient(home: &Home) -> String {
 #[test]
 fn a_review_says_once_that_it_was_signed() {
     let home = Home::new();
-    home.cli(&["dsn"]).ok();
+    home.cli(&["project", "create", "spare"]).ok();
     let said = |record: bool| {
         let mut arguments = vec!["review", "weekly"];
         if record {

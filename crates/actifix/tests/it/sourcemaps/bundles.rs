@@ -338,7 +338,7 @@ fn a_distribution_is_no_place_for_what_the_project_takes_out() {
     let server = home.serve_busy();
     let ci = token(&server, "releases:write", Some("default"));
     let changed =
-        server.call("PATCH", "/api/v1/projects/default", Some(&json!({ "sensitive_keys": ["shopkey"] })));
+        server.call("PATCH", "/api/v1/projects/default", Some(&json!({ "settings": { "sensitive_keys": ["shopkey"] } })));
     assert_eq!(changed.status, 200, "{}", changed.text());
     let bytes = one_map(8);
     let dist = format!("shopkey={}", "Xq7LpW2mZ9");
