@@ -22,6 +22,7 @@ mod limits;
 mod lists;
 mod log;
 mod logins;
+mod marks;
 mod migrate;
 mod monitors;
 mod open;
@@ -52,10 +53,13 @@ mod uploads;
 mod views;
 mod witness;
 mod word;
+mod words;
 mod writer;
 
 #[cfg(test)]
 mod audit_tests;
+#[cfg(test)]
+mod plan_tests;
 #[cfg(test)]
 mod tests;
 

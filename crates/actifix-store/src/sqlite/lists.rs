@@ -2,12 +2,13 @@
 //!
 //! The index of each order leads with project, status and priority, so a list is a merge of ordered streams, one for
 //! each of these that has tickets at all. The merge reads short pieces, always of the stream whose next ticket comes
-//! first, and costs the same however many tickets there are. Where a search asks for more than an index knows, the
-//! merge looks at a bounded number of tickets; a page may then hold fewer items than asked for and still name a next.
+//! first, and costs the same however many tickets there are. The index has the marks of each ticket, by which a search
+//! passes over most that do not match; the others are looked up. The work of a page is bounded: it may then hold fewer
+//! items than asked for and still name a next.
 
 use super::projects::collect;
 use super::rows::{self, Place, TICKET_COLUMNS, page_size, ticket_row};
-use super::search::{self, Plan};
+use super::search::{self, CANDIDATES_MAX, Numbers, Plan};
 use crate::fault::{Fault, Result};
 use actifix_app::error::Error;
 use actifix_app::ports::{Cursor, Page, Sort, TicketQuery};
@@ -17,14 +18,19 @@ use rusqlite::types::Value;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
-/// Tickets that one page looks at.
-const LOOKED_AT_MAX: usize = 5_000;
-/// The same where each ticket is looked up in the index of words.
-const LOOKED_UP_MAX: usize = 1_000;
-/// Tickets read at once from one stream where a filter passes over some.
-const PIECE: usize = 256;
-/// The same where each is looked up in the index of words: what is read of one stream and not needed is paid for too.
-const LOOKUP_PIECE: usize = 16;
+/// Work of one page, in looks at a ticket in the index of an order: about 10 ms.
+const UNITS_MAX: usize = 30_000;
+/// Work to count matches, likewise.
+const COUNT_UNITS_MAX: usize = 16_000;
+/// Work to look a ticket up where its row or its facets lie.
+pub(crate) const ROW_UNITS: usize = 16;
+/// Tickets read at once from one stream where a search passes over some, at first and at most: what is read of one stream
+/// and not needed is paid for too.
+const PIECE: usize = 64;
+const PIECE_MAX: usize = 512;
+/// The same where tickets may be looked up in the index of words.
+const WORDS_PIECE: usize = 16;
+const WORDS_PIECE_MAX: usize = 64;
 /// Matches are counted up to this, and one more.
 const TOTAL_MAX: u64 = Page::<Ticket>::TOTAL_MAX;
 
@@ -37,10 +43,26 @@ struct Stream {
     tickets: u64,
 }
 
+/// A ticket as the index of an order has it.
+struct Entry {
+    place: Place,
+    marks: i64,
+}
+
+/// How the tickets of a search are found.
+enum Way {
+    /// By the streams.
+    Merge(Vec<Stream>),
+    /// These are all, with their priorities, in order.
+    Known(Vec<(Priority, Place)>),
+}
+
 /// Places in order, and down to which one they are complete; none is down to the end.
 struct Found {
     items: Vec<Place>,
     complete_to: Option<Place>,
+    /// The work that it took.
+    units: usize,
 }
 
 /// A page of tickets.
@@ -49,21 +71,23 @@ pub(crate) fn page(db: &Connection, query: &TicketQuery) -> Result<Page<Ticket>>
     if plan.is_hopeless() {
         return Ok(Page { items: Vec::new(), next_cursor: None, total: query.with_total.then_some(0) });
     }
-    let streams = streams(db, &plan)?;
-    let total = if query.with_total { total(db, &plan, query.sort, &streams)? } else { None };
+    let way = match &plan.only {
+        Some(only) if only.len() <= CANDIDATES_MAX => Way::Known(known(db, &plan, query.sort, only)?),
+        _ => Way::Merge(streams(db, &plan)?),
+    };
+    let total = if query.with_total { total(db, &plan, query.sort, &way)? } else { None };
     let limit = page_size(query.limit);
     let (seqs, next_cursor) = match query.sort {
-        Sort::Priority => by_priority(db, &plan, query, &streams, limit)?,
+        Sort::Priority => by_priority(db, &plan, query, &way, limit)?,
         sort => {
             let list = list_name(sort);
             let place = plan.start(Place::parse(query.cursor.as_ref(), list)?);
-            let found = merge(db, &plan, sort, &streams.iter().collect::<Vec<_>>(), place, limit)?;
-            cut(found, limit, list)
+            cut(way.below(db, &plan, sort, None, place, limit, UNITS_MAX)?, limit, list)
         }
     };
     let items = read(db, &seqs)?;
-    // To count what the index of words is asked for ticket by ticket would cost many pages: only one page is counted.
-    let is_all = plan.asks_index && query.cursor.is_none() && next_cursor.is_none();
+    // Where only some of the matches were found at a bounded price, at least a list of one page is counted.
+    let is_all = query.cursor.is_none() && next_cursor.is_none();
     let counted = (query.with_total && is_all).then(|| u64::try_from(items.len()).unwrap_or(u64::MAX));
     Ok(Page { items, next_cursor, total: total.or(counted) })
 }
@@ -90,7 +114,7 @@ fn by_priority(
     db: &Connection,
     plan: &Plan,
     query: &TicketQuery,
-    streams: &[Stream],
+    way: &Way,
     limit: usize,
 ) -> Result<(Vec<i64>, Option<Cursor>)> {
     let wrong = || Fault::App(Error::invalid("cursor", "not a cursor of this list; start without one"));
@@ -101,13 +125,13 @@ fn by_priority(
         first = number.parse().ok().and_then(Priority::from_number).ok_or_else(wrong)?;
         place = Place::parse(Some(&Cursor(format!("p.{rest}"))), "p")?;
     }
-    let mut seqs = Vec::new();
+    let (mut seqs, mut units_left) = (Vec::new(), UNITS_MAX);
     let priorities: Vec<Priority> = plan.priorities.iter().copied().filter(|p| *p >= first).collect();
     for (at, priority) in priorities.iter().enumerate() {
         let start = plan.start(if *priority == first { place } else { Place::TOP });
         let room = limit - seqs.len();
-        let own: Vec<&Stream> = streams.iter().filter(|stream| stream.priority == *priority).collect();
-        let found = merge(db, plan, Sort::Priority, &own, start, room)?;
+        let found = way.below(db, plan, Sort::Priority, Some(*priority), start, room, units_left)?;
+        units_left = units_left.saturating_sub(found.units);
         let (more, cursor) = cut(found, room, &format!("priority{}", priority.number()));
         seqs.extend(more);
         if cursor.is_some() {
@@ -119,6 +143,33 @@ fn by_priority(
         }
     }
     Ok((seqs, None))
+}
+
+impl Way {
+    /// The first places below `place`, of one priority or of all: one more than `limit`, if there are as many.
+    fn below(
+        &self,
+        db: &Connection,
+        plan: &Plan,
+        sort: Sort,
+        priority: Option<Priority>,
+        place: Place,
+        limit: usize,
+        units_max: usize,
+    ) -> Result<Found> {
+        let is_asked = |of: Priority| priority.is_none_or(|priority| priority == of);
+        match self {
+            Self::Merge(streams) => {
+                let own: Vec<&Stream> = streams.iter().filter(|stream| is_asked(stream.priority)).collect();
+                merge(db, plan, sort, &own, place, limit, units_max)
+            }
+            Self::Known(known) => {
+                let own = known.iter().filter(|(of, at)| is_asked(*of) && *at < place);
+                let items = own.map(|(_, at)| *at).take(limit + 1).collect();
+                Ok(Found { items, complete_to: None, units: 0 })
+            }
+        }
+    }
 }
 
 /// What there is to merge, from the maintained sums.
@@ -154,53 +205,55 @@ fn merge(
     streams: &[&Stream],
     place: Place,
     limit: usize,
+    units_max: usize,
 ) -> Result<Found> {
-    if let Some(candidates) = &plan.candidates {
-        return among(db, plan, sort, streams, place, limit, candidates);
-    }
+    let (first_size, size_max) = match (plan.takes_all(), plan.words.is_empty()) {
+        (true, _) => (limit + 1, limit + 1),
+        (false, true) => (PIECE, PIECE_MAX),
+        (false, false) => (WORDS_PIECE, WORDS_PIECE_MAX),
+    };
     let mut heads = BinaryHeap::new();
     for (number, stream) in streams.iter().enumerate() {
-        if let Some(head) = piece(db, plan, sort, stream, place, 1, false)?.first() {
-            heads.push((head.0, number));
+        if let Some(head) = piece(db, plan, sort, stream, place, 1)?.first() {
+            heads.push((head.place, number, first_size));
         }
     }
-    let size = match plan.filter.sql.is_empty() {
-        true => limit + 1,
-        false if plan.asks_index => LOOKUP_PIECE,
-        false => PIECE,
-    };
     let mut found: BTreeSet<Reverse<Place>> = BTreeSet::new();
-    let mut looked_at = 0;
-    while let Some((head, number)) = heads.pop() {
-        if found.iter().nth(limit).is_some_and(|last| last.0 > head) {
-            return Ok(Found { items: in_order(found, limit), complete_to: None });
+    let mut units = 0;
+    while let Some((head, number, size)) = heads.pop() {
+        if found.len() > limit && found.iter().nth(limit).is_some_and(|last| last.0 > head) {
+            return Ok(Found { items: in_order(found, limit), complete_to: None, units });
         }
-        if looked_at >= if plan.asks_index { LOOKED_UP_MAX } else { LOOKED_AT_MAX } {
-            found.retain(|item| item.0 > head);
-            // Nothing is known from the head on, so the next page begins right above it.
-            let border = Place(head.0, head.1.saturating_add(1));
-            return Ok(Found { items: in_order(found, limit), complete_to: Some(border) });
-        }
-        let Some(stream) = streams.get(number) else { continue };
         // From the head itself on.
         let above = Place(head.0, head.1.saturating_add(1));
-        let mut read = piece(db, plan, sort, stream, above, size + 1, true)?;
-        if read.len() > size
-            && let Some((next, _)) = read.pop()
-        {
-            heads.push((next, number));
+        if units >= units_max {
+            // Nothing is known from the head on, so the next page begins right above it.
+            found.retain(|item| item.0 > head);
+            return Ok(Found { items: in_order(found, limit), complete_to: Some(above), units });
         }
-        looked_at += read.len();
-        found.extend(read.into_iter().filter(|(_, fits)| *fits).map(|(place, _)| Reverse(place)));
+        let Some(stream) = streams.get(number) else { continue };
+        let mut read = piece(db, plan, sort, stream, above, size + 1)?;
+        if read.len() > size
+            && let Some(next) = read.pop()
+        {
+            heads.push((next.place, number, (size * 2).min(size_max)));
+        }
+        units += read.len();
+        read.retain(|entry| plan.may_have(entry.place.1, entry.marks));
+        let seqs = read.iter().map(|entry| entry.place.1).collect();
+        let (fitting, cost) = plan.look_up(db, Some(stream.project), seqs)?;
+        units += cost;
+        let fitting = read.iter().filter(|entry| fitting.has(entry.place.1));
+        found.extend(fitting.map(|entry| Reverse(entry.place)));
     }
-    Ok(Found { items: in_order(found, limit), complete_to: None })
+    Ok(Found { items: in_order(found, limit), complete_to: None, units })
 }
 
 fn in_order(found: BTreeSet<Reverse<Place>>, limit: usize) -> Vec<Place> {
     found.into_iter().take(limit + 1).map(|place| place.0).collect()
 }
 
-/// The next `size` places of a stream below `place`, and whether each fits the filter.
+/// The next `size` tickets of a stream below `place`. Nothing but the index is read.
 fn piece(
     db: &Connection,
     plan: &Plan,
@@ -208,79 +261,63 @@ fn piece(
     stream: &Stream,
     place: Place,
     size: usize,
-    filtered: bool,
-) -> Result<Vec<(Place, bool)>> {
-    let column = search::column(sort);
-    let filter = if filtered && !plan.filter.sql.is_empty() { plan.filter.sql.as_str() } else { "1" };
-    let mut values = if filtered { plan.filter.values.clone() } else { Vec::new() };
-    values.extend([
-        Value::Integer(stream.project),
-        Value::Text(stream.status.as_str().to_owned()),
-        Value::Integer(i64::from(stream.priority.number())),
-        Value::Integer(place.0),
-        Value::Integer(place.1),
-        Value::Integer(plan.from),
-    ]);
-    // The index is named, so that no statistics can talk the engine into sorting a million rows.
-    let sql = format!(
-        "SELECT t.{column}, t.seq, {filter} FROM tickets t INDEXED BY tickets_{} WHERE t.project_id = ? \
-         AND t.status = ? AND t.priority = ? AND (t.{column}, t.seq) < (?, ?) AND t.{column} >= ? \
-         ORDER BY t.{column} DESC, t.seq DESC LIMIT {size}",
-        index_name(sort)
-    );
-    collect(db, &sql, rusqlite::params_from_iter(values), |row| {
-        Ok((Place(row.get(0)?, row.get(1)?), row.get(2)?))
+) -> Result<Vec<Entry>> {
+    let values = rusqlite::params![
+        stream.project,
+        stream.status.as_str(),
+        stream.priority.number(),
+        place.0,
+        place.1,
+        plan.from,
+        i64::try_from(size).unwrap_or(i64::MAX),
+    ];
+    collect(db, &piece_sql(sort), values, |row| {
+        Ok(Entry { place: Place(row.get(0)?, row.get(1)?), marks: row.get(2)? })
     })
 }
 
-/// Places of the only tickets that can match.
-fn among(
-    db: &Connection,
-    plan: &Plan,
-    sort: Sort,
-    streams: &[&Stream],
-    place: Place,
-    limit: usize,
-    candidates: &BTreeSet<i64>,
-) -> Result<Found> {
+pub(super) fn piece_sql(sort: Sort) -> String {
     let column = search::column(sort);
-    let priorities: BTreeSet<Priority> = streams.iter().map(|stream| stream.priority).collect();
-    let (filter, mut values) = candidate_filter(plan, &priorities, candidates);
-    let sql = format!(
-        "SELECT t.{column}, t.seq FROM json_each(?) c JOIN tickets t ON t.seq = c.value WHERE {filter} \
-         AND (t.{column}, t.seq) < (?, ?) AND t.{column} >= ? ORDER BY t.{column} DESC, t.seq DESC LIMIT {}",
-        limit + 1
-    );
-    values.extend([Value::Integer(place.0), Value::Integer(place.1), Value::Integer(plan.from)]);
-    let items =
-        collect(db, &sql, rusqlite::params_from_iter(values), |row| Ok(Place(row.get(0)?, row.get(1)?)))?;
-    Ok(Found { items, complete_to: None })
+    // The index is named, so that no statistics can talk the engine into sorting a million rows.
+    format!(
+        "SELECT t.{column}, t.seq, t.marks FROM tickets t INDEXED BY tickets_{} WHERE t.project_id = ?1 \
+         AND t.status = ?2 AND t.priority = ?3 AND (t.{column}, t.seq) < (?4, ?5) AND t.{column} >= ?6 \
+         ORDER BY t.{column} DESC, t.seq DESC LIMIT ?7",
+        index_name(sort)
+    )
 }
 
-fn candidate_filter(
-    plan: &Plan,
-    priorities: &BTreeSet<Priority>,
-    candidates: &BTreeSet<i64>,
-) -> (String, Vec<Value>) {
-    let statuses: Vec<&str> = plan.statuses.iter().map(|status| status.as_str()).collect();
-    let numbers: Vec<u8> = priorities.iter().map(|priority| priority.number()).collect();
-    let mut filter =
-        "t.status IN (SELECT value FROM json_each(?)) AND t.priority IN (SELECT value FROM json_each(?))"
-            .to_owned();
-    let mut values = vec![
-        Value::Text(serde_json::Value::from(candidates.iter().copied().collect::<Vec<i64>>()).to_string()),
-        Value::Text(serde_json::Value::from(statuses).to_string()),
-        Value::Text(serde_json::Value::from(numbers).to_string()),
-    ];
+/// Those of the only tickets that can match that do.
+fn known(db: &Connection, plan: &Plan, sort: Sort, only: &Numbers) -> Result<Vec<(Priority, Place)>> {
+    let mut sql = format!(
+        "SELECT t.priority, t.status, t.{}, t.seq, t.marks FROM json_each(?) v CROSS JOIN tickets t ON t.seq = v.value",
+        search::column(sort)
+    );
+    let mut values = vec![Value::Text(search::json(only.as_slice()))];
     if let Some(projects) = &plan.projects {
-        filter.push_str(" AND t.project_id IN (SELECT value FROM json_each(?))");
-        values.push(Value::Text(serde_json::Value::from(projects.clone()).to_string()));
+        sql.push_str(" WHERE t.project_id IN (SELECT value FROM json_each(?))");
+        values.push(Value::Text(search::json(projects)));
     }
-    if !plan.filter.sql.is_empty() {
-        filter.push_str(&format!(" AND {}", plan.filter.sql));
-        values.extend(plan.filter.values.iter().cloned());
-    }
-    (filter, values)
+    let rows = collect(db, &sql, rusqlite::params_from_iter(values), |row| {
+        let mut c = rows::Columns::new(row);
+        let (priority, status): (u8, String) = (c.take()?, c.take()?);
+        Ok((priority, status, Entry { place: Place(c.take()?, c.take()?), marks: c.take()? }))
+    })?;
+    let mut found: Vec<(Priority, Place)> = rows
+        .into_iter()
+        .filter_map(|(priority, status, Entry { place, marks })| {
+            let (priority, status) = (Priority::from_number(priority)?, status.parse().ok()?);
+            let fits = plan.priorities.contains(&priority)
+                && plan.statuses.contains(&status)
+                && (plan.from..=plan.to).contains(&place.0)
+                && plan.may_have(place.1, marks);
+            fits.then_some((priority, place))
+        })
+        .collect();
+    let (fitting, _) = plan.look_up(db, None, found.iter().map(|(_, place)| place.1).collect())?;
+    found.retain(|(_, place)| fitting.has(place.1));
+    found.sort_unstable_by_key(|(_, place)| Reverse(*place));
+    Ok(found)
 }
 
 /// The numbers of a page, and where the next one starts.
@@ -295,14 +332,13 @@ fn cut(found: Found, limit: usize, list: &str) -> (Vec<i64>, Option<Cursor>) {
 }
 
 fn read(db: &Connection, seqs: &[i64]) -> Result<Vec<Ticket>> {
-    let list = serde_json::Value::from(seqs.to_vec()).to_string();
     let columns: Vec<String> =
         TICKET_COLUMNS.split(", ").map(|column| format!("t.{}", column.trim())).collect();
     let sql = format!(
-        "SELECT {} FROM json_each(?1) c JOIN tickets t ON t.seq = c.value ORDER BY c.key",
+        "SELECT {} FROM json_each(?1) c CROSS JOIN tickets t ON t.seq = c.value ORDER BY c.key",
         columns.join(", ")
     );
-    let found = collect(db, &sql, [list], |row| whole(ticket_row(row)))?;
+    let found = collect(db, &sql, [search::json(seqs)], |row| whole(ticket_row(row)))?;
     Ok(found.into_iter().flatten().map(|row| row.ticket).collect())
 }
 
@@ -315,31 +351,25 @@ pub(crate) fn whole<T>(row: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// Matches of a search, as far as they can be counted in bounded work: from the maintained sums, or within what a
-/// page would look at. None where that is not enough to know.
-fn total(db: &Connection, plan: &Plan, sort: Sort, streams: &[Stream]) -> Result<Option<u64>> {
-    if let Some(candidates) = &plan.candidates {
-        let column = search::column(sort);
-        let (filter, mut values) = candidate_filter(plan, &plan.priorities, candidates);
-        values.extend([Value::Integer(plan.from), Value::Integer(plan.to)]);
-        let sql = format!(
-            "SELECT count(*) FROM json_each(?) c JOIN tickets t ON t.seq = c.value WHERE {filter} \
-             AND t.{column} >= ? AND t.{column} <= ?"
-        );
-        let many: i64 =
-            db.prepare_cached(&sql)?.query_row(rusqlite::params_from_iter(values), |row| row.get(0))?;
-        return Ok(u64::try_from(many).ok());
+/// Matches of a search, as far as they can be counted in bounded work: from the maintained sums, or by as many looks as
+/// may be had. None where that is not enough to know.
+fn total(db: &Connection, plan: &Plan, sort: Sort, way: &Way) -> Result<Option<u64>> {
+    let streams = match way {
+        Way::Known(known) => return Ok(u64::try_from(known.len()).ok().map(|many| many.min(TOTAL_MAX + 1))),
+        Way::Merge(streams) => streams,
+    };
+    let tickets: u64 = streams.iter().map(|stream| stream.tickets).sum();
+    if plan.takes_all() && plan.is_unbounded() {
+        return Ok(Some(tickets.min(TOTAL_MAX + 1)));
     }
-    if plan.is_plain() {
-        let many: u64 = streams.iter().map(|stream| stream.tickets).sum();
-        return Ok(Some(many.min(TOTAL_MAX + 1)));
-    }
-    if plan.asks_index {
+    // To count what the index of words is asked for would cost many pages, and a look at each of so many is too much.
+    let too_many = plan.is_unbounded() && tickets > u64::try_from(COUNT_UNITS_MAX).unwrap_or(u64::MAX);
+    if !plan.words.is_empty() || too_many {
         return Ok(None);
     }
     let limit = usize::try_from(TOTAL_MAX).unwrap_or(usize::MAX);
     let own: Vec<&Stream> = streams.iter().collect();
-    let found = merge(db, plan, sort, &own, plan.start(Place::TOP), limit)?;
+    let found = merge(db, plan, sort, &own, plan.start(Place::TOP), limit, COUNT_UNITS_MAX)?;
     let many = u64::try_from(found.items.len()).unwrap_or(u64::MAX);
     Ok((found.complete_to.is_none() || many > TOTAL_MAX).then_some(many))
 }

@@ -32,13 +32,14 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (24, "source_maps", include_str!("../../migrations/sqlite/0024_source_maps.sql")),
     (25, "releases", include_str!("../../migrations/sqlite/0025_releases.sql")),
     (26, "clock_mark", include_str!("../../migrations/sqlite/0026_clock_mark.sql")),
+    (30, "marks", include_str!("../../migrations/sqlite/0030_marks.sql")),
 ];
 
 /// The migration that made the audit log.
 const AUDIT: u32 = 4;
 
 /// The schema that this program writes.
-pub(crate) const SCHEMA_VERSION: u32 = 26;
+pub(crate) const SCHEMA_VERSION: u32 = 30;
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -167,6 +168,7 @@ fn apply_one(
         Some(_) => return Err(SchemaError::Changed { number: *number }),
         None => {}
     }
+    super::marks::register(&tx)?;
     tx.execute_batch(sql)?;
     tx.execute(
         "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
@@ -272,5 +274,58 @@ mod tests {
             assert_eq!(digest.count, u64::try_from(wanted.len()).unwrap());
             assert!(digest.samples.iter().all(|signal| signal.project == project), "of no other project");
         }
+    }
+
+    /// Tickets of before are marked with what they have, and with nothing else.
+    #[test]
+    fn tickets_of_before_are_marked() {
+        let mut db = memory();
+        let before: Vec<_> = MIGRATIONS.iter().copied().filter(|(number, ..)| *number < 30).collect();
+        apply(&mut db, &before, Timestamp::default()).unwrap();
+        let rows = [
+            (1, "fatal", "NULL", 0, 0, "NULL", "[['environment','production'],['browser','Firefox 130']]"),
+            (
+                2,
+                "error",
+                "'jo'",
+                1,
+                2,
+                "'python'",
+                "[['environment','staging'],['shard','s1'],['shard','s2']]",
+            ),
+            (3, "debug", "NULL", 0, 0, "'node'", "[]"),
+        ];
+        for (seq, level, assignee, unhandled, regressions, platform, facets) in rows {
+            let sql = format!(
+                "INSERT INTO tickets (seq, project_id, ticket_id, fingerprint, title, culprit, level, status, priority, \
+                 priority_reason, event_count, user_count, first_seen, last_seen, platform, unhandled, regressions, raised, \
+                 assignee, created_at, version, latest_transient, hour, hour_count, day, day_count, indexed_hour, \
+                 last_fence, approved) VALUES ({seq}, 1, 't{seq}', 'f', '', '', '{level}', 'open', 2, '', 1, 0, {seq}, {seq}, \
+                 {platform}, {unhandled}, {regressions}, 0, {assignee}, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)"
+            );
+            db.execute_batch(&sql).unwrap();
+            let sql = "INSERT INTO ticket_facets (project_id, ticket_seq, key, value, quantity, first_seen, last_seen) \
+                       SELECT 1, ?1, json_extract(value, '$[0]'), json_extract(value, '$[1]'), 1, 0, 0 FROM json_each(?2)";
+            db.execute(sql, rusqlite::params![seq, facets.replace('\'', "\"")]).unwrap();
+        }
+        migrate(&mut db, Timestamp::default()).unwrap();
+        let marks = |seq: i64| -> i64 {
+            db.query_row("SELECT marks FROM tickets WHERE seq = ?1", [seq], |row| row.get(0)).unwrap()
+        };
+        use super::super::marks::{ASSIGNED, REGRESSED, UNHANDLED, facet, level};
+        use actifix_domain::event::Level;
+        let first =
+            level(Level::Fatal) | facet("environment", "production") | facet("browser", "Firefox 130");
+        let second = level(Level::Error)
+            | ASSIGNED
+            | UNHANDLED
+            | REGRESSED
+            | facet("platform", "python")
+            | facet("environment", "staging")
+            | facet("shard", "s1")
+            | facet("shard", "s2");
+        assert_eq!(marks(1), first);
+        assert_eq!(marks(2), second);
+        assert_eq!(marks(3), level(Level::Debug) | facet("platform", "node"));
     }
 }

@@ -273,6 +273,8 @@ pub(crate) fn collect<T>(
     values: impl rusqlite::Params,
     read: impl Fn(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
+    #[cfg(test)]
+    super::plan_tests::note(sql);
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(values)?;
     let mut found = Vec::new();

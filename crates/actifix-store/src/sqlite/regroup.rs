@@ -137,6 +137,7 @@ fn move_rows(db: &Connection, project: ProjectId, from: i64, into: i64) -> Resul
 
 /// What `target` is after it took `source` over: as urgent and as open as either, and looking like the latest event.
 fn absorb(target: &mut TicketRow, source: &TicketRow) {
+    target.marks |= source.marks;
     let (t, s) = (&mut target.ticket, &source.ticket);
     t.count += s.count;
     t.regressions = t.regressions.saturating_add(s.regressions);

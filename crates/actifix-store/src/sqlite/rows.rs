@@ -1,6 +1,6 @@
 //! Rows to domain types and back.
 
-use super::check;
+use super::{check, marks};
 use crate::fault::{Fault, Result};
 use actifix_app::ports::{Cursor, Lease, Page};
 use actifix_domain::approval::{Approval, Origins, PEERS_MAX};
@@ -25,6 +25,8 @@ pub(crate) struct TicketRow {
     pub(crate) indexed_hour: i64,
     pub(crate) lease: Option<Lease>,
     pub(crate) last_fence: u64,
+    /// What it may have; see [`marks`].
+    pub(crate) marks: i64,
 }
 
 /// Columns of [`TicketRow`], in the order in which [`ticket_row`] reads them.
@@ -32,7 +34,7 @@ pub(crate) const TICKET_COLUMNS: &str = "seq, project_id, ticket_id, fingerprint
      status, priority, priority_reason, event_count, user_count, first_seen, last_seen, first_release, last_release, \
      platform, unhandled, resolved_at, resolved_in, regressions, raised, assignee, created_at, version, \
      latest_event_seq, latest_transient, hour, hour_count, day, day_count, indexed_hour, lease_id, lease_fence, lease_holder, \
-     lease_since, lease_expires_at, last_fence, approved, trusted_count, peers, resolved_after, row_check";
+     lease_since, lease_expires_at, last_fence, approved, trusted_count, peers, resolved_after, marks, row_check";
 
 /// Reads columns one after the other.
 pub(crate) struct Columns<'a, 'r> {
@@ -151,6 +153,7 @@ pub(crate) fn ticket_row(row: &Row<'_>) -> Result<TicketRow> {
     ticket.origins =
         Origins { approved: c.take()?, trusted_events: c.count()?, peers: peers(&c.take::<Vec<u8>>()?) };
     ticket.resolved_after = c.take()?;
+    let marks = c.take()?;
     let row = TicketRow {
         seq,
         ticket,
@@ -163,6 +166,7 @@ pub(crate) fn ticket_row(row: &Row<'_>) -> Result<TicketRow> {
         indexed_hour,
         lease,
         last_fence,
+        marks,
     };
     match c.take::<Option<i64>>()? {
         Some(noted) if noted != check::ticket(&row) => Err(Fault::damaged("tickets", seq)),
@@ -203,7 +207,7 @@ pub(crate) fn update_ticket(db: &Connection, row: &TicketRow) -> Result<()> {
          latest_event_seq = ?27, latest_transient = ?28, hour = ?29, hour_count = ?30, day = ?31, day_count = ?32, \
          indexed_hour = ?33, lease_id = ?34, lease_fence = ?35, lease_holder = ?36, lease_since = ?37, \
          lease_expires_at = ?38, last_fence = ?39, approved = ?40, \
-         trusted_count = ?41, peers = ?42, resolved_after = ?43, row_check = ?44 \
+         trusted_count = ?41, peers = ?42, resolved_after = ?43, marks = ?44, row_check = ?45 \
          WHERE seq = ?1 AND project_id = ?2 AND ticket_id = ?3 AND created_at = ?25";
     write_ticket(db, SQL, row)
 }
@@ -211,7 +215,7 @@ pub(crate) fn update_ticket(db: &Connection, row: &TicketRow) -> Result<()> {
 fn const_insert() -> &'static str {
     static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     SQL.get_or_init(|| {
-        let places: Vec<String> = (1..=44).map(|place| format!("?{place}")).collect();
+        let places: Vec<String> = (1..=45).map(|place| format!("?{place}")).collect();
         format!("INSERT INTO tickets ({TICKET_COLUMNS}) VALUES ({})", places.join(", "))
     })
 }
@@ -262,6 +266,7 @@ fn write_ticket(db: &Connection, sql: &str, row: &TicketRow) -> Result<()> {
         quantity(t.origins.trusted_events),
         t.origins.peers.iter().flat_map(|hash| hash.to_le_bytes()).collect::<Vec<u8>>(),
         t.resolved_after,
+        marks::of(row),
         check::ticket(row),
     ])?;
     if changed == 1 { Ok(()) } else { Err(Fault::Defect(format!("ticket {} is gone", t.id))) }

@@ -1,6 +1,6 @@
 //! Pages, orders and searches of the ticket list.
 
-use super::{Case, titles};
+use super::{Case, id_of, titles};
 use crate::fixtures::EventBuilder;
 use crate::{FakeClock, NOW};
 use actifix_app::ports::{Cursor, Sort, Store, TicketQuery};
@@ -17,6 +17,8 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     searches(&Case::new(&store, &clock, "searches").await).await;
     texts(&Case::new(&store, &clock, "texts").await).await;
     words_are_found_in_a_crowd(&store, &clock).await;
+    conditions_together(&Case::new(&store, &clock, "together").await).await;
+    what_comes_later_is_found(&Case::new(&store, &clock, "later").await).await;
     hostile_values_are_only_values(&Case::new(&store, &clock, "hostile").await).await;
     projects_are_apart(&store, &clock).await;
 }
@@ -228,6 +230,155 @@ async fn words_are_found_in_a_crowd(store: &Arc<dyn Store>, clock: &Arc<FakeCloc
         let page = crowd.list(search).await;
         assert_eq!((page.items.len(), page.next_cursor.is_some()), (50, true), "{search}");
         assert!(page.total.is_none_or(|total| total > 10_000), "{search}: {:?}", page.total);
+    }
+}
+
+/// What the number of a ticket says about it in [`conditions_together`].
+struct Made {
+    number: u64,
+}
+
+impl Made {
+    const MANY: u64 = 4_500;
+
+    fn environment(&self) -> &'static str {
+        if self.number.is_multiple_of(2) { "production" } else { "staging" }
+    }
+
+    fn release(&self) -> &'static str {
+        if self.number.is_multiple_of(3) { "web@1" } else { "web@2" }
+    }
+
+    /// A value that only a few tickets have.
+    fn shard(&self) -> u64 {
+        self.number % 500
+    }
+
+    fn is_fatal(&self) -> bool {
+        self.number.is_multiple_of(7)
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::ALL[usize::try_from(self.number % 5).unwrap()]
+    }
+
+    /// Scattered: not the order in which the tickets came.
+    fn minutes_ago(&self) -> i64 {
+        i64::try_from(self.number * 1_009 % Self::MANY).unwrap()
+    }
+
+    fn event(&self) -> EventBuilder {
+        let (shard, fatal) = (self.shard(), self.is_fatal());
+        EventBuilder::new(self.number + 1, &format!("t{}", self.number))
+            .environment(self.environment())
+            .release(self.release())
+            .tag("shard", &format!("s{shard}"))
+            .priority(self.priority())
+            .at(NOW.plus(-self.minutes_ago() * MINUTE))
+            .with(|event| {
+                event.level = if fatal { Level::Fatal } else { Level::Error };
+                event.exception[0].value = Some(format!("the gateway of shard{shard} did not answer"));
+            })
+    }
+}
+
+/// Values that thousands of tickets have, alone, together and negated, beside rare ones and words, in every order: the
+/// pages hold exactly what fits, in order, and a number that is told is right.
+async fn conditions_together(case: &Case) {
+    let all: Vec<Made> = (0..Made::MANY).map(|number| Made { number }).collect();
+    for some in all.chunks(500) {
+        case.send(some.iter().map(Made::event)).await;
+    }
+    type Fits = fn(&Made) -> bool;
+    let cases: [(&str, Fits); 19] = [
+        ("environment:production", |t| t.environment() == "production"),
+        ("!environment:production", |t| t.environment() == "staging"),
+        ("environment:production release:web@2", |t| {
+            t.environment() == "production" && t.release() == "web@2"
+        }),
+        ("environment:staging !release:web@2", |t| t.environment() == "staging" && t.release() == "web@1"),
+        ("!environment:staging !release:web@1", |t| {
+            t.environment() == "production" && t.release() == "web@2"
+        }),
+        ("environment:prod* release:web@2", |t| t.environment() == "production" && t.release() == "web@2"),
+        ("priority:<=P1 level:fatal", |t| t.priority() <= Priority::P1 && t.is_fatal()),
+        ("level:fatal environment:staging", |t| t.is_fatal() && t.environment() == "staging"),
+        ("!level:fatal priority:P3", |t| !t.is_fatal() && t.priority() == Priority::P3),
+        ("level:fatal,error priority:P4 release:web@1", |t| {
+            t.priority() == Priority::P4 && t.release() == "web@1"
+        }),
+        ("shard:s7", |t| t.shard() == 7),
+        ("shard:s7 environment:production", |t| t.shard() == 7 && t.environment() == "production"),
+        ("shard:s7 !release:web@2", |t| t.shard() == 7 && t.release() == "web@1"),
+        ("environment:production environment:staging", |_| false),
+        ("is:unassigned is:open environment:staging level:fatal release:web@2", |t| {
+            t.environment() == "staging" && t.is_fatal() && t.release() == "web@2"
+        }),
+        ("gateway level:fatal", Made::is_fatal),
+        ("gateway shard7", |t| t.shard() == 7),
+        ("!shard7 level:fatal", |t| t.shard() != 7 && t.is_fatal()),
+        ("gateway !answer", |_| false),
+    ];
+    for (search, fits) in cases {
+        let mut expected: Vec<&Made> = all.iter().filter(|made| fits(made)).collect();
+        expected.sort_by_key(|made| made.minutes_ago());
+        for sort in [Sort::LastSeen, Sort::FirstSeen, Sort::Priority] {
+            if sort == Sort::Priority {
+                expected.sort_by_key(|made| made.priority());
+            }
+            let wanted: Vec<String> = expected.iter().map(|made| format!("t{}", made.number)).collect();
+            let query = TicketQuery { sort, limit: 200, ..case.query(search) };
+            let total = case.store.tickets(query.clone()).await.unwrap().total;
+            assert!(total.is_none_or(|total| total == wanted.len() as u64), "{search}: {total:?}");
+            assert_eq!(walk(case, query).await, wanted, "{sort:?} {search}");
+        }
+        let counted = TicketQuery { sort: Sort::Count, limit: 200, ..case.query(search) };
+        assert_eq!(walk(case, counted).await.len(), expected.len(), "{search}");
+    }
+}
+
+/// A ticket is found by what it got after it was new: another level or environment, somebody who works on it, what was
+/// merged into it; and no longer by what it lost.
+async fn what_comes_later_is_found(case: &Case) {
+    let many = (100..2_400_u64).map(|number| {
+        EventBuilder::new(number, &format!("many{number}")).environment("production").at(NOW.plus(-DAY))
+    });
+    case.send(many.collect::<Vec<_>>()).await;
+    let quiet = |number: u64, name: &str| EventBuilder::new(number, name).environment("test");
+    let first = id_of(&case.one(quiet(1, "first")).await);
+    let other = id_of(&case.one(quiet(2, "other").release("web@9")).await);
+    let found = async |search: &str| {
+        let query = TicketQuery { limit: 200, ..case.query(search) };
+        let first_page = case.store.tickets(query).await.unwrap();
+        titles(&first_page).into_iter().filter(|title| !title.starts_with("many")).collect::<Vec<_>>()
+    };
+    assert!(found("environment:production").await.is_empty());
+    case.one(EventBuilder::new(3, "first").environment("production").at(NOW.plus(MINUTE)).with(|event| {
+        event.level = Level::Fatal;
+        event.platform = Some("node".to_owned());
+    }))
+    .await;
+    for (search, expected) in [
+        ("environment:production", vec!["first"]),
+        ("environment:test", vec!["first", "other"]),
+        ("level:fatal", vec!["first"]),
+        ("platform:node", vec!["first"]),
+        ("!level:fatal environment:test", vec!["other"]),
+        ("is:assigned", vec![]),
+    ] {
+        assert_eq!(found(search).await, expected, "{search}");
+    }
+    let mut save = case.decision(&first, "assigned").await;
+    save.assignee = Some("jo".to_owned());
+    case.store.save_ticket(save).await.unwrap();
+    assert_eq!(found("is:assigned").await, ["first"]);
+    assert_eq!(found("assigned:jo environment:production").await, ["first"]);
+    case.one(EventBuilder::new(4, "first").at(NOW.plus(2 * MINUTE))).await;
+    assert!(found("level:fatal").await.is_empty(), "its latest event is an error");
+    assert_eq!(found("environment:production is:assigned").await, ["first"], "it had such events");
+    case.store.merge_tickets(&other, None, std::slice::from_ref(&first), case.entry("merged")).await.unwrap();
+    for search in ["environment:production", "environment:production release:web@9"] {
+        assert_eq!(case.titles(&format!("{search} environment:test")).await, ["first"], "{search}");
     }
 }
 

@@ -258,5 +258,6 @@ pub(crate) fn row_of(seq: i64, ticket: Ticket) -> TicketRow {
         day_count: 0,
         lease: None,
         last_fence: 0,
+        marks: 0,
     }
 }

@@ -6,7 +6,7 @@ use super::{Batch, FacetDelta, NewEvent, Touched};
 use crate::fault::Result;
 use crate::sqlite::check::{self, EventRow};
 use crate::sqlite::rows::{self, Hex, key_hex, quantity};
-use crate::sqlite::{activity, outbox, releases, throttles};
+use crate::sqlite::{activity, marks, outbox, releases, throttles};
 use actifix_domain::id::ProjectId;
 use actifix_domain::ticket::Status;
 use actifix_domain::time::Timestamp;
@@ -150,6 +150,8 @@ fn write_ticket(
     }
     let (project, seq) = (touched.known.row.ticket.project, touched.known.row.seq);
     touched.known.row.ticket.users += write_users(db, project, seq, touched)?;
+    // Before the row, which tells by its marks what values there are.
+    write_facets(db, project, &mut touched.known, touched.is_new, &touched.facets)?;
     let row = &touched.known.row;
     if touched.is_new {
         rows::insert_ticket(db, row)?
@@ -169,7 +171,6 @@ fn write_ticket(
     for (day, many) in &touched.days {
         add_day(db, project, seq, *day, *many)?;
     }
-    write_facets(db, project, &mut touched.known, touched.is_new, &touched.facets)?;
     for (rule, many) in &touched.redactions {
         db.prepare_cached(
             "INSERT INTO ticket_redactions (project_id, ticket_seq, rule, quantity) VALUES (?1, ?2, ?3, ?4) \
@@ -226,7 +227,7 @@ pub(crate) fn add_day(db: &Connection, project: ProjectId, seq: i64, day: i64, m
     Ok(())
 }
 
-/// Adds to the values of facets, within their bounds.
+/// Adds to the values of facets, within their bounds. The row gets the marks of new ones, and is to be written after it.
 pub(crate) fn write_facets(
     db: &Connection,
     project: ProjectId,
@@ -267,11 +268,13 @@ pub(crate) fn write_facets(
         }
         *values += 1;
         insert.execute(params![project.0, seq, key, value, many, first, last])?;
+        known.row.marks |= marks::facet(key, value);
     }
     for (key, delta) in others {
         let (many, first, last) = (quantity(delta.quantity), delta.first.micros(), delta.last.micros());
         if update.execute(params![project.0, seq, key, OTHER, many, first, last])? == 0 {
             insert.execute(params![project.0, seq, key, OTHER, many, first, last])?;
+            known.row.marks |= marks::facet(key, OTHER);
         }
     }
     Ok(())
