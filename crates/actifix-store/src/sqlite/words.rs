@@ -156,3 +156,85 @@ pub(crate) fn of_signs(text: &str) -> (&'static str, [Value; 2]) {
     let like = Value::Text(Pattern::from_pieces(pieces).to_like());
     ("t.title LIKE ? ESCAPE '\\' OR t.culprit LIKE ? ESCAPE '\\'", [like.clone(), like])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::search::plan;
+    use super::super::{migrate, word};
+    use actifix_app::ports::{Sort, TicketQuery};
+    use actifix_domain::search::Search;
+    use actifix_domain::time::Timestamp;
+    use rusqlite::Connection;
+    use std::collections::BTreeMap;
+
+    fn query(search: &str) -> TicketQuery {
+        TicketQuery {
+            project: None,
+            search: Search::parse(search, Timestamp::default()).unwrap(),
+            user_hashes: BTreeMap::new(),
+            sort: Sort::LastSeen,
+            cursor: None,
+            limit: 50,
+            with_total: true,
+        }
+    }
+
+    /// Tickets up to 60,000: two thirds have `common` in their text, each third of those also `gateway`; the titles of
+    /// every tenth say it, too.
+    fn crowd() -> Connection {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate::migrate(&mut db, Timestamp::default()).unwrap();
+        word::register(&db).unwrap();
+        db.execute_batch(
+            "WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < 60000)
+             INSERT INTO ticket_words (rowid, title, culprit, text) SELECT seq, iif(seq % 10 = 0, 'common', ''), '',
+               iif(seq % 3 > 0, 'the common socket ', 'a calm one ') || iif(seq % 3 = 1, 'gateway', '') FROM n;
+             WITH RECURSIVE n (seq) AS (SELECT 10 UNION ALL SELECT seq + 10 FROM n WHERE seq < 60000)
+             INSERT INTO tickets (seq, project_id, ticket_id, fingerprint, title, culprit, level, status, priority,
+               priority_reason, event_count, user_count, first_seen, last_seen, unhandled, regressions, raised, created_at,
+               version, latest_transient, hour, hour_count, day, day_count, indexed_hour, last_fence, approved)
+             SELECT seq, 1, 't' || seq, 'f', 'a common title', '', 'error', 'open', 2, '', 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
+               0, 0, 0, 0, 0 FROM n;",
+        )
+        .unwrap();
+        db
+    }
+
+    #[test]
+    fn words_too_many_to_list_are_known_of_each_ticket() {
+        let db = crowd();
+        type Has = fn(i64) -> bool;
+        let cases: [(&str, bool, Has); 6] = [
+            ("common", true, |seq| seq % 3 > 0 || seq % 10 == 0),
+            ("-common", true, |seq| seq % 3 == 0 && seq % 10 > 0),
+            ("\"common socket\"", true, |seq| seq % 3 > 0),
+            ("-\"common socket\"", true, |seq| seq % 3 == 0),
+            // Together they are few enough to be listed.
+            ("common gateway", false, |seq| seq % 3 == 1),
+            ("-gateway", false, |seq| seq % 3 != 1),
+        ];
+        for (search, asks, has) in cases {
+            let plan = plan(&db, &query(search)).unwrap();
+            assert_eq!(!plan.words.is_empty(), asks, "{search}");
+            // The latest, old ones side by side, and old ones far apart.
+            let seqs: Vec<i64> =
+                (59_000..59_050).chain(100..160).chain((1_000..30_000).step_by(977)).collect();
+            let mut wanted: Vec<i64> = seqs.iter().copied().filter(|seq| has(*seq)).collect();
+            wanted.sort_unstable();
+            let (found, _) = plan.look_up(&db, None, seqs.clone()).unwrap();
+            let found: Vec<i64> = found.iter().filter(|seq| plan.may_have(*seq, -1)).collect();
+            assert_eq!(found, wanted, "{search}");
+        }
+    }
+
+    /// What lies side by side is asked for at once.
+    #[test]
+    fn neighbours_cost_one_look() {
+        let db = crowd();
+        let plan = plan(&db, &query("\"common socket\"")).unwrap();
+        let units = |seqs: Vec<i64>| plan.look_up(&db, None, seqs).unwrap().1;
+        let (close, apart) = (units((100..164).collect()), units((0..64).map(|n| 100 + n * 300).collect()));
+        assert!(close * 20 < apart, "{close} against {apart}");
+        assert_eq!(units((59_900..59_964).collect()), 0, "the latest are listed");
+    }
+}
