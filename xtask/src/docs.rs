@@ -138,13 +138,18 @@ fn tidy_rules(_: &Workspace) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[track_caller]
     fn is_up_to_date(name: &str) {
         let workspace = Workspace::locate().unwrap();
         let generator = GENERATORS.iter().find(|generator| generator.path.ends_with(name)).unwrap();
         let committed = workspace.read(generator.path).unwrap();
-        assert_eq!(committed, generator.text(&workspace).unwrap(), "run `cargo xtask docs`");
+        let made = generator.text(&workspace).unwrap();
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+        let (before, after) = (lines(&committed), lines(&made));
+        let differ: Vec<_> = before.symmetric_difference(&after).collect();
+        assert!(committed == made, "run `cargo xtask docs`: {differ:#?}");
     }
 
     #[test]

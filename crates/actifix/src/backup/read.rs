@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Members of an archive.
 const MEMBERS_MAX: usize = 16;
+/// Members of an archive within which the record of the vault stands: manifest, witness, configuration, record.
+const RECORD_WITHIN: usize = 4;
 /// First form that has a seal.
 const SEALED_SINCE: u32 = 2;
 /// Bytes that are copied at once.
@@ -73,13 +75,13 @@ pub(super) fn unpack(path: &Path, identities: &Identities, into: &Path) -> Resul
 
 /// The record of the vault in the backup at `path`, nothing after it being read; none where that has none.
 pub(super) fn vault_record(path: &Path, identities: &Identities) -> Result<Option<Vec<u8>>, ReadError> {
-    for entry in open(path, identities)?.entries().map_err(damaged)?.take(MEMBERS_MAX) {
+    for entry in open(path, identities)?.entries().map_err(damaged)?.take(RECORD_WITHIN) {
         let mut entry = entry.map_err(damaged)?;
         let size = entry.size();
         match &*entry.path_bytes() {
             name if name == VAULT.as_bytes() => return small(&mut entry, size).map(Some),
-            // It is large, and what is looked for stands before it.
-            name if name == DATABASE.as_bytes() => break,
+            // What is looked for stands before the database, and nothing before that is large.
+            _ if size > MEMBER_BYTES_MAX => break,
             _ => {}
         }
     }

@@ -276,7 +276,12 @@ fn restore(global: &Global, file: &Path, identity: &Path, to: Option<PathBuf>) -
     if done.kept_config {
         output::note("actifix.toml was there and stays; that of the backup was not taken");
     }
-    tell_former_key(&verdict);
+    let former = text(&verdict, "former_root_key");
+    if !former.is_empty() {
+        output::note(format!(
+            "it was made under the former root key {former}; this home takes the present one"
+        ));
+    }
     if vault.state != "open" {
         output::note(format!(
             "next: put root key {} where the vault looks for it ({}), or give it in ACTIFIX_MASTER_KEY_FILE; if the \

@@ -278,7 +278,7 @@ fn a_home_in_which_others_could_exchange_files_is_closed_to_them_and_told() {
 #[test]
 fn a_configuration_that_others_can_change_is_not_believed() {
     let home = Home::new();
-    home.cli(&["dsn"]).ok();
+    home.cli(&["project", "create", "spare"]).ok();
     let path = home.path().join("actifix.toml");
     let refused = |what: &str| {
         for arguments in [&["config", "check"][..], &["project", "list"], &["serve"]] {

@@ -337,8 +337,11 @@ fn a_distribution_is_no_place_for_what_the_project_takes_out() {
     let home = Home::new();
     let server = home.serve_busy();
     let ci = token(&server, "releases:write", Some("default"));
-    let changed =
-        server.call("PATCH", "/api/v1/projects/default", Some(&json!({ "settings": { "sensitive_keys": ["shopkey"] } })));
+    let changed = server.call(
+        "PATCH",
+        "/api/v1/projects/default",
+        Some(&json!({ "settings": { "sensitive_keys": ["shopkey"] } })),
+    );
     assert_eq!(changed.status, 200, "{}", changed.text());
     let bytes = one_map(8);
     let dist = format!("shopkey={}", "Xq7LpW2mZ9");
