@@ -93,7 +93,7 @@ pub(super) fn too_many(latest_first: &[&BackupView]) -> Vec<String> {
         let of = |view: &BackupView| view.verified_at.is_some() && view.problem.is_none();
         latest_first.iter().enumerate().filter(move |(_, view)| of(view)).map(|(place, _)| place)
     };
-    let mut kept: BTreeSet<usize> = whole().take(WHOLE_KEPT_MIN).chain(whole().last()).collect();
+    let mut kept: BTreeSet<usize> = whole().take(WHOLE_KEPT_MIN).chain(whole().next_back()).collect();
     kept.insert(0);
     let size = |place: usize| latest_first.get(place).map_or(0, |view| view.file.size);
     let mut bytes: u64 = kept.iter().map(|place| size(*place)).sum();

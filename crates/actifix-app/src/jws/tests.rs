@@ -84,11 +84,14 @@ fn wycheproof_no_vector_that_must_fail_is_accepted_and_of_our_algorithms_all_tha
     assert!(accepted >= 8, "{accepted} of our algorithms");
 }
 
+/// Signs a text.
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// Somebody who signs, and the key that shows it.
 struct Signer {
     alg: &'static str,
     key: PublicKey,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 /// One of each algorithm.

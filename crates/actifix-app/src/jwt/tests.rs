@@ -242,7 +242,7 @@ fn signatures_that_are_not_ours_are_refused() {
     // HS256 with the public key as the secret.
     let public = key("k1", 1).row().public;
     for secret in
-        [public.to_vec(), URL_SAFE_NO_PAD.encode(public).into_bytes(), hex::encode(&public).into_bytes()]
+        [public.to_vec(), URL_SAFE_NO_PAD.encode(public).into_bytes(), hex::encode(public).into_bytes()]
     {
         let header = URL_SAFE_NO_PAD.encode(HEADER.replace("EdDSA", "HS256"));
         let text = format!("{header}.{claimed}");

@@ -65,6 +65,14 @@ struct Found {
     units: usize,
 }
 
+/// Below which place a page begins, how many it has, and the work that it may take.
+#[derive(Clone, Copy)]
+struct Asked {
+    place: Place,
+    limit: usize,
+    units_max: usize,
+}
+
 /// A page of tickets.
 pub(crate) fn page(db: &Connection, query: &TicketQuery) -> Result<Page<Ticket>> {
     let plan = search::plan(db, query)?;
@@ -82,7 +90,8 @@ pub(crate) fn page(db: &Connection, query: &TicketQuery) -> Result<Page<Ticket>>
         sort => {
             let list = list_name(sort);
             let place = plan.start(Place::parse(query.cursor.as_ref(), list)?);
-            cut(way.below(db, &plan, sort, None, place, limit, UNITS_MAX)?, limit, list)
+            let asked = Asked { place, limit, units_max: UNITS_MAX };
+            cut(way.below(db, &plan, sort, None, asked)?, limit, list)
         }
     };
     let items = read(db, &seqs)?;
@@ -130,7 +139,8 @@ fn by_priority(
     for (at, priority) in priorities.iter().enumerate() {
         let start = plan.start(if *priority == first { place } else { Place::TOP });
         let room = limit - seqs.len();
-        let found = way.below(db, plan, Sort::Priority, Some(*priority), start, room, units_left)?;
+        let asked = Asked { place: start, limit: room, units_max: units_left };
+        let found = way.below(db, plan, Sort::Priority, Some(*priority), asked)?;
         units_left = units_left.saturating_sub(found.units);
         let (more, cursor) = cut(found, room, &format!("priority{}", priority.number()));
         seqs.extend(more);
@@ -146,26 +156,24 @@ fn by_priority(
 }
 
 impl Way {
-    /// The first places below `place`, of one priority or of all: one more than `limit`, if there are as many.
+    /// The first places that are asked for, of one priority or of all: one more than the limit, if there are as many.
     fn below(
         &self,
         db: &Connection,
         plan: &Plan,
         sort: Sort,
         priority: Option<Priority>,
-        place: Place,
-        limit: usize,
-        units_max: usize,
+        asked: Asked,
     ) -> Result<Found> {
         let is_asked = |of: Priority| priority.is_none_or(|priority| priority == of);
         match self {
             Self::Merge(streams) => {
                 let own: Vec<&Stream> = streams.iter().filter(|stream| is_asked(stream.priority)).collect();
-                merge(db, plan, sort, &own, place, limit, units_max)
+                merge(db, plan, sort, &own, asked)
             }
             Self::Known(known) => {
-                let own = known.iter().filter(|(of, at)| is_asked(*of) && *at < place);
-                let items = own.map(|(_, at)| *at).take(limit + 1).collect();
+                let own = known.iter().filter(|(of, at)| is_asked(*of) && *at < asked.place);
+                let items = own.map(|(_, at)| *at).take(asked.limit + 1).collect();
                 Ok(Found { items, complete_to: None, units: 0 })
             }
         }
@@ -197,16 +205,9 @@ fn streams(db: &Connection, plan: &Plan) -> Result<Vec<Stream>> {
     Ok(streams)
 }
 
-/// The first places of all streams below `place`: one more than `limit`, if there are as many.
-fn merge(
-    db: &Connection,
-    plan: &Plan,
-    sort: Sort,
-    streams: &[&Stream],
-    place: Place,
-    limit: usize,
-    units_max: usize,
-) -> Result<Found> {
+/// The first places of all streams that are asked for: one more than the limit, if there are as many.
+fn merge(db: &Connection, plan: &Plan, sort: Sort, streams: &[&Stream], asked: Asked) -> Result<Found> {
+    let Asked { place, limit, units_max } = asked;
     let (first_size, size_max) = match (plan.takes_all(), plan.words.is_empty()) {
         (true, _) => (limit + 1, limit + 1),
         (false, true) => (PIECE, PIECE_MAX),
@@ -372,7 +373,8 @@ fn total(db: &Connection, plan: &Plan, sort: Sort, way: &Way) -> Result<Option<u
     }
     let limit = usize::try_from(TOTAL_MAX).unwrap_or(usize::MAX);
     let own: Vec<&Stream> = streams.iter().collect();
-    let found = merge(db, plan, sort, &own, plan.start(Place::TOP), limit, COUNT_UNITS_MAX)?;
+    let asked = Asked { place: plan.start(Place::TOP), limit, units_max: COUNT_UNITS_MAX };
+    let found = merge(db, plan, sort, &own, asked)?;
     let many = u64::try_from(found.items.len()).unwrap_or(u64::MAX);
     Ok((found.complete_to.is_none() || many > TOTAL_MAX).then_some(many))
 }

@@ -7,12 +7,11 @@ use actifix_domain::alert::{AlertRule, RULE_STATES_MAX, Signal, Trigger};
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::HOUR;
 use actifix_testkit::NOW;
-use serde_json::Value;
 
 /// How many changes the messages of a rule stand for.
 fn told(house: &House, rule: &str) -> u64 {
     let given = house.courier.given();
-    let of = given.iter().filter(|given| given.body["data"]["rule"] == Value::from(rule));
+    let of = given.iter().filter(|given| given.body["data"]["rule"] == rule);
     of.map(|given| given.body["data"]["count"].as_u64().unwrap()).sum()
 }
 
