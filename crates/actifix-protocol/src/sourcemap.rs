@@ -27,6 +27,8 @@ pub const MAP_SCOPES_MAX: usize = 1_000_000;
 /// Values of its JSON in all: elements of lists and members of objects, whatever they are for. A real map has one for
 /// each name and two for each source; decoded, a value takes up to thirty times the bytes of its text.
 pub const MAP_VALUES_MAX: usize = 500_000;
+/// Bytes that the root of the sources may come to, written before each of them.
+const MAP_ROOTS_BYTES_MAX: usize = 64 << 20;
 /// Sections of an index map.
 const SECTIONS_MAX: usize = 1_000;
 /// What may stand before a map so that a browser does not run it.
@@ -86,6 +88,8 @@ impl std::fmt::Debug for Map {
 struct Head<'a> {
     #[serde(borrow, default)]
     mappings: Option<Cow<'a, str>>,
+    #[serde(rename = "sourceRoot", borrow, default)]
+    source_root: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     sections: Option<Vec<Section<'a>>>,
     #[serde(borrow, default)]
@@ -103,6 +107,8 @@ struct Section<'a> {
 struct Claimed {
     places: usize,
     scopes: usize,
+    /// Of the longest root of sources.
+    root_bytes: usize,
 }
 
 impl Map {
@@ -112,10 +118,15 @@ impl Map {
     /// See [`MapError`].
     pub fn read(json: &[u8], script: Option<&[u8]>) -> Result<Self, MapError> {
         let json = without_guard(json);
-        if values(json) > MAP_VALUES_MAX {
+        let values = values(json);
+        if values > MAP_VALUES_MAX {
             return Err(MapError::TooLarge);
         }
         let claimed = claimed(json, true)?;
+        // Decoding writes the root before each source, of which there are no more than values.
+        if claimed.root_bytes.saturating_mul(values) > MAP_ROOTS_BYTES_MAX {
+            return Err(MapError::TooLarge);
+        }
         if claimed.places > MAP_TOKENS_MAX || claimed.scopes > MAP_SCOPES_MAX {
             return Err(MapError::TooLarge);
         }
@@ -187,6 +198,7 @@ fn claimed(json: &[u8], may_be_index: bool) -> Result<Claimed, MapError> {
     let mut all = Claimed {
         places: head.mappings.map_or(0, |text| parts(&text)),
         scopes: head.x_facebook_sources.map_or(0, |raw| parts(raw.get())),
+        root_bytes: head.source_root.map_or(0, |root| root.len()),
     };
     let Some(sections) = head.sections else { return Ok(all) };
     // An index in an index is against the standard.
@@ -198,6 +210,7 @@ fn claimed(json: &[u8], may_be_index: bool) -> Result<Claimed, MapError> {
         let one = claimed(map.get().as_bytes(), false)?;
         all.places = all.places.saturating_add(one.places);
         all.scopes = all.scopes.saturating_add(one.scopes);
+        all.root_bytes = all.root_bytes.max(one.root_bytes);
     }
     Ok(all)
 }

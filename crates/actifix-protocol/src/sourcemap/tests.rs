@@ -214,3 +214,13 @@ fn values_are_counted_without_decoding_and_bounded_wherever_they_stand() {
         assert_eq!(Map::read(json.as_bytes(), None).err(), Some(MapError::TooLarge), "{member}");
     }
 }
+
+#[test]
+fn the_root_of_the_sources_is_not_multiplied_without_bound() {
+    let json = |root: usize, sources: usize| {
+        let (root, sources) = ("r".repeat(root), vec!["\"\""; sources].join(","));
+        format!(r#"{{"version":3,"sourceRoot":"{root}","names":[],"mappings":"AAAA","sources":[{sources}]}}"#)
+    };
+    assert_eq!(Map::read(json(1 << 20, 400).as_bytes(), None).err(), Some(MapError::TooLarge));
+    assert!(Map::read(json(100, 400).as_bytes(), None).is_ok());
+}
