@@ -45,7 +45,7 @@ enum Found {
     Map(u64, Arc<Index>),
     /// Nobody uploaded it.
     NotThere,
-    /// It may be there: the event has used what one may use.
+    /// It may be there: the request has used what one may use.
     Beyond,
     /// It may be there: the store could not be asked, or what it keeps cannot be read.
     Unread,
@@ -104,7 +104,7 @@ struct Lost {
     uncovered: bool,
     /// Frames that were not looked at.
     frames: bool,
-    /// Lines of code, as the event has looked through as many as it may.
+    /// Lines of code, as the request has read as many as it may.
     lines: bool,
     /// Lines of code that could not be read.
     unread_lines: bool,

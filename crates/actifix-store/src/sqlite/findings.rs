@@ -111,7 +111,7 @@ fn write(db: &Connection, sighted: &Sighted<'_>) -> Result<Option<String>> {
         .extend(before.into_iter().filter(|(path, _)| sighted.places.iter().all(|(fresh, _)| fresh != path)));
     places.truncate(PLACES_MAX);
     let places = serde_json::to_string(&places)?;
-    let hash: String = finding.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(finding.hash);
     let (first, last) = (sighted.first_seen.micros(), sighted.last_seen.micros());
     if known.is_some() {
         db.prepare_cached(

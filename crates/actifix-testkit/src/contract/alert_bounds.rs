@@ -1,11 +1,10 @@
 //! Named bounds of alerts: at each of them all is kept, beyond it somebody is told or what goes is the oldest.
 
+use super::alerts::endpoint;
 use crate::FakeClock;
 use crate::fixtures::act;
 use actifix_app::error::Error;
-use actifix_app::ports::{
-    Clock, DeliveryQuery, EndpointRecord, HookRecord, NewDelivery, Routed, SealedEndpoint, SealedHook, Store,
-};
+use actifix_app::ports::{Clock, DeliveryQuery, HookRecord, NewDelivery, Routed, SealedHook, Store};
 use actifix_domain::alert::{AlertRule, Signal, Trigger};
 use actifix_domain::id::ProjectId;
 use actifix_domain::time::SECOND;
@@ -35,27 +34,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
 }
 
 async fn add_channel(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {
-    let now = clock.now();
-    let record = EndpointRecord {
-        id: "id-ops".to_owned(),
-        name: "ops".to_owned(),
-        kind: "webhook".to_owned(),
-        project: None,
-        place: "hooks.example.net/…".to_owned(),
-        production: true,
-        enabled: true,
-        from_environment: false,
-        disabled_reason: None,
-        streak: 0,
-        last_failure: None,
-        last_failure_at: None,
-        last_success_at: None,
-        next_attempt_at: None,
-        created_at: now,
-        updated_at: now,
-        version: 1,
-    };
-    store.add_endpoint(&SealedEndpoint { record, sealed: vec![1] }, &act()).await.unwrap();
+    store.add_endpoint(&endpoint("ops", clock), &act()).await.unwrap();
 }
 
 async fn signals_beyond_the_room_are_counted_and_told_once(store: &Arc<dyn Store>, clock: &Arc<FakeClock>) {

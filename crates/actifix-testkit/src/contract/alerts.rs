@@ -31,7 +31,8 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<FakeClock>) {
     requests_are_taken_once(&store, &clock).await;
 }
 
-fn endpoint(name: &str, clock: &FakeClock) -> SealedEndpoint {
+/// A channel of this name.
+pub(super) fn endpoint(name: &str, clock: &FakeClock) -> SealedEndpoint {
     let now = clock.now();
     let record = EndpointRecord {
         id: format!("id-{name}"),

@@ -72,8 +72,9 @@ impl Trust<'_> {
         };
         let (audit, seal, renewed) = match self {
             Self::Keys { audit, seal, root_key } => {
-                verdict.former_root_key =
-                    record.map(|record| record.current.key_id).filter(|own| Some(own) != root_key.as_ref());
+                // Where the key of now is not known, none is known to be a former one.
+                let is_former = |own: &_| root_key.as_ref().is_some_and(|now| now != own);
+                verdict.former_root_key = record.map(|record| record.current.key_id).filter(is_former);
                 (*audit, *seal, None)
             }
             Self::AtHand { home, present, sources, backup, identities } => {

@@ -97,6 +97,9 @@ fn priority_words(text: &str) -> Result<String, String> {
     all.map(|words| words.join(","))
 }
 
+/// Tickets up to which the server counts.
+const TOTAL_MAX: u64 = 10_000;
+
 /// What a person works through: everything but held, resolved and ignored tickets.
 const UNRESOLVED: &str = "is:unresolved";
 
@@ -123,7 +126,7 @@ pub async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(
     }
     let tickets = items(&page);
     if tickets.is_empty() {
-        output::line(nothing(args))?;
+        output::line(nothing(args, &page))?;
         for key in Search::parse(&args.search, now()).unwrap_or_default().tag_names() {
             dim(format!(
                 "{key}: is taken for the name of a tag; `ticket list --help` lists the other words"
@@ -131,9 +134,7 @@ pub async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(
         }
     } else {
         output::line(sheet(tickets).render())?;
-        let total = number(&page, "total");
-        let total = if total > 10_000 { "more than 10,000".to_owned() } else { grouped(total) };
-        dim(format!("{} of {total}", tickets.len()))?;
+        dim(format!("{} of {}", tickets.len(), how_many(&page).unwrap_or_default()))?;
     }
     if let Some(cursor) = page.get("next_cursor").and_then(Value::as_str) {
         dim(format!("next page: --cursor {cursor}"))?;
@@ -141,8 +142,26 @@ pub async fn list(global: &Global, client: &Client, args: &ListArgs) -> Result<(
     if asked { Ok(()) } else { left_out(client, args).await }
 }
 
+/// Whether more follow.
+fn goes_on(page: &Value) -> bool {
+    page.get("next_cursor").is_some_and(Value::is_string)
+}
+
+/// How many there are in all; none where there are none. Not every search is counted.
+fn how_many(page: &Value) -> Option<String> {
+    match page.get("total").and_then(Value::as_u64) {
+        Some(0) => None,
+        Some(total) if total > TOTAL_MAX => Some(format!("more than {}", grouped(TOTAL_MAX))),
+        Some(total) => Some(grouped(total)),
+        None => (!items(page).is_empty() || goes_on(page)).then(|| "some".to_owned()),
+    }
+}
+
 /// An empty list says what to do next.
-fn nothing(args: &ListArgs) -> &'static str {
+fn nothing(args: &ListArgs, page: &Value) -> &'static str {
+    if goes_on(page) {
+        return "None of the tickets looked through matches; there are more.";
+    }
     let filtered = args.status.is_some()
         || args.priority.is_some()
         || args.project.is_some()
@@ -162,9 +181,8 @@ async fn left_out(client: &Client, args: &ListArgs) -> Result<(), CliError> {
         let mut query = vec![("status", status), ("limit", "1"), ("search", args.search.as_str())];
         query.extend(args.project.iter().map(|project| ("project", project.as_str())));
         query.extend(args.priority.iter().map(|priority| ("priority", priority.as_str())));
-        let total = number(&client.get("/api/v1/tickets", &query).await?, "total");
-        if total > 0 {
-            said.push(format!("{} {status}", grouped(total)));
+        if let Some(many) = how_many(&client.get("/api/v1/tickets", &query).await?) {
+            said.push(format!("{many} {status}"));
         }
     }
     if said.is_empty() { Ok(()) } else { dim(format!("not listed: {} (--status, --all)", said.join(", "))) }
@@ -204,4 +222,25 @@ fn sheet(tickets: &[Value]) -> Sheet {
         sheet.look(1, Look::priority(text(ticket, "priority")));
     }
     sheet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_was_not_counted_is_not_told_as_nothing() {
+        let ticket = json!({ "id": "ACT-20261201-7BQBZ" });
+        for (page, told) in [
+            (json!({ "items": [], "total": 0, "next_cursor": null }), None),
+            (json!({ "items": [ticket], "total": 1, "next_cursor": null }), Some("1")),
+            (json!({ "items": [ticket], "total": 10_001, "next_cursor": "a" }), Some("more than 10,000")),
+            (json!({ "items": [ticket], "total": null, "next_cursor": null }), Some("some")),
+            (json!({ "items": [], "total": null, "next_cursor": "a" }), Some("some")),
+            (json!({ "items": [], "total": null, "next_cursor": null }), None),
+        ] {
+            assert_eq!(how_many(&page).as_deref(), told, "{page}");
+        }
+    }
 }
